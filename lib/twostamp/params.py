@@ -1,0 +1,189 @@
+"""The parameters of a run: one flat YAML file, validated as a whole before anything runs."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+SIMULATED = "simulated"
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Rates = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+Variant = Literal["stamp_23", "stamp_26", "stacked", "separated"]
+
+
+class Parameters(BaseModel):
+    """Every parameter of a run, with the values of ``params/quick.yaml`` as defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "quick"
+    """Name of the run; it writes ``outputs/<run_name>/`` and nothing else."""
+    seed: Count = 20210901
+    """Every random choice derives from it."""
+    language: Literal["en"] = "en"
+
+    # Alerts
+    archive: str = SIMULATED
+    """``simulated``, or a folder or URL with alert packets; ``$VARIABLES`` are expanded."""
+    labels: str = SIMULATED
+    """``simulated``, or a CSV file in the form of thesis Table 3.4."""
+    real_archive: str = "$TWOSTAMP_REAL_ALERTS"
+    """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
+    tns_csv: str = ""
+    """Export of the Transient Name Server; empty for a simulated one."""
+    survey_pairs_per_class: Positive = 340
+    survey_unlabelled_objects: Count = 600
+    survey_nights: Positive = 60
+    spark_master: str = "local[*,4]"
+    core_nodes: Positive = 30
+    core_price: PositiveFloat = 0.185
+    master_price: PositiveFloat = 0.192
+    cluster_minutes: PositiveFloat = 36.0
+
+    # Exploration and preparation
+    eda_per_class: Positive = 2000
+    deltajd_max: PositiveFloat = 100.0
+    ssdistnr_on: Literal["both", "first"] = "both"
+    cap_per_class: Positive = 300
+    validation_per_class: Positive = 30
+    test_per_class: Positive = 30
+    normalisation: Literal["range", "literal", "minmax"] = "range"
+    nan_value: float = 2.0
+    crop_before_normalising: bool = False
+    metadata_recipe: Literal["thesis", "alerce"] = "thesis"
+    features: str = "thesis26"
+
+    # Models and search
+    search_variants: Annotated[list[Variant], Field(min_length=1)] = ["stamp_23", "stamp_26", "stacked", "separated"]
+    grid_kernel_size: Annotated[list[Literal[3, 5]], Field(min_length=1)] = [3, 5]
+    grid_crop_size: Annotated[list[Literal[21, 41, 42, 63]], Field(min_length=1)] = [21]
+    grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [64]
+    grid_learning_rate: Rates = [1e-3]
+    grid_dropout_rate: Rates = [0.3, 0.5]
+    n_combinations: Positive = 2
+    n_repetitions: Positive = 2
+    epochs: Positive = 3
+    warmup_fraction: Fraction = 0.05
+    report_weights: Literal["last", "best"] = "last"
+    workers: Positive = 2
+    threads_per_trial: Positive = 1
+    mixed_precision: bool = False
+
+    # Results
+    best_models: Positive = 5
+    latency_repeats: Positive = 10
+    latency_batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1, 10, 50, 100, 250, 500, 1000]
+    cone_step: Annotated[float, Field(gt=0, le=90)] = 10.0
+    cone_radius: Annotated[float, Field(gt=0, le=90)] = 7.0710678
+    cone_cap: Positive = 5000
+    min_dec: Annotated[float, Field(ge=-90, lt=90)] = -31.0
+    healpix_nside: Positive = 16
+    forest_count: Positive = 20
+    forest_trees: Positive = 100
+    ablation_repetitions: Positive = 1
+    promote: list[str] = ["YSO"]
+    """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
+    promote_repetitions: Positive = 1
+
+    @field_validator("archive", "labels", "real_archive", "tns_csv")
+    @classmethod
+    def _expand(cls, value: str) -> str:
+        expanded = os.path.expanduser(os.path.expandvars(value))
+        return "" if expanded.startswith("$") else expanded
+
+    @field_validator("healpix_nside")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("must be a power of two")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Parameters":
+        if (self.archive == SIMULATED) != (self.labels == SIMULATED):
+            raise ValueError("archive and labels are either both 'simulated' or both given")
+        combinations = 1
+        for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):
+            combinations *= len(getattr(self, f"grid_{name}"))
+        if self.n_combinations > combinations:
+            raise ValueError(f"n_combinations is {self.n_combinations}, but the grid has only {combinations}")
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the alerts come from the simulated survey."""
+        return self.archive == SIMULATED
+
+
+class ParameterError(ValueError):
+    """A parameter file that a run refuses, in one sentence."""
+
+
+def make_parameters(values: dict[str, Any], source: str = "parameters") -> Parameters:
+    """Validate parameters as a whole.
+
+    Parameters
+    ----------
+    values : dict
+        Names and values.
+    source : str
+        What to name in an error: a file or a notebook.
+
+    Returns
+    -------
+    Parameters
+
+    Raises
+    ------
+    ParameterError
+        One sentence for each unknown key, wrong type or impossible value.
+
+    Examples
+    --------
+    >>> make_parameters({"epochs": 5}).epochs
+    5
+    >>> make_parameters({"epocs": 5}, "mine.yaml")
+    Traceback (most recent call last):
+    twostamp.params.ParameterError: mine.yaml: unknown parameter 'epocs'; did you mean 'epochs'?
+    """
+    try:
+        return Parameters.model_validate(values)
+    except ValidationError as error:
+        raise ParameterError("\n".join(f"{source}: {_sentence(entry)}" for entry in error.errors())) from None
+
+
+def _sentence(entry: Any) -> str:
+    name = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Parameters.model_fields, n=1)
+        return f"unknown parameter '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; remove it")
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"parameter '{name}' is {entry['input']!r}: {message}" if name else message
+
+
+def read_parameters(path: str | Path) -> Parameters:
+    """Read and validate a parameter file.
+
+    Raises
+    ------
+    ParameterError
+        If the file is missing, is not YAML or is not valid; the message names the file.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise ParameterError(f"{path}: no such parameter file (there is: {known})") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(values, dict):
+        raise ParameterError(f"{path}: a parameter file holds 'name: value' lines")
+    return make_parameters(values, str(path))

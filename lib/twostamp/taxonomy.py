@@ -1,0 +1,168 @@
+"""The classes, their subclasses and where ALeRCE's taxonomy puts them (thesis Table 3.3, annex A; decision D5)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+CLASSES: tuple[str, ...] = ("AGN", "SN", "VS", "asteroid", "bogus")
+"""The five classes of the stamp classifier, in the order of every table, matrix and output vector."""
+
+LABEL_COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE"]
+
+
+@dataclass(frozen=True)
+class Subclass:
+    """A subclass of the label set.
+
+    Attributes
+    ----------
+    name : str
+        Canonical name, as in thesis Table 3.5.
+    class_name : str
+        Class of the stamp classifier; empty for CV/Nova, which has none.
+    level1, level2 : str
+        First and second level of ALeRCE's hierarchical random forest (Table 3.3); empty where it has none.
+    aliases : tuple of str
+        Other spellings that label files use.
+    """
+
+    name: str
+    class_name: str
+    level1: str = ""
+    level2: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+SUBCLASSES: tuple[Subclass, ...] = (
+    Subclass("QSO", "AGN", "Stochastic", "QSO"),
+    Subclass("AGN", "AGN", "Stochastic", "AGN"),
+    Subclass("Blazar", "AGN", "Stochastic", "Blazar"),
+    Subclass("SNIa", "SN", "Transient", "SNIa", ("SN Ia",)),
+    Subclass("SNII", "SN", "Transient", "SNII", ("SN II",)),
+    Subclass("SNIbc", "SN", "Transient", "SNIbc", ("SN Ib/c", "SNIb/c")),
+    Subclass("SNIIn", "SN", "Transient", "SNII", ("SN IIn",)),
+    Subclass("SLSN", "SN", "Transient", "SLSN"),
+    Subclass("SNIIb", "SN", "Transient", "SNII", ("SN IIb",)),
+    Subclass("EB/EW", "VS", "Periodic", "E", ("EB", "EW")),
+    Subclass("EA", "VS", "Periodic", "E"),
+    Subclass("LPV", "VS", "Periodic", "LPV"),
+    Subclass("RRL", "VS", "Periodic", "RRL", ("RRLyr",)),
+    Subclass("YSO", "VS", "Stochastic", "YSO"),
+    Subclass("RSCVn", "VS", "Periodic", "Periodic-Other", ("RS CVn",)),
+    Subclass("DSCT", "VS", "Periodic", "DSCT"),
+    Subclass("Ceph", "VS", "Periodic", "CEP", ("CEP", "Cepheid")),
+    Subclass("Periodic-Other", "VS", "Periodic", "Periodic-Other"),
+    Subclass("ZZ", "VS", "Periodic", "Periodic-Other"),
+    Subclass("CV/Nova", "", "Stochastic", "CV/Nova", ("CV", "Nova")),
+    Subclass("asteroid", "asteroid"),
+    Subclass("bogus", "bogus"),
+)
+
+_CANONICAL = {alias.lower(): sub for sub in SUBCLASSES for alias in (sub.name, *sub.aliases)}
+
+
+def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str, str]:
+    """Map a label to its class and canonical subclass.
+
+    Parameters
+    ----------
+    class_name : str
+        One of `CLASSES`.
+    subclass_name : str or None
+        Any known spelling; empty or None becomes ``<class>-unspecified``.
+
+    Returns
+    -------
+    class_name, subclass_name : str
+        The class is empty for CV/Nova, which the stamp classifier has no class for (D5).
+
+    Raises
+    ------
+    ValueError
+        If the class or the subclass is not known, or if the subclass belongs to another class.
+
+    Examples
+    --------
+    >>> canonical_subclass("VS", "CEP")
+    ('VS', 'Ceph')
+    >>> canonical_subclass("SN", None)
+    ('SN', 'SN-unspecified')
+    """
+    if class_name not in CLASSES:
+        raise ValueError(f"unknown class {class_name!r}: the classes are {', '.join(CLASSES)}")
+    if not subclass_name or subclass_name == f"{class_name}-unspecified":
+        return class_name, f"{class_name}-unspecified"
+    subclass = _CANONICAL.get(subclass_name.strip().lower())
+    if subclass is None:
+        raise ValueError(f"unknown subclass {subclass_name!r} of class {class_name}: add it to twostamp.taxonomy")
+    if subclass.class_name and subclass.class_name != class_name:
+        raise ValueError(f"subclass {subclass.name} belongs to class {subclass.class_name}, not to {class_name}")
+    return subclass.class_name, subclass.name
+
+
+def class_of(subclass_name: str) -> str:
+    """Class of a canonical subclass or of ``<class>-unspecified``.
+
+    Examples
+    --------
+    >>> class_of("YSO"), class_of("SN-unspecified")
+    ('VS', 'SN')
+    """
+    return (
+        subclass_name.removesuffix("-unspecified")
+        if subclass_name.endswith("-unspecified")
+        else (_CANONICAL[subclass_name.lower()].class_name)
+    )
+
+
+def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read a label file in the form of thesis Table 3.4 and clean it.
+
+    Rows that repeat another are dropped; an object with two different labels is dropped whole, since
+    nobody can say which is right; CV/Nova is dropped (D5). Every drop is counted.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with the columns objectId, classALeRCE, subclassALeRCE (others are ignored).
+
+    Returns
+    -------
+    labels : DataFrame
+        The three columns, one row an object, sorted by objectId, canonical names.
+    counts : dict
+        Rows read, kept, and dropped by reason; kept + dropped = read.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a class or subclass unknown; the message names the file.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    absent = [column for column in LABEL_COLUMNS if column not in table]
+    if absent:
+        raise ValueError(f"{path}: column {absent[0]} is missing; a label file has {', '.join(LABEL_COLUMNS)}")
+    table = table[LABEL_COLUMNS].apply(lambda column: column.str.strip())
+    empty = (table["objectId"] == "") | (table["classALeRCE"] == "")
+    labels = table[~empty].copy()
+    try:
+        names = {pair: canonical_subclass(*pair) for pair in set(zip(labels["classALeRCE"], labels["subclassALeRCE"]))}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    pairs = [names[pair] for pair in zip(labels["classALeRCE"], labels["subclassALeRCE"])]
+    labels["classALeRCE"] = [pair[0] for pair in pairs]
+    labels["subclassALeRCE"] = [pair[1] for pair in pairs]
+    unique = labels.drop_duplicates()
+    conflict = unique["objectId"].duplicated(keep=False)
+    without_class = ~conflict & (unique["classALeRCE"] == "")
+    kept = unique[~conflict & ~without_class].sort_values("objectId", ignore_index=True)
+    counts = {
+        "rows read": len(table),
+        "kept": len(kept),
+        "no object or class": int(empty.sum()),
+        "repeated rows": len(labels) - len(unique),
+        "conflicting labels": int(conflict.sum()),
+        "CV/Nova, which has no class": int(without_class.sum()),
+    }
+    return kept, counts
