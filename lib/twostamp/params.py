@@ -28,6 +28,8 @@ class Parameters(BaseModel):
     seed: Count = 20210901
     """Every random choice derives from it."""
     language: Literal["en"] = "en"
+    mark: str = ""
+    """Sentence put on every figure and table of the run; a simulated run says "simulated survey" by itself."""
 
     # Alerts
     archive: str = SIMULATED
@@ -95,8 +97,8 @@ class Parameters(BaseModel):
     @field_validator("archive", "labels", "real_archive", "tns_csv")
     @classmethod
     def _expand(cls, value: str) -> str:
-        expanded = os.path.expanduser(os.path.expandvars(value))
-        return "" if expanded.startswith("$") else expanded
+        expanded = os.path.expandvars(value)
+        return "" if "$" in expanded else expanded
 
     @field_validator("healpix_nside")
     @classmethod
@@ -107,6 +109,11 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Parameters":
+        if not self.archive or not self.labels:
+            raise ValueError(
+                "archive or labels is empty: set TWOSTAMP_REAL_ALERTS to a folder of nightly tarballs "
+                "(ztf_public_YYYYMMDD.tar.gz from https://ztf.uw.edu/alerts/public/) with a labels.csv, or give both paths"
+            )
         if (self.archive == SIMULATED) != (self.labels == SIMULATED):
             raise ValueError("archive and labels are either both 'simulated' or both given")
         combinations = 1

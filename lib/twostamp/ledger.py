@@ -1,0 +1,109 @@
+"""The ledger: what became of every figure, table, algorithm and printed number of the thesis."""
+
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["id", "kind", "title", "notebook", "files", "status", "thesis", "ours", "note"]
+STATUSES = ("real", "simulated", "code", "third-party", "missing")
+
+
+def read_catalogue() -> pd.DataFrame:
+    """Read what the thesis holds: one row an item.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, kind (figure, table, algorithm, number), title, title_es, notebook, source (data, code,
+        third-party), thesis, note; all text.
+
+    Examples
+    --------
+    >>> catalogue = read_catalogue()
+    >>> int((catalogue["kind"] != "number").sum())
+    67
+    """
+    with resources.files("twostamp").joinpath("thesis_items.csv").open() as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+class Ledger:
+    """The file ``ledger.csv`` of a run; a new one says of every item which notebook will make it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is made when it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._catalogue = read_catalogue()
+
+    def read(self) -> pd.DataFrame:
+        """Read all rows, in the thesis's order; columns as in `COLUMNS`, all text."""
+        blank = self._catalogue.assign(files="", ours="")
+        third_party = blank["source"] == "third-party"
+        blank["status"] = third_party.map({True: "third-party", False: "missing"})
+        blank["note"] = blank["note"].where(third_party, "notebook " + blank["notebook"] + " has not run")
+        blank = blank[COLUMNS]
+        if not self.path.exists():
+            return blank
+        stored = pd.read_csv(self.path, dtype=str, keep_default_na=False)
+        done = stored[~stored["note"].str.endswith(" has not run")]
+        keys = ["id", "kind", "title"]
+        known = pd.MultiIndex.from_frame(done[keys])
+        kept = blank[~pd.MultiIndex.from_frame(blank[keys]).isin(known)]
+        order = {tuple(row): i for i, row in enumerate(blank[keys].itertuples(index=False, name=None))}
+        rows = pd.concat([kept, done])
+        position = [order.get(tuple(row), len(order)) for row in rows[keys].itertuples(index=False, name=None)]
+        return rows.assign(_p=position).sort_values(["_p", "id", "title"]).drop(columns="_p").reset_index(drop=True)
+
+    def record(
+        self,
+        kind: str,
+        item: str,
+        *,
+        title: str = "",
+        status: str,
+        files: str = "",
+        ours: str = "",
+        note: str = "",
+    ) -> None:
+        """Write one row; the item must be in the catalogue.
+
+        Parameters
+        ----------
+        kind, item, title : str
+            Which row; the title only for numbers, which share a section's id.
+        status : str
+            One of `STATUSES`.
+        files, ours, note : str
+            Files relative to the run's folder, separated by ``;``; our value; a remark.
+
+        Raises
+        ------
+        KeyError
+            If the catalogue has no such item.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
+        rows = self.read()
+        mask = (rows["kind"] == kind) & (rows["id"] == item)
+        if title:
+            mask &= rows["title"] == title
+        if mask.sum() != 1:
+            titles = rows.loc[(rows["kind"] == kind) & (rows["id"] == item), "title"].tolist()
+            raise KeyError(f"the thesis's catalogue has no {kind} {item} {title!r}; it has {titles}")
+        rows.loc[mask, ["status", "files", "ours", "note"]] = [status, files, ours, note]
+        partial = self.path.with_suffix(".partial")
+        rows.to_csv(partial, index=False)
+        partial.replace(self.path)
+
+    def source_of(self, kind: str, item: str) -> str:
+        """Where an item's content comes from: ``data``, ``code`` or ``third-party``."""
+        rows = self._catalogue[(self._catalogue["kind"] == kind) & (self._catalogue["id"] == item)]
+        if rows.empty:
+            raise KeyError(f"the thesis's catalogue has no {kind} {item}")
+        return str(rows["source"].iloc[0])

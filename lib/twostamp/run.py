@@ -1,0 +1,221 @@
+"""A run as a notebook sees it: its parameters, its folders, and how it saves figures, tables and numbers."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from twostamp.ledger import Ledger
+from twostamp.params import Parameters, make_parameters
+from twostamp.paths import outputs_root
+from twostamp.plots.style import use_style
+
+MADE_BY = {
+    "first_alerts.parquet": "01_data_extraction",
+    "pairs.parquet": "01_data_extraction",
+    "quarantine.parquet": "01_data_extraction",
+    "survey": "01_data_extraction",
+    "records": "03_dataset_preparation",
+    "search": "04_model_search",
+    "unlabelled_pairs.parquet": "07_unlabelled_sky",
+    "predictions.parquet": "07_unlabelled_sky",
+}
+"""Which notebook makes an input of another."""
+
+SIMULATED_MARK = "simulated survey"
+
+
+class MissingInputError(FileNotFoundError):
+    """An input that an earlier notebook makes is not there."""
+
+
+class Run:
+    """One run: a parameter set and the folder ``outputs/<run_name>`` that it writes.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of the notebook, without ending.
+    params : Parameters
+    root : Path, optional
+        Folder of the run; by default below `twostamp.paths.outputs_root`.
+    """
+
+    def __init__(self, notebook: str, params: Parameters, root: Path | None = None) -> None:
+        self.notebook = notebook
+        self.params = params
+        self.root = root or outputs_root() / params.run_name
+        self.data, self.models = self.root / "data", self.root / "models"
+        self.figures, self.tables = self.root / "figures", self.root / "tables"
+        for folder in (self.data, self.models, self.figures, self.tables):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(self.root / "ledger.csv")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the alerts come from the simulated survey."""
+        return self.params.simulated
+
+    @property
+    def mark(self) -> str:
+        """What every figure and table made from this run's alerts says about them."""
+        return self.params.mark or (SIMULATED_MARK if self.simulated else "")
+
+    def require(self, name: str) -> Path:
+        """Find an input below the run's folders.
+
+        Parameters
+        ----------
+        name : str
+            A key of `MADE_BY`.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        MissingInputError
+            If it is not there; the message names the notebook that makes it.
+        """
+        path = (self.models if name == "search" else self.data) / name
+        if not path.exists():
+            raise MissingInputError(
+                f"{path} is missing: run notebook {MADE_BY[name]} with the parameters of run "
+                f"'{self.params.run_name}' first"
+            )
+        return path
+
+    def save_figure(self, figure: Figure, item: str, *, caption: str, note: str = "") -> None:
+        """Write a figure of the thesis as PNG and PDF with its caption, and enter it in the ledger.
+
+        Parameters
+        ----------
+        figure : Figure
+        item : str
+            The thesis's number, such as ``6.3``.
+        caption, note : str
+            Caption, kept in a text file beside the figure; remark for the ledger.
+        """
+        source = self.ledger.source_of("figure", item)
+        files = self._write_figure(figure, f"figure_{item}", caption, source)
+        self.ledger.record("figure", item, status=self._status(source), files=files, note=note)
+
+    def save_extra_figure(self, figure: Figure, name: str, *, caption: str) -> None:
+        """Write a figure that the thesis does not have."""
+        self._write_figure(figure, f"extra_{name}", caption, "data")
+
+    def save_table(self, table: pd.DataFrame, item: str, *, caption: str, note: str = "") -> None:
+        """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Written without its index. Made from alerts, the CSV gains a column ``data`` that names them.
+        item, caption, note : str
+            As for `save_figure`.
+        """
+        kind = "algorithm" if item == "B.1" else "table"
+        source = self.ledger.source_of(kind, item)
+        files = self._write_table(table, f"{kind}_{item}", caption, source)
+        self.ledger.record(kind, item, status=self._status(source), files=files, note=note)
+
+    def save_extra_table(self, table: pd.DataFrame, name: str, *, caption: str) -> None:
+        """Write a table that the thesis does not have."""
+        self._write_table(table, f"extra_{name}", caption, "data")
+
+    def record_number(self, section: str, title: str, ours: object, *, note: str = "") -> None:
+        """Enter our value of a number that the thesis prints in its prose.
+
+        Parameters
+        ----------
+        section, title : str
+            As in the catalogue ``thesis_items.csv``.
+        ours : object
+            Our value, as text.
+        note : str
+            Why it differs or cannot be compared.
+        """
+        source = self.ledger.source_of("number", section)
+        self.ledger.record("number", section, title=title, status=self._status(source), ours=str(ours), note=note)
+
+    def missing(self, item: str, reason: str, *, kind: str = "figure", title: str = "") -> None:
+        """Enter an item that this run cannot make, with the reason."""
+        self.ledger.record(kind, item, title=title, status="missing", note=reason)
+
+    def _status(self, source: str) -> str:
+        return ("simulated" if self.simulated else "real") if source == "data" else source
+
+    def _write_figure(self, figure: Figure, stem: str, caption: str, source: str) -> str:
+        mark = self.mark if source == "data" else ""
+        if mark:
+            figure.text(0.995, -0.012, mark, ha="right", va="top", fontsize=7, style="italic", color="#444444")
+        for ending, metadata in (("png", {"Software": None}), ("pdf", {"Creator": None, "Producer": None})):
+            if ending == "pdf":
+                metadata["CreationDate"] = None
+            partial = self.figures / f".{stem}.{ending}"
+            figure.savefig(partial, format=ending, metadata=metadata)
+            partial.replace(self.figures / f"{stem}.{ending}")
+        _write_text(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
+        return f"figures/{stem}.png;figures/{stem}.pdf"
+
+    def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str) -> str:
+        mark = self.mark if source == "data" else ""
+        marked = table.assign(data=mark) if mark else table
+        _write_text(self.tables / f"{stem}.csv", marked.to_csv(index=False))
+        latex = table.to_latex(index=False, escape=True, caption=_with_mark(caption, mark), label=f"tab:{stem}")
+        _write_text(self.tables / f"{stem}.tex", latex)
+        return f"tables/{stem}.csv;tables/{stem}.tex"
+
+
+def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
+    """Open the run of a notebook from the variables of its parameters cell.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of the notebook, without ending.
+    namespace : dict
+        The notebook's ``globals()``. What the parameters cell leaves out has the value of
+        ``params/quick.yaml``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ParameterError
+        If a variable is not a parameter (the first time only: later cells have variables of their own), or
+        its value is impossible.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    first_time = not namespace.get("_run_opened")
+    plain = (bool, int, float, str, list, dict, type(None))
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if type(value) in plain and not name.startswith("_") and name not in ("In", "Out", "papermill")
+    }
+    if not first_time:
+        values = {name: value for name, value in values.items() if name in Parameters.model_fields}
+    params = make_parameters(values, f"notebook {notebook}")
+    namespace["_run_opened"] = True
+    use_style()
+    run = Run(notebook, params)
+    alerts = SIMULATED_MARK if run.simulated else params.archive
+    print(f"run '{params.run_name}' on {alerts}; writes {json.dumps(run.root.name)} below {run.root.parent.name}/")
+    return run
+
+
+def _with_mark(caption: str, mark: str) -> str:
+    return f"{caption} ({mark})" if mark else caption
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text)
+    partial.replace(path)
