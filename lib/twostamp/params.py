@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 SIMULATED = "simulated"
 
@@ -96,9 +96,16 @@ class Parameters(BaseModel):
 
     @field_validator("archive", "labels", "real_archive", "tns_csv")
     @classmethod
-    def _expand(cls, value: str) -> str:
+    def _expand(cls, value: str, info: ValidationInfo) -> str:
         expanded = os.path.expandvars(value)
-        return "" if "$" in expanded else expanded
+        if "$" not in expanded:
+            return expanded
+        if info.field_name in ("archive", "labels"):
+            raise ValueError(
+                "the environment variable is not set; point it to a folder of nightly tarballs "
+                "(ztf_public_YYYYMMDD.tar.gz, from https://ztf.uw.edu/alerts/public/) with a labels.csv"
+            )
+        return ""
 
     @field_validator("healpix_nside")
     @classmethod
@@ -109,11 +116,6 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Parameters":
-        if not self.archive or not self.labels:
-            raise ValueError(
-                "archive or labels is empty: set TWOSTAMP_REAL_ALERTS to a folder of nightly tarballs "
-                "(ztf_public_YYYYMMDD.tar.gz from https://ztf.uw.edu/alerts/public/) with a labels.csv, or give both paths"
-            )
         if (self.archive == SIMULATED) != (self.labels == SIMULATED):
             raise ValueError("archive and labels are either both 'simulated' or both given")
         combinations = 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,10 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
     values = {
         name: value
         for name, value in namespace.items()
-        if type(value) in plain and not name.startswith("_") and name not in ("In", "Out", "papermill")
+        if type(value) in plain
+        and not name.startswith("_")
+        and name not in ("In", "Out")
+        and not _imported(name, value)
     }
     if not first_time:
         values = {name: value for name, value in values.items() if name in Parameters.model_fields}
@@ -209,6 +213,11 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
     alerts = SIMULATED_MARK if run.simulated else params.archive
     print(f"run '{params.run_name}' on {alerts}; writes {json.dumps(run.root.name)} below {run.root.parent.name}/")
     return run
+
+
+def _imported(name: str, value: object) -> bool:
+    modules = [module for key, module in list(sys.modules.items()) if key.startswith("twostamp.")]
+    return any(vars(module).get(name) is value for module in modules)
 
 
 def _with_mark(caption: str, mark: str) -> str:

@@ -1,0 +1,54 @@
+# `make` lists the commands. Everything runs in .venv, which is made from requirements.lock when that changes.
+PYTHON ?= python3
+RUN ?= quick
+BIN := .venv/bin
+READY := .venv/.ready
+TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lint notebooks lab tensorboard lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed and $(PYTHON) is another: make PYTHON=python3.12 ..." >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+setup: $(READY) ## make .venv
+
+reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
+	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml
+
+test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
+	$(BIN)/python -m pytest
+	rm -rf $(TEST_OUTPUTS)
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
+	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
+
+lint: $(READY) ## ruff, mypy and the pairing of the notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+notebooks: $(READY) ## write the .ipynb from the edited .py
+	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+
+lab: $(READY) ## open JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+tensorboard: $(READY) ## watch the trainings of RUN
+	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
+
+lock: ## solve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-emit-index-url \
+	  --output-file requirements.lock pyproject.toml
+
+clean: ## remove the test run's outputs
+	rm -rf $(TEST_OUTPUTS)

@@ -1,0 +1,210 @@
+"""Run the notebooks of a run in sequence, each only when what it stands on has changed.
+
+``python -m twostamp.reproduce params/quick.yaml`` validates the parameters, looks for Java, then executes the
+notebooks with papermill into ``outputs/<run>/notebooks``. A notebook that is done, with the same source, library,
+parameters, alerts and predecessors, is not started again.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from twostamp.ledger import STATUSES, Ledger
+from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.paths import NOTEBOOKS, REPOSITORY, outputs_root
+
+STANDS_ON: dict[str, tuple[str, ...]] = {
+    "00_background": (),
+    "01_data_extraction": (),
+    "02_exploratory_analysis": ("01_data_extraction",),
+    "03_dataset_preparation": ("01_data_extraction",),
+    "04_model_search": ("03_dataset_preparation",),
+    "05_model_comparison": ("04_model_search",),
+    "06_inference_time": ("04_model_search",),
+    "07_unlabelled_sky": ("04_model_search",),
+    "08_metadata_importance": ("04_model_search",),
+    "09_additional_classes": ("04_model_search",),
+}
+"""The notebooks in order, and which earlier ones each needs."""
+
+
+class RequirementError(RuntimeError):
+    """Something that a run needs is not on this machine; one sentence with the fix."""
+
+
+def check_java() -> None:
+    """Make sure that Java 17 or newer is there, which Spark needs.
+
+    Raises
+    ------
+    RequirementError
+        With the fix, if it is not.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    fix = "install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk)"
+    try:
+        banner = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        raise RequirementError(f"Spark needs Java and none was found: {fix}") from None
+    version = re.search(r'version "(\d+)', banner)
+    if version and int(version.group(1)) < 17:
+        raise RequirementError(f"Spark needs Java 17 and {java} is version {version.group(1)}: {fix}")
+
+
+def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[str, Any]:
+    """Execute the notebooks of a run and return its manifest.
+
+    Parameters
+    ----------
+    params : Parameters
+    names : list of str, optional
+        Notebooks to run; by default all of `STANDS_ON`.
+
+    Returns
+    -------
+    dict
+        Notebook -> fingerprint, seconds, peak_mb, skipped; also written to ``manifest.json``.
+    """
+    root = outputs_root() / params.run_name
+    (root / "notebooks").mkdir(parents=True, exist_ok=True)
+    manifest_path = root / "manifest.json"
+    manifest: dict[str, Any] = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    marks = fingerprints(params)
+    for name in names or list(STANDS_ON):
+        executed = root / "notebooks" / f"{name}.ipynb"
+        done = manifest.get(name, {})
+        if done.get("fingerprint") == marks[name] and executed.exists():
+            manifest[name] = {**done, "skipped": True}
+            print(f"{name}: done, nothing has changed", flush=True)
+            continue
+        seconds, peak = _execute(name, executed, params)
+        manifest[name] = {"fingerprint": marks[name], "seconds": round(seconds, 1), "peak_mb": peak, "skipped": False}
+        partial = manifest_path.with_suffix(".partial")
+        partial.write_text(json.dumps(manifest, indent=1) + "\n")
+        partial.replace(manifest_path)
+    return manifest
+
+
+def fingerprints(params: Parameters) -> dict[str, str]:
+    """Hash, for every notebook, all that its result depends on.
+
+    Parameters
+    ----------
+    params : Parameters
+
+    Returns
+    -------
+    dict
+        Notebook -> hexadecimal digest over its source, the library, the parameters, the names and sizes of a
+        local archive's files, and the digests of the notebooks it stands on.
+    """
+    common = hashlib.sha256(params.model_dump_json().encode())
+    for path in sorted((REPOSITORY / "lib" / "twostamp").rglob("*.*")):
+        if path.suffix in {".py", ".csv", ".json"}:
+            common.update(path.read_bytes())
+    for folder in (Path(params.archive), Path(params.real_archive or "-")):
+        if folder.is_dir():
+            common.update(repr([(p.name, p.stat().st_size) for p in sorted(folder.rglob("*"))]).encode())
+    marks: dict[str, str] = {}
+    for name, needs in STANDS_ON.items():
+        digest = common.copy()
+        digest.update((NOTEBOOKS / f"{name}.ipynb").read_bytes())
+        digest.update("".join(marks[need] for need in needs).encode())
+        marks[name] = digest.hexdigest()
+    return marks
+
+
+def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]:
+    import papermill
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # a notebook declares only the parameters that it uses
+    partial = executed.with_suffix(".partial.ipynb")
+    print(f"{name}: running", flush=True)
+    start = time.perf_counter()
+    with _PeakMemory() as memory:
+        papermill.execute_notebook(
+            NOTEBOOKS / f"{name}.ipynb",
+            partial,
+            parameters=params.model_dump(),
+            kernel_name="python3",
+            cwd=REPOSITORY,
+            progress_bar=sys.stderr.isatty(),
+        )
+    partial.replace(executed)
+    return time.perf_counter() - start, memory.peak_mb
+
+
+class _PeakMemory:
+    """Sample the resident memory of this process's descendants (kernel, Spark, workers), in MB."""
+
+    def __enter__(self) -> "_PeakMemory":
+        self.peak_mb = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        import psutil
+
+        me = psutil.Process()
+        while not self._stop.wait(0.5):
+            total = 0
+            for process in me.children(recursive=True):
+                try:
+                    total += process.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.peak_mb = max(self.peak_mb, total // 2**20)
+
+
+def print_summary(params: Parameters, manifest: dict[str, Any]) -> None:
+    """Print seconds and peak memory of each notebook and the ledger's rows by status."""
+    print(f"\n{'notebook':28}{'seconds':>9}{'peak MB':>9}")
+    for name in STANDS_ON:
+        if name in manifest:
+            entry = manifest[name]
+            note = "  (done before)" if entry["skipped"] else ""
+            print(f"{name:28}{entry['seconds']:9.1f}{entry['peak_mb']:9d}{note}")
+    root = outputs_root() / params.run_name
+    rows = Ledger(root / "ledger.csv").read()
+    items = rows[rows["kind"] != "number"]
+    counts = {status: int((items["status"] == status).sum()) for status in STATUSES}
+    print("\nfigures, tables, algorithm: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
+    print(f"everything is in {root}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; 0 if all notebooks ran, 2 if the parameters or the machine are refused."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.reproduce", description=__doc__.splitlines()[0])
+    parser.add_argument("params", type=Path, help="parameter file, such as params/quick.yaml")
+    parser.add_argument("--only", nargs="+", choices=list(STANDS_ON), metavar="NOTEBOOK", help="only these notebooks")
+    options = parser.parse_args(arguments)
+    try:
+        params = read_parameters(options.params)
+        check_java()
+    except (ParameterError, RequirementError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    manifest = run_notebooks(params, options.only)
+    print_summary(params, manifest)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
