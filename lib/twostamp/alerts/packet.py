@@ -1,0 +1,280 @@
+"""One ZTF alert packet: its key, its whole content, and what can be wrong with it (thesis, section 3.1.1).
+
+A packet is an Avro object container that carries its own schema. The key pass of the extraction needs seven numbers of
+each alert, so `read_keys` decodes nothing behind ``candidate``: neither the history nor the stamps.
+"""
+
+import io
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import fastavro
+
+MAGIC = b"Obj\x01"
+SYNC_MARKER = b"two-stamp-alerts"
+KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
+DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"null": bytes,
+    b"deflate": lambda block: zlib.decompress(block, -15),
+}
+
+
+class PacketError(ValueError):
+    """A packet that cannot be used; ``reason`` becomes a row of the quarantine."""
+
+    @property
+    def reason(self) -> str:
+        return str(self)
+
+
+class CorruptPacket(PacketError):  # noqa: N818
+    """The bytes are truncated, damaged or not Avro."""
+
+
+class MissingField(PacketError):  # noqa: N818
+    """A field that the pipeline cannot do without is absent or null; the reason names it."""
+
+
+class BadStamp(PacketError):  # noqa: N818
+    """A stamp is missing, unreadable or of a shape that decision S1 cannot explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertKey:
+    """What ranks an alert: ``jd`` in days, ``ssdistnr`` in arcsec (None when absent), ``ra`` and ``dec`` in degrees."""
+
+    objectId: str
+    candid: int
+    jd: float
+    ssdistnr: float | None
+    programid: int
+    ra: float
+    dec: float
+
+
+class _Schemas(NamedTuple):
+    whole: dict[str, Any]
+    head: dict[str, Any]  # the same record and its candidate, each cut behind the last field that a key needs
+
+
+class _Container(NamedTuple):
+    schema: bytes
+    codec: bytes
+    sync: bytes
+    start: int
+
+
+def read_schema() -> dict[str, Any]:
+    """Read ZTF's alert schema 3.3, as shipped with the package.
+
+    Examples
+    --------
+    >>> [field["name"] for field in read_schema()["fields"]][:4]
+    ['schemavsn', 'publisher', 'objectId', 'candid']
+    """
+    return json.loads(files("twostamp.alerts").joinpath("ztf_alert_3.3.json").read_text())
+
+
+def read_keys(data: bytes) -> list[AlertKey]:
+    """Read the keys of the alerts in an Avro container, without decoding their stamps.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole container, of any ZTF schema version, with one alert or several.
+
+    Returns
+    -------
+    list of AlertKey
+        In the container's order. ``candid`` falls back on ``candidate.candid``.
+
+    Raises
+    ------
+    CorruptPacket, MissingField
+        When the bytes are damaged, or lack a field of the key.
+
+    Examples
+    --------
+    >>> read_keys(b"Obj")
+    Traceback (most recent call last):
+    ...
+    twostamp.alerts.packet.CorruptPacket: not an Avro container
+    """
+    container = _read_header(data)
+    schemas = _parse_schemas(container.schema)
+    return [_make_key(record) for record in _read_records(data, container, schemas, keys_only=True)]
+
+
+def read_packets(data: bytes) -> list[dict[str, Any]]:
+    """Read the whole alerts of an Avro container; errors as in `read_keys`.
+
+    Examples
+    --------
+    >>> schema = {"type": "record", "name": "alert", "fields": [{"name": "objectId", "type": "string"}]}
+    >>> read_packets(write_packets([{"objectId": "ZTF18abcdefg"}], schema))
+    [{'objectId': 'ZTF18abcdefg'}]
+    """
+    container = _read_header(data)
+    return list(_read_records(data, container, _parse_schemas(container.schema), keys_only=False))
+
+
+def read_candidate_types(data: bytes) -> dict[str, str]:
+    """Read which fields ``candidate`` has in this container's schema, as Arrow type names.
+
+    Returns
+    -------
+    dict
+        Field name -> ``"double"``, ``"int64"`` or ``"string"``.
+    """
+    return _candidate_types(_read_header(data).schema)
+
+
+def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> bytes:
+    """Write alerts as one uncompressed Avro container; the same packets always give the same bytes.
+
+    Parameters
+    ----------
+    packets : iterable of dict
+        Alerts, as `read_packets` gives them.
+    schema : dict
+        Avro schema, for instance `read_schema()`.
+    """
+    stream = io.BytesIO()
+    fastavro.writer(stream, fastavro.parse_schema(schema), packets, sync_marker=SYNC_MARKER)
+    return stream.getvalue()
+
+
+def _read_long(data: bytes, at: int) -> tuple[int, int]:
+    """Read an Avro long (zigzag, base 128) and the position behind it."""
+    shift = value = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7
+        if shift > 63:
+            raise CorruptPacket("a number in the container is longer than 64 bits")
+
+
+def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+    size, at = _read_long(data, at)
+    if not 0 <= size <= len(data) - at:
+        raise CorruptPacket("the container ends early")
+    return data[at : at + size], at + size
+
+
+def _read_header(data: bytes) -> _Container:
+    if not data.startswith(MAGIC):
+        raise CorruptPacket("not an Avro container")
+    metadata, at = {}, len(MAGIC)
+    try:
+        while (count := (step := _read_long(data, at))[0]) != 0:
+            at = step[1]
+            if count < 0:  # a negative count is followed by the size of the block in bytes
+                count, at = -count, _read_long(data, at)[1]
+            for _ in range(count):
+                name, at = _read_bytes(data, at)
+                metadata[name], at = _read_bytes(data, at)
+        at = step[1]
+        return _Container(metadata[b"avro.schema"], metadata.get(b"avro.codec", b"null"), data[at : at + 16], at + 16)
+    except IndexError:
+        raise CorruptPacket("the container's header is cut short") from None
+    except KeyError:
+        raise CorruptPacket("the container's header has no schema") from None
+
+
+@lru_cache(maxsize=64)
+def _parse_schemas(schema: bytes) -> _Schemas:
+    try:
+        whole = json.loads(schema)
+        head = _cut(whole, ("objectId", "candid", "candidate"))
+        if head["fields"] and (last := head["fields"][-1])["name"] == "candidate":
+            # Nothing is read behind it, so it may end early too.
+            head["fields"][-1] = last | {"type": _cut(last["type"], KEY_FIELDS)}
+        return _Schemas(fastavro.parse_schema(whole), fastavro.parse_schema(head))
+    except Exception as error:
+        raise CorruptPacket(f"the container's schema is damaged: {type(error).__name__}") from error
+
+
+def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Cut a record schema behind the last of the named fields."""
+    wanted = [at for at, field in enumerate(record["fields"]) if field["name"] in names]
+    return record | {"fields": record["fields"][: max(wanted, default=-1) + 1]}
+
+
+@lru_cache(maxsize=64)
+def _candidate_types(schema: bytes) -> dict[str, str]:
+    fields = {field["name"]: field for field in _parse_schemas(schema).whole["fields"]}
+    if "candidate" not in fields:
+        raise MissingField("the packet has no candidate")
+    return {field["name"]: _arrow_type(field["type"]) for field in fields["candidate"]["type"]["fields"]}
+
+
+def _arrow_type(avro: Any) -> str:
+    names = set(avro if isinstance(avro, list) else [avro]) - {"null"}
+    if names <= {"int", "long"}:
+        return "int64"
+    return "double" if names <= {"int", "long", "float", "double"} else "string"
+
+
+def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, bytes]]:
+    if container.codec not in DECODERS:
+        raise CorruptPacket(f"the codec {container.codec!r} is not supported")
+    at = container.start
+    try:
+        while at < len(data):
+            count, at = _read_long(data, at)
+            block, at = _read_bytes(data, at)
+            if data[at : at + 16] != container.sync:
+                raise CorruptPacket("a block's sync marker is wrong or missing")
+            at += 16
+            yield count, DECODERS[container.codec](block)
+    except (IndexError, zlib.error):
+        raise CorruptPacket("a block is cut short or damaged") from None
+
+
+def _read_records(
+    data: bytes, container: _Container, schemas: _Schemas, *, keys_only: bool
+) -> Iterator[dict[str, Any]]:
+    total = 0
+    for count, block in _read_blocks(data, container):
+        stream = io.BytesIO(block)
+        if keys_only and count == 1:
+            yield _decode(stream, schemas.head, None)
+        else:
+            # Only a reader that skips the rest of a record finds where the next one begins.
+            for _ in range(min(count, len(block) + 1)):
+                yield _decode(stream, schemas.whole, schemas.head if keys_only else None)
+            if stream.tell() != len(block):
+                raise CorruptPacket("a block's records do not fill it")
+        total += count
+    if total < 1:
+        raise CorruptPacket("the container holds no alert")
+
+
+def _decode(stream: io.BytesIO, schema: dict[str, Any], reader_schema: dict[str, Any] | None) -> dict[str, Any]:
+    try:
+        return fastavro.schemaless_reader(stream, schema, reader_schema)
+    except Exception as error:  # damaged bytes make fastavro fail in a dozen ways
+        raise CorruptPacket(f"a record cannot be decoded: {type(error).__name__}") from error
+
+
+def _make_key(record: dict[str, Any]) -> AlertKey:
+    candidate = record.get("candidate") or {}
+    values: dict[str, Any] = {name: candidate.get(name) for name in KEY_FIELDS} | {"objectId": record.get("objectId")}
+    if record.get("candid") is not None:
+        values["candid"] = record["candid"]
+    for name, value in values.items():
+        if value is None and name != "ssdistnr":
+            raise MissingField(f"the packet has no {name if name == 'objectId' else f'candidate.{name}'}")
+    if not all(map(math.isfinite, (values["jd"], values["ra"], values["dec"]))):
+        raise CorruptPacket("jd, ra or dec is not finite")
+    return AlertKey(**values)

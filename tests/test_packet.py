@@ -1,0 +1,151 @@
+"""Packets: keys agree with a full decode; anything damaged gives a typed error."""
+
+import io
+import tarfile
+from contextlib import suppress
+from dataclasses import replace
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import make_alert
+from twostamp.alerts.packet import (
+    AlertKey,
+    CorruptPacket,
+    MissingField,
+    PacketError,
+    read_candidate_types,
+    read_keys,
+    read_packets,
+    read_schema,
+    write_packets,
+)
+
+ALERT = make_alert("ZTF20aaaaaaa", candid=42, jd=2459000.75, ra=10.5, dec=-3.25, ssdistnr=1.5, programid=2)
+KEY = AlertKey("ZTF20aaaaaaa", 42, 2459000.75, 1.5, 2, 10.5, -3.25)
+PACKET = write_packets([ALERT], read_schema())
+SEVERAL = [make_alert(f"ZTF20aaaaaa{n}", candid=n, jd=2459000.0 + n) for n in range(5)]
+
+
+def write_container(alerts, schema=None, **options):
+    stream = io.BytesIO()
+    fastavro.writer(stream, schema or read_schema(), alerts, **options)
+    return stream.getvalue()
+
+
+def without(record, *names):
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def schema_without(*names):
+    schema = read_schema()
+    return schema | {"fields": [field for field in schema["fields"] if field["name"] not in names]}
+
+
+def test_key_of_a_packet():
+    assert read_keys(PACKET) == [KEY]
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+@pytest.mark.parametrize("sync_interval", [1, 10**6])
+def test_containers_with_several_alerts(codec, sync_interval):
+    data = write_container(SEVERAL, codec=codec, sync_interval=sync_interval)
+    assert [(key.objectId, key.candid, key.jd) for key in read_keys(data)] == [
+        (alert["objectId"], alert["candid"], alert["candidate"]["jd"]) for alert in SEVERAL
+    ]
+    assert [alert["cutoutDifference"] for alert in read_packets(data)] == [a["cutoutDifference"] for a in SEVERAL]
+
+
+def test_candid_falls_back_on_the_candidate():
+    data = write_container([without(ALERT, "candid", "schemavsn")], schema_without("candid", "schemavsn"))
+    assert read_keys(data) == [KEY]
+
+
+def test_null_ssdistnr_is_kept_as_none():
+    alert = ALERT | {"candidate": ALERT["candidate"] | {"ssdistnr": None}}
+    assert read_keys(write_container([alert])) == [replace(KEY, ssdistnr=None)]
+
+
+@pytest.mark.parametrize("name", ["objectId", "candidate"])
+def test_a_missing_field_is_named(name):
+    with pytest.raises(MissingField, match="candidate.jd" if name == "candidate" else name):
+        read_keys(write_container([without(ALERT, name)], schema_without(name)))
+
+
+def test_a_jd_that_is_not_finite_is_refused():
+    with pytest.raises(CorruptPacket, match="not finite"):
+        read_keys(write_container([make_alert(jd=float("nan"))]))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not an Avro container"),
+        (b"<html>", "not an Avro container"),
+        (PACKET[:200], "ends early"),
+        (PACKET[:-1], "sync marker"),
+        (PACKET[:-20], "ends early"),
+        (PACKET[:-16] + bytes(16), "sync marker"),
+        (write_container([]), "no alert"),
+        (write_container([ALERT], codec="bzip2"), "bzip2.*not supported"),
+        (PACKET + b"\x02", "cut short"),
+    ],
+)
+def test_damage_is_explained(data, reason):
+    for read in (read_keys, read_packets):
+        with pytest.raises(CorruptPacket, match=reason) as caught:
+            read(data)
+        assert caught.value.reason == str(caught.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    end=st.integers(0, len(PACKET)),
+    flips=st.lists(st.tuples(st.integers(0, len(PACKET) - 1), st.integers(1, 255)), max_size=4),
+    several=st.booleans(),
+)
+def test_any_damage_gives_a_packet_or_a_packet_error(end, flips, several):
+    damaged = bytearray(write_packets(SEVERAL, read_schema()) if several else PACKET)
+    for at, mask in flips:
+        damaged[at] ^= mask
+    for read in (read_keys, read_packets):
+        with suppress(PacketError):
+            read(bytes(damaged[: end if end % 3 else None]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(at=st.integers(0, 12000), mask=st.integers(1, 255))
+def test_damage_in_the_header_and_the_candidate(at, mask):
+    damaged = bytearray(PACKET)
+    damaged[at] ^= mask
+    for read in (read_keys, read_packets, read_candidate_types):
+        with suppress(PacketError):
+            read(bytes(damaged))
+
+
+def test_writing_is_deterministic():
+    assert write_packets(SEVERAL, read_schema()) == write_packets(SEVERAL, read_schema())
+
+
+def test_candidate_types():
+    types = read_candidate_types(PACKET)
+    assert (types["jd"], types["fid"], types["isdiffpos"], types["drb"]) == ("double", "int64", "string", "double")
+    assert len(types) == 103
+
+
+def test_real_packets_of_every_schema_agree_with_fastavro(real_alerts):
+    versions = set()
+    for source in sorted(real_alerts.glob("*.tar.gz")):
+        with tarfile.open(source) as archive:
+            for member in archive.getmembers()[:10]:
+                data = archive.extractfile(member).read()
+                (alert,) = fastavro.reader(io.BytesIO(data))
+                fields = alert["candidate"]
+                values = (fields[name] for name in ("jd", "ssdistnr", "programid", "ra", "dec"))
+                assert read_keys(data) == [AlertKey(alert["objectId"], alert["candid"], *values)]
+                assert read_packets(data) == [alert]
+                assert read_candidate_types(data).keys() == fields.keys()
+                versions.add(alert.get("schemavsn"))
+    assert {None, "3.0", "3.2", "3.3", "4.01", "4.02"} <= versions
