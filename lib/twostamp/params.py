@@ -21,7 +21,7 @@ Variant = Literal["stamp_23", "stamp_26", "stacked", "separated"]
 class Parameters(BaseModel):
     """Every parameter of a run, with the values of ``params/quick.yaml`` as defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "quick"
     """Name of the run; it writes ``outputs/<run_name>/`` and nothing else."""
@@ -68,7 +68,7 @@ class Parameters(BaseModel):
     grid_crop_size: Annotated[list[Literal[21, 41, 42, 63]], Field(min_length=1)] = [21]
     grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [64]
     grid_learning_rate: Rates = [1e-3]
-    grid_dropout_rate: Rates = [0.3, 0.5]
+    grid_dropout_rate: Rates = [0.3]
     n_combinations: Positive = 2
     n_repetitions: Positive = 2
     epochs: Positive = 3

@@ -1,0 +1,94 @@
+"""The form of the notebooks: short cells that tell, no code that belongs in the library, .py and .ipynb in step."""
+
+import ast
+import re
+import statistics
+
+import jupytext
+import nbformat
+import pytest
+
+from twostamp.ledger import read_catalogue
+from twostamp.params import Parameters
+from twostamp.paths import NOTEBOOKS
+from twostamp.reproduce import STANDS_ON
+
+SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.stem)
+def source(request):
+    return request.param
+
+
+def code_cells(path):
+    return [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+
+
+def test_the_sequence_is_complete():
+    assert [path.stem for path in SOURCES] == list(STANDS_ON)
+
+
+def test_ipynb_is_generated_from_py_and_has_no_output(source):
+    generated, edited = nbformat.read(source.with_suffix(".ipynb"), as_version=4), jupytext.read(source)
+    for cell in generated.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    form = [[(c.cell_type, c.source, c.metadata.get("tags")) for c in nb.cells] for nb in (generated, edited)]
+    assert form[0] == form[1], f"{source.stem}: write the .ipynb anew with `make notebooks`"
+    assert generated.metadata.kernelspec.name == "python3"
+
+
+def test_cells_are_few_and_short(source):
+    cells = [cell.source for cell in code_cells(source)]
+    assert len(cells) <= 20
+    assert max(len(text.splitlines()) for text in cells) <= 12
+    assert statistics.median(len(text.splitlines()) for text in cells) <= 5
+
+
+def test_code_tells_and_does_not_define(source):
+    for cell in code_cells(source):
+        assert "sys.path" not in cell.source
+        assert not re.search(r"""["']\.\.?/""", cell.source), "a relative path"
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef), cell.source
+
+
+def test_imports_and_parameters_have_one_cell_each(source):
+    importing = [c for c in code_cells(source) if re.search(r"^(import|from) ", c.source, re.MULTILINE)]
+    assert len(importing) == 1
+    parameters = [c for c in code_cells(source) if "parameters" in c.metadata.get("tags", [])]
+    assert len(parameters) == 1
+
+
+def test_parameters_are_known_and_have_quicks_values(source):
+    (cell,) = [c for c in code_cells(source) if "parameters" in c.metadata.get("tags", [])]
+    values = {}
+    exec(cell.source, {}, values)
+    defaults = Parameters.model_fields
+    assert values["run_name"] == "quick"
+    for name, value in values.items():
+        assert value == defaults[name].default, f"{source.stem}: {name}"
+
+
+def test_prose_opens_the_notebook_and_outweighs_nothing(source):
+    cells = jupytext.read(source).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith(f"# {source.stem[:2]} ")
+    assert sum(cell.cell_type == "markdown" for cell in cells) >= 4
+
+
+def test_every_item_is_saved_by_its_owner_only():
+    catalogue = read_catalogue().query("kind != 'number' and source != 'third-party'")
+    saved = {}
+    for path in SOURCES:
+        text = "\n".join(cell.source for cell in code_cells(path))
+        for item in re.findall(r"""run\.save_(figure|table)\([^"']*["']([0-9A-C]\.\d+)["']""", text):
+            kind = "algorithm" if item[1] == "B.1" else item[0]
+            assert (kind, item[1]) not in saved, f"{item} is saved twice"
+            saved[(kind, item[1])] = path.stem
+    for row in catalogue.itertuples():
+        if (row.kind, row.id) in saved:
+            assert saved[(row.kind, row.id)] == row.notebook
+    written_in_loops = {("figure", "C.1"), ("figure", "C.2"), ("figure", "C.3"), ("figure", "C.4")}
+    assert set(zip(catalogue["kind"], catalogue["id"])) - set(saved) <= written_in_loops

@@ -1,0 +1,61 @@
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twostamp.params import ParameterError, Parameters, make_parameters, read_parameters
+from twostamp.paths import PARAMS
+
+
+def test_defaults_are_quicks():
+    assert read_parameters(PARAMS / "quick.yaml") == Parameters()
+
+
+@pytest.mark.parametrize("name", ["quick", "sample", "test", "thesis"])
+def test_shipped_files_are_valid(name, monkeypatch):
+    for variable in ("TWOSTAMP_REAL_ALERTS", "TWOSTAMP_ALERTS", "TWOSTAMP_LABELS"):
+        monkeypatch.setenv(variable, "/data")
+    assert read_parameters(PARAMS / f"{name}.yaml").run_name == name
+
+
+def test_unset_variable_is_refused_with_the_fix(monkeypatch):
+    monkeypatch.delenv("TWOSTAMP_REAL_ALERTS", raising=False)
+    with pytest.raises(ParameterError, match=r"sample.yaml: parameter 'archive'.*not set; point it to a folder"):
+        read_parameters(PARAMS / "sample.yaml")
+    assert Parameters().real_archive == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ({"zzz": 3}, "unknown parameter 'zzz'; remove it"),
+        ({"epochs": "many"}, "parameter 'epochs' is 'many'"),
+        ({"epochs": 0}, "parameter 'epochs' is 0"),
+        ({"grid_crop_size": [20]}, "grid_crop_size"),
+        ({"healpix_nside": 12}, "must be a power of two"),
+        ({"archive": "/data"}, "both 'simulated' or both given"),
+        ({"n_combinations": 3}, "the grid has only 2"),
+        ({"run_name": "../x"}, "run_name"),
+    ],
+)
+def test_impossible_values_are_refused_by_name(values, message):
+    with pytest.raises(ParameterError) as caught:
+        make_parameters(values, "a.yaml")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("a.yaml: ")
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(ParameterError, match="no such parameter file"):
+        read_parameters(tmp_path / "absent.yaml")
+    for text, message in [("a: [", "not valid YAML"), ("- 1", "name: value")]:
+        (tmp_path / "x.yaml").write_text(text)
+        with pytest.raises(ParameterError, match=message):
+            read_parameters(tmp_path / "x.yaml")
+
+
+@given(st.integers(0, 2**31), st.integers(1, 1000))
+def test_yaml_round_trip(seed, epochs):
+    params = make_parameters({"seed": seed, "epochs": epochs})
+    assert make_parameters(yaml.safe_load(yaml.safe_dump(params.model_dump()))) == params

@@ -1,0 +1,62 @@
+"""Promises that the repository makes about itself."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from twostamp.paths import REPOSITORY
+
+CONDA_NAMES = {"isal": "python-isal", "matplotlib": "matplotlib-base", "types-PyYAML": "types-pyyaml"}
+
+
+def requirement(text):
+    name, constraint = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", text).groups()
+    return name, constraint
+
+
+def test_environment_is_held_to_pyproject():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = dict(map(requirement, project["dependencies"] + project["optional-dependencies"]["dev"]))
+    wanted = {CONDA_NAMES.get(name, name): constraint for name, constraint in wanted.items()}
+    listed = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
+    given = dict(map(requirement, (entry for entry in listed if isinstance(entry, str))))
+    assert given.pop("python") == project["requires-python"]
+    assert given.pop("openjdk") == ">=17"
+    given.pop("pip")
+    assert given == wanted
+
+
+def test_lock_holds_every_dependency():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = [requirement(text)[0] for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    assert {name.lower() for name in wanted} <= {name.lower() for name in locked}
+
+
+@pytest.mark.parametrize(
+    "module", ["twostamp", "twostamp.run", "twostamp.stamps", "twostamp.features", "twostamp.dataset"]
+)
+def test_import_has_no_side_effects(module):
+    code = f"import sys, {module}; print([m for m in ('tensorflow', 'pyspark', 'healpy') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "[]"
+
+
+def test_healpy_is_imported_by_the_sky_alone():
+    users = [
+        path.relative_to(REPOSITORY / "lib" / "twostamp").as_posix()
+        for path in (REPOSITORY / "lib").rglob("*.py")
+        if re.search(r"^\s*(import|from) healpy", path.read_text(), re.MULTILINE)
+    ]
+    assert set(users) <= {"sky.py", "plots/sky.py"}
+
+
+def test_lib_is_tracked():
+    tracked = subprocess.run(["git", "ls-files", "lib"], cwd=REPOSITORY, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    assert "lib/twostamp/__init__.py" in tracked.stdout

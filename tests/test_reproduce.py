@@ -1,0 +1,64 @@
+import pytest
+
+from twostamp import reproduce
+from twostamp.params import Parameters
+
+
+def test_misspelt_key_stops_before_anything_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    (tmp_path / "mine.yaml").write_text("run_name: mine\nepocs: 3\n")
+    assert reproduce.main([str(tmp_path / "mine.yaml")]) == 2
+    assert capsys.readouterr().err.strip() == f"{tmp_path}/mine.yaml: unknown parameter 'epocs'; did you mean 'epochs'?"
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_missing_java_is_one_sentence_with_the_fix(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(reproduce.RequirementError, match="install Java 17"):
+        reproduce.check_java()
+
+
+def test_old_java_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    java = tmp_path / "bin" / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(reproduce.RequirementError, match="is version 11"):
+        reproduce.check_java()
+
+
+def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):
+    for name in reproduce.STANDS_ON:
+        (tmp_path / f"{name}.ipynb").write_text(name)
+    monkeypatch.setattr(reproduce, "NOTEBOOKS", tmp_path)
+    before = reproduce.fingerprints(Parameters())
+    assert before == reproduce.fingerprints(Parameters())
+    assert all(mark != before[name] for name, mark in reproduce.fingerprints(Parameters(seed=1)).items())
+    (tmp_path / "03_dataset_preparation.ipynb").write_text("edited")
+    after = reproduce.fingerprints(Parameters())
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {name for name in before if name[:2] in {"03", "04", "05", "06", "07", "08", "09"}}
+
+
+def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setattr(reproduce, "NOTEBOOKS", tmp_path)
+    started = []
+
+    def execute(name, executed, params):
+        started.append(name)
+        executed.write_text("{}")
+        return 1.0, 10
+
+    for name in reproduce.STANDS_ON:
+        (tmp_path / f"{name}.ipynb").write_text(name)
+    monkeypatch.setattr(reproduce, "_execute", execute)
+    reproduce.run_notebooks(Parameters())
+    assert started == list(reproduce.STANDS_ON)
+    manifest = reproduce.run_notebooks(Parameters())
+    assert started == list(reproduce.STANDS_ON)
+    assert all(entry["skipped"] for entry in manifest.values())
+    (tmp_path / "05_model_comparison.ipynb").write_text("edited")
+    reproduce.run_notebooks(Parameters())
+    assert started[len(reproduce.STANDS_ON) :] == ["05_model_comparison"]

@@ -1,0 +1,109 @@
+import json
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from twostamp.ledger import Ledger, read_catalogue
+from twostamp.params import ParameterError, Parameters
+from twostamp.run import MissingInputError, Run, open_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run("04_model_search", Parameters(), tmp_path / "quick")
+
+
+def figure():
+    fig, ax = plt.subplots()
+    ax.plot([1, 2])
+    plt.close(fig)
+    return fig
+
+
+def test_catalogue_has_every_item_once():
+    items = read_catalogue()
+    items = items[items["kind"] != "number"]
+    expected = {
+        ("figure", f"{c}.{n}") for c, last in ((1, 2), (2, 21), (3, 9), (4, 3), (6, 12)) for n in range(1, last + 1)
+    }
+    expected |= {("figure", i) for i in ("A.1", "C.1", "C.2", "C.3", "C.4")} | {("algorithm", "B.1"), ("table", "2.1")}
+    expected |= {("table", f"{c}.{n}") for c, last in ((3, 5), (4, 4), (6, 4)) for n in range(1, last + 1)}
+    assert len(expected) == 67
+    assert sorted(zip(items["kind"], items["id"])) == sorted(expected)
+
+
+def test_catalogue_numbers_have_distinct_titles():
+    numbers = read_catalogue().query("kind == 'number'")
+    assert len(numbers) > 30
+    assert not numbers.duplicated(["id", "title"]).any()
+
+
+def test_new_ledger_says_who_has_not_run(run):
+    rows = run.ledger.read()
+    assert len(rows) == len(read_catalogue())
+    assert set(rows["status"]) == {"missing", "third-party"}
+    assert rows.query("kind == 'table' and id == '6.4'")["note"].tolist() == [
+        "notebook 05_model_comparison has not run"
+    ]
+
+
+def test_ledger_keeps_order_and_rows(run):
+    run.record_number("6.8", title := _title("6.8"), "0.5 ± 0.1")
+    run.missing("6.6", "no objects")
+    rows = Ledger(run.root / "ledger.csv").read()
+    assert rows["id"].tolist() == read_catalogue()["id"].tolist()
+    done = rows[(rows["id"] == "6.8") & (rows["title"] == title)].iloc[0]
+    assert (done["ours"], done["status"]) == ("0.5 ± 0.1", "simulated")
+    assert rows[(rows["kind"] == "figure") & (rows["id"] == "6.6")]["note"].item() == "no objects"
+
+
+def _title(section):
+    return read_catalogue().query("kind == 'number' and id == @section")["title"].iloc[0]
+
+
+def test_unknown_items_are_errors(run):
+    with pytest.raises(KeyError, match=r"no figure 9.9"):
+        run.save_figure(figure(), "9.9", caption="x")
+    with pytest.raises(KeyError, match=r"no number 6.8"):
+        run.record_number("6.8", "no such title", 1)
+
+
+def test_saved_figure_is_marked_listed_and_byte_stable(run):
+    run.save_figure(figure(), "6.3", caption="A matrix")
+    first = {p.name: p.read_bytes() for p in run.figures.iterdir()}
+    run.save_figure(figure(), "6.3", caption="A matrix")
+    assert first == {p.name: p.read_bytes() for p in run.figures.iterdir()}
+    assert set(first) == {"figure_6.3.png", "figure_6.3.pdf", "figure_6.3.txt"}
+    assert first["figure_6.3.txt"].decode() == "A matrix (simulated survey)\n"
+    row = run.ledger.read().query("kind == 'figure' and id == '6.3'").iloc[0]
+    assert row["status"] == "simulated"
+    assert row["files"] == "figures/figure_6.3.png;figures/figure_6.3.pdf"
+
+
+def test_saved_tables_say_what_they_are_made_from(run):
+    table = pd.DataFrame({"model": ["a_b"], "accuracy": [0.5]})
+    run.save_table(table, "6.4", caption="Models")
+    run.save_table(table, "B.1", caption="Cut")
+    assert pd.read_csv(run.tables / "table_6.4.csv")["data"].tolist() == ["simulated survey"]
+    assert "a\\_b" in (run.tables / "table_6.4.tex").read_text()
+    assert "(simulated survey)" in (run.tables / "table_6.4.tex").read_text()
+    assert (run.tables / "algorithm_B.1.csv").exists()
+
+
+def test_missing_input_names_the_notebook(run):
+    with pytest.raises(MissingInputError, match="run notebook 03_dataset_preparation"):
+        run.require("records")
+    (run.data / "records").mkdir()
+    assert run.require("records") == run.data / "records"
+
+
+def test_open_run_refuses_a_misspelt_parameter_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
+    with pytest.raises(ParameterError, match="did you mean 'epochs'"):
+        open_run("04_model_search", {"epocs": 3})
+    namespace = {"epochs": 7, "In": [], "json": json}
+    assert open_run("04_model_search", namespace).params.epochs == 7
+    namespace["accuracy"] = 0.9
+    assert open_run("04_model_search", namespace).params.epochs == 7
+    assert str(tmp_path) not in capsys.readouterr().out
