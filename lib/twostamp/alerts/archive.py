@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 TARBALLS = (".tar.gz", ".tgz", ".tar")
 BLOCK = 512
-DAMAGE: tuple[type[Exception], ...] = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
+DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
 
 
 class ArchiveError(ValueError):
@@ -99,7 +99,7 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
             for name, data in _walk_tar(stream):
                 if name.endswith(".avro") and (names is None or name in names):
                     yield Member(source, name, data)
-        except DAMAGE as error:
+        except DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
             raise ArchiveError(f"{source} is damaged: {error or type(error).__name__}") from error
 
 
