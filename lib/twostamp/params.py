@@ -69,6 +69,10 @@ class Parameters(BaseModel):
     grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [64]
     grid_learning_rate: Rates = [1e-3]
     grid_dropout_rate: Rates = [0.3]
+    training_alerts: Literal["pairs", "first"] = "pairs"
+    """Train on objects with two alerts, or on first alerts alone (then only stamp classifiers can be trained)."""
+    pretrained_run: str = ""
+    """Run whose two-stamp models notebook 05 applies to this run's pairs; empty for none."""
     n_combinations: Positive = 2
     n_repetitions: Positive = 2
     epochs: Positive = 3
@@ -118,6 +122,8 @@ class Parameters(BaseModel):
     def _consistent(self) -> "Parameters":
         if (self.archive == SIMULATED) != (self.labels == SIMULATED):
             raise ValueError("archive and labels are either both 'simulated' or both given")
+        if self.training_alerts == "first" and {"stacked", "separated"} & set(self.search_variants):
+            raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
         combinations = 1
         for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):
             combinations *= len(getattr(self, f"grid_{name}"))
