@@ -1,0 +1,159 @@
+"""Cones that tile the sky, a selection equal to the slow obvious one, maps that keep every object."""
+
+import healpy
+import numpy as np
+import pandas as pd
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from twostamp import prediction, sky
+from twostamp.params import Parameters
+from twostamp.plots.sky import plot_sky_maps
+
+directions = st.lists(
+    st.tuples(st.floats(0, 360, exclude_max=True), st.floats(-90, 90)), min_size=1, max_size=40, unique=True
+)
+
+
+def make_objects(points, n_alerts=2):
+    ra, dec = np.array(points, dtype=float).T
+    return pd.DataFrame({"objectId": [f"o{i:03d}" for i in range(len(points))], "ra": ra, "dec": dec}).assign(
+        n_alerts=n_alerts
+    )
+
+
+def test_grid_of_the_thesis_has_614_distinct_centres():
+    centres = sky.cone_centres(10)
+    assert len(centres) == 614
+    separation = SkyCoord(*centres.T * u.deg)
+    _, nearest, _ = separation.match_to_catalog_sky(separation, nthneighbor=2)
+    assert nearest.deg.min() > 1.7  # the ring at declination 80, not the poles 36 times over
+    assert sky.cone_centres(10, min_dec=-31)[:, 1].min() == -30
+
+
+@given(directions)
+@settings(deadline=None)
+def test_default_cones_tile_the_sphere(points):
+    centres = sky.cone_centres(Parameters().cone_step)
+    assert sky.covered_fraction(centres, Parameters().cone_radius, np.array(points)) == 1
+
+
+def test_a_smaller_radius_leaves_gaps():
+    assert sky.covered_fraction(sky.cone_centres(10), 7.0, np.array([[5.0, 5.0]])) == 0
+
+
+@given(directions, st.floats(1, 30), st.integers(0, 3))
+@settings(deadline=None, max_examples=30)
+def test_selection_equals_the_slow_obvious_one(points, radius, seed):
+    objects, centres = make_objects(points), sky.cone_centres(60)
+    selected, counts = sky.select_in_cones(objects, centres, radius, cap=1000, seed=seed)
+    at, around = (SkyCoord(*np.array(p, dtype=float).T * u.deg) for p in (points, centres))
+    distance = at[:, None].separation(around[None]).deg
+    near_edge = np.abs(distance - radius).min(axis=1) < 1e-6
+    inside = set(objects.loc[(distance <= radius).any(axis=1) & ~near_edge, "objectId"])
+    assert inside == set(selected["objectId"]) - set(objects.loc[near_edge, "objectId"])
+    assert counts["objects read"] == sum(n for name, n in counts.items() if name != "objects read")
+
+
+@given(directions, st.integers(1, 5), st.randoms())
+@settings(deadline=None, max_examples=30)
+def test_cap_holds_and_order_of_rows_does_not_matter(points, cap, random):
+    objects = make_objects(points)
+    shuffled = objects.sample(frac=1, random_state=random.randrange(1000))
+    shuffled = pd.concat([shuffled, shuffled.head(3)])
+    args = (sky.cone_centres(45), 35, cap, 7)
+    selected, counts = sky.select_in_cones(objects, *args)
+    again, _ = sky.select_in_cones(shuffled, *args)
+    pd.testing.assert_frame_equal(selected, again)
+    assert selected["objectId"].is_unique
+    assert selected["cone"].value_counts().max() <= cap
+    assert counts["selected"] == len(selected)
+    assert counts["objects read"] == sum(n for name, n in counts.items() if name != "objects read")
+
+
+def test_seed_changes_the_draw_and_single_alerts_are_left_out():
+    rng = np.random.default_rng(0)
+    objects = make_objects(rng.uniform(5, 15, (200, 2)), n_alerts=rng.integers(1, 4, 200))
+    centres = np.array([[10.0, 10.0]])
+    first, counts = sky.select_in_cones(objects, centres, 10, 20, seed=1)
+    second, _ = sky.select_in_cones(objects, centres, 10, 20, seed=2)
+    assert set(first["objectId"]) != set(second["objectId"])
+    assert counts["too few alerts"] == (objects["n_alerts"] < 2).sum()
+    assert (first["n_alerts"] >= 2).all()
+
+
+def test_no_objects_select_nothing():
+    selected, counts = sky.select_in_cones(make_objects([(0, 0)]).iloc[:0], sky.cone_centres(10), 7.1, 5, 0)
+    assert selected.empty
+    assert set(counts.values()) == {0}
+
+
+def make_predictions(n=500):
+    rng = np.random.default_rng(3)
+    predicted = rng.choice(["AGN", "SN", "VS", "asteroid"], n)
+    return pd.DataFrame({"ra": rng.uniform(0, 360, n), "dec": rng.uniform(-31, 90, n), "predicted": predicted})
+
+
+def test_maps_hold_every_object_at_its_galactic_place():
+    predictions = make_predictions()
+    counts = sky.healpix_counts(predictions, 8)
+    assert {name: c.sum() for name, c in counts.items()} == {
+        **predictions["predicted"].value_counts().to_dict(),
+        "bogus": 0,
+    }
+    longitude, latitude = healpy.Rotator(coord=["C", "G"])(
+        predictions["ra"].to_numpy(), predictions["dec"].to_numpy(), lonlat=True
+    )
+    pixels = healpy.ang2pix(8, longitude, latitude, lonlat=True)
+    np.testing.assert_array_equal(sum(counts.values()), np.bincount(pixels, minlength=768))
+
+
+def test_density_integrates_to_the_number_of_objects():
+    counts = np.random.default_rng(1).integers(0, 9, healpy.nside2npix(4))
+    density = sky.sample_density(counts, (360, 720))
+    latitude = np.radians(np.arange(360) * 0.5 - 89.75)
+    assert (density.sum(axis=1) * np.cos(latitude)).sum() * 0.25 == pytest.approx(counts.sum(), rel=0.01)
+
+
+def test_ecliptic_line_lies_on_the_ecliptic():
+    longitude, latitude = sky.ecliptic_line(50)
+    position = SkyCoord(longitude * u.deg, latitude * u.deg, frame="galactic").icrs
+    located = sky.add_coordinates(pd.DataFrame({"ra": position.ra.deg, "dec": position.dec.deg}))
+    assert located["ecl_lat"].abs().max() < 1e-6
+
+
+def test_expectations_can_fail_or_be_untold():
+    predictions = make_predictions()
+    medians = sky.median_latitudes(predictions)
+    assert medians.loc["bogus", "objects"] == 0
+    swapped = predictions.assign(predicted="SN")
+    swapped.loc[0, ["ra", "dec", "predicted"]] = [266.4, 61.0, "VS"]
+    verdicts = sky.check_expectations(sky.median_latitudes(swapped)).set_index("expectation")["verdict"]
+    assert list(verdicts) == [
+        "no objects to tell",
+        "holds" if sky.median_latitudes(swapped)["median |b| (deg)"].idxmax() == "SN" else "does not hold",
+        "no objects to tell",
+    ]
+
+
+def test_maps_are_drawn_for_any_classes_even_empty_ones():
+    counts = sky.healpix_counts(make_predictions(), 4, ["AGN", "SN", "YSO"])
+    figure = plot_sky_maps(counts, Figure(figsize=(7, 5)))
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles[2] == "Predicted YSO (0 objects)"
+    assert titles[3].startswith("All (")
+
+
+def test_predictions_are_written_whole(tmp_path):
+    predictions = make_predictions(5)
+    prediction.save_predictions(predictions, tmp_path / "predictions.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), predictions)
+
+
+def test_no_search_means_no_model(tmp_path):
+    assert prediction.find_best_stacked(tmp_path) is None
