@@ -1,0 +1,121 @@
+"""Figures of inference time and of the importance of metadata (thesis sections 6.5 and 6.7)."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH
+
+MARKERS = {"stamp": "^", "stacked": "o", "separated": "s"}
+STAGE_COLOURS = {"decode": "#4477AA", "prepare": "#117733", "predict": "#882255"}
+STAGE_LABELS = {"decode": "decode Avro packets", "prepare": "prepare stamps and metadata", "predict": "predict"}
+MEASURES = {"impurity": "mean decrease in impurity", "permutation": "test accuracy lost when shuffled"}
+
+
+def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
+    """Inference time against test accuracy of the best models of each architecture (Figure 6.4).
+
+    Parameters
+    ----------
+    timed : DataFrame
+        Of `twostamp.latency.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
+    ax : Axes
+    """
+    for variant, models in timed.groupby("variant", sort=False):
+        architecture = str(variant).partition("_")[0]
+        colour = ARCHITECTURE_COLOURS[architecture]
+        ax.errorbar(
+            models["mean"], models["test_mean"], xerr=models["std"], yerr=models["test_std"],
+            linestyle="", capsize=2, elinewidth=0.8, markersize=6, label=f"{variant}: mean ± std",
+            color=colour, marker=MARKERS[architecture],
+        )  # fmt: skip
+        ax.plot(models["p99"], models["test_mean"], linestyle="", marker="|", markersize=9, color=colour)
+    ax.plot([], [], linestyle="", marker="|", markersize=9, color="#444444", label="99th percentile of the time")
+    ax.set(xlabel="inference time of one object (ms)", ylabel="accuracy on test")
+    ax.grid(alpha=0.3)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return ax
+
+
+def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
+    """Inference time by batch size (Figure 6.5).
+
+    Parameters
+    ----------
+    timed : DataFrame
+        Of `twostamp.latency.time_batches`: batch_size, times, mean, std, median, p99 (ms).
+    ax : Axes
+    """
+    colour = ARCHITECTURE_COLOURS["stacked"]
+    ax.errorbar(
+        timed["batch_size"], timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std"
+    )
+    ax.plot(timed["batch_size"], timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
+    ax.plot(timed["batch_size"], timed["p99"], linestyle=":", color=colour, label="99th percentile")
+    ax.set(xlabel="objects in the batch", ylabel="inference time of the batch (ms)", xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xticks(timed["batch_size"], minor=False)
+    ax.minorticks_off()
+    ax.grid(alpha=0.3, which="both")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
+    """Time per object of each stage between Avro packets and probabilities, by batch size (T9).
+
+    Parameters
+    ----------
+    stages : DataFrame
+        Of `twostamp.latency.time_stages`, one or more batch sizes below each other.
+    ax : Axes
+    """
+    sizes = list(dict.fromkeys(stages["batch_size"]))
+    left = np.zeros(len(sizes))
+    for stage, rows in stages.groupby("stage", sort=False):
+        per_object = (rows["median"] / rows["batch_size"]).to_numpy()
+        bars = ax.barh(
+            range(len(sizes)), per_object, left=left, color=STAGE_COLOURS[str(stage)], label=STAGE_LABELS[str(stage)]
+        )
+        ax.bar_label(bars, [f"{value:.1f}" for value in per_object], label_type="center", color="w", fontsize=8)
+        left += per_object
+    ax.set_yticks(range(len(sizes)), [f"batch of {size}" for size in sizes])
+    ax.set_xlabel("median time per object, two alerts (ms)")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return ax
+
+
+def plot_importance(importance: pd.DataFrame) -> Figure:
+    """Importance of each of the metadata, by impurity and by permutation (Figure 6.8).
+
+    Parameters
+    ----------
+    importance : DataFrame
+        Of `twostamp.forest.Forests.importance`: feature, and mean and std of either measure.
+    """
+    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(PAGE_WIDTH, 0.155 * len(importance) + 0.6))
+    place = np.arange(len(importance))[::-1]
+    for ax, (measure, label) in zip(axes, MEASURES.items(), strict=True):
+        colours = [_alert_colour(name) for name in importance["feature"]]
+        ax.barh(place, importance[f"{measure}_mean"], color=colours, height=0.75)
+        ax.errorbar(
+            importance[f"{measure}_mean"], place, xerr=importance[f"{measure}_std"], linestyle="", color="#333333",
+            elinewidth=0.7,
+        )  # fmt: skip
+        ax.axvline(0, color="#333333", linewidth=0.6)
+        ax.set_xlabel(label)
+        ax.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(place, importance["feature"], fontsize=6.5)
+    axes[0].set_ylim(-0.7, len(importance) - 0.3)
+    for suffix, name in (("_1", "first alert"), ("_2", "second alert"), ("", "both")):
+        axes[1].barh([0], [0], color=_alert_colour(suffix), label=name)
+    axes[1].legend(loc="lower right", title="measured on")
+    return figure
+
+
+def _alert_colour(feature: str) -> str:
+    return {"_1": "#332288", "_2": "#88CCEE"}.get(feature[-2:], "#CC3311")
