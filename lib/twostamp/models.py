@@ -1,0 +1,286 @@
+"""The one-stamp and two-stamp classifiers of chapter 4, in Keras.
+
+Every architecture is built by one small function from the same parts: :class:`DeepHiTS` (stamps to 64 numbers,
+equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A1-A8 and M7 are constants here.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from .features import FEATURE_LISTS
+
+if TYPE_CHECKING:
+    from .arrays import Arrays
+
+Shape = tuple[int | None, ...]
+
+N_ROTATIONS = 4
+PADDING = 3
+FIRST_KERNEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What a classifier sees and how it is built.
+
+    Attributes
+    ----------
+    architecture : str
+        ``"stamp"`` (first alert), ``"stacked"`` or ``"separated"`` (both alerts).
+    features : str or None
+        Name of the metadata list in ``FEATURE_LISTS``; None for no metadata.
+    deltajd : bool
+        Whether the standardised ln(deltajd) is an input (decision M7).
+    """
+
+    architecture: str
+    features: str | None
+    deltajd: bool
+
+
+VARIANTS: dict[str, Variant] = {
+    "stamp_23": Variant("stamp", "alerce23", False),
+    "stamp_26": Variant("stamp", "thesis26", False),
+    "stacked": Variant("stacked", "thesis26", True),
+    "separated": Variant("separated", "thesis26", True),
+    "stacked_stamps": Variant("stacked", None, False),
+    "stacked_stamps_deltajd": Variant("stacked", None, True),
+}
+"""Classifiers by name: M0 with the printed and the fair metadata (M10), M1, M2, and the ablations of section 6.8."""
+
+
+@keras.saving.register_keras_serializable("twostamp")
+class RotateStamps(layers.Layer):
+    """Put the four 90-degree rotations of each stamp side by side on the batch axis: (n, s, s, c) to (4n, s, s, c).
+
+    One convolution over 4n images is faster than four over n, and shares its weights by construction (decision A4).
+    """
+
+    def call(self, stamps: Any) -> Any:
+        """Return the rotations of ``stamps``, object by object."""
+        rotations = ops.stack([ops.rot90(stamps, k, axes=(1, 2)) for k in range(N_ROTATIONS)], axis=1)
+        return ops.reshape(rotations, (-1, *stamps.shape[1:]))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (4n, s, s, c)."""
+        return (None, *input_shape[1:])
+
+
+@keras.saving.register_keras_serializable("twostamp")
+class GatherRotations(layers.Layer):
+    """Undo the stacking of :class:`RotateStamps`: (4n, k) to (n, 4, k)."""
+
+    def call(self, vectors: Any) -> Any:
+        """Return one row of four vectors per object."""
+        return ops.reshape(vectors, (-1, N_ROTATIONS, vectors.shape[-1]))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (n, 4, k)."""
+        return (None, N_ROTATIONS, input_shape[-1])
+
+
+@keras.saving.register_keras_serializable("twostamp")
+class DeepHiTS(layers.Layer):
+    """Convolutions, rotations and cyclic pooling (section 4.1, Table 4.1; decisions A1-A4).
+
+    Parameters
+    ----------
+    kernel_size : int
+        Side of the last four convolutions, in pixels; the first one is 4 x 4.
+
+    Attributes
+    ----------
+    stages : list of keras.layers.Layer
+        The rows of Table 4.1, in order.
+
+    Examples
+    --------
+    >>> DeepHiTS(kernel_size=3)(np.zeros((2, 21, 21, 3), "float32")).shape
+    TensorShape([2, 64])
+    """
+
+    def __init__(self, kernel_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+        same = {"kernel_size": kernel_size, "padding": "same", "activation": "relu"}
+        self.stages = [
+            layers.ZeroPadding2D(PADDING, name="zero_padding"),
+            RotateStamps(name="rotation_augmentation"),
+            layers.Conv2D(32, FIRST_KERNEL, activation="relu", name="convolution_1"),
+            layers.Conv2D(32, name="convolution_2", **same),
+            layers.MaxPooling2D(2, name="max_pooling_1"),
+            *(layers.Conv2D(64, name=f"convolution_{i}", **same) for i in (3, 4, 5)),
+            layers.MaxPooling2D(2, name="max_pooling_2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(64, activation="relu", name="fully_connected"),
+            GatherRotations(name="rotation_concatenation"),
+            layers.GlobalAveragePooling1D(name="cyclic_pooling"),
+        ]
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights of every stage for stamps of ``input_shape`` (n, crop, crop, channels)."""
+        for stage in self.stages:
+            stage.build(input_shape)
+            input_shape = stage.compute_output_shape(input_shape)
+
+    def call(self, stamps: Any) -> Any:
+        """Map stamps (n, crop, crop, channels) to vectors (n, 64)."""
+        for stage in self.stages:
+            stamps = stage(stamps)
+        return stamps
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (n, 64)."""
+        return (input_shape[0], 64)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what :func:`keras.saving.deserialize_keras_object` needs."""
+        return {**super().get_config(), "kernel_size": self.kernel_size}
+
+
+def _branch(stamps: Any, metadata: list[Any], kernel_size: int, dropout_rate: float, suffix: str = "") -> Any:
+    vector = DeepHiTS(kernel_size, name=f"deephits{suffix}")(stamps)
+    joined = layers.Concatenate(name=f"concatenation{suffix}")([vector, *metadata]) if metadata else vector
+    hidden = layers.Dense(64, activation="relu", name=f"fully_connected_1{suffix}")(joined)
+    hidden = layers.Dropout(dropout_rate, name=f"dropout{suffix}")(hidden)
+    return layers.Dense(64, activation="relu", name=f"fully_connected_2{suffix}")(hidden)
+
+
+def _normalised(metadata: Any, suffix: str = "") -> Any:
+    return layers.BatchNormalization(name=f"batch_normalisation{suffix}")(metadata)
+
+
+def make_stamp(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+    """Return the last hidden vector of the one-stamp classifier, M0 (Table 4.2)."""
+    metadata = [_normalised(inputs["metadata_1"])] if "metadata_1" in inputs else []
+    return _branch(inputs["stamps_1"], metadata, kernel_size, dropout_rate)
+
+
+def make_stacked(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+    """Return the last hidden vector of the stacked two-stamp classifier, M1 (section 4.1.1, Table 4.3).
+
+    Both triplets become one image of six channels; ln(deltajd) joins the metadata after their batch normalisation.
+    """
+    stamps = layers.Concatenate(name="stamps")([inputs["stamps_1"], inputs["stamps_2"]])
+    metadata = []
+    if "metadata_1" in inputs:
+        both = layers.Concatenate(name="metadata")([inputs["metadata_1"], inputs["metadata_2"]])
+        metadata.append(_normalised(both))
+    if "deltajd" in inputs:
+        metadata.append(inputs["deltajd"])
+    return _branch(stamps, metadata, kernel_size, dropout_rate)
+
+
+def make_separated(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+    """Return the last hidden vector of the separated two-stamp classifier, M2 (section 4.1.2, Table 4.4).
+
+    Two one-stamp branches that share no weights; their outputs and ln(deltajd) pass two more dense layers (A6).
+    """
+    branches = [
+        _branch(
+            inputs[f"stamps_{i}"], [_normalised(inputs[f"metadata_{i}"], f"_{i}")], kernel_size, dropout_rate, f"_{i}"
+        )
+        for i in (1, 2)
+    ]
+    joined = layers.Concatenate(name="concatenation")([*branches, inputs["deltajd"]])
+    hidden = layers.Dense(128, activation="relu", name="fully_connected_1")(joined)
+    return layers.Dense(64, activation="relu", name="fully_connected_2")(hidden)
+
+
+ARCHITECTURES = {"stamp": make_stamp, "stacked": make_stacked, "separated": make_separated}
+
+
+def input_shapes(variant: str, crop_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the inputs that a variant takes and the shape of one object in each.
+
+    Examples
+    --------
+    >>> input_shapes("stacked_stamps_deltajd", 21)
+    {'stamps_1': (21, 21, 3), 'stamps_2': (21, 21, 3), 'deltajd': (1,)}
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"no classifier is called {variant!r}; there are {', '.join(VARIANTS)}")
+    spec = VARIANTS[variant]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for alert in (1,) if spec.architecture == "stamp" else (1, 2):
+        shapes[f"stamps_{alert}"] = (crop_size, crop_size, 3)
+        if spec.features:
+            shapes[f"metadata_{alert}"] = (len(FEATURE_LISTS[spec.features]),)
+    return {**shapes, "deltajd": (1,)} if spec.deltajd else shapes
+
+
+def build_model(variant: str, *, n_classes: int, crop_size: int, kernel_size: int, dropout_rate: float) -> keras.Model:
+    """Build a classifier with fresh weights (sections 4.1 and 4.1.1-4.1.2).
+
+    Parameters
+    ----------
+    variant : str
+        A key of ``VARIANTS``.
+    n_classes : int
+    crop_size : int
+        Side of the stamps, in pixels.
+    kernel_size : int
+        Side of the last four convolutions, in pixels.
+    dropout_rate : float
+        Share of neurons switched off after the first dense layer of a branch (decision A5).
+
+    Returns
+    -------
+    keras.Model
+        From a dict with the inputs of :func:`input_shapes` to probabilities, shape (n, n_classes), float32.
+
+    Raises
+    ------
+    ValueError
+        If no variant has that name.
+
+    Examples
+    --------
+    >>> model = build_model("stacked", n_classes=5, crop_size=21, kernel_size=3, dropout_rate=0.3)
+    >>> model.count_params()
+    264469
+    """
+    inputs = {name: keras.Input(shape, name=name) for name, shape in input_shapes(variant, crop_size).items()}
+    hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, kernel_size, dropout_rate)
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="output_softmax")(hidden)
+    return keras.Model(inputs, outputs, name=variant)
+
+
+def model_inputs(variant: str, arrays: "Arrays") -> dict[str, np.ndarray]:
+    """Return the arrays that a variant takes, by input name."""
+    return {name: getattr(arrays, name) for name in input_shapes(variant, crop_size=0)}
+
+
+def predict(model: keras.Model, variant: str, arrays: "Arrays", batch_size: int = 256) -> np.ndarray:
+    """Return class probabilities through the compiled graph of a model, without the set-up cost of ``Model.predict``.
+
+    Parameters
+    ----------
+    model : keras.Model
+    variant : str
+        A key of ``VARIANTS``.
+    arrays : Arrays
+        Objects, prepared with the variant's list of features and the model's crop.
+    batch_size : int
+        Objects in one call.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes), float32
+    """
+    inputs = model_inputs(variant, arrays)
+    starts = range(0, len(arrays), batch_size)
+    parts = [
+        model.predict_on_batch({name: values[i : i + batch_size] for name, values in inputs.items()}) for i in starts
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)

@@ -1,0 +1,261 @@
+"""Random search over the grid of chapter 5: one result file a trial, resumable, equal for any number of workers."""
+
+import functools
+import itertools
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from .models import VARIANTS, build_model
+from .params import Parameters
+from .processes import run_in_processes
+from .records import read_info
+from .training import Hyperparameters, limit_threads
+from .trials import SPLITS, Job, Trial, train_trial, write_json
+
+INDEX = "index.json"
+WORKER_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+}
+
+
+def sample_combinations(params: Parameters) -> list[Hyperparameters]:
+    """Draw the combinations that every architecture is trained with (chapter 5, decision T5).
+
+    Parameters
+    ----------
+    params : Parameters
+        The grid, ``n_combinations`` and ``seed``.
+
+    Returns
+    -------
+    list of Hyperparameters
+        In the grid's order, without repetition.
+
+    Examples
+    --------
+    >>> [combination.id for combination in sample_combinations(Parameters(grid_kernel_size=[3], n_combinations=2))]
+    ['k3-c21-b64-lr0.001-d0.3', 'k3-c21-b64-lr0.001-d0.5']
+    """
+    grid = [
+        Hyperparameters(*values)
+        for values in itertools.product(
+            params.grid_kernel_size,
+            params.grid_crop_size,
+            params.grid_batch_size,
+            params.grid_learning_rate,
+            params.grid_dropout_rate,
+        )
+    ]
+    chosen = np.random.default_rng(params.seed).choice(len(grid), params.n_combinations, replace=False)
+    return [grid[i] for i in sorted(chosen)]
+
+
+def make_repeats(variant: str, hyperparameters: Hyperparameters, n_repetitions: int, seed: int) -> list[Trial]:
+    """List the repetitions of one training.
+
+    Examples
+    --------
+    >>> [trial.id for trial in make_repeats("stacked", Hyperparameters(3, 21, 256, 0.001, 0.3), 2, seed=1)]
+    ['stacked-k3-c21-b256-lr0.001-d0.3-r0', 'stacked-k3-c21-b256-lr0.001-d0.3-r1']
+    """
+    trials = [Trial(variant, hyperparameters, repetition, 0) for repetition in range(n_repetitions)]
+    seeds = [np.random.SeedSequence([seed, zlib.crc32(trial.id.encode())]).generate_state(1)[0] for trial in trials]
+    return [
+        Trial(trial.variant, trial.hyperparameters, trial.repetition, int(state) >> 1)
+        for trial, state in zip(trials, seeds, strict=True)
+    ]
+
+
+def make_trials(params: Parameters) -> list[Trial]:
+    """List every training of the search: variants x combinations x repetitions."""
+    return [
+        trial
+        for variant in params.search_variants
+        for combination in sample_combinations(params)
+        for trial in make_repeats(variant, combination, params.n_repetitions, params.seed)
+    ]
+
+
+def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters) -> pd.DataFrame:
+    """Train what is not trained yet, in parallel processes, one JSON file and two weight files a trial.
+
+    A finished trial is skipped if it was trained on the same data with the same settings. One that fails is tried
+    once more, then recorded as failed with its reason, and tried again by the next call.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    records_folder : Path
+        Of ``records.write_records``.
+    output_folder : Path
+        One folder for one search: its index names the trials of the last call. TensorBoard's files go to the folder
+        ``tensorboard`` next to it.
+    params : Parameters
+        ``epochs``, ``warmup_fraction``, ``metadata_recipe``, ``mixed_precision``, ``workers``, ``threads_per_trial``,
+        ``report_weights``.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`read_results`.
+    """
+    output_folder.mkdir(parents=True, exist_ok=True)
+    settings = _settings(records_folder, params)
+    jobs = [Job(trial, records_folder, output_folder, params, settings) for trial in trials]
+    pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
+    failures = run_in_processes(
+        train_trial,
+        pending,
+        params.workers,
+        initializer=functools.partial(limit_threads, params.threads_per_trial),
+        environment=WORKER_ENVIRONMENT,
+        description="trials",
+    )
+    for position, reason in failures.items():
+        job = pending[position]
+        write_json(job.path, {**job.describe(), "status": "failed", "reason": reason})
+        tqdm.write(f"trial {job.trial.id} failed twice and has no result: {reason}")
+    write_json(output_folder / INDEX, [trial.id for trial in trials])
+    return read_results(output_folder, params.report_weights)
+
+
+def train_repeats(
+    variant: str,
+    hyperparameters: Hyperparameters,
+    n_repetitions: int,
+    records_folder: Path,
+    output_folder: Path,
+    params: Parameters,
+) -> pd.DataFrame:
+    """Train one combination several times, by the machinery of the search (sections 6.8 to 6.10).
+
+    Parameters
+    ----------
+    variant : str
+        A key of ``models.VARIANTS``.
+    hyperparameters : Hyperparameters
+    n_repetitions : int
+    records_folder, output_folder, params
+        As of :func:`run_trials`. The number of classes is the records'.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`read_results`, one row a repetition.
+    """
+    trials = make_repeats(variant, hyperparameters, n_repetitions, params.seed)
+    return run_trials(trials, records_folder, output_folder, params)
+
+
+def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
+    """Read the trials of the last search in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        ``output_folder`` of :func:`run_trials`.
+    report_weights : {"last", "best"}
+        Weights whose scores are reported: of the last epoch, or best on validation (decision T4).
+
+    Returns
+    -------
+    DataFrame
+        One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
+        seed, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second; of the reported
+        weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights (path);
+        the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no search has run in that folder.
+    """
+    if not (folder / INDEX).exists():
+        raise FileNotFoundError(f"{folder} holds no finished search; run notebook 04_model_search first")
+    rows = []
+    for name in json.loads((folder / INDEX).read_text()):
+        row = json.loads((folder / f"{name}.json").read_text())
+        scores = {which: row.pop(which, {}) for which in ("last", "best")}
+        row.update(scores[report_weights])
+        for which, split in itertools.product(scores, SPLITS):
+            row[f"{which}_{split}_accuracy"] = scores[which].get(f"{split}_accuracy", float("nan"))
+        row["weights"] = str(folder / row["weights"]) if "weights" in row else ""
+        rows.append(row)
+    return pd.DataFrame(rows).drop(columns="settings")
+
+
+def rank_combinations(results: pd.DataFrame) -> pd.DataFrame:
+    """Rank the combinations of each variant by mean accuracy on validation (Tables 6.1-6.3).
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of :func:`read_results`; failed trials do not count.
+
+    Returns
+    -------
+    DataFrame
+        variant, the five hyper-parameters, validation_mean, validation_std (ddof 0), validation_values, the same for
+        test, and n; best first (of equals the first on test, then in the grid's order).
+    """
+    keys = ["variant", *Hyperparameters.__dataclass_fields__]
+    rows = []
+    for values, group in results[results["status"] == "done"].groupby(keys, sort=True):
+        row = dict(zip(keys, values, strict=True)) | {"n": len(group)}
+        for split in SPLITS:
+            scores = group.sort_values("repetition")[f"{split}_accuracy"]
+            row |= {f"{split}_mean": scores.mean(), f"{split}_std": scores.std(ddof=0)}
+            row[f"{split}_values"] = scores.tolist()
+        rows.append(row)
+    ranked = pd.DataFrame(rows)
+    return ranked.sort_values(["validation_mean", "test_mean"], ascending=False, kind="stable", ignore_index=True)
+
+
+def select_trials(results: pd.DataFrame, combination: pd.Series) -> pd.DataFrame:
+    """Return the finished repetitions of one row of :func:`rank_combinations`."""
+    keys = ["variant", *Hyperparameters.__dataclass_fields__]
+    same = (results[keys] == combination[keys]).all(axis=1)
+    return results[same & (results["status"] == "done")].sort_values("repetition")
+
+
+def load_trial(row: pd.Series) -> keras.Model:
+    """Rebuild the trained model of a row of :func:`read_results`.
+
+    Raises
+    ------
+    ValueError
+        If the trial failed.
+    """
+    if row["status"] != "done":
+        raise ValueError(f"trial {row['trial_id']} has no weights, it failed: {row['reason']}")
+    model = build_model(
+        row["variant"],
+        n_classes=int(row["n_classes"]),
+        crop_size=int(row["crop_size"]),
+        kernel_size=int(row["kernel_size"]),
+        dropout_rate=float(row["dropout_rate"]),
+    )
+    model.load_weights(row["weights"])
+    return model
+
+
+def _settings(records_folder: Path, params: Parameters) -> dict[str, Any]:
+    names = ("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial")
+    return {"data": read_info(records_folder).fingerprint, **{name: getattr(params, name) for name in names}}
+
+
+def _cost(job: Job) -> int:
+    # The longest first, so that no worker waits at the end for one that started late.
+    branches = 2 if VARIANTS[job.trial.variant].architecture == "separated" else 1
+    return branches * (job.trial.hyperparameters.crop_size * job.trial.hyperparameters.kernel_size) ** 2

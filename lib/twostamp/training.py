@@ -1,0 +1,222 @@
+"""Training of one classifier (chapter 5): Adam, categorical cross-entropy, linear warm-up, balanced batches."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from .models import build_model, input_shapes, model_inputs
+from .records import Arrays
+
+WARMUP_START = 0.1
+"""Share of the learning rate at the first step (decision T2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """What the search of chapter 5 varies.
+
+    Attributes
+    ----------
+    kernel_size : int
+        Side of the last four convolutions, pixels (*ks* in Tables 6.1-6.3).
+    crop_size : int
+        Side of the stamps, pixels (*cs*).
+    batch_size : int
+        Objects in a batch (*bs*).
+    learning_rate : float
+        Adam's, after the warm-up (*lr*).
+    dropout_rate : float
+        Share of neurons switched off (*dr*).
+    """
+
+    kernel_size: int
+    crop_size: int
+    batch_size: int
+    learning_rate: float
+    dropout_rate: float
+
+    @property
+    def id(self) -> str:
+        """Readable name, such as ``k3-c21-b256-lr0.001-d0.3``."""
+        return (
+            f"k{self.kernel_size}-c{self.crop_size}-b{self.batch_size}-lr{self.learning_rate:g}-d{self.dropout_rate:g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A trained model and what happened on the way.
+
+    Attributes
+    ----------
+    model : keras.Model
+        With the weights of the last epoch.
+    weights : dict of list of ndarray
+        ``"last"`` and ``"best"`` (highest validation accuracy; the earliest of equals), as of ``model.get_weights()``.
+    history : dict of list of float
+        One value an epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, objects_per_second, memory (MB).
+    """
+
+    model: keras.Model
+    weights: dict[str, list[np.ndarray]]
+    history: dict[str, list[float]]
+
+
+@keras.saving.register_keras_serializable("twostamp")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that grows linearly from a tenth of its value, then stays (chapter 5, decision T2).
+
+    Parameters
+    ----------
+    learning_rate : float
+        Value after the warm-up.
+    warmup_steps : int
+        Length of the warm-up; 0 for none.
+
+    Examples
+    --------
+    >>> schedule = LinearWarmup(0.01, warmup_steps=10)
+    >>> [round(float(schedule(step)), 4) for step in (0, 5, 10, 500)]
+    [0.001, 0.0055, 0.01, 0.01]
+    """
+
+    def __init__(self, learning_rate: float, warmup_steps: int) -> None:
+        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step, the first being 0."""
+        progress = keras.ops.minimum(keras.ops.cast(step, "float32") / max(self.warmup_steps, 1), 1.0)
+        share = WARMUP_START + (1 - WARMUP_START) * progress if self.warmup_steps else 1.0
+        return self.learning_rate * share
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the two parameters."""
+        return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Remember the weights of the epoch with the highest validation accuracy, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accuracy, self.weights = -np.inf, []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the weights if they are better than any before."""
+        if logs and logs["val_accuracy"] > self.accuracy:
+            self.accuracy, self.weights = logs["val_accuracy"], self.model.get_weights()
+
+
+class Monitor(keras.callbacks.Callback):
+    """Add learning rate, objects per second and memory to the log of each epoch, for the history and TensorBoard."""
+
+    def __init__(self, objects_per_epoch: int) -> None:
+        super().__init__()
+        self.objects_per_epoch = objects_per_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock."""
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Read the clock; the last batch counts, not the validation that follows it."""
+        self.seconds = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add to the log."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs["objects_per_second"] = self.objects_per_epoch / self.seconds
+            logs["memory"] = psutil.Process().memory_info().rss / 2**20
+
+
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow compute on ``threads`` threads; only before its first operation.
+
+    A fixed number makes sums, and so results, repeat exactly whatever the number of processes.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
+    """Keep of each batch the inputs that a variant takes, and prepare one batch ahead."""
+    names = list(input_shapes(variant, crop_size=0))
+    return batches.map(lambda inputs, labels: ({name: inputs[name] for name in names}, labels)).prefetch(1)
+
+
+def train_model(
+    variant: str,
+    hyperparameters: Hyperparameters,
+    batches: tf.data.Dataset,
+    validation: Arrays,
+    *,
+    n_classes: int,
+    steps_per_epoch: int,
+    epochs: int,
+    warmup_fraction: float,
+    seed: int,
+    mixed_precision: bool = False,
+    log_folder: Path | None = None,
+) -> Training:
+    """Train one classifier from fresh weights (chapter 5; decisions T1-T4).
+
+    Parameters
+    ----------
+    variant : str
+        A key of ``models.VARIANTS``.
+    hyperparameters : Hyperparameters
+    batches : tf.data.Dataset
+        Endless, of (dict of inputs, one-hot labels); see ``records.balanced_batches``.
+    validation : Arrays
+        Judged after every epoch.
+    n_classes : int
+    steps_per_epoch, epochs : int
+    warmup_fraction : float
+        Share of all steps in which the learning rate grows.
+    seed : int
+        Of weights and dropout. Turns on TensorFlow's deterministic operations for the whole process.
+    mixed_precision : bool
+        Let oneDNN compute in bfloat16 where the processor has it: faster, and no longer the thesis's numbers.
+    log_folder : Path, optional
+        Where TensorBoard's files go.
+
+    Returns
+    -------
+    Training
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": mixed_precision})
+    model = build_model(
+        variant,
+        n_classes=n_classes,
+        crop_size=hyperparameters.crop_size,
+        kernel_size=hyperparameters.kernel_size,
+        dropout_rate=hyperparameters.dropout_rate,
+    )
+    schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
+    model.compile(
+        keras.optimizers.Adam(schedule), loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
+    best = KeepBest()
+    callbacks: list[keras.callbacks.Callback] = [best, Monitor(steps_per_epoch * hyperparameters.batch_size)]
+    if log_folder is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(log_folder), write_graph=False))
+    history = model.fit(
+        make_batches(batches, variant),
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=(model_inputs(variant, validation), np.eye(n_classes, dtype="float32")[validation.labels]),
+        validation_batch_size=256,
+        callbacks=callbacks,
+        verbose=0,
+    ).history
+    history = {name: [float(value) for value in values] for name, values in history.items()}
+    return Training(model, {"last": model.get_weights(), "best": best.weights}, history)

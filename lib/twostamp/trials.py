@@ -1,0 +1,133 @@
+"""One training of the search of chapter 5: what names it, and how a worker process carries it out."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from .arrays import Arrays
+from .evaluation import accuracy, confusion_counts
+from .models import VARIANTS, predict
+from .params import Parameters
+from .records import balanced_batches, load_arrays, read_info, steps_per_epoch
+from .training import Hyperparameters, Training, train_model
+
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training: a classifier, a combination of hyper-parameters and a repetition.
+
+    Attributes
+    ----------
+    variant : str
+        A key of ``models.VARIANTS``.
+    hyperparameters : Hyperparameters
+    repetition : int
+        From 0.
+    seed : int
+        Of weights, dropout and batches; from the run's seed and the identifier alone, whatever else is searched.
+    """
+
+    variant: str
+    hyperparameters: Hyperparameters
+    repetition: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Readable and stable name, such as ``stacked-k3-c21-b256-lr0.001-d0.3-r0``."""
+        return f"{self.variant}-{self.hyperparameters.id}-r{self.repetition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A trial and all that a worker process needs for it."""
+
+    trial: Trial
+    records_folder: Path
+    output_folder: Path
+    params: Parameters
+    settings: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        return self.output_folder / f"{self.trial.id}.json"
+
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies the result: the trial, the data and the settings it is trained with."""
+        trial = self.trial
+        return {
+            "trial_id": trial.id,
+            "variant": trial.variant,
+            **asdict(trial.hyperparameters),
+            "repetition": trial.repetition,
+            "seed": trial.seed,
+            "settings": self.settings,
+        }
+
+    def is_finished(self) -> bool:
+        """Whether the result file holds exactly this trial, trained on these data with these settings."""
+        if not self.path.exists():
+            return False
+        stored = json.loads(self.path.read_text())
+        return stored == {**stored, **self.describe(), "status": "done"}
+
+
+def train_trial(job: Job) -> None:
+    """Train, judge and write one trial; the result file comes last, so that a killed trial leaves none."""
+    trial, params, started = job.trial, job.params, time.perf_counter()
+    keras.backend.clear_session()
+    info = read_info(job.records_folder)
+    options: dict[str, Any] = {
+        "features": VARIANTS[trial.variant].features or "thesis26",
+        "crop": trial.hyperparameters.crop_size,
+        "recipe": params.metadata_recipe,
+    }
+    arrays = {split: load_arrays(job.records_folder, split, **options) for split in SPLITS}
+    batch_size = trial.hyperparameters.batch_size
+    training = train_model(
+        trial.variant,
+        trial.hyperparameters,
+        balanced_batches(job.records_folder, batch_size=batch_size, seed=trial.seed, **options),
+        arrays["validation"],
+        n_classes=len(info.classes),
+        steps_per_epoch=steps_per_epoch(job.records_folder, batch_size),
+        epochs=params.epochs,
+        warmup_fraction=params.warmup_fraction,
+        seed=trial.seed,
+        mixed_precision=params.mixed_precision,
+        log_folder=job.output_folder.parent / "tensorboard" / trial.id,
+    )
+    result: dict[str, Any] = {"status": "done", "reason": "", "classes": info.classes, "n_classes": len(info.classes)}
+    for which in ("last", "best"):
+        result[which] = _judge(training, which, trial.variant, arrays, job.output_folder / trial.id)
+    result["history"] = training.history
+    result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
+    write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
+
+
+def _judge(training: Training, which: str, variant: str, arrays: dict[str, Arrays], stem: Path) -> dict[str, Any]:
+    training.model.set_weights(training.weights[which])
+    path = stem.with_name(f"{stem.name}.{which}.weights.h5")
+    partial = path.with_name(f".{path.name}")
+    training.model.save_weights(partial)
+    partial.replace(path)
+    scores: dict[str, Any] = {"weights": path.name}
+    for split, objects in arrays.items():
+        predicted = predict(training.model, variant, objects).argmax(axis=1)
+        confusion = confusion_counts(objects.labels, predicted, training.model.output_shape[-1])
+        scores |= {f"{split}_confusion": confusion.tolist(), f"{split}_accuracy": accuracy(confusion)}
+    return scores
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file in one step, so that a killed process leaves no half."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(content, indent=1))
+    partial.replace(path)

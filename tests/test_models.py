@@ -1,0 +1,113 @@
+"""Classifiers: sizes of thesis chapter 4, equal output for rotated stamps, saving, prediction."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from twostamp.arrays import Arrays
+from twostamp.models import VARIANTS, DeepHiTS, build_model, input_shapes, model_inputs, predict
+
+pytestmark = pytest.mark.slow
+
+
+def build(variant: str, **changes: float) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    sizes = {"n_classes": 5, "crop_size": 21, "kernel_size": 3, "dropout_rate": 0.3} | changes
+    return build_model(variant, **sizes)
+
+
+def make_arrays(variant: str, n: int, crop: int = 21) -> Arrays:
+    rng = np.random.default_rng(1)
+    n_features = input_shapes(variant, crop).get("metadata_1", (26,))[0]
+    stamps = rng.normal(size=(2, n, crop, crop, 3)).astype("float32")
+    metadata = rng.normal(size=(2, n, n_features)).astype("float32")
+    deltajd = rng.normal(size=(n, 1)).astype("float32")
+    return Arrays(stamps[0], stamps[1], metadata[0], metadata[1], deltajd, np.arange(n) % 5, np.arange(n).astype(str))
+
+
+@pytest.mark.parametrize(
+    ("variant", "trainable", "total"),
+    [
+        ("stamp_23", 260851, 260897),
+        ("stamp_26", 261049, 261101),
+        ("stacked", 264365, 264469),
+        ("separated", 546669, 546773),
+    ],
+)
+def test_parameter_counts_are_those_of_decision_a8(variant: str, trainable: int, total: int) -> None:
+    model = build(variant)
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+    assert model.count_params() == total
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_output_is_probabilities_for_any_number_of_classes(variant: str) -> None:
+    for n_classes in (5, 20):
+        model = build(variant, n_classes=n_classes)
+        probabilities = predict(model, variant, make_arrays(variant, 7), batch_size=4)
+        assert probabilities.shape == (7, n_classes)
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["stamp_23", "stacked", "separated"])
+@pytest.mark.parametrize(("crop_size", "kernel_size"), [(21, 3), (42, 5)])
+def test_rotated_stamps_give_the_same_output(variant: str, crop_size: int, kernel_size: int) -> None:
+    model = build(variant, crop_size=crop_size, kernel_size=kernel_size)
+    inputs = model_inputs(variant, make_arrays(variant, 3, crop_size))
+    expected = model(inputs).numpy()
+    for k in (1, 2, 3):
+        rotated = {n: np.rot90(x, k, axes=(1, 2)).copy() if "stamps" in n else x for n, x in inputs.items()}
+        np.testing.assert_allclose(model(rotated).numpy(), expected, atol=1e-5)
+
+
+def test_deephits_is_the_mean_over_rotations_of_the_plain_network() -> None:
+    keras.utils.set_random_seed(1)
+    layer = DeepHiTS(kernel_size=3)
+    stamps = np.random.default_rng(1).normal(size=(3, 21, 21, 6)).astype("float32")
+    fast = layer(stamps).numpy()
+    names = ("zero_padding", "convolution", "max_pooling", "flatten", "fully_connected")
+    plain = [stage for stage in layer.stages if stage.name.startswith(names)]
+    vectors = []
+    for k in range(4):
+        vector = np.rot90(stamps, k, axes=(1, 2)).copy()
+        for stage in plain:
+            vector = stage(vector)
+        vectors.append(vector)
+    np.testing.assert_allclose(fast, np.mean(vectors, axis=0), atol=1e-6)
+
+
+def test_branches_of_separated_share_no_weights() -> None:
+    model = build("separated")
+    first, second = model.get_layer("deephits_1"), model.get_layer("deephits_2")
+    assert not {id(w) for w in first.weights} & {id(w) for w in second.weights}
+
+
+def test_deltajd_is_not_batch_normalised() -> None:
+    model = build("stacked")
+    assert model.get_layer("batch_normalisation").output.shape == (None, 52)
+    assert model.get_layer("concatenation").output.shape == (None, 64 + 53)
+
+
+@pytest.mark.parametrize("variant", ["stamp_26", "separated"])
+def test_a_saved_model_predicts_the_same(variant: str, tmp_path: Path) -> None:
+    model, arrays = build(variant), make_arrays(variant, 4)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(predict(model, variant, arrays), predict(again, variant, arrays))
+
+
+def test_prediction_in_parts_is_prediction_at_once() -> None:
+    model, arrays = build("stacked"), make_arrays("stacked", 11)
+    np.testing.assert_allclose(predict(model, "stacked", arrays, 4), predict(model, "stacked", arrays), atol=1e-6)
+
+
+def test_no_objects_give_no_predictions() -> None:
+    assert predict(build("stamp_23"), "stamp_23", make_arrays("stamp_23", 0)).shape == (0, 5)
+
+
+def test_an_unknown_variant_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'stamp'; there are stamp_23"):
+        build("stamp")
