@@ -1,0 +1,195 @@
+"""Figures 3.1 to 3.9: the data set by class, and the features that the thesis discusses (section 3.3)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.exploration import FILTER_PAIRS, filter_pairs_of, order_classes
+from twostamp.plots.style import PAGE_WIDTH, class_colour
+
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""Line styles, so that classes are told apart without colour too."""
+
+_MISSING = "#9ecae1"  # a masked pixel is neither dark nor bright
+
+
+def plot_class_counts(counts: pd.Series, ax: Axes) -> Axes:
+    """Objects per class (figure 3.1).
+
+    Parameters
+    ----------
+    counts : Series
+        Objects, by class; drawn in the order given.
+    ax : Axes
+    """
+    bars = ax.bar(counts.index, counts, color=[class_colour(name) for name in counts.index], width=0.7)
+    ax.bar_label(bars, [_grouped(count) for count in counts], padding=2, fontsize=8)
+    ax.set(ylabel="objects", ylim=(0, max(1.15 * counts.max(), 1)))
+    return ax
+
+
+def plot_subclass_counts(counts: pd.DataFrame, ax: Axes, cap: int | None = None) -> Axes:
+    """Objects per subclass, most numerous first, in the colour of their class (figures 3.2, 3.8, 3.9).
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Columns classALeRCE, subclassALeRCE, objects, as `twostamp.dataset.count_subclasses` returns them.
+    ax : Axes
+    cap : int, optional
+        Limit per class, drawn as a line.
+    """
+    ordered = counts.sort_values(["objects", "subclassALeRCE"], ascending=[False, True])
+    names = ordered["subclassALeRCE"].tolist()
+    bars = ax.bar(names, ordered["objects"], color=[class_colour(name) for name in ordered["classALeRCE"]], width=0.75)
+    rotation = 90 if len(names) > 12 else 0
+    ax.bar_label(bars, [_grouped(n) for n in ordered["objects"]], padding=3, fontsize=7, rotation=rotation)
+    ax.set_xticks(range(len(names)), names, rotation=60 if rotation else 30, ha="right", rotation_mode="anchor")
+    ax.set(ylabel="objects", ylim=(0, 1.2 * max(*ordered["objects"], cap or 0, 1)), xlim=(-0.6, len(names) - 0.4))
+    if cap is not None:
+        ax.axhline(cap, color="black", linewidth=0.8, linestyle="--")
+        ax.annotate(f"limit per class: {_grouped(cap)}", (len(names) - 0.5, cap), (0, 2), ha="right", **_POINTS)
+    handles = [Patch(color=class_colour(name), label=name) for name in order_classes(ordered["classALeRCE"])]
+    ax.legend(handles=handles, title="class", loc="upper right", ncols=2, bbox_to_anchor=(1, 0.93))
+    return ax
+
+
+def plot_histograms(values: pd.Series, classes: pd.Series, bins: ArrayLike, ax: Axes, *, xlabel: str) -> Axes:
+    """One outline per class, as a share of the class's objects, on a grid of bins (figures 3.4 and 3.5).
+
+    Parameters
+    ----------
+    values, classes : Series, n rows
+        NaN are left out; what lies beyond the bins is counted in the outermost ones.
+    bins : array_like
+        Edges.
+    ax : Axes
+    xlabel : str
+    """
+    edges = np.asarray(bins, dtype=float)
+    for place, name in enumerate(order_classes(classes)):
+        inside = values[(classes == name).to_numpy()].dropna().clip(edges[0], edges[-1])
+        if len(inside):
+            share = np.histogram(inside, edges)[0] / len(inside)
+            style = {"color": class_colour(name), "linestyle": LINES[place % len(LINES)], "linewidth": 1.4}
+            ax.stairs(share, edges, label=name, **style)
+    ax.set(xlabel=xlabel, ylabel="share of the class's objects", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    return ax
+
+
+def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> Axes:
+    """Days between the two alerts, by class, on a logarithmic axis (figure 3.3).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns classALeRCE and deltajd, days.
+    ax : Axes
+    deltajd_max : float
+        Where section 3.4 cuts, days.
+    """
+    days = pairs["deltajd"].astype(float)
+    low, high = np.floor(np.log10(max(days.min(), 1e-4))), np.ceil(np.log10(max(days.max(), 10 * deltajd_max)))
+    plot_histograms(days, pairs["classALeRCE"], np.logspace(low, high, 8 * int(high - low) // 2 + 1), ax, xlabel="")
+    ax.set(xscale="log", xlabel="deltajd, days")
+    top = ax.get_ylim()[1] * 1.12
+    for days_at, text in ((1.0, "1 day"), (deltajd_max, f"cut at {deltajd_max:g} days")):
+        ax.axvline(days_at, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
+        ax.annotate(text, (days_at, top), (3, -2), va="top", **_POINTS)
+    ax.set_ylim(0, top)
+    ax.legend(loc="upper left", title="class")
+    return ax
+
+
+def plot_both_alerts(pairs: pd.DataFrame, field: str, bins: ArrayLike, axes: Sequence[Axes], *, xlabel: str) -> None:
+    """Histogram of one field for the first and the second alert, side by side (figures 3.4 and 3.5).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns classALeRCE, ``<field>_1`` and ``<field>_2``.
+    field : str
+    bins : array_like
+        Edges.
+    axes : two Axes
+    xlabel : str
+    """
+    for alert, (ax, title) in enumerate(zip(axes, ("first alert", "second alert"), strict=True), start=1):
+        plot_histograms(pairs[f"{field}_{alert}"].astype(float), pairs["classALeRCE"], bins, ax, xlabel=xlabel)
+        ax.set_title(title)
+    top = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(0, top)
+    axes[1].set_ylabel("")
+    axes[0].legend(title="class")
+
+
+def plot_filter_pairs(pairs: pd.DataFrame, ax: Axes) -> Axes:
+    """Filters of the two alerts by class; gr is g first, then r (figure 3.6).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns classALeRCE, fid_1, fid_2. Pairs with the i band are ``other``.
+    ax : Axes
+    """
+    shares = pd.crosstab(filter_pairs_of(pairs["fid_1"], pairs["fid_2"]), pairs["classALeRCE"], normalize="columns")
+    classes = order_classes(pairs["classALeRCE"])
+    shares = shares.reindex(index=list(FILTER_PAIRS), columns=classes, fill_value=0.0)
+    width = 0.84 / max(len(classes), 1)
+    for place, name in enumerate(classes):
+        offset = (place - (len(classes) - 1) / 2) * width
+        ax.bar(np.arange(len(shares)) + offset, shares[name], 0.94 * width, color=class_colour(name), label=name)
+    ax.set_xticks(range(len(shares)), [*FILTER_PAIRS[:-1], "other\n(i band)"])
+    ax.set(xlabel="filters of the first and second alert", ylabel="share of the class's pairs")
+    ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def plot_gallery(stamps: Mapping[str, NDArray[np.float32]], figure: Figure) -> Figure:
+    """Stamps of a few objects a class: science, template and difference below each other (figure 3.7).
+
+    Parameters
+    ----------
+    stamps : mapping of ndarray, shape (k, 63, 63, 3)
+        By class, in DN; a pixel without value is drawn light blue.
+    figure : Figure
+        Its size is set here.
+    """
+    rows, columns = -(-len(stamps) // 2), 2
+    figure.set_size_inches(PAGE_WIDTH, 2.25 * rows)
+    figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
+    blocks = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
+    widest = max(len(triplets) for triplets in stamps.values())
+    for block, (name, triplets) in zip(blocks, stamps.items(), strict=False):
+        block.suptitle(name, color=class_colour(name), fontweight="bold", fontsize=10)
+        axes = block.subplots(3, widest, squeeze=False)
+        for channel, kind in enumerate(("science", "template", "difference")):
+            axes[channel, 0].set_ylabel(kind, fontsize=7)
+            for ax in axes[channel]:
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
+            for triplet, ax in zip(triplets, axes[channel], strict=False):
+                _show(triplet[..., channel], ax)
+    return figure
+
+
+def _show(image: NDArray[np.float32], ax: Axes) -> None:
+    finite = image[np.isfinite(image)]
+    low, high = np.quantile(finite, [0.02, 0.995]) if finite.size else (0.0, 1.0)
+    ax.set_facecolor(_MISSING)
+    ax.imshow(np.ma.masked_invalid(image), origin="lower", cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+
+
+def _grouped(count: float) -> str:
+    """12 345, with a thin space."""
+    return f"{int(count):,}".replace(",", "\u2009")
+
+
+_POINTS: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7}
