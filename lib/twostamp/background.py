@@ -1,6 +1,6 @@
 """What chapters 1 and 2 of the thesis show, computed: counts of supernovae, one object's alerts, convolution."""
 
-from collections import Counter
+from collections import defaultdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,17 @@ import pandas as pd
 from scipy.signal import correlate2d
 
 from twostamp.alerts.archive import list_sources, read_members
-from twostamp.alerts.packet import PacketError, read_packets
-from twostamp.alerts.survey import write_survey
+from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.params import Parameters
-from twostamp.stamps import BadStamp, read_stamp
+from twostamp.stamps import read_stamp
 from twostamp.taxonomy import read_labels
 
+STAMPS = ("Science", "Template", "Difference")
 FloatArray = npt.NDArray[np.float64]
 
 TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
 TNS_TOTAL, TNS_BY_ALERCE = 8675, 1431
-_TNS_TYPES = {
-    "SN Ia": 0.70,
-    "SN II": 0.15,
-    "SN IIn": 0.035,
-    "SN Ic": 0.03,
-    "SN Ib": 0.025,
-    "SN IIb": 0.02,
-    "SN Ib/c": 0.01,
-    "SN Ic-BL": 0.01,
-    "SLSN-I": 0.01,
-    "SN Ibn": 0.005,
-    "SLSN-II": 0.005,
-}
+_TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
 
 
 def simulate_tns(seed: int) -> pd.DataFrame:
@@ -62,10 +50,11 @@ def simulate_tns(seed: int) -> pd.DataFrame:
     days = np.sort(start + (span * rng.beta(2.6, 1.0, TNS_TOTAL)).astype(int))
     group = np.full(TNS_TOTAL, "other", dtype=object)
     group[rng.choice(np.flatnonzero(days >= alerce_start), TNS_BY_ALERCE, replace=False)] = "ALeRCE"
-    shares = np.array(list(_TNS_TYPES.values()))
-    types = rng.choice(list(_TNS_TYPES), TNS_TOTAL, p=shares / shares.sum())
-    names = [f"SN {day.astype(object).year}-{index}" for index, day in enumerate(days)]
-    return pd.DataFrame(dict(zip(TNS_COLUMNS, [names, types, group, days.astype(str)], strict=True)))
+    names, shares = zip(*(entry.rsplit(" ", 1) for entry in _TNS_SHARES.split(", ")), strict=True)
+    weights = np.array(shares, dtype=float)
+    types = rng.choice(names, TNS_TOTAL, p=weights / weights.sum())
+    labels = [f"SN {day.astype(object).year}-{index}" for index, day in enumerate(days)]
+    return pd.DataFrame(dict(zip(TNS_COLUMNS, [labels, types, group, days.astype(str)], strict=True)))
 
 
 def read_tns(path: str | Path) -> pd.DataFrame:
@@ -86,6 +75,19 @@ def read_tns(path: str | Path) -> pd.DataFrame:
     if absent:
         raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
     return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), TNS_COLUMNS].reset_index(drop=True)
+
+
+def find_supernovae(params: Parameters) -> pd.DataFrame | None:
+    """Supernovae of the run: of its TNS export, else made up in a simulated run, else None.
+
+    Examples
+    --------
+    >>> find_supernovae(Parameters(archive="alerts", labels="labels.csv")) is None
+    True
+    """
+    if params.tns_csv:
+        return read_tns(params.tns_csv)
+    return simulate_tns(params.seed) if params.simulated else None
 
 
 def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
@@ -135,8 +137,10 @@ def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
     """
     if not params.simulated:
         return params.archive, params.labels
+    from twostamp.alerts.survey import write_survey
+
     folder = data / "background_survey"
-    write_survey(folder, pairs_per_class=3, unlabelled_objects=1, nights=30, seed=params.seed, workers=1)
+    write_survey(folder, pairs_per_class=4, unlabelled_objects=0, nights=600, seed=params.seed, workers=1)
     return str(folder), str(folder / "labels.csv")
 
 
@@ -195,7 +199,7 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
 
 
 def choose_light_curve(packets: list[dict[str, Any]]) -> str:
-    """Object with the most detections in the packets and their previous candidates; ties go to the first name.
+    """Object with the most detections in the packets and their previous candidates, then with the most upper limits.
 
     Examples
     --------
@@ -203,14 +207,11 @@ def choose_light_curve(packets: list[dict[str, Any]]) -> str:
     >>> choose_light_curve([alert, {**alert, "objectId": "b", "prv_candidates": [{"jd": 1.0, "magpsf": 19.5}]}])
     'b'
     """
-    detections = {
-        (packet["objectId"], record["jd"])
-        for packet in packets
-        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]
-        if record.get("magpsf") is not None
-    }
-    counts = Counter(object_id for object_id, _ in detections)
-    return min(counts, key=lambda name: (-counts[name], name))
+    exposures: dict[str, dict[float, bool]] = defaultdict(dict)
+    for packet in packets:
+        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]:
+            exposures[packet["objectId"]][record["jd"]] = record.get("magpsf") is not None
+    return min(exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
 
 
 def choose_triplet(
@@ -225,25 +226,29 @@ def choose_triplet(
     labels : str or Path
         Label file, as thesis Table 3.4.
     class_name : str
-        Class looked for.
+        Class preferred; other alerts are taken only if it has none.
 
     Returns
     -------
-    object_id : str
+    name : str
+        Object and class.
     stamps : ndarray, shape (3, 63, 63), float32
-        Science, template (the thesis's "reference") and difference, in counts.
+        Science, template (the thesis's "reference") and difference, in DN.
 
     Raises
     ------
     LookupError
-        If no packet will do.
+        If no packet has three whole stamps.
     """
     table, _ = read_labels(labels)
-    wanted = set(table.loc[table["classALeRCE"] == class_name, "objectId"])
-    found = [packet for packet in packets if packet["objectId"] in wanted and packet["candidate"].get("magpsf")]
-    positive = {"t", "1", "True"}
-    found.sort(key=lambda p: (str(p["candidate"]["isdiffpos"]) not in positive, p["candidate"]["magpsf"]))
-    for packet in found:
+    classes = dict(zip(table["objectId"], table["classALeRCE"], strict=True))
+
+    def rank(packet: dict[str, Any]) -> tuple[bool, bool, float, int]:
+        candidate, found = packet["candidate"], classes.get(packet["objectId"])
+        positive = str(candidate["isdiffpos"]) in ("t", "1", "True")
+        return found != class_name, not positive, candidate["magpsf"], packet["candid"]
+
+    for packet in sorted(packets, key=rank):
         try:
             stamps = [
                 read_stamp(packet[f"cutout{kind}"]["stampData"]) for kind in ("Science", "Template", "Difference")
@@ -251,8 +256,9 @@ def choose_triplet(
         except (BadStamp, KeyError, TypeError):
             continue
         if all(stamp.shape == (63, 63) and np.isfinite(stamp).all() for stamp in stamps):
-            return packet["objectId"], np.stack(stamps)
-    raise LookupError(f"no alert of class {class_name} has three whole stamps in the packets read")
+            name = packet["objectId"]
+            return f"{name} ({classes.get(name, 'no label')})", np.stack(stamps)
+    raise LookupError("no alert has three whole stamps in the packets read")
 
 
 def apparent_magnitude(absolute: float, parsecs: float) -> float:

@@ -65,7 +65,7 @@ def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
 
 
 def plot_triplet(stamps: npt.NDArray[np.float32], figure: Figure, title: str = "") -> Figure:
-    """Science, reference and difference stamps, each with its own scale in counts (figure 2.11).
+    """Science, reference and difference stamps, each with its own scale in DN (figure 2.11).
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def plot_triplet(stamps: npt.NDArray[np.float32], figure: Figure, title: str = "
     for ax, stamp, name in zip(figure.subplots(1, 3), stamps, TITLES, strict=True):
         image = ax.imshow(stamp, origin="lower", vmin=np.quantile(stamp, 0.01), vmax=np.quantile(stamp, 0.995))
         ax.set(title=name, xlabel="Column (pixels)", xticks=[0, 31, 62], yticks=[0, 31, 62])
-        figure.colorbar(image, ax=ax, shrink=0.75, label="Counts", format="%.3g")
+        figure.colorbar(image, ax=ax, orientation="horizontal", shrink=0.8, label="DN", ticks=MaxNLocator(4))
     figure.axes[0].set_ylabel("Row (pixels)")
     if title:
         figure.suptitle(title)

@@ -1,0 +1,166 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 Unlabelled sky
+#
+# **Question.** Do the objects that nobody has labelled lie where astronomers expect their predicted class to lie:
+# asteroids along the ecliptic, variable stars in the Galactic plane, supernovae and AGN away from it?
+#
+# **In.** The archive, the labels (to leave labelled objects out), the best stacked model of notebook 04. **Out.**
+# `unlabelled_pairs.parquet`, `predictions.parquet`, figure 6.6.
+
+# %%
+import pandas as pd
+from IPython.display import display
+from matplotlib import pyplot as plt
+
+from twostamp import sky
+from twostamp.arrays import read_metadata
+from twostamp.extract import extract_first_two, make_spark, read_objects
+from twostamp.paths import outputs_root
+from twostamp.plots.sky import plot_sky_maps
+from twostamp.prediction import find_best_stacked, predict_pairs, save_predictions
+from twostamp.run import open_run
+from twostamp.taxonomy import read_labels
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+spark_master = "local[*,4]"
+cone_step = 10.0
+cone_radius = 7.0710678
+cone_cap = 5000
+min_dec = -31.0
+deltajd_max = 100.0
+healpix_nside = 16
+
+# %%
+run = open_run("07_unlabelled_sky", globals())
+params = run.params
+survey = run.require("survey") if run.simulated else None
+alerts, label_file = (str(survey), survey / "labels.csv") if run.simulated else (params.archive, params.labels)
+
+# %% [markdown]
+# ## Cones on the sky
+#
+# The thesis searches cones on a grid of 10° with a radius of $10\sqrt{2}$ "arcseconds", which would find almost nothing;
+# in degrees the cones would cover the sky nine times over. Here the radius is $5\sqrt{2}$ degrees, which just tiles the
+# sphere, and each cone gives at most `cone_cap` objects, drawn at random under the seed (decision D6).
+
+# %%
+spark = make_spark(params.spark_master)
+objects = read_objects(spark, alerts)
+labelled, _ = read_labels(label_file)
+unlabelled = objects[~objects["objectId"].isin(labelled["objectId"])]
+
+# %% tags=["nbval-check-output"]
+centres = sky.cone_centres(params.cone_step, params.min_dec)
+selected, counts = sky.select_in_cones(unlabelled, centres, params.cone_radius, params.cone_cap, params.seed)
+print(f"{len(centres)} cones; {len(objects)} objects, {len(objects) - len(unlabelled)} of them labelled")
+for what, number in counts.items():
+    print(f"{what:30}{number:8d}")
+
+# %%
+run.record_number("6.6", "step of the cones", f"{params.cone_step:g} deg")
+run.record_number("6.6", "radius of the cones", f"{params.cone_radius:.4g} deg", note="a parameter (D6)")
+run.record_number("6.6", "unlabelled objects found", len(selected), note="in cones, two alerts or more (D6)")
+
+# %% [markdown]
+# ## Their first two alerts
+#
+# The same extraction as for the labelled objects, without labels; then the same limit on the time between the two alerts.
+
+# %%
+report = extract_first_two(spark, alerts, selected[["objectId"]], run.data, prefix="unlabelled_")
+spark.stop()
+
+# %% tags=["nbval-check-output"]
+pairs = read_metadata(run.data / "unlabelled_pairs.parquet")
+recent = pairs.loc[pairs["deltajd"] <= params.deltajd_max, "objectId"]
+print(
+    f"{len(selected)} objects found, {len(pairs)} with two whole alerts, {len(recent)} within {params.deltajd_max:g} d"
+)
+
+# %%
+run.record_number(
+    "6.6", "unlabelled objects with deltajd <= 100 d", len(recent), note=f"of {len(pairs)} with two alerts"
+)
+run.record_number("6.11", "unlabelled objects predicted", len(recent))
+
+# %% [markdown]
+# ## What the model makes of them
+#
+# The repetition with the best validation accuracy of the best stacked combination, with the scaler of its own training
+# set. A run without two-alert models of its own may borrow another's (`pretrained_run`).
+
+# %%
+root = outputs_root() / (params.pretrained_run or params.run_name)
+trial = find_best_stacked(root / "models" / "search", params.report_weights)
+reason = "no unlabelled object has two alerts" if recent.empty else "no stacked model" if trial is None else ""
+if reason:
+    run.missing("6.6", reason)
+
+# %%
+if not reason:
+    predictions = predict_pairs(
+        run.data / "unlabelled_pairs.parquet", recent, trial, root / "data" / "records", params.metadata_recipe
+    )
+    save_predictions(predictions, run.data / "predictions.parquet")
+    classes = list(predictions.columns[3:-1])
+
+# %%
+if not reason:
+    maps = sky.healpix_counts(predictions, params.healpix_nside, classes)
+    fig = plot_sky_maps(maps, plt.figure(figsize=(7, 7.2)))
+    caption = (
+        f"{len(predictions)} unlabelled objects by predicted class, Galactic coordinates; the line is the ecliptic."
+    )
+    run.save_figure(fig, "6.6", caption=caption, note=f"model {trial['trial_id']}")
+
+# %% [markdown]
+# ## Do they lie where they should?
+
+# %%
+if not reason:
+    medians = sky.median_latitudes(predictions, classes)
+    expectations = sky.check_expectations(medians)
+    run.save_extra_table(medians.reset_index(), "unlabelled_latitudes", caption="Where the predicted classes lie.")
+    display(medians.round(1), expectations)
+
+# %% [markdown]
+# Of simulated objects the truth is known. A sky map alone cannot tell a good model from one that has merely learnt the
+# coordinates, which are among its inputs; this can.
+
+# %%
+if run.simulated and not reason:
+    truth = pd.read_csv(survey / "truth.csv", keep_default_na=False).set_index("objectId")["classALeRCE"]
+    true_class = predictions["objectId"].map(truth).rename("true")
+    agreement = pd.crosstab(true_class, predictions["predicted"], normalize="index").reset_index()
+    run.save_extra_table(agreement, "unlabelled_agreement", caption="True and predicted classes of unlabelled objects.")
+    display(agreement.round(2))
+
+# %% [markdown]
+# ## What we found
+
+# %%
+if reason:
+    print(f"Figure 6.6 is missing: {reason}.")
+else:
+    for expectation, found, verdict in expectations.itertuples(index=False):
+        print(f"{expectation}: {verdict} ({found}).")
+    if run.simulated:
+        right = (true_class == predictions["predicted"]).mean()
+        print(f"{100 * right:.0f} % of {len(predictions)} simulated objects are predicted as what they are.")
