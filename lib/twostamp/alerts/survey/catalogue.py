@@ -32,12 +32,12 @@ def make_catalogue(sources: Sources, rng: np.random.Generator) -> Catalogue:
     rows = sources.select(sources.catalogued)
     n, magnitude = len(rows.x), rows.magnitude + rng.normal(0, 0.03, rows.magnitude.shape)
     faint = np.clip(magnitude[:, 1] - 18.5, 0, None)
-    certainty = np.clip(5.5 - 1.15 * faint + rng.normal(0, 1.2, n), 0.0, None)
-    score = 1 / (1 + np.exp(-certainty * np.sign(rows.stellarity - rng.uniform(0.35, 0.65, n))))
+    certainty = np.clip(5.5 - 1.1 * faint, 0.5, None) * np.sign(rows.stellarity - rng.uniform(0.35, 0.65, n))
+    score = 1 / (1 + np.exp(-(certainty + rng.normal(0, 1 + faint, n))))
     score[rng.random(n) < 0.12] = 0.5  # PS1 has no morphology for some: saturated or blended
     extent = (1 - rows.stellarity) * np.where(rows.radius > 0, rows.radius**2 / (rows.radius**2 + 2), 0.25)
     depth = 10 ** (0.4 * (magnitude[:, 1] - c.REFERENCE_DEPTH))
-    sharp = -0.012 + 0.9 * extent * (1 - depth) + rng.normal(0, 0.025, n) + 0.25 * depth * rng.normal(-0.9, 0.8, n)
+    sharp = -0.012 + 0.5 * extent * (1 - depth) + rng.normal(0, 0.025, n) + 0.35 * depth * rng.normal(-0.9, 0.7, n)
     bright = np.clip(20 - magnitude[:, 1], 0, 4)
     chi = np.exp(rng.normal(np.log(0.62 + 0.25 * depth), 0.42)) * (1 + 1.2 * extent * bright)
     return Catalogue(rows.x, rows.y, magnitude, rows.stellarity, score, sharp, chi)
@@ -74,7 +74,7 @@ def _nearest_reference(
     near = np.where(magnitude < c.REFERENCE_DEPTH, distance, np.inf)
     i = int(near.argmin())
     ranr, decnr = offset_position(ra, dec, float(dx[i]), float(dy[i]))
-    error = 0.012 + 0.25 * 10 ** (0.6 * (float(magnitude[i]) - 23.0))
+    error = 0.010 + 0.07 * 10 ** (0.23 * (float(magnitude[i]) - 20.2))
     return {
         "distnr": float(distance[i]),
         "magnr": float(magnitude[i]),

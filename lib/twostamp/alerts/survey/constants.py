@@ -20,17 +20,17 @@ FILTERS: Final = {1: "g", 2: "r", 3: "i"}
 
 # --- nights (assumptions, compared with diffmaglim, magzpsci and sky level of real packets)
 SEEING: Final = {1: 2.15, 2: 2.0, 3: 1.9}  # FWHM in pixels, median per filter
-SEEING_NIGHT_SCATTER: Final = 0.16  # ln, night to night
+SEEING_NIGHT_SCATTER: Final = 0.20  # ln, night to night
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
-PSF_ELLIPTICITY: Final = 0.03  # Rayleigh scale
+PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
 # a Moffat profile of beta = 4 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak)
 PSF_WIDTHS: Final = (0.325, 0.500, 0.900)
 PSF_SHARES: Final = (0.190, 0.628, 0.182)
 ZEROPOINT: Final = {1: 26.15, 2: 26.15, 3: 25.75}  # DN; measured in clear nights
-CLOUD_SCALE: Final = 0.10  # mag, exponential: thin cloud and airmass
+CLOUD_SCALE: Final = 0.32  # mag, exponential: thin cloud and airmass
 SKY_LEVEL: Final = {1: 70.0, 2: 100.0, 3: 160.0}  # DN, dark; measured
 MOON_LEVEL: Final = {1: 110.0, 2: 90.0, 3: 60.0}  # DN, added at full moon
-SKY_SCATTER: Final = 0.14  # ln
+SKY_SCATTER: Final = 0.18  # ln
 TEMPLATE_SEEING: Final = 0.97  # of the filter's median
 TEMPLATE_NOISE: Final = 1.0  # DN; measured, 15 or more coadded exposures
 TEMPLATE_SATURATION: Final = 30_000.0  # DN
@@ -39,10 +39,10 @@ TEMPLATE_SATURATION: Final = 30_000.0  # DN
 REGISTRATION_ERROR: Final = 0.045  # pixels per axis
 PSF_ERROR: Final = 0.022  # relative error of the matched width
 GAIN_ERROR: Final = 0.008  # relative error of the matched flux
-RINGING: Final = 0.012  # pixel noise of a residual over the star's flux in that pixel
+RINGING: Final = 0.010  # pixel noise of a residual over the star's flux in that pixel
 SCORR_EFFICIENCY: Final = 0.70  # measured: scorr over the ideal matched-filter signal to noise
-PSF_NOISE_FACTOR: Final = 2.7  # measured: sigmapsf over the ideal error
-LIMIT_NOISE_FACTOR: Final = 2.2  # measured: diffmaglim over the ideal 5-sigma limit
+PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error
+LIMIT_NOISE_FACTOR: Final = 1.7  # measured: diffmaglim over the ideal 5-sigma limit
 FLUX_SYSTEMATIC: Final = 0.015  # sigmapsf from the star under the change
 DETECTION_SNR: Final = 5.0  # an alert needs it, in magpsf / sigmapsf
 DETECTION_SCORR: Final = 5.0
@@ -54,7 +54,7 @@ STAR_DENSITY_PLANE: Final = 3.6  # ln of the factor between plane and pole
 STAR_DENSITY_HEIGHT: Final = 14.0  # deg
 GALAXY_DENSITY: Final = 0.0026
 STAR_SLOPE: Final = 0.20  # d log10 N / d mag
-GALAXY_SLOPE: Final = 0.42
+GALAXY_SLOPE: Final = 0.47
 BRIGHTEST: Final = 10.0
 NEIGHBOUR_RADIUS: Final = 92.0  # arcsec; Gaia neighbours are reported to 90
 PS1_DEPTH: Final = {"g": 22.1, "r": 22.0, "i": 21.75, "z": 21.2}  # measured: faintest sgmag, srmag, simag, szmag
@@ -72,7 +72,7 @@ JD_START: Final = 2458194.5  # the public survey began on 2018 March 17
 COVERAGE_RATE: Final = (
     0.40  # visits a day; measured: ncovhist 100 in 2018 November, 290 on average (ALeRCE's statistics)
 )
-COVERAGE_SCATTER: Final = 0.45  # ln, from field to field
+COVERAGE_SCATTER: Final = 0.7  # ln, from field to field
 MINIMUM_DEC: Final = -30.0
 POINTING_SCATTER: Final = (4.0, 12.0)  # pixels in x and y between visits; measured
 POSITION_ERROR: Final = 0.17  # arcsec per axis; measured: distnr of variable stars
@@ -123,8 +123,8 @@ VARIABLES: Final[dict[str, tuple[tuple[float, float], tuple[float, float], str]]
     "Periodic-Other": ((0.1, 1.0), (0.3, 60.0), "sine"),
     "ZZ": ((0.1, 0.4), (0.004, 0.015), "sine"),
 }
-VARIABLE_MAGNITUDE = (13.0, 20.0)
-VARIABLE_SLOPE: Final = 0.12
+VARIABLE_MAGNITUDE = (12.5, 20.2)
+VARIABLE_SLOPE: Final = 0.20
 GALACTIC_HEIGHT: Final = {  # deg, scale of exp(-|b| / height)
     "EB/EW": 22.0, "EA": 18.0, "LPV": 9.0, "RRL": 35.0, "YSO": 5.0, "RSCVn": 25.0, "DSCT": 25.0, "Ceph": 6.0,
     "Periodic-Other": 20.0, "ZZ": 60.0,
@@ -143,16 +143,16 @@ SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], faintest and brightes
     "SLSN": (40.0, 0.02, 18.0, 20.3),
     "SNIIb": (20.0, 0.06, 17.5, 20.3),
 }
-HOST_MAGNITUDE = (18.9, 1.5)  # of a supernova, r band
+HOST_MAGNITUDE = (19.8, 1.7)  # of a supernova, r band
 SLSN_HOST_FAINTER: Final = 2.3
 HOST_RADIUS: Final = 1.5  # pixels at mag 19, half light; assumption after galaxy counts
 HOST_RADIUS_SLOPE: Final = 0.13  # d log10 / d mag
 HOST_RADIUS_SCATTER: Final = 0.32  # ln
 SERSIC_INDICES = (1.0, 1.0, 1.5, 2.5, 4.0)
-SN_OFFSET_SCALE: Final = 1.1  # half-light radii, exponential
+SN_OFFSET_SCALE: Final = 1.4  # half-light radii, exponential
 SN_OFFSET_MINIMUM: Final = 0.3  # arcsec
 ASTEROID_MAGNITUDE = (16.5, 20.6)
-ASTEROID_SLOPE: Final = 0.28
+ASTEROID_SLOPE: Final = 0.5
 ASTEROID_LATITUDE: Final = 7.0  # deg, ecliptic, Laplace scale
 EPHEMERIS_ERROR: Final = 0.35  # arcsec per axis
 ASTEROID_RATE = (10.0, 60.0)  # arcsec per hour
@@ -160,8 +160,13 @@ BOGUS_KINDS: Final = {
     "dipole": 0.27, "saturated": 0.20, "hot pixel": 0.11, "cosmic ray": 0.12, "bad column": 0.08, "mask": 0.10,
     "edge": 0.05, "noise": 0.07,
 }  # fmt: skip
-RENDERED_RADIUS: Final = 0.8  # pixels; smaller galaxies are drawn as points
-RENDERED_MAGNITUDE: Final = 20.8  # fainter galaxies are drawn as points
-RECURRENCE: Final = 0.02  # chance per earlier visit of a detection too weak for an alert, on a variable or bright star
+RENDERED_RADIUS: Final = 1.2  # pixels; smaller galaxies are drawn as points
+RENDERED_MAGNITUDE: Final = 20.3  # fainter galaxies are drawn as points
+RECURRENCE: Final = 0.03  # chance per earlier visit of a detection too weak for an alert, on a variable or bright star
 PASSING_ASTEROID: Final = 0.01  # alerts near the ecliptic with an unrelated known body within 30 arcsec
 VISITS_A_NIGHT = (0.45, 0.30, 0.25)  # of an object's field in an observing night: none, one, two
+ALERT_CUTS: Final = {  # measured: the ranges in the real packets; ZTF sends no candidate beyond them
+    "sigmapsf": (0.0, 0.2169), "elong": (1.0, 1.7), "nneg": (0, 13), "sumrat": (0.35, 1.0), "fwhm": (0.8, 8.0),
+    "magdiff": (-1.0, 1.0),
+}  # fmt: skip
+EXPOSURE_TRIES: Final = 4

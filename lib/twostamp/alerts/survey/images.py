@@ -18,6 +18,7 @@ from twostamp.alerts.survey.sources import Change
 
 CENTRE = c.STAMP // 2
 MARGIN = 8  # pixels around the stamp from which light still reaches it
+FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
 LOOSE = galsim.GSParams(
     folding_threshold=0.02,
     maxk_threshold=0.01,
@@ -80,12 +81,13 @@ def draw_points(x: Floats, y: Floats, flux: Floats, psf: Psf, extra: Floats | fl
     >>> image.shape, round(float(image.sum()))
     ((63, 63), 100)
     """
-    pixels = np.arange(c.STAMP)
+    pixels = np.arange(c.STAMP, dtype=np.float32)
+    x, y, flux = (np.asarray(values, np.float32) for values in (x, y, flux))
     image = np.zeros((c.STAMP, c.STAMP))
     for share, (sx, sy) in zip(c.PSF_SHARES, psf.widths(extra)):
-        across, along = np.reshape(sx, (-1, 1)), np.reshape(sy, (-1, 1))
-        columns = np.exp(-0.5 * ((pixels - x[:, None]) / across) ** 2)
-        rows = np.exp(-0.5 * ((pixels - y[:, None]) / along) ** 2)
+        across, along = (np.reshape(width, (-1, 1)).astype(np.float32) for width in (sx, sy))
+        columns = np.exp(np.maximum(-0.5 * ((pixels - x[:, None]) / across) ** 2, FAINTEST))
+        rows = np.exp(np.maximum(-0.5 * ((pixels - y[:, None]) / along) ** 2, FAINTEST))
         image += rows.T @ (columns * (share * flux[:, None] / (2 * np.pi * across * along)))
     return image
 
@@ -135,66 +137,91 @@ def make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> S
     return Scene(sources, x, y, sources.flux(visit.fid, visit.zeropoint), extended)
 
 
-def make_triplet(
-    sources: Sources, change: Change, flux: float, visit: Visit, centre: tuple[float, float], rng: np.random.Generator
-) -> Triplet:
-    """Render one visit.
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A visit without noise: images (DN above the sky) of stars, galaxies, the unit PSF at the candidate, the template.
+
+    ``scene`` and ``psf`` made them; ``masked`` are the pixels lost around bright stars.
+    """
+
+    visit: Visit
+    scene: Scene
+    psf: Psf
+    stars: Floats
+    galaxies: Floats
+    point: Floats
+    template: Floats
+    masked: NDArray[np.bool_]
+
+
+def render(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Exposure:
+    """Render what stands still in a visit.
 
     Parameters
     ----------
     sources : Sources
-        All that stands still, counterpart included, relative to the object's position.
+        Counterpart and neighbours, relative to the object's position.
+    visit : Visit
+    centre : tuple of float
+        The candidate's position in the stamp (pixels).
+    """
+    psf = Psf(visit.seeing, visit.ellipticity)
+    reference = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
+    scene = make_scene(sources, visit, centre)
+    x, y = sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy
+    return Exposure(
+        visit,
+        scene,
+        psf,
+        scene.points(psf),
+        scene.galaxies(psf),
+        draw_points(np.array([centre[0]]), np.array([centre[1]]), np.ones(1), psf),
+        scene.points(reference) + scene.galaxies(reference),
+        artefacts.mask_bright_stars(x, y, sources.magnitude[:, 1], centre),
+    )
+
+
+def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Generator) -> Triplet:
+    """Add change, noise and damage, and subtract.
+
+    Parameters
+    ----------
+    exposure : Exposure
     change : Change
         For the artefact and the registration error of a bogus detection.
     flux : float
         Change of the candidate's flux in this visit (DN).
-    visit : Visit
-    centre : tuple of float
-        The candidate's position in the stamp (pixels).
     rng : Generator
-
-    Returns
-    -------
-    Triplet
     """
-    psf = Psf(visit.seeing, visit.ellipticity)
-    scene = make_scene(sources, visit, centre)
-    point = draw_points(np.array([centre[0]]), np.array([centre[1]]), np.ones(1), psf)
-    stars, galaxies = scene.points(psf), scene.galaxies(psf)
-    light = np.clip(stars + galaxies + flux * point, 0, None)
-    noise = rng.normal(0, 1, light.shape) * np.sqrt(visit.noise**2 + light / c.GAIN)
+    visit, point = exposure.visit, exposure.point
+    light = exposure.stars + exposure.galaxies + flux * point
+    variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN
+    noise = rng.standard_normal(light.shape) * np.sqrt(variance)
     noise += rng.normal(0, c.COLUMN_NOISE * visit.noise, c.STAMP)
-    damage = artefacts.draw(change.artefact, visit.noise, psf.fwhm, rng)
-    observed = np.minimum(stars + galaxies + flux * point, c.SATURATION) + noise + damage.light
-    difference = observed - _match(scene, psf, stars, galaxies, change.shift, rng)
-    template = _make_template(scene, visit, rng)
-    masked = damage.masked | artefacts.mask_bright_stars(
-        sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy, sources.magnitude[:, 1], centre
+    damage = artefacts.draw(change.artefact, visit.noise, visit.seeing, rng)
+    observed = np.minimum(light, c.SATURATION) + noise + damage.light
+    difference = observed - _match(exposure, change.shift, rng)
+    variance = c.TEMPLATE_NOISE**2 + exposure.template / c.GAIN / 15
+    template = np.minimum(exposure.template, c.TEMPLATE_SATURATION) + rng.standard_normal(light.shape) * np.sqrt(
+        variance
     )
-    images = [np.where(masked, np.nan, image) for image in (observed + visit.sky, template, difference)]
-    positive = bool(np.nansum(np.where(masked, 0, difference) * point) >= 0)
-    images[2] *= 1 if positive else -1
-    return Triplet(*images, psf=point, noise=float(np.hypot(visit.noise, c.TEMPLATE_NOISE)), positive=positive)
+    masked = damage.masked | exposure.masked
+    positive = bool((difference * point)[~masked].sum() >= 0)
+    images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
+    noise_level = float(np.hypot(visit.noise, 0.4 * c.TEMPLATE_NOISE))
+    return Triplet(*(np.where(masked, np.nan, image) for image in images), point, noise_level, positive)
 
 
-def _match(
-    scene: Scene, psf: Psf, stars: Floats, galaxies: Floats, shift: tuple[float, float], rng: np.random.Generator
-) -> Floats:
+def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Generator) -> Floats:
     """The template as matched to the science image, with the errors that leave residuals of neighbours."""
+    stars, psf = exposure.stars, exposure.psf
     gain = 1 + rng.normal(0, c.GAIN_ERROR)
     matched = Psf(psf.fwhm * (1 + rng.normal(0, c.PSF_ERROR)), psf.ellipticity + rng.normal(0, 0.5 * c.PSF_ERROR))
     dx, dy = np.array(shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
-    wrong = scene.points(matched, (dx, dy)) * gain
-    ringing = rng.normal(0, c.RINGING, stars.shape) * (stars + 0.3 * galaxies)
-    smooth = rng.normal(0, 0.4 * c.TEMPLATE_NOISE, stars.shape)
-    return np.minimum(wrong + gain * galaxies, c.SATURATION) + ringing + smooth
-
-
-def _make_template(scene: Scene, visit: Visit, rng: np.random.Generator) -> Floats:
-    psf = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
-    light = scene.points(psf) + scene.galaxies(psf)
-    noise = rng.normal(0, 1, light.shape) * np.sqrt(c.TEMPLATE_NOISE**2 + light / c.GAIN / 15)
-    return np.minimum(light, c.TEMPLATE_SATURATION) + noise + visit.sky
+    wrong = exposure.scene.points(matched, (dx, dy)) * gain
+    ringing = c.RINGING * rng.standard_normal(stars.shape) * (stars + 0.3 * exposure.galaxies)
+    smooth = 0.4 * c.TEMPLATE_NOISE * rng.standard_normal(stars.shape)
+    return np.asarray(np.minimum(wrong + gain * exposure.galaxies, c.SATURATION) + ringing + smooth)
 
 
 def cut_at_chip_edges(image: Floats, xpos: float, ypos: float) -> Floats:

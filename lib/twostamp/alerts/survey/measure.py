@@ -12,7 +12,10 @@ from twostamp.alerts.survey.images import CENTRE, Triplet
 from twostamp.alerts.survey.sky import Floats, Visit
 
 DETECTION_KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-DETECTION_THRESHOLD = 1.2  # sigma of the smoothed difference image
+DETECTION_THRESHOLD = 1.5  # sigma of the difference image
+CORE_THRESHOLD = 0.25  # of the peak
+FWHM_ERROR = 0.08  # ln; whole pixels make the area coarse
+CHI_EXCESS = 1.5  # measured: chipsf of asteroids, from a PSF model that is not perfect
 WINDOW = 1.6  # width of the window of the second moments over the PSF's
 ROWS, COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float)
 MAGNITUDE_ERROR = 1.0857
@@ -44,7 +47,7 @@ def measure(
     sky = float(np.median(triplet.difference[annulus])) if annulus.any() else 0.0
     fields = _fit_psf(image, triplet, visit, distance, star_flux)
     fields |= _apertures(image - sky, distance, triplet.noise, visit, float(fields["magpsf"]))
-    fields |= _shape(image, triplet, visit, centre)
+    fields |= _shape(image, triplet, visit, centre, rng)
     fields |= _pixels(triplet, image, visit, distance)
     fields["sky"] = sky
     fields["magdiff"] = float(fields["magap"] - fields["magpsf"])
@@ -60,12 +63,13 @@ def _fit_psf(image: Floats, triplet: Triplet, visit: Visit, distance: Floats, st
     kept = max(flux, 3 * error)
     total = np.hypot(c.PSF_NOISE_FACTOR * error, c.FLUX_SYSTEMATIC * star_flux)
     core = distance < 4
-    chi = float((((image - flux * psf)[core] / noise) ** 2).sum() / (core.sum() - 1))
+    variance = noise**2 + np.abs(image[core]) / c.GAIN
+    chi = CHI_EXCESS * float(((image - flux * psf)[core] ** 2 / variance).sum() / (core.sum() - 1))
     return {
         "magpsf": visit.zeropoint - 2.5 * np.log10(kept),
         "sigmapsf": float(np.clip(MAGNITUDE_ERROR * total / kept, 0.01, 0.217)),
         "chipsf": chi,
-        "scorr": max(c.SCORR_EFFICIENCY * flux / np.hypot(error, 0.3 * c.FLUX_SYSTEMATIC * star_flux), 5.0),
+        "scorr": max(flux / np.hypot(error / c.SCORR_EFFICIENCY, c.FLUX_SYSTEMATIC * star_flux), 5.0),
     }
 
 
@@ -79,18 +83,21 @@ def _apertures(image: Floats, distance: Floats, noise: float, visit: Visit, magp
     return fields
 
 
-def _shape(image: Floats, triplet: Triplet, visit: Visit, centre: tuple[float, float]) -> Fields:
+def _shape(
+    image: Floats, triplet: Triplet, visit: Visit, centre: tuple[float, float], rng: np.random.Generator
+) -> Fields:
     """SExtractor's isophotal FWHM (Gaussian core) and windowed second moments."""
-    smooth = convolve(image[16:47, 16:47], DETECTION_KERNEL)
-    threshold = DETECTION_THRESHOLD * triplet.noise * np.sqrt((DETECTION_KERNEL**2).sum())
-    regions, _ = label(smooth > threshold)
+    box = image[16:47, 16:47]
+    smooth = convolve(box, DETECTION_KERNEL)
     place = np.unravel_index(smooth[13:18, 13:18].argmax(), (5, 5))
-    inside = regions == max(regions[place[0] + 13, place[1] + 13], 1)
-    peak = float(image[16:47, 16:47][inside].max()) if inside.any() else 2 * threshold
-    area, ratio = max(int(inside.sum()), 2), max(peak / threshold, 1.3)
-    fwhm = 2 * np.sqrt(np.log(2) * area / (np.pi * np.log(ratio)))
-    major, minor = _windowed_moments(image, visit.seeing, centre)
-    difference_fwhm = visit.seeing * 1.15
+    peak = max(float(box[13:18, 13:18].max()), 2 * triplet.noise)
+    threshold = max(DETECTION_THRESHOLD * triplet.noise, CORE_THRESHOLD * peak)
+    regions, _ = label((box > threshold) | (smooth > threshold))
+    area = (regions == max(regions[place[0] + 13, place[1] + 13], 1)) & (box > threshold)
+    fwhm = 2 * np.sqrt(np.log(2) * max(int(area.sum()), 1) / (np.pi * np.log(max(peak / threshold, 1.3))))
+    fwhm *= np.exp(rng.normal(0, FWHM_ERROR))
+    major, minor = _windowed_moments(np.where(image > 0.5 * triplet.noise, image, 0), visit.seeing, centre)
+    difference_fwhm = visit.seeing * 1.2
     return {
         "fwhm": fwhm,
         "seeratio": min(difference_fwhm / fwhm, 2.0),
@@ -102,9 +109,9 @@ def _shape(image: Floats, triplet: Triplet, visit: Visit, centre: tuple[float, f
     }
 
 
-def _windowed_moments(image: Floats, seeing: float, centre: tuple[float, float]) -> tuple[float, float]:
+def _windowed_moments(bright: Floats, seeing: float, centre: tuple[float, float]) -> tuple[float, float]:
     dx, dy = COLUMNS - centre[0], ROWS - centre[1]
-    weight = np.exp(-0.5 * (dx**2 + dy**2) / (WINDOW * seeing / 2.355) ** 2) * image
+    weight = np.exp(-0.5 * (dx**2 + dy**2) / (WINDOW * seeing / 2.355) ** 2) * bright
     total = weight.sum()
     if total <= 0:
         return 0.6, 0.4
@@ -118,8 +125,9 @@ def _pixels(triplet: Triplet, image: Floats, visit: Visit, distance: Floats) -> 
     """Statistics of the 5 x 5 pixels around the candidate and of the whole stamp."""
     box = slice(CENTRE - 2, CENTRE + 3)
     core = median_filter(image[box, box], 3)
-    matched = convolve(image[16:47, 16:47], triplet.psf[26:37, 26:37])
-    dsnrms, ssnrms = image[CENTRE, CENTRE] / image.std(), matched[15, 15] / matched.std()
+    matched = float((image * triplet.psf).sum())
+    dsnrms = image[CENTRE, CENTRE] / triplet.noise
+    ssnrms = matched / (triplet.noise * np.sqrt((triplet.psf**2).sum()))
     return {
         "nneg": int((image[box, box] < 0).sum()),
         "nbad": int(np.isnan(triplet.difference[box, box]).sum()),
@@ -133,12 +141,12 @@ def _pixels(triplet: Triplet, image: Floats, visit: Visit, distance: Floats) -> 
 def _scores(fields: Fields, visit: Visit, rng: np.random.Generator) -> Fields:
     sharp = float(fields["fwhm"]) / visit.seeing
     snr = MAGNITUDE_ERROR / float(fields["sigmapsf"])
-    stellar = 4.2 - 1.6 * max(sharp - 1.2, 0) + rng.normal(0, 0.3) + (10 / snr) * rng.normal(0, 0.9)
+    stellar = 3.5 - 0.8 * (float(fields["fwhm"]) - 2.3) + rng.normal(0, 1.0) + (10 / snr) * rng.normal(0, 1.0)
     quality = (
         0.9
-        + 3.0 * (float(fields["sumrat"]) - 0.9)
-        - 0.16 * int(fields["nneg"])
-        - 2.0 * max(float(fields["elong"]) - 1.2, 0)
+        + 1.5 * (float(fields["sumrat"]) - 0.9)
+        - 0.10 * int(fields["nneg"])
+        - 1.5 * max(float(fields["elong"]) - 1.2, 0)
         - 0.25 * abs(np.log(sharp))
         - 0.25 * np.log10(max(float(fields["chipsf"]), 1.0))
         + 0.35 * np.log(snr / 8)

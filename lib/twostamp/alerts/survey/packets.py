@@ -11,7 +11,7 @@ import numpy as np
 from twostamp.alerts.packet import read_schema, write_packets
 from twostamp.alerts.survey import constants as c
 from twostamp.alerts.survey.catalogue import Catalogue, describe_neighbours, make_catalogue, offset_position
-from twostamp.alerts.survey.images import CENTRE, Triplet, cut_at_chip_edges, encode_stamp, make_triplet
+from twostamp.alerts.survey.images import CENTRE, Triplet, cut_at_chip_edges, encode_stamp, expose, render
 from twostamp.alerts.survey.measure import measure
 from twostamp.alerts.survey.plan import NIGHT_HOURS, Nights, Target, processing_id
 from twostamp.alerts.survey.sky import TO_ECLIPTIC, Sources, Visit, draw_field, julian_midnight, rotate
@@ -153,19 +153,33 @@ def _observe(thing: _Object, number: int, rng: np.random.Generator) -> tuple[Rec
         )
     )  # fmt: skip
     centre = (CENTRE + xpos - round(xpos), CENTRE + ypos - round(ypos))
-    triplet = make_triplet(thing.sources, thing.change, float(thing.change.flux[number]), visit, centre, rng)
     under = np.hypot(thing.sources.x - visit.dx, thing.sources.y - visit.dy) < 1.5
     star_flux = float(thing.sources.flux(visit.fid, visit.zeropoint)[under].sum())
-    error = rng.normal(0, c.POSITION_ERROR / c.PIXEL_SCALE, 2)
+    triplet, measured = _expose(thing, number, centre, star_flux, rng)
+    error = rng.normal(0, c.POSITION_ERROR / c.PIXEL_SCALE, 2) * np.exp(rng.normal(0, 0.35))
     ra, dec = offset_position(target.ra, target.dec, visit.dx + error[0], visit.dy + error[1])
     record: Record = {"ra": ra, "dec": dec, "xpos": xpos, "ypos": ypos, "candid": visit.candid}
     record |= {"mindtoedge": min(xpos, ypos, c.CHIP_WIDTH - xpos, c.CHIP_HEIGHT - ypos)}
     record |= {"isdiffpos": "t" if triplet.positive else "f", "tblid": (visit.candid or 0) % 1000}
-    record |= _exposure(visit, thing) | measure(triplet, visit, centre, star_flux, rng)
+    record |= _exposure(visit, thing) | measured
     record |= describe_neighbours(thing.catalogue, visit.dx + error[0], visit.dy + error[1], visit.fid, ra, dec)
     record |= _detections(thing, number, rng) | _solar_system(visit, record, ra, dec, rng)
     record |= _calibration(thing, visit, rng)
     return {name: record[name] for name in _field_names("candidate")}, triplet
+
+
+def _expose(
+    thing: _Object, number: int, centre: tuple[float, float], star_flux: float, rng: np.random.Generator
+) -> tuple[Triplet, Record]:
+    """Images that pass ZTF's cuts on candidates; what never passes in a few exposures is sent as it is."""
+    visit, flux = thing.target.visits[number], float(thing.change.flux[number])
+    exposure = render(thing.sources, visit, centre)
+    for _ in range(c.EXPOSURE_TRIES):
+        triplet = expose(exposure, thing.change, flux, rng)
+        measured = measure(triplet, visit, centre, star_flux, rng)
+        if all(low <= measured[name] <= high for name, (low, high) in c.ALERT_CUTS.items()):
+            break
+    return triplet, measured
 
 
 def _detections(thing: _Object, number: int, rng: np.random.Generator) -> Record:

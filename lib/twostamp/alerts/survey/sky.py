@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ class Visit:
         return float(c.DETECTION_SNR * error)
 
 
+@lru_cache(maxsize=4096)
 def psf_noise_area(seeing: float) -> float:
     """Noise area 1 / sum(psf**2) of the survey's PSF, in pixels.
 

@@ -183,7 +183,7 @@ def _draw_bogus(visits: Sequence[Visit], rng: np.random.Generator) -> Change:
     unit = np.array([np.cos(direction), np.sin(direction)])
     if kind == "dipole":
         star, shift = rng.uniform(13.3, 17.0), unit * rng.uniform(0.12, 0.5)
-        lobe = unit * rng.uniform(0.6, 1.3)
+        lobe = unit * rng.uniform(0.9, 1.7)
         change.shift = (float(shift[0]), float(shift[1]))
         change.counterpart = make_source(-lobe[0], -lobe[1], star, rng.normal(0.7, 0.3))
     elif kind == "saturated":
