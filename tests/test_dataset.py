@@ -72,12 +72,17 @@ def test_alerts_must_be_close_in_time_and_of_two_exposures() -> None:
     table, counts = filter_pairs(pairs, 100)
     assert table["deltajd"].tolist() == [1e-5, 100.0]
     assert counts == {
-        "pairs": 6,
+        "objects": 6,
         "kept": 2,
         "deltajd not above 0": 3,
         "deltajd above 100 d": 1,
         "asteroid without a known body": 0,
     }
+
+
+def test_first_alerts_need_only_be_known_bodies() -> None:
+    first = pd.DataFrame({"classALeRCE": ["SN", "asteroid", "asteroid"], "ssdistnr_1": [-999.0, -999.0, 0.5]})
+    assert filter_pairs(first)[1] == {"objects": 3, "kept": 2, "asteroid without a known body": 1}
 
 
 def test_unknown_asteroid_switch_is_refused() -> None:

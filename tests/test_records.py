@@ -12,9 +12,17 @@ import pytest
 
 from conftest import make_stamp
 from twostamp import record_writer, records
-from twostamp.arrays import STAMPS, Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
+from twostamp.arrays import (
+    STAMPS,
+    Preparation,
+    arrays_from_table,
+    describe_sentinels,
+    read_batches,
+    read_metadata,
+    read_triplets,
+)
 from twostamp.dataset import SPLITS
-from twostamp.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, compute_features
+from twostamp.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.records import (
     RecordsError,
     balanced_batches,
@@ -360,6 +368,33 @@ def test_first_alerts_alone_and_unlabelled_pairs_become_arrays(folder: Path, pai
     assert both.labels is None
     assert both.metadata_2 is not None
     assert both.metadata_2.shape == (len(both), len(FEATURE_LISTS["thesis26"]))
+
+
+def test_records_of_first_alerts_alone(pairs: pd.DataFrame, tmp_path: Path) -> None:
+    first = pairs[[name for name in pairs if name != "deltajd" and not str(name).endswith("_2")]]
+    path = write_parquet(first, tmp_path / "first_alerts.parquet")
+    assert write_records(path, make_assignment(pairs), tmp_path / "records", CLASSES).n_alerts == 1
+    arrays = load_arrays(tmp_path / "records", "test")
+    assert (arrays.stamps_2, arrays.metadata_2, arrays.deltajd) == (None,) * 3
+    table = first.merge(make_assignment(pairs), on="objectId").query("split == 'test'")
+    direct = arrays_from_table(table, load_scaler(tmp_path / "records")).stamps_1
+    np.testing.assert_array_equal(arrays.stamps_1[np.argsort(arrays.object_ids)], direct[np.argsort(table["objectId"])])
+    inputs, _ = take(balanced_batches(tmp_path / "records", batch_size=5), 1)[0]
+    assert set(inputs) == {"stamps_1", "metadata_1"}
+
+
+def test_sentinels_squeeze_the_real_values_unless_clipped() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(0.5, 0.2, (1000, len(ALL_FEATURES))).astype(np.float32)
+    features[:100, ALL_FEATURES.index("sgscore1")] = -999
+    scalers = [Scaler.fit(features, features, np.arange(1000), recipe) for recipe in ("thesis", "alerce")]
+    table = describe_sentinels(features, scalers)
+    assert table["feature"].tolist() == ["sgscore1"]
+    row = table.iloc[0]
+    assert row["sentinels %"] == 10
+    assert row["mean thesis"] == pytest.approx(-99.45, abs=0.1)
+    assert row["spread thesis"] < 0.01
+    assert row["spread alerce"] > 0.3
 
 
 def test_reading_by_batches_and_without_stamps(pairs: pd.DataFrame, pairs_path: Path) -> None:

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from twostamp.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
+from twostamp.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
 from twostamp.stamps import crop_stamps, make_triplets, normalise_stamps
 
+SENTINEL = -999.0
 STAMPS = ("science", "template", "difference")
 
 Floats = NDArray[np.float32]
@@ -139,6 +140,11 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
     return (batch.to_pandas() for batch in batches if batch.num_rows)
 
 
+def count_alerts(path: Path) -> int:
+    """Alerts of each object in a Parquet folder of the extraction: 1 in ``first_alerts.parquet``, 2 in pairs."""
+    return 2 if "science_2" in ds.dataset(path, format="parquet").schema.names else 1
+
+
 def read_triplets(table: pd.DataFrame, alert: int) -> Floats:
     """Decode and repair the stamps of one alert of each object, shape (n, 63, 63, 3), in DN with NaN."""
     science, template, difference = (table[f"{name}_{alert}"].tolist() for name in STAMPS)
@@ -203,6 +209,38 @@ def arrays_from_table(
 def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats:
     """Standardised ln deltajd, shape (n, 1), of days in single precision as records store them (M7)."""
     return scaler.transform_deltajd(ln_deltajd(deltajd.astype(np.float32)).reshape(-1, 1))
+
+
+def describe_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFrame:
+    """What sentinels of -999 do to the statistics of a feature, recipe by recipe (M5).
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, len(ALL_FEATURES)), float32
+        Raw, of the first alerts of the training set.
+    scalers : sequence of Scaler
+        Of that training set, one a recipe.
+
+    Returns
+    -------
+    DataFrame
+        One row a feature that has sentinels: their share in per cent, then for each recipe the mean, the standard
+        deviation, and the spread of the real values once standardised (1 without sentinels).
+    """
+    sentinel = features <= SENTINEL
+    rows = []
+    for name, missing, values in zip(ALL_FEATURES, sentinel.T, features.T, strict=True):
+        if not missing.any() or missing.all():
+            continue
+        row = {"feature": name, "sentinels %": 100 * missing.mean()}
+        column = ALL_FEATURES.index(name)
+        for scaler in scalers:
+            mean, std = scaler.mean[0, column], scaler.std[0, column]
+            row |= {f"mean {scaler.recipe}": mean, f"std {scaler.recipe}": std}
+            row[f"spread {scaler.recipe}"] = np.nanstd(values[~missing], dtype=np.float64) / std
+        rows.append(row)
+    columns = [f"{statistic} {scaler.recipe}" for scaler in scalers for statistic in ("mean", "std", "spread")]
+    return pd.DataFrame(rows, columns=["feature", "sentinels %", *columns]).round(3)
 
 
 def check_features(features: str) -> None:

@@ -31,7 +31,8 @@ def filter_pairs(
     Parameters
     ----------
     pairs : DataFrame
-        Columns classALeRCE, deltajd (days), ssdistnr_1 and ssdistnr_2 (arcsec) among others.
+        Columns classALeRCE, deltajd (days), ssdistnr_1 and ssdistnr_2 (arcsec) among others; first alerts alone have
+        neither deltajd nor ssdistnr_2, and need only be known bodies.
     deltajd_max : float
         Days between the two alerts, at most; they must not be of one exposure (deltajd > 0).
     ssdistnr_on : {"both", "first"}
@@ -42,7 +43,7 @@ def filter_pairs(
     kept : DataFrame
         Rows in their order, with a new index.
     counts : dict
-        Pairs, kept, and dropped by the first reason that applies; kept + dropped = pairs.
+        Objects, kept, and dropped by the first reason that applies; kept + dropped = objects.
 
     Raises
     ------
@@ -53,23 +54,24 @@ def filter_pairs(
     --------
     >>> pairs = pd.DataFrame({"classALeRCE": ["SN", "SN", "asteroid"], "deltajd": [3.0, 120.0, 0.1]})
     >>> filter_pairs(pairs.assign(ssdistnr_1=[-999.0, -999.0, 0.4], ssdistnr_2=-999.0))[1]
-    {'pairs': 3, 'kept': 1, 'deltajd not above 0': 0, 'deltajd above 100 d': 1, 'asteroid without a known body': 1}
+    {'objects': 3, 'kept': 1, 'deltajd not above 0': 0, 'deltajd above 100 d': 1, 'asteroid without a known body': 1}
     """
     if ssdistnr_on not in ("both", "first"):
         raise ValueError(f"ssdistnr_on is {ssdistnr_on!r}: it is 'both' or 'first'")
-    near = pairs[["ssdistnr_1", "ssdistnr_2"] if ssdistnr_on == "both" else ["ssdistnr_1"]].astype(float)
+    paired = "deltajd" in pairs
+    near = pairs[["ssdistnr_1", "ssdistnr_2"] if paired and ssdistnr_on == "both" else ["ssdistnr_1"]].astype(float)
     known_body = ((near >= 0) & (near < SSDISTNR_MAX)).all(axis=1)
-    reasons = {
-        "deltajd not above 0": ~(pairs["deltajd"] > 0),
-        f"deltajd above {deltajd_max:g} d": pairs["deltajd"] > deltajd_max,
-        "asteroid without a known body": (pairs["classALeRCE"] == "asteroid") & ~known_body,
-    }
+    reasons = {}
+    if paired:
+        reasons["deltajd not above 0"] = ~(pairs["deltajd"] > 0)
+        reasons[f"deltajd above {deltajd_max:g} d"] = pairs["deltajd"] > deltajd_max
+    reasons["asteroid without a known body"] = (pairs["classALeRCE"] == "asteroid") & ~known_body
     kept = pd.Series(True, index=pairs.index)
     dropped = {}
     for reason, applies in reasons.items():
         dropped[reason] = int((kept & applies).sum())
         kept &= ~applies
-    return pairs[kept].reset_index(drop=True), {"pairs": len(pairs), "kept": int(kept.sum()), **dropped}
+    return pairs[kept].reset_index(drop=True), {"objects": len(pairs), "kept": int(kept.sum()), **dropped}
 
 
 def cap_classes(table: pd.DataFrame, cap: int, seed: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.arrays import Floats, Preparation, read_batches, read_triplets
+from twostamp.arrays import Floats, Preparation, count_alerts, read_batches, read_triplets
 from twostamp.dataset import SPLITS
 from twostamp.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.stamps import count_degenerate
@@ -29,6 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 SCHEMA_VERSION = 1
 SHARD_OBJECTS = 1000  # 95 kB each
 SCALER_FILES = {"thesis": "scaler.json", "alerce": "scaler_alerce.json"}
+ORDERS = ("first", "second")
 COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
 
 
@@ -50,6 +51,8 @@ class DatasetInfo:
         In the order of the labels.
     feature_names : tuple of str
         Of the stored metadata, `twostamp.features.ALL_FEATURES`.
+    n_alerts : int
+        Alerts of each object, 2; 1 where only first alerts were given.
     preparation : Preparation
         How the stamps were and are made ready.
     counts : dict
@@ -64,6 +67,7 @@ class DatasetInfo:
     fingerprint: str
     classes: tuple[str, ...]
     feature_names: tuple[str, ...]
+    n_alerts: int
     preparation: Preparation
     counts: dict[str, dict[str, int]]
     report: dict[str, int]
@@ -105,7 +109,7 @@ def write_records(
     Parameters
     ----------
     pairs_path : Path
-        ``pairs.parquet``.
+        ``pairs.parquet``; from ``first_alerts.parquet`` one gets records of one alert.
     assignment : DataFrame
         Columns objectId, classALeRCE, subclassALeRCE, split, as `twostamp.dataset.split_objects` returns them.
     folder : Path
@@ -137,11 +141,12 @@ def write_records(
     shards = {name: _sort_shard(unfinished / name, places) for name, places in sorted(arrived.items())}
     train = (plan["split"] == "train").to_numpy()
     for recipe in RECIPES:
-        scaler = Scaler.fit(metadata[train, 0], metadata[train, 1], ln_days[train], recipe)
+        scaler = Scaler.fit(metadata[train, 0], metadata[train, -1], ln_days[train], recipe)
         scaler.save(unfinished / SCALER_FILES[recipe])
     sizes = plan.groupby(["split", "classALeRCE"]).size().to_dict()
     counts = {split: {name: int(sizes.get((split, name), 0)) for name in classes} for split in SPLITS}
-    info = DatasetInfo(SCHEMA_VERSION, fingerprint, tuple(classes), ALL_FEATURES, preparation, counts, report, shards)
+    names, n_alerts = tuple(classes), metadata.shape[1]
+    info = DatasetInfo(SCHEMA_VERSION, fingerprint, names, ALL_FEATURES, n_alerts, preparation, counts, report, shards)
     (unfinished / "dataset.json").write_text(json.dumps(asdict(info), indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)
@@ -186,8 +191,8 @@ def _spool(
 
     Returns
     -------
-    metadata, ln_days : ndarray, shapes (n, 2, k) and (n,)
-        Raw features and ln deltajd, in the plan's order.
+    metadata, ln_days : ndarray, shapes (n, n_alerts, k) and (n,)
+        Raw features and ln deltajd (0 without a second alert), in the plan's order.
     report : dict
         As in `DatasetInfo`.
     arrived : dict of list of int
@@ -195,11 +200,14 @@ def _spool(
     """
     import tensorflow as tf
 
-    metadata = np.empty((len(plan), 2, len(ALL_FEATURES)), dtype=np.float32)
-    ln_days = np.full(len(plan), np.nan, dtype=np.float32)
+    alerts = range(1, count_alerts(pairs_path) + 1)
+    metadata = np.empty((len(plan), len(alerts), len(ALL_FEATURES)), dtype=np.float32)
+    ln_days = np.zeros(len(plan), dtype=np.float32)
+    seen = np.zeros(len(plan), dtype=bool)
     report: Counter[str] = Counter()
     arrived: dict[str, list[int]] = {name: [] for name in plan["shard"]}
-    row_of, entries = {name: i for i, name in enumerate(plan["objectId"])}, list(plan.itertuples())
+    row_of = {name: i for i, name in enumerate(plan["objectId"])}
+    entries: list[Any] = list(plan.itertuples())
     with ExitStack() as stack, tqdm(total=len(plan), unit="object", desc="records") as progress:
         writers = {}
         for name in arrived:
@@ -207,15 +215,18 @@ def _spool(
             writers[name] = stack.enter_context(tf.io.TFRecordWriter(str(folder / name)))
         for table in read_batches(pairs_path, object_ids=plan["objectId"].tolist()):
             rows = [row_of[name] for name in table["objectId"]]
-            stamps = [_prepare(table, alert, preparation, report) for alert in (1, 2)]
-            metadata[rows] = np.stack([compute_features(table, alert) for alert in (1, 2)], axis=1)
-            ln_days[rows] = ln_deltajd(table["deltajd"].to_numpy(dtype=np.float32))
-            for row, days, first, second in zip(rows, table["deltajd"], *stamps, strict=True):
+            stamps = [_prepare(table, alert, preparation, report) for alert in alerts]
+            metadata[rows] = np.stack([compute_features(table, alert) for alert in alerts], axis=1)
+            days = table["deltajd"].to_numpy(dtype=np.float32) if len(alerts) == 2 else None
+            ln_days[rows] = 0 if days is None else ln_deltajd(days)
+            for i, row in enumerate(rows):
                 entry = entries[row]
-                writers[entry.shard].write(_serialise(entry, days, first, second, metadata[row]))
+                content = [triplets[i] for triplets in stamps], metadata[row], None if days is None else days[i]
+                writers[entry.shard].write(_serialise(entry, *content))
                 arrived[entry.shard].append(entry.place)
             progress.update(len(table))
-    if len(lost := plan.loc[np.isnan(ln_days), "objectId"]):
+            seen[rows] = True
+    if len(lost := plan.loc[~seen, "objectId"]):
         raise RecordsError(f"{pairs_path} lacks {len(lost)} assigned objects, {lost.iloc[0]} the first of them")
     return metadata, ln_days, dict(report), arrived
 
@@ -233,7 +244,7 @@ def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: 
     return stored
 
 
-def _serialise(entry: Any, deltajd: float, first: Floats, second: Floats, metadata: Floats) -> bytes:
+def _serialise(entry: Any, stamps: list[Floats], metadata: Floats, deltajd: float | None) -> bytes:
     """One object as a tf.train.Example; the stamps as their little-endian bytes."""
     from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
 
@@ -241,10 +252,11 @@ def _serialise(entry: Any, deltajd: float, first: Floats, second: Floats, metada
         "oid": entry.objectId.encode(),
         "classALeRCE": entry.classALeRCE.encode(),
         "subclassALeRCE": entry.subclassALeRCE.encode(),
-        "first_stamp": first.astype("<f4", copy=False).tobytes(),
-        "second_stamp": second.astype("<f4", copy=False).tobytes(),
     }
-    numbers = {"deltajd": [deltajd], "first_metadata": metadata[0], "second_metadata": metadata[1]}
+    numbers = {} if deltajd is None else {"deltajd": [deltajd]}
+    for order, triplet, values in zip(ORDERS, stamps, metadata, strict=False):
+        texts[f"{order}_stamp"] = triplet.astype("<f4", copy=False).tobytes()
+        numbers[f"{order}_metadata"] = values
     feature = {name: Feature(bytes_list=BytesList(value=[text])) for name, text in texts.items()}
     feature |= {name: Feature(float_list=FloatList(value=values)) for name, values in numbers.items()}
     feature["schema_version"] = Feature(int64_list=Int64List(value=[SCHEMA_VERSION]))

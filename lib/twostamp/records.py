@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twostamp.arrays import Arrays, Preparation, arrays_from_table, check_features, scale_deltajd
 from twostamp.features import ALL_FEATURES, FEATURE_LISTS, Scaler
-from twostamp.record_writer import SCALER_FILES, DatasetInfo, RecordsError, read_info, write_records
+from twostamp.record_writer import ORDERS, SCALER_FILES, DatasetInfo, RecordsError, read_info, write_records
 from twostamp.stamps import SIZE, crop_stamps
 
 __all__ = [
@@ -103,7 +103,8 @@ def load_arrays(
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise RecordsError(f"{folder} is corrupt ({error.message}): run notebook 03 again after deleting it") from None
     object_ids = columns.pop("oid").astype(bytes).astype(str)
-    return Arrays(**columns, labels=np.repeat(np.arange(len(counts)), counts), object_ids=object_ids)
+    inputs: dict[str, Any] = {name: columns.get(name) for name in INPUTS}
+    return Arrays(**inputs, labels=np.repeat(np.arange(len(counts)), counts), object_ids=object_ids)
 
 
 def balanced_batches(
@@ -135,7 +136,8 @@ def balanced_batches(
     Returns
     -------
     tf.data.Dataset
-        Of (inputs, labels): a dict of `INPUTS`, and one-hot labels, shape (batch_size, n_classes), float32.
+        Of (inputs, labels): a dict of `INPUTS` (those of the first alert where there is no second), and one-hot
+        labels, shape (batch_size, n_classes), float32.
 
     Raises
     ------
@@ -196,7 +198,7 @@ def _read_class(paths: list[str], parse: Callable[..., Any], cached: bool, seed:
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
         records = shards.interleave(tf.data.TFRecordDataset, cycle_length=4)
     parsed = records.batch(READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True).unbatch()
-    inputs = parsed.map(lambda columns: {name: columns[name] for name in INPUTS})
+    inputs = parsed.map(lambda columns: {name: values for name, values in columns.items() if name != "oid"})
     return inputs.cache() if cached else inputs
 
 
@@ -205,17 +207,18 @@ def _open(folder: Path, features: str, crop: int, recipe: str) -> tuple[DatasetI
     check_features(features)
     crop_stamps(np.empty((1, SIZE, SIZE, 1), dtype=np.float32), crop)  # refuses an impossible size
     info, scaler = read_info(folder), load_scaler(folder, recipe)
-    return info, lambda serialised: _parse(serialised, info.preparation, scaler, features, crop)
+    return info, lambda serialised: _parse(serialised, info, scaler, features, crop)
 
 
-def _parse(serialised: Any, preparation: Preparation, scaler: Scaler, features: str, crop: int) -> dict[str, Any]:
+def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, crop: int) -> dict[str, Any]:
     """Turn a batch of serialised records into model inputs and ``oid``."""
     import tensorflow as tf
 
     text = tf.io.FixedLenFeature([], tf.string)
     numbers = tf.io.FixedLenFeature([len(ALL_FEATURES)], tf.float32)
-    spec = {"oid": text, "deltajd": tf.io.FixedLenFeature([], tf.float32)}
-    for order in ("first", "second"):
+    orders = ORDERS[: info.n_alerts]
+    spec = {"oid": text} | ({"deltajd": tf.io.FixedLenFeature([], tf.float32)} if len(orders) == 2 else {})
+    for order in orders:
         spec |= {f"{order}_stamp": text, f"{order}_metadata": numbers}
     record = tf.io.parse_example(serialised, spec)
 
@@ -223,16 +226,17 @@ def _parse(serialised: Any, preparation: Preparation, scaler: Scaler, features: 
         return tf.ensure_shape(tf.numpy_function(function, [values], tf.float32), (None, *shape))
 
     columns = {"oid": record["oid"]}
-    for alert, order in ((1, "first"), (2, "second")):
+    for alert, order in enumerate(orders, start=1):
         whole = tf.reshape(tf.io.decode_raw(record[f"{order}_stamp"], tf.float32), (-1, SIZE, SIZE, 3))
         stamps = crop_stamps(whole, crop)
-        if preparation.crop_before_normalising:
-            stamps = run(preparation.after_crop, stamps, crop, crop, 3)
+        if info.preparation.crop_before_normalising:
+            stamps = run(info.preparation.after_crop, stamps, crop, crop, 3)
         columns[f"stamps_{alert}"] = stamps
         columns[f"metadata_{alert}"] = run(
             lambda raw, alert=alert: scaler.transform(raw, alert, features),
             record[f"{order}_metadata"],
             len(FEATURE_LISTS[features]),
         )
-    columns["deltajd"] = run(lambda days: scale_deltajd(days, scaler), record["deltajd"], 1)
+    if "deltajd" in record:
+        columns["deltajd"] = run(lambda days: scale_deltajd(days, scaler), record["deltajd"], 1)
     return columns
