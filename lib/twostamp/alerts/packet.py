@@ -275,6 +275,6 @@ def _make_key(record: dict[str, Any]) -> AlertKey:
     for name, value in values.items():
         if value is None and name != "ssdistnr":
             raise MissingField(f"the packet has no {name if name == 'objectId' else f'candidate.{name}'}")
-    if not all(map(math.isfinite, (values["jd"], values["ra"], values["dec"]))):
-        raise CorruptPacket("jd, ra or dec is not finite")
+    if not (0 < values["jd"] < 1e7 and math.isfinite(values["ra"]) and math.isfinite(values["dec"])):
+        raise CorruptPacket("jd is no Julian date, or ra or dec is not finite")
     return AlertKey(**values)

@@ -1,0 +1,189 @@
+"""Spark: a session, and how it hands out the sources of an archive. No astronomy in here."""
+
+import hashlib
+import heapq
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Work = Callable[[str, Any], Iterator[dict[str, Any]]]
+
+JAVA_HINT = "Spark needs Java 17 or newer: install it (conda install -c conda-forge openjdk=17) or set JAVA_HOME"
+SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
+CHUNK_BYTES = 256 << 20
+"""Bytes of archive that a core reads before the rows are stored: what a killed run does again."""
+ROWS_PER_BATCH = 64
+"""Rows with stamps weigh 60 to 120 kB, so that batches are small."""
+ROW_GROUP_BYTES = 16 << 20
+
+
+class SparkUnavailableError(RuntimeError):
+    """Spark cannot start on this machine; the message says what to install."""
+
+
+def make_spark(master: str = "local[*,4]") -> "SparkSession":
+    """Start Spark, or share the session that runs already.
+
+    Parameters
+    ----------
+    master : str
+        Spark master. Plain ``local[n]`` never tries a failed task again; ``local[n,4]`` does.
+
+    Raises
+    ------
+    SparkUnavailableError
+        If there is no Java, or one older than 17.
+    """
+    _require_java()
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    from pyspark.sql import SparkSession
+
+    options = {
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.parquet.columnarReaderBatchSize": str(ROWS_PER_BATCH),
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={files('twostamp').joinpath('log4j2.json')}",
+    }
+    if master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        options |= {"spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}
+    return SparkSession.builder.master(master).appName("twostamp").config(map=options).getOrCreate()
+
+
+def map_sources(
+    spark: "SparkSession", tasks: dict[str, Any], sizes: dict[str, int], work: Work, columns: dict[str, str]
+) -> "DataFrame":
+    """Run ``work(source, task)`` for every source, spread over the cluster by bytes.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    tasks : dict
+        Source -> what `work` gets besides it.
+    sizes : dict
+        Source -> bytes.
+    work : callable
+        Gives rows as dicts; it must be picklable.
+    columns : dict
+        Name -> Arrow type of the rows.
+
+    Returns
+    -------
+    DataFrame
+        Lazy; every action reads the sources again.
+    """
+    bins = balance(tasks, sizes, 4 * spark.sparkContext.defaultParallelism)
+
+    def work_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+        numbers = (number for batch in batches for number in batch.column(0).to_pylist())
+        rows = (row for number in numbers for source in bins[number] for row in work(source, tasks[source]))
+        while part := list(islice(rows, ROWS_PER_BATCH)):
+            yield pa.RecordBatch.from_pylist(part, schema)
+
+    ddl = ", ".join(f"`{name}` {SQL_TYPES[kind]}" for name, kind in columns.items())
+    return spark.range(0, len(bins), 1, max(1, len(bins))).mapInArrow(work_on, ddl)
+
+
+def run_sources(
+    spark: "SparkSession",
+    tasks: dict[str, Any],
+    sizes: dict[str, int],
+    work: Work,
+    columns: dict[str, str],
+    folder: Path,
+) -> "DataFrame":
+    """Run `map_sources` in chunks, each stored as it ends, so that a killed run does only the last one again.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the chunks are stored; its name titles the progress bar. The others are those of `map_sources`.
+    """
+    chunks = list(chunk_sources(tasks, sizes, CHUNK_BYTES * spark.sparkContext.defaultParallelism))
+    frames = []
+    for chunk in tqdm(chunks, desc=folder.name, unit="chunk"):
+        name = hashlib.sha256(json.dumps(chunk).encode()).hexdigest()[:16]
+        frame = map_sources(spark, {source: tasks[source] for source in chunk}, sizes, work, columns)
+        frames.append(store(frame, folder / name))
+    return reduce(lambda first, second: first.union(second), frames)
+
+
+def store(frame: "DataFrame", path: Path) -> "DataFrame":
+    """Write a frame as Parquet, unless it is there already, and read it back."""
+    if not path.exists():
+        publish(frame, path)
+    return frame.sparkSession.read.schema(frame.schema).parquet(str(path))
+
+
+def publish(frame: "DataFrame", path: Path) -> None:
+    """Write a frame as a folder of Parquet files under a temporary name, and put it in its place."""
+    hidden = path.with_name(f".{path.name}")
+    frame.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES).parquet(str(hidden))
+    if path.exists():
+        shutil.rmtree(path)
+    hidden.rename(path)
+
+
+def chunk_sources(sources: Iterable[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:
+    """Cut sorted sources into runs of at least `limit` bytes (the last may be smaller).
+
+    Examples
+    --------
+    >>> list(chunk_sources("abc", {"a": 5, "b": 9, "c": 1}, 10))
+    [['a', 'b'], ['c']]
+    """
+    chunk: list[str] = []
+    weight = 0
+    for source in sorted(sources):
+        chunk.append(source)
+        weight += sizes[source]
+        if weight >= limit:
+            yield chunk
+            chunk, weight = [], 0
+    if chunk:
+        yield chunk
+
+
+def balance(sources: Iterable[str], sizes: dict[str, int], count: int) -> list[list[str]]:
+    """Share sources among at most `count` bins of about equal bytes: the largest first, to the lightest bin.
+
+    Examples
+    --------
+    >>> balance("abcd", {"a": 5, "b": 4, "c": 3, "d": 2}, 2)
+    [['a', 'd'], ['b', 'c']]
+    """
+    order = sorted(sources, key=lambda source: (-sizes[source], source))
+    bins: list[list[str]] = [[] for _ in order[:count]]
+    weights = [(0, at) for at in range(len(bins))]
+    for source in order:
+        weight, at = heapq.heappop(weights)
+        bins[at].append(source)
+        heapq.heappush(weights, (weight + sizes[source], at))
+    return bins
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise SparkUnavailableError(JAVA_HINT)
+    banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', banner)
+    if version and int(version[1]) < 17:
+        raise SparkUnavailableError(f"{JAVA_HINT}; {java} is version {version[1]}")
