@@ -36,10 +36,10 @@ TEMPLATE_NOISE: Final = 1.0  # DN; measured, 15 or more coadded exposures
 TEMPLATE_SATURATION: Final = 30_000.0  # DN
 
 # --- image subtraction (calibrated on neighbours in real difference stamps, ZOGY: Zackay et al. 2016)
-REGISTRATION_ERROR: Final = 0.045  # pixels per axis
+REGISTRATION_ERROR: Final = 0.030  # pixels per axis
 PSF_ERROR: Final = 0.022  # relative error of the matched width
-GAIN_ERROR: Final = 0.008  # relative error of the matched flux
-RINGING: Final = 0.010  # pixel noise of a residual over the star's flux in that pixel
+GAIN_ERROR: Final = 0.006  # relative error of the matched flux
+RINGING: Final = 0.016  # pixel noise of a residual over the star's flux in that pixel
 SCORR_EFFICIENCY: Final = 0.70  # measured: scorr over the ideal matched-filter signal to noise
 PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error
 LIMIT_NOISE_FACTOR: Final = 1.7  # measured: diffmaglim over the ideal 5-sigma limit
@@ -50,7 +50,7 @@ DETECTION_SCORR: Final = 5.0
 # --- the sky (densities per square arcsec at magnitudes below the reference depth; measured: nmtchps, distnr, distpsnr)
 REFERENCE_DEPTH: Final = 23.3
 STAR_DENSITY_POLE: Final = 0.00075  # brighter than REFERENCE_DEPTH
-STAR_DENSITY_PLANE: Final = 3.6  # ln of the factor between plane and pole
+STAR_DENSITY_PLANE: Final = 3.9  # ln of the factor between plane and pole
 STAR_DENSITY_HEIGHT: Final = 14.0  # deg
 GALAXY_DENSITY: Final = 0.0026
 STAR_SLOPE: Final = 0.20  # d log10 N / d mag
@@ -145,7 +145,7 @@ SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], faintest and brightes
 }
 HOST_MAGNITUDE = (19.8, 1.7)  # of a supernova, r band
 SLSN_HOST_FAINTER: Final = 2.3
-HOST_RADIUS: Final = 1.5  # pixels at mag 19, half light; assumption after galaxy counts
+HOST_RADIUS: Final = 1.7  # pixels at mag 19, half light; assumption after galaxy counts
 HOST_RADIUS_SLOPE: Final = 0.13  # d log10 / d mag
 HOST_RADIUS_SCATTER: Final = 0.32  # ln
 SERSIC_INDICES = (1.0, 1.0, 1.5, 2.5, 4.0)
