@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pandas as pd
+
 
 def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
     """Objects that each subclass of a class keeps so that they sum to the cap: algorithm B.1 in closed form (D3).
@@ -93,3 +95,33 @@ def share_out(counts: Mapping[str, int], total: int, room: Mapping[str, int]) ->
         for name in (able or [name for name in order if room[name] > shares[name]])[:missing]:
             shares[name] += 1
     return shares
+
+
+def describe_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
+    """Algorithm B.1 at work on a data set: objects before and after, in closed form and by the literal loop.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Columns classALeRCE, subclassALeRCE, objects, as `twostamp.dataset.count_subclasses` returns them.
+    cap : int
+        Objects per class, at most.
+
+    Returns
+    -------
+    DataFrame
+        Columns class, subclass, before, after, after by the loop.
+
+    Examples
+    --------
+    >>> counts = pd.DataFrame({"classALeRCE": "SN", "subclassALeRCE": ["SNIa", "SLSN"], "objects": [9, 2]})
+    >>> describe_levelling(counts, cap=6).to_csv(index=False).split()[-2:]
+    ['SN,SNIa,9,4,4', 'SN,SLSN,2,2,2']
+    """
+    table = counts.rename(columns={"classALeRCE": "class", "subclassALeRCE": "subclass", "objects": "before"})
+    ways = {"after": level_subclasses, "after by the loop": level_subclasses_by_loop}
+    for _, part in table.groupby("class"):
+        sizes = dict(zip(part["subclass"], part["before"].tolist(), strict=True))
+        for column, level in ways.items():
+            table.loc[part.index, column] = part["subclass"].map(level(sizes, cap))
+    return table.astype(dict.fromkeys(ways, int))
