@@ -78,6 +78,15 @@ def ranked(first, last):
     return pd.DataFrame({"feature": order, "impurity_rank": ranks, "permutation_rank": list(ranks)[::-1]})
 
 
+def test_first_alerts_alone_give_their_own_features():
+    train, test = make_arrays(60, 1), make_arrays(30, 2)
+    for arrays in (train, test):
+        arrays.metadata_2 = arrays.deltajd = None
+    forests = fit_forests(train, test, features="thesis26", n_classes=3, count=1, trees=5, seed=1)
+    assert set(forests.importance["feature"]) == {f"{name}_1" for name in FEATURE_LISTS["thesis26"]}
+    assert not check_claims(forests.importance)["impurity holds"].iloc[0]
+
+
 def test_claims_hold_when_the_ranking_is_the_thesis_one():
     first = ["ln_deltajd", "distpsnr1_1", "distpsnr1_2", "magpsf_1", "magpsf_2", "ndethist_1", "ndethist_2"]
     claims = check_claims(ranked(first, FILTERS))

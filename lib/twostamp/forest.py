@@ -48,14 +48,16 @@ def stack_metadata(arrays: Any) -> NDArray[np.float32]:
     Parameters
     ----------
     arrays : Arrays
-        What `twostamp.records.load_arrays` gives: metadata_1 and metadata_2 (n, k), deltajd (n, 1).
+        What `twostamp.records.load_arrays` gives: metadata_1 and metadata_2 (n, k), deltajd (n, 1). Without second
+        alerts only metadata_1 is taken.
 
     Returns
     -------
-    ndarray, shape (n, 2 k + 1), float32
+    ndarray, shape (n, 2 k + 1) or (n, k), float32
         In the order of `twostamp.features.feature_names_two`.
     """
-    return np.concatenate([arrays.metadata_1, arrays.metadata_2, arrays.deltajd], axis=1)
+    parts = [arrays.metadata_1, arrays.metadata_2, arrays.deltajd]
+    return np.concatenate([part for part in parts if part is not None], axis=1)
 
 
 def fit_forests(
@@ -89,7 +91,8 @@ def fit_forests(
         confusions.append(confusion_matrix(y_test, forest.predict(x_test), labels=range(n_classes)))
         scores.append((forest.feature_importances_, permute_features(forest, x_test, y_test, int(child))))
     impurity, permutation = (np.stack(measure) for measure in zip(*scores, strict=True))
-    return Forests(np.stack(confusions), _rank_features(feature_names_two(features), impurity, permutation))
+    names = feature_names_two(features)[: x.shape[1]]
+    return Forests(np.stack(confusions), _rank_features(names, impurity, permutation))
 
 
 def permute_features(

@@ -4,7 +4,6 @@ The clock starts with arrays, as in the thesis, and stops when the probabilities
 broker would serve it, as one traced graph; decoding and preparation of the packets are timed as stages of their own.
 """
 
-import contextlib
 import gc
 import time
 from collections.abc import Callable, Mapping
@@ -17,20 +16,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twostamp.alerts.archive import ArchiveError, iter_members
-from twostamp.alerts.packet import PacketError, read_keys, read_packets
-from twostamp.arrays import Arrays, arrays_from_table
 from twostamp.models import VARIANTS, model_inputs
-from twostamp.records import load_arrays, load_scaler, read_info
+from twostamp.records import load_arrays
 from twostamp.search import load_trial, rank_combinations, select_trials
+from twostamp.significance import welch_test
 
 WARM_UP = 5
 """Calls before the clock starts: tracing, memory, caches."""
 
-STAGES = ("decode", "prepare", "predict")
+THESIS_P = {
+    "fastest against slowest stacked": 0.075,
+    "fastest against slowest separated": 0.026,
+    "stacked against separated": 5.251e-3,
+}
+"""Values of p that section 6.5 prints."""
 
 Inputs = Mapping[str, NDArray[Any]]
-Pair = tuple[bytes, bytes]
 
 
 def time_calls(
@@ -133,15 +134,15 @@ def choose_models(results: pd.DataFrame, count: int, variants: tuple[str, ...]) 
     Returns
     -------
     DataFrame
-        Rows of `results`, and rank (from 1, best on validation), validation_mean, validation_std, test_mean,
-        test_std (ddof 0, over the repetitions).
+        Rows of `results`, and rank (from 1, best on validation), and of validation and test each mean, std (ddof 0)
+        and values over the repetitions.
     """
     ranked = rank_combinations(results)
     rows = []
     for variant in variants:
         best = ranked[ranked["variant"] == variant].head(count)
         for rank, (_, combination) in enumerate(best.iterrows(), start=1):
-            means = combination[["validation_mean", "validation_std", "test_mean", "test_std"]]
+            means = combination.filter(regex="_(mean|std|values)$")
             rows.append(pd.concat([select_trials(results, combination).iloc[0], means, pd.Series({"rank": rank})]))
     return pd.DataFrame(rows).reset_index(drop=True)
 
@@ -182,8 +183,8 @@ def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, 
     calls = {}
     for i, row in chosen.iterrows():
         server, inputs = load_server(row, records, recipe)
-        calls[i] = _bind(server, take_batch(inputs, batch_size))
-    return _tabulate(chosen, time_calls(calls, repeats))
+        calls[i] = bind(server, take_batch(inputs, batch_size))
+    return tabulate(chosen, time_calls(calls, repeats))
 
 
 def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
@@ -195,114 +196,44 @@ def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch
         batch_size, times (ms), mean, std, median, p99.
     """
     server, inputs = load_server(row, records, recipe)
-    calls = {i: _bind(server, take_batch(inputs, size)) for i, size in enumerate(batch_sizes)}
-    return _tabulate(pd.DataFrame({"batch_size": batch_sizes}), time_calls(calls, repeats, warm_up=2))
+    calls = {i: bind(server, take_batch(inputs, size)) for i, size in enumerate(batch_sizes)}
+    return tabulate(pd.DataFrame({"batch_size": batch_sizes}), time_calls(calls, repeats, warm_up=2))
 
 
-def _bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:
+def bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:
+    """Fix the argument of a function, for `time_calls`."""
     return lambda: function(argument)
 
 
-def _tabulate(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
+def tabulate(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
+    """Add the columns times, mean, std, median and p99 (ms) to a table with one row a call."""
     summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
     return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)
 
 
-def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int) -> list[Pair]:
-    """Find the packets of objects with two alerts; the archive is read until there are enough.
+def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
+    """Welch's tests of section 6.5, two-sided: fastest model against slowest, one architecture against the other.
 
     Parameters
     ----------
-    archive : str
-        As for `twostamp.alerts.archive.iter_members`.
-    candids : mapping of str to (int, int)
-        First and second candid by objectId.
-    count : int
-        Objects.
-
-    Returns
-    -------
-    list of (bytes, bytes)
-        Avro files of the first and the second alert; fewer than `count` when the archive holds fewer.
-    """
-    found: dict[str, dict[int, bytes]] = {}
-    pairs: list[Pair] = []
-    with contextlib.suppress(ArchiveError):  # notebook 01 has reported the damage; what could be read is here
-        for member in iter_members(archive, progress=False):
-            for object_id, candid in _keys_of(member.data):
-                wanted = candids.get(object_id)
-                if wanted and candid in wanted:
-                    packets = found.setdefault(object_id, {})
-                    packets[candid] = member.data
-                    if len(packets) == 2:
-                        pairs.append((packets[wanted[0]], packets[wanted[1]]))
-            if len(pairs) >= count:
-                break
-    return pairs[:count]
-
-
-def _keys_of(data: bytes) -> list[tuple[str, int]]:
-    try:
-        return [(key.objectId, key.candid) for key in read_keys(data)]
-    except PacketError:
-        return []  # quarantined by notebook 01
-
-
-def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
-    """Decode Avro packets into the table that `twostamp.arrays.arrays_from_table` takes.
-
-    Parameters
-    ----------
-    pairs : list of (bytes, bytes)
-        Of `find_pairs`, one alert a file.
+    timed : DataFrame
+        Of `time_models`: variant, median, times. Architectures are compared by their fastest models.
 
     Returns
     -------
     DataFrame
-        objectId, deltajd (days), and candidate fields and gzipped stamps with the endings ``_1`` and ``_2``.
+        comparison, p, thesis, reason (why p is NaN).
     """
+    ordered = {str(name): rows.sort_values("median")["times"] for name, rows in timed.groupby("variant")}
     rows = []
-    for pair in pairs:
-        packets = [read_packets(data)[0] for data in pair]
-        row = {"objectId": packets[0]["objectId"]}
-        for alert, packet in enumerate(packets, start=1):
-            row |= {f"{name}_{alert}": value for name, value in packet["candidate"].items()}
-            for stamp in ("Science", "Template", "Difference"):
-                row[f"{stamp.lower()}_{alert}"] = packet[f"cutout{stamp}"]["stampData"]
-        row["deltajd"] = row["jd_2"] - row["jd_1"]
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:
-    """Time the way from Avro packets to probabilities: decode, prepare, predict (T9).
-
-    Parameters
-    ----------
-    row : Series
-        Of `choose_models`, a two-stamp classifier.
-    pairs : list of (bytes, bytes)
-        Packets of the batch.
-    records, recipe
-        As for `load_server`.
-    repeats : int
-
-    Returns
-    -------
-    DataFrame
-        stage, batch_size, times (ms), mean, std, median, p99. Stage ``prepare`` covers repair and normalisation of
-        six stamps an object, and metadata.
-    """
-    features = VARIANTS[row["variant"]].features or "thesis26"
-    options: dict[str, Any] = {"features": features, "crop": int(row["crop_size"])}
-    options["preparation"] = read_info(records).preparation
-    scaler, server = load_scaler(records, recipe), make_server(load_trial(row))
-
-    def prepare(table: pd.DataFrame) -> Arrays:
-        return arrays_from_table(table, scaler, **options)
-
-    table = decode_pairs(pairs)
-    inputs = model_inputs(row["variant"], prepare(table))
-    calls = {0: _bind(decode_pairs, pairs), 1: _bind(prepare, table), 2: _bind(server, inputs)}
-    stages = pd.DataFrame({"stage": STAGES, "batch_size": len(pairs)})
-    return _tabulate(stages, time_calls(calls, repeats))
+    for comparison, printed in THESIS_P.items():
+        chosen = [ordered.get(name, pd.Series(dtype=object)) for name in ("stacked", "separated") if name in comparison]
+        samples = [times.iloc[0] for times in chosen if len(times)]
+        if len(chosen) == 1:
+            samples = [chosen[0].iloc[i] for i in (0, -1)] if len(chosen[0]) > 1 else []
+        if len(samples) == 2:
+            result = welch_test(samples[0], samples[1], "two-sided")
+            rows.append((comparison, result.p_value, printed, result.reason))
+        else:
+            rows.append((comparison, float("nan"), printed, "this run has no two such models"))
+    return pd.DataFrame(rows, columns=["comparison", "p", "thesis", "reason"])

@@ -1,0 +1,171 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 Metadata importance
+#
+# **Question.** What do the metadata contribute, and which of them: what does a random forest reach on metadata alone, and
+# the stacked classifier without them, or with nothing but deltajd (sections 6.7 to 6.9)?
+#
+# **In.** The records of notebook 03 and the winner of notebook 04. **Out.** Figures 6.7 to 6.10, a table of which claims
+# of the thesis hold, and the ledger's rows for sections 6.7 to 6.9 and 7.1.
+
+# %%
+from twostamp import forest
+from twostamp.evaluation import format_mean_std, report_mean_std
+from twostamp.plots.chapter6 import plot_importance
+from twostamp.plots.confusion import plot_confusions
+from twostamp.prediction import find_best_stacked
+from twostamp.records import load_arrays, read_info
+from twostamp.retraining import format_repeats, record_numbers, train_ablations
+from twostamp.run import open_run
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+metadata_recipe = "thesis"
+forest_count = 20
+forest_trees = 100
+ablation_repetitions = 1
+epochs = 3
+workers = 2
+report_weights = "last"
+
+# %%
+run = open_run("08_metadata_importance", globals())
+
+# %% [markdown]
+# ## Random forests on metadata alone
+#
+# 26 features of each alert and ln deltajd: 53 numbers an object, no stamps (26 where a run has first alerts alone). Forests with different seeds are fitted on the
+# training set and judged on the test set; the spread is that of the forests, not of the objects.
+
+# %%
+records = run.require("records")
+classes = read_info(records).classes
+options = {"features": "thesis26", "recipe": run.params.metadata_recipe}
+train, test = (load_arrays(records, split, **options) for split in ("train", "test"))
+print(f"{len(train)} training and {len(test)} test objects, {forest.stack_metadata(train).shape[1]} metadata")
+
+# %%
+size = {"count": run.params.forest_count, "trees": run.params.forest_trees, "n_jobs": run.params.workers}
+forests = forest.fit_forests(train, test, features="thesis26", n_classes=len(classes), seed=run.params.seed, **size)
+forest_accuracy = format_mean_std(forests.accuracies.mean(), forests.accuracies.std(), digits=4)
+print(f"accuracy on test {forest_accuracy} (n = {len(forests.accuracies)})")
+
+# %%
+fig = plot_confusions({"test": forests.confusions}, classes)
+caption = f"Random forests on metadata alone, mean ± standard deviation of {len(forests.confusions)} on test."
+run.save_figure(fig, "6.7", caption=caption, note=f"accuracy {forest_accuracy}")
+fig
+
+# %%
+report = report_mean_std(forests.confusions, classes)
+run.save_extra_table(report, "forest_report", caption="Precision, recall and F1 of the random forests on test.")
+
+# %%
+run.record_number("6.7", "random forests", len(forests.accuracies))
+run.record_number("6.7", "trees per forest", run.params.forest_trees)
+run.record_number("6.7", "random forest, accuracy (test)", forest_accuracy, note="a share, not per cent (T8)")
+
+# %% [markdown]
+# ## Which metadata
+#
+# The thesis ranks by the decrease of impurity, which favours features with many values and shares itself out among those
+# that say the same. Beside it stands the accuracy lost on test when a feature is shuffled between objects (T8).
+
+# %%
+fig = plot_importance(forests.importance)
+caption = f"Importance of metadata, mean ± standard deviation over {len(forests.accuracies)} random forests."
+run.save_figure(fig, "6.8", caption=caption)
+run.save_extra_table(forests.importance, "importance", caption="Importance of metadata by impurity and permutation.")
+
+# %% [markdown]
+# ## What the thesis says of them
+#
+# Its claims, checked on this run. "Among the most important" is taken as the first quarter of the ranking.
+
+# %%
+claims = forest.check_claims(forests.importance)
+run.save_extra_table(claims, "importance_claims", caption="The thesis's claims on the importance of metadata.")
+print(claims.to_string(index=False))
+
+# %% [markdown]
+# ## Stacked, without metadata, and with deltajd alone
+#
+# The hyper-parameters of the best stacked combination of notebook 04, trained again with less to see: first the six
+# stamps, then the stamps and deltajd.
+
+# %%
+best = find_best_stacked(run.require("search"), run.params.report_weights)
+variants = ("stacked_stamps", "stacked_stamps_deltajd")
+trained = train_ablations(variants, best, records, run.models, run.params)
+reason = "no stacked classifier was trained in this run"
+
+# %%
+accuracies = {variant: format_repeats(trials["test_accuracy"]) for variant, trials in trained.items()}
+figures = {
+    variant: plot_confusions({split: trials[f"{split}_confusion"] for split in ("validation", "test")}, classes)
+    for variant, trials in trained.items()
+}
+
+# %%
+if fig := figures.get("stacked_stamps"):
+    note = f"test accuracy {accuracies['stacked_stamps']}"
+    run.save_figure(fig, "6.9", caption=f"Stacked two-stamp classifier without metadata: {note}.", note=note)
+else:
+    run.missing("6.9", reason)
+fig
+
+# %%
+if fig := figures.get("stacked_stamps_deltajd"):
+    note = f"test accuracy {accuracies['stacked_stamps_deltajd']}"
+    run.save_figure(fig, "6.10", caption=f"Stacked classifier with stamps and deltajd: {note}.", note=note)
+else:
+    run.missing("6.10", reason)
+fig
+
+# %%
+for variant, trials in trained.items():
+    report = report_mean_std(trials["test_confusion"], classes)
+    run.save_extra_table(report, variant, caption=f"Precision, recall and F1 on test, {variant}.")
+
+# %% [markdown]
+# ## The thesis's printed numbers
+
+# %%
+repetitions = run.params.ablation_repetitions if trained else None
+numbers = [
+    ("6.8", "repetitions without metadata", repetitions),
+    ("6.8", "accuracy without metadata (test)", accuracies.get("stacked_stamps")),
+    ("6.9", "repetitions with stamps and deltajd", repetitions),
+    ("6.9", "accuracy with stamps and deltajd (test)", accuracies.get("stacked_stamps_deltajd")),
+    ("7.1", "accuracy with stamps and deltajd (test)", accuracies.get("stacked_stamps_deltajd")),
+]
+record_numbers(run, numbers, reason)
+
+# %% [markdown]
+# ## What was found
+
+# %%
+print(f"random forest on metadata alone: {forest_accuracy} on test (thesis 0.9259 ± 0.0029)")
+print(f"stacked with less: {accuracies or reason} (thesis 0.894 ± 0.004, with deltajd 0.913 ± 0.004)")
+if best is not None:
+    print(f"stacked with all metadata, best repetition of notebook 04: {best['test_accuracy']:.3f}")
+
+# %%
+held = claims.loc[claims["impurity holds"], "claim"]
+print(f"claims that hold by impurity, {len(held)} of {len(claims)}: {'; '.join(held) or 'none'}")
+print(f"claims that hold by permutation: {claims['permutation holds'].sum()} of {len(claims)}")
