@@ -1,5 +1,7 @@
 """TFRecords: what is written is what is read, batches are balanced, and damage is named."""
 
+import gzip
+import io
 import json
 import shutil
 from collections import Counter
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 
 from conftest import make_stamp
 from twostamp import record_writer, records
@@ -39,6 +42,12 @@ CLASSES = ("SN", "EB/EW", "bogus")
 SIZES = {"SN": 9, "EB/EW": 14, "bogus": 20}
 
 
+def make_flat(value: float) -> bytes:
+    stream = io.BytesIO()
+    fits.PrimaryHDU(np.full((63, 63), value, dtype=">f4")).writeto(stream)
+    return gzip.compress(stream.getvalue(), mtime=0)
+
+
 def make_pairs(n: int, seed: int = 1) -> pd.DataFrame:
     """Pairs in the extraction's columns: noise, one stamp cut at an edge, one without contrast, one i-band alert."""
     rng = np.random.default_rng(seed)
@@ -53,6 +62,7 @@ def make_pairs(n: int, seed: int = 1) -> pd.DataFrame:
     table.loc[0, "xpos_1"] = 20.0
     table.loc[0, [f"{name}_1" for name in STAMPS]] = make_stamp(63, 51)
     table.loc[1, "sgscore1_1"] = np.nan
+    table.loc[3, "science_2"], table.loc[3, "template_2"] = make_flat(7.0), make_flat(np.nan)
     table.loc[2, "fid_2"] = 3
     return table
 
@@ -140,9 +150,9 @@ def test_the_folder_says_what_is_in_it(folder: Path) -> None:
     assert {path.name for path in (folder / "train").iterdir()} == {"SN", "EB-EW", "bogus"}
     assert info.report == {
         "stamps": 6 * 43,
-        "with missing pixels": 3,
-        "without contrast": 0,
-        "without pixels": 0,
+        "with missing pixels": 4,
+        "without contrast": 1,
+        "without pixels": 1,
         "alerts in other filters than g and r": 1,
     }
     assert json.loads((folder / "scaler.json").read_text())["names"] == list(ALL_FEATURES)
