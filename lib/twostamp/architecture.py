@@ -7,6 +7,8 @@ from keras import layers
 
 from .models import DeepHiTS, Shape
 
+COLUMNS = ["layer", "parameters", "output_size", "n_parameters"]
+
 
 def describe_layers(stages: Iterable[layers.Layer], input_shape: Shape | None = None) -> pd.DataFrame:
     """Describe layers as the rows of Tables 4.1-4.4, from the layers themselves.
@@ -42,7 +44,13 @@ def describe_layers(stages: Iterable[layers.Layer], input_shape: Shape | None = 
             shape = input_shape = stage.compute_output_shape(input_shape)
         size = " × ".join(str(n) for n in shape[1:])
         rows.append((stage.name.replace("_", " "), layer_parameters(stage), size, stage.count_params()))
-    return pd.DataFrame(rows, columns=["layer", "parameters", "output_size", "n_parameters"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def describe_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int]) -> pd.DataFrame:
+    """Describe the stages of a built DeepHiTS layer for stamps of a shape (Table 4.1), the input first."""
+    first = pd.DataFrame([("input", "-", " × ".join(map(str, stamp_shape)), 0)], columns=COLUMNS)
+    return pd.concat([first, describe_layers(layer.stages, (None, *stamp_shape))], ignore_index=True)
 
 
 def layer_parameters(layer: layers.Layer) -> str:

@@ -153,15 +153,16 @@ def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
     ranked : DataFrame
         Of ``search.rank_combinations``: best first.
     rows : int
-        Number of combinations kept.
+        Number of combinations kept of each variant.
 
     Returns
     -------
     DataFrame
-        dr, ks, lr, cs, bs, both accuracies as text; then mean, std (ddof 0) and values of each.
+        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text; then mean, std (ddof 0) and values
+        of each.
     """
-    best = ranked.head(rows).reset_index(drop=True)
-    table = best[list(SEARCHED)].rename(columns=SEARCHED)
+    best = ranked.groupby("variant").head(rows).reset_index(drop=True)
+    table = best[[*SEARCHED, "features"]].rename(columns=SEARCHED)
     for split in ("validation", "test"):
         pairs = zip(best[f"{split}_mean"], best[f"{split}_std"], strict=True)
         table[f"accuracy {split}"] = [format_mean_std(mean, std) for mean, std in pairs]

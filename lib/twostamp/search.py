@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from .features import FEATURE_LISTS
 from .models import VARIANTS, build_model
 from .params import Parameters
 from .processes import run_in_processes
@@ -22,7 +23,8 @@ from .trials import SPLITS, Job, Trial, train_trial, write_json
 
 INDEX = "index.json"
 WORKER_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # 3 also hides what TensorFlow's own graph rewriting says about itself; an error still arrives as an exception.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
@@ -206,19 +208,31 @@ def rank_combinations(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        variant, the five hyper-parameters, validation_mean, validation_std (ddof 0), validation_values, the same for
-        test, and n; best first (of equals the first on test, then in the grid's order).
+        variant, the five hyper-parameters, features (metadata per alert), validation_mean, validation_std (ddof 0),
+        validation_values, the same for test, and n; best first (of equals the first on test, then in the grid's order).
+
+    Raises
+    ------
+    ValueError
+        If no trial is done; the message has the reason of the first.
     """
     keys = ["variant", *Hyperparameters.__dataclass_fields__]
+    done = results[results["status"] == "done"]
+    if done.empty:
+        raise ValueError(
+            f"none of the {len(results)} trials has a result; the first failed: {results['reason'].iloc[0]}"
+        )
     rows = []
-    for values, group in results[results["status"] == "done"].groupby(keys, sort=True):
-        row = dict(zip(keys, values, strict=True)) | {"n": len(group)}
+    for values, group in done.groupby(keys, sort=True):
+        row: dict[str, Any] = {**dict(zip(keys, values, strict=True)), "n": len(group)}
         for split in SPLITS:
             scores = group.sort_values("repetition")[f"{split}_accuracy"]
             row |= {f"{split}_mean": scores.mean(), f"{split}_std": scores.std(ddof=0)}
             row[f"{split}_values"] = scores.tolist()
         rows.append(row)
     ranked = pd.DataFrame(rows)
+    lists = {variant: FEATURE_LISTS.get(spec.features or "", ()) for variant, spec in VARIANTS.items()}
+    ranked["features"] = ranked["variant"].map(lists).map(len)
     return ranked.sort_values(["validation_mean", "test_mean"], ascending=False, kind="stable", ignore_index=True)
 
 

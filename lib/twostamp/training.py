@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from .models import build_model, input_shapes, model_inputs
-from .records import Arrays
+from .arrays import Arrays
+from .models import build_model, input_shapes, predict
 
 WARMUP_START = 0.1
 """Share of the learning rate at the first step (decision T2)."""
@@ -100,17 +100,28 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Remember the weights of the epoch with the highest validation accuracy, in memory."""
+class Validation(keras.callbacks.Callback):
+    """Judge each epoch on the validation set, and remember the weights of the most accurate one.
 
-    def __init__(self) -> None:
+    It predicts through the graph that the final evaluation uses too, which saves tracing another one.
+    """
+
+    def __init__(self, variant: str, arrays: Arrays) -> None:
         super().__init__()
-        self.accuracy, self.weights = -np.inf, []
+        self.variant, self.arrays, self.labels = variant, arrays, np.asarray(arrays.labels)
+        self.accuracy = -np.inf
+        self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keep the weights if they are better than any before."""
-        if logs and logs["val_accuracy"] > self.accuracy:
-            self.accuracy, self.weights = logs["val_accuracy"], self.model.get_weights()
+        """Add val_loss and val_accuracy to the log; keep the weights if they are better than any before."""
+        probabilities = predict(self.model, self.variant, self.arrays)
+        of_truth = np.take_along_axis(probabilities, self.labels[:, None], axis=1)
+        accuracy = float(np.mean(probabilities.argmax(axis=1) == self.labels))
+        if accuracy > self.accuracy:
+            self.accuracy, self.weights = accuracy, self.model.get_weights()
+        if logs is not None:
+            logs["val_loss"] = float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean())
+            logs["val_accuracy"] = accuracy
 
 
 class Monitor(keras.callbacks.Callback):
@@ -202,21 +213,17 @@ def train_model(
         dropout_rate=hyperparameters.dropout_rate,
     )
     schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
-    model.compile(
-        keras.optimizers.Adam(schedule), loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False
-    )
-    best = KeepBest()
-    callbacks: list[keras.callbacks.Callback] = [best, Monitor(steps_per_epoch * hyperparameters.batch_size)]
+    optimizer = keras.optimizers.Adam(schedule)
+    # Otherwise the first step makes Adam's variables inside the graph and has to be traced twice.
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    best = Validation(variant, validation)
+    callbacks: list[keras.callbacks.Callback] = [Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(log_folder), write_graph=False))
-    history = model.fit(
-        make_batches(batches, variant),
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=(model_inputs(variant, validation), np.eye(n_classes, dtype="float32")[validation.labels]),
-        validation_batch_size=256,
-        callbacks=callbacks,
-        verbose=0,
-    ).history
-    history = {name: [float(value) for value in values] for name, values in history.items()}
+    batches = make_batches(batches, variant)
+    fitted = model.fit(
+        batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, shuffle=False, verbose=0
+    )
+    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     return Training(model, {"last": model.get_weights(), "best": best.weights}, history)

@@ -14,7 +14,7 @@ from .evaluation import accuracy, confusion_counts
 from .models import VARIANTS, predict
 from .params import Parameters
 from .records import balanced_batches, load_arrays, read_info, steps_per_epoch
-from .training import Hyperparameters, Training, train_model
+from .training import Hyperparameters, train_model
 
 SPLITS = ("validation", "test")
 
@@ -105,25 +105,28 @@ def train_trial(job: Job) -> None:
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,
     )
     result: dict[str, Any] = {"status": "done", "reason": "", "classes": info.classes, "n_classes": len(info.classes)}
-    for which in ("last", "best"):
-        result[which] = _judge(training, which, trial.variant, arrays, job.output_folder / trial.id)
+    for which, weights in training.weights.items():
+        training.model.set_weights(weights)
+        result[which] = _judge(training.model, trial.variant, arrays) | {"weights": f"{trial.id}.{which}.weights.h5"}
+        _save_weights(training.model, job.output_folder / result[which]["weights"])
     result["history"] = training.history
     result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
     write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
 
 
-def _judge(training: Training, which: str, variant: str, arrays: dict[str, Arrays], stem: Path) -> dict[str, Any]:
-    training.model.set_weights(training.weights[which])
-    path = stem.with_name(f"{stem.name}.{which}.weights.h5")
-    partial = path.with_name(f".{path.name}")
-    training.model.save_weights(partial)
-    partial.replace(path)
-    scores: dict[str, Any] = {"weights": path.name}
+def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
     for split, objects in arrays.items():
-        predicted = predict(training.model, variant, objects).argmax(axis=1)
-        confusion = confusion_counts(objects.labels, predicted, training.model.output_shape[-1])
+        predicted = predict(model, variant, objects).argmax(axis=1)
+        confusion = confusion_counts(np.asarray(objects.labels), predicted, model.output_shape[-1])
         scores |= {f"{split}_confusion": confusion.tolist(), f"{split}_accuracy": accuracy(confusion)}
     return scores
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    partial = path.with_name(f".{path.name}")
+    model.save_weights(partial)
+    partial.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:

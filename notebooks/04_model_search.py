@@ -1,0 +1,177 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 Model search
+#
+# **Question.** Which hyper-parameters suit each classifier, and how accurate are the stamp classifier (M0), the stacked
+# (M1) and the separated two-stamp classifier (M2) with them (chapters 4 and 5, sections 6.1 to 6.3)?
+#
+# **In.** The TFRecords of notebook 03. **Out.** Tables 4.1-4.4 and figures 4.1-4.3, read off the Keras models; one result
+# file and two files of weights a training, in `models/search`; tables 6.1-6.3 and figures 6.1-6.3.
+
+# %%
+import keras
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from twostamp.architecture import describe_deephits, describe_layers
+from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
+from twostamp.models import PADDING, build_model
+from twostamp.plots.chapter4 import plot_deephits, plot_model
+from twostamp.plots.confusion import plot_confusions
+from twostamp.run import open_run
+from twostamp.search import make_trials, rank_combinations, run_trials, sample_combinations, select_trials
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+search_variants = ["stamp_23", "stamp_26", "stacked", "separated"]
+n_combinations = 2
+n_repetitions = 2
+report_weights = "last"
+
+# %%
+run = open_run("04_model_search", globals())
+params = run.params
+
+# %% [markdown]
+# ## The classifiers
+#
+# All three share the DeepHiTS block: convolutions, the four 90-degree rotations of a stamp through the same weights, and
+# the mean over them (cyclic pooling), so that a rotated stamp gets the same answer. The models below have the sizes that
+# the thesis prints: 21 pixels, kernel 3, five classes.
+
+# %% tags=["nbval-check-output"]
+printed = {"n_classes": 5, "crop_size": 21, "kernel_size": 3, "dropout_rate": 0.3}
+models = {name: build_model(name, **printed) for name in ("stamp_23", "stacked", "separated")}
+for name, model in models.items():
+    print(f"{name:10} {model.count_params():7} parameters")
+
+# %% [markdown]
+# The tables are computed from the layers. Where they differ from the thesis's, the thesis has a slip: filters of the last
+# convolutions, 2304 inputs of the dense layer, 129 inputs of the separated classifier's first joint layer (A2, A6).
+
+# %% tags=["nbval-check-output"]
+block = describe_deephits(models["stacked"].get_layer("deephits"), (21, 21, 6))
+run.save_table(block, "4.1", caption="Layers of the DeepHiTS block, as the stacked classifier uses it.")
+print(block.to_string(index=False))
+
+# %%
+for item, (name, model) in zip(("4.2", "4.3", "4.4"), models.items(), strict=True):
+    run.save_table(describe_layers(model.layers), item, caption=f"Layers of the classifier {name}.")
+run.record_number("4.1", "side of the default crop, pixels", printed["crop_size"])
+run.record_number("4.1", "zero padding, pixels", PADDING)
+
+# %%
+fig, ax = plt.subplots(figsize=(9, 4))
+plot_deephits(models["stamp_23"].get_layer("deephits"), (21, 21, 3), ax)
+run.save_figure(fig, "4.1", caption="Layers of DeepHiTS: height by pixels, depth of a block by channels.")
+
+# %% [markdown]
+# Stacked: both triplets of stamps become one image of six channels. Separated: a branch of its own for each alert, joined
+# at the end. In both, the logarithm of the days between the alerts (`deltajd`) joins behind the batch normalisation.
+
+# %%
+for item, name in (("4.2", "stacked"), ("4.3", "separated")):
+    fig, ax = plt.subplots(figsize=(12, 4.2))
+    plot_model(models[name], ax)
+    run.save_figure(fig, item, caption=f"The {name} two-stamp classifier, drawn from the Keras model.")
+
+# %% [markdown]
+# ## The search
+#
+# A random sample of the grid, the same for every classifier; each combination is trained several times from different
+# initial weights. A training that is finished is not done again, so a killed search goes on where it stopped. Curves of
+# loss, accuracy, learning rate, objects per second and memory: `make tensorboard`.
+
+# %%
+trials = make_trials(params)
+results = run_trials(trials, run.require("records"), run.models / "search", params)
+done = results[results["status"] == "done"]
+print(f"{len(done)} of {len(trials)} trainings are done, {len(results) - len(done)} failed")
+
+# %%
+run.record_number("5", "epochs", params.epochs)
+run.record_number("5", "combinations searched", len(sample_combinations(params)))
+run.record_number("5", "repetitions of each combination", n_repetitions)
+run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_repetitions}")
+run.record_number("6", "GPUs used", len(keras.distribution.list_devices("gpu")))
+
+# %% [markdown]
+# ## The best combinations
+#
+# Mean ± standard deviation over the repetitions, sorted by validation. Table 6.1 has the stamp classifier twice: with the
+# 23 metadata that the thesis gives it, and with the 26 that each alert has in the two-stamp classifiers (M10).
+
+# %%
+ranked = rank_combinations(results)
+tables = {"6.1": ["stamp_23", "stamp_26"], "6.2": ["stacked"], "6.3": ["separated"]}
+for item, variants in tables.items():
+    best = ranked[ranked["variant"].isin(variants)]
+    if best.empty:
+        run.missing(item, f"no classifier {variants[0]} was trained in this run", kind="table")
+    else:
+        run.save_table(format_search(best), item, caption=f"Best combinations of {' and '.join(variants)}.")
+format_search(ranked, rows=3).iloc[:, :9]
+
+# %% [markdown]
+# ## Confusion matrices of the winners
+#
+# Rows are true classes, columns predicted ones, each row sums to one; mean ± standard deviation over the repetitions.
+
+# %%
+classes = done["classes"].iloc[0]
+winners = {name: select_trials(results, row.iloc[0]) for name, row in ranked.groupby("variant", sort=False)}
+for item, (name, *_) in tables.items():
+    if name not in winners:
+        run.missing(item, f"no classifier {name} was trained in this run")
+        continue
+    fig = plot_confusions({split: winners[name][f"{split}_confusion"] for split in ("validation", "test")}, classes)
+    run.save_figure(
+        fig, item, caption=f"Confusion of the best {name} on validation and test, {n_repetitions} trainings."
+    )
+
+# %% [markdown]
+# Precision, recall and F1 of each class on test, and the numbers that section 6.1 prints.
+
+# %%
+reports = {name: report_mean_std(trials["test_confusion"], classes) for name, trials in winners.items()}
+report = pd.concat(reports, names=["variant"]).reset_index(level=0)
+run.save_extra_table(report, "class_report", caption="Precision, recall and F1 of the winners on test.")
+report[["variant", "class", "precision", "recall", "f1"]]
+
+# %%
+first = next(name for name in tables["6.1"] if name in winners)
+mean, std = confusion_mean_std(winners[first]["test_confusion"])
+accuracy = winners[first]["test_accuracy"]
+run.record_number("6.1", "stamp, accuracy (test)", format_mean_std(accuracy.mean(), accuracy.std(ddof=0)))
+for true, title in (("SN", "stamp, SN as SN (test)"), ("asteroid", "stamp, asteroids as SN (test)")):
+    cell = classes.index(true), classes.index("SN")
+    run.record_number("6.1", title, format_mean_std(mean[cell], std[cell], digits=2))
+
+# %% [markdown]
+# ## What was found
+
+# %%
+for name, group in ranked.groupby("variant", sort=False):
+    top = group.iloc[0]
+    score = format_mean_std(top["test_mean"], top["test_std"])
+    sizes = f"kernel {top['kernel_size']}, crop {top['crop_size']}, batch {top['batch_size']}, dropout {top['dropout_rate']}"
+    print(f"{name}: {score} on test, with {sizes} ({top['n']} trainings)")
+gain = ranked.groupby("variant")["test_mean"].first().reindex(["stamp_23", "stamp_26", "stacked", "separated"]).dropna()
+print(
+    f"Spread between classifiers on test: {gain.max() - gain.min():.3f}; notebook 05 tests whether it means anything."
+)
