@@ -92,9 +92,7 @@ def test_times_are_compared_within_and_between_architectures():
 
 def test_pairs_are_found_in_an_archive_with_damage(tmp_path, make_packet):
     wanted = {"ZTF18a": (1, 2), "ZTF18b": (5, 4), "ZTF18c": (8, 9)}
-    packets = {
-        f"{n}_{c}": (n, c) for n, c in [("ZTF18a", 1), ("ZTF18a", 3), ("ZTF18a", 2), ("ZTF18b", 4), ("ZTF18b", 5)]
-    }
+    keys = [("ZTF18a", 1), ("ZTF18a", 3), ("ZTF18a", 2), ("ZTF18b", 4), ("ZTF18b", 5)]
     for name, candid in keys:
         (tmp_path / f"{name}_{candid}.avro").write_bytes(make_packet(name, candid, 2458000.5 + candid))
     (tmp_path / "ZTF18a_0.avro").write_bytes(b"Obj")
