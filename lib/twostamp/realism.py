@@ -178,9 +178,9 @@ def realism_auc(
     sides = [_features_by_class(table) for table in (simulated, real)]
     rows = []
     for name in classes:
-        pair = [side[name][:, columns] if name in side else np.empty((0, len(names))) for side in sides]
-        if min(map(len, pair)) >= MINIMUM:
-            rows.append({"classALeRCE": name} | _tell_apart(*pair, names, seed))
+        if all(name in side and len(side[name]) >= MINIMUM for side in sides):
+            simulated_rows, real_rows = (side[name][:, columns] for side in sides)
+            rows.append({"classALeRCE": name} | _tell_apart(simulated_rows, real_rows, names, seed))
     return pd.DataFrame(rows, columns=["classALeRCE", "n_simulated", "n_real", "auc_mean", "auc_std", "tells"])
 
 

@@ -32,8 +32,8 @@ def make_catalogue(sources: Sources, rng: np.random.Generator) -> Catalogue:
     rows = sources.select(sources.catalogued)
     n, magnitude = len(rows.x), rows.magnitude + rng.normal(0, 0.03, rows.magnitude.shape)
     faint = np.clip(magnitude[:, 1] - 18.5, 0, None)
-    certainty = np.clip(5.5 - 1.1 * faint, 0.5, None) * np.sign(rows.stellarity - rng.uniform(0.35, 0.65, n))
-    score = 1 / (1 + np.exp(-(certainty + rng.normal(0, 1 + faint, n))))
+    certainty = np.clip(7.0 - 1.5 * faint, 0.5, None) * np.sign(rows.stellarity - rng.uniform(0.35, 0.65, n))
+    score = 1 / (1 + np.exp(-(certainty + rng.normal(0, 1.5 + faint, n))))
     score[rng.random(n) < 0.12] = 0.5  # PS1 has no morphology for some: saturated or blended
     extent = (1 - rows.stellarity) * np.where(rows.radius > 0, rows.radius**2 / (rows.radius**2 + 2), 0.25)
     depth = 10 ** (0.4 * (magnitude[:, 1] - c.REFERENCE_DEPTH))

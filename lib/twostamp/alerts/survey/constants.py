@@ -20,7 +20,7 @@ FILTERS: Final = {1: "g", 2: "r", 3: "i"}
 
 # --- nights (assumptions, compared with diffmaglim, magzpsci and sky level of real packets)
 SEEING: Final = {1: 2.15, 2: 2.0, 3: 1.9}  # FWHM in pixels, median per filter
-SEEING_NIGHT_SCATTER: Final = 0.20  # ln, night to night
+SEEING_NIGHT_SCATTER: Final = 0.24  # ln, night to night
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
 PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
 # a Moffat profile of beta = 4 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak)

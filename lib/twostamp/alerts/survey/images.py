@@ -46,7 +46,9 @@ class Psf:
     def galsim(self) -> galsim.GSObject:
         """The same profile for galsim."""
         parts = [
-            galsim.Gaussian(sigma=np.sqrt(sx * sy), flux=share).shear(q=min(sx, sy) / max(sx, sy), beta=_axis(sx >= sy))
+            galsim.Gaussian(sigma=np.sqrt(sx * sy), flux=share).shear(
+                q=min(sx, sy) / max(sx, sy), beta=_axis(bool(sx >= sy))
+            )
             for share, (sx, sy) in zip(c.PSF_SHARES, self.widths())
         ]
         return galsim.Sum(parts, gsparams=LOOSE)
@@ -82,17 +84,17 @@ def draw_points(x: Floats, y: Floats, flux: Floats, psf: Psf, extra: Floats | fl
     ((63, 63), 100)
     """
     pixels = np.arange(c.STAMP, dtype=np.float32)
-    x, y, flux = (np.asarray(values, np.float32) for values in (x, y, flux))
+    columns_at, rows_at, light = (values.astype(np.float32)[:, None] for values in (x, y, flux))
     image = np.zeros((c.STAMP, c.STAMP))
     for share, (sx, sy) in zip(c.PSF_SHARES, psf.widths(extra)):
         across, along = (np.reshape(width, (-1, 1)).astype(np.float32) for width in (sx, sy))
-        columns = np.exp(np.maximum(-0.5 * ((pixels - x[:, None]) / across) ** 2, FAINTEST))
-        rows = np.exp(np.maximum(-0.5 * ((pixels - y[:, None]) / along) ** 2, FAINTEST))
-        image += rows.T @ (columns * (share * flux[:, None] / (2 * np.pi * across * along)))
+        columns = np.exp(np.maximum(-0.5 * ((pixels - columns_at) / across) ** 2, FAINTEST))
+        rows = np.exp(np.maximum(-0.5 * ((pixels - rows_at) / along) ** 2, FAINTEST))
+        image += rows.T @ (columns * (share * light / (2 * np.pi * across * along)))
     return image
 
 
-def draw_galaxy(sources: Sources, i: int, x: float, y: float, flux: float, psf: galsim.GSObject) -> Floats:
+def draw_galaxy(sources: Sources, i: np.intp, x: float, y: float, flux: float, psf: galsim.GSObject) -> Floats:
     """Image of a Sersic galaxy centred on x, y (pixels of the stamp)."""
     profile = galsim.Sersic(n=sources.sersic[i], half_light_radius=sources.radius[i], flux=flux, gsparams=LOOSE)
     shaped = profile.shear(q=float(sources.axis_ratio[i]), beta=float(sources.angle[i]) * galsim.radians)
@@ -209,7 +211,8 @@ def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Gener
     positive = bool((difference * point)[~masked].sum() >= 0)
     images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
     noise_level = float(np.hypot(visit.noise, 0.4 * c.TEMPLATE_NOISE))
-    return Triplet(*(np.where(masked, np.nan, image) for image in images), point, noise_level, positive)
+    science, reference, subtracted = (np.where(masked, np.nan, image) for image in images)
+    return Triplet(science, reference, subtracted, point, noise_level, positive)
 
 
 def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Generator) -> Floats:

@@ -67,7 +67,7 @@ def psf_noise_area(seeing: float) -> float:
     Examples
     --------
     >>> round(float(psf_noise_area(2.0)), 1)
-    10.9
+    14.2
     """
     variances = (seeing * np.array(c.PSF_WIDTHS)) ** 2 + 1 / 12
     shares = np.array(c.PSF_SHARES)
@@ -174,8 +174,10 @@ def make_source(
 ) -> Sources:
     """One source; ``colour`` is g - r, the redder colours follow it."""
     magnitude = magnitude_r + band_offsets(np.array([colour]))
-    values = [np.array([value]) for value in (radius, axis_ratio, angle, sersic, stellarity)]
-    return Sources(np.array([x]), np.array([y]), magnitude, *values, np.array([catalogued]))
+    shape = {"radius": radius, "axis_ratio": axis_ratio, "angle": angle, "sersic": sersic, "stellarity": stellarity}
+    columns = {"x": x, "y": y, **shape}
+    arrays = {name: np.array([value]) for name, value in columns.items()}
+    return Sources(magnitude=magnitude, catalogued=np.array([catalogued]), **arrays)
 
 
 def band_offsets(colour: Floats) -> Floats:

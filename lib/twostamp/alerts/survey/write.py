@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 from isal import igzip
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
 from twostamp.alerts.survey.packets import make_alerts
@@ -171,7 +172,8 @@ def _simulate_part(task: tuple[Path, list[Target]], plan: Nights, seed: int) -> 
     if index.is_file():
         return [tuple(place) for place in json.loads(index.read_text())]
     places: list[Place] = []
-    with path.open("wb") as file:
+    # Small matrix products wait for each other's threads, and their sums would depend on how many there are.
+    with path.open("wb") as file, threadpool_limits(1):
         for target in targets:
             for alert in make_alerts(target, plan, seed):
                 places.append((alert.night, alert.candid, str(path), file.tell(), len(alert.data)))
@@ -222,7 +224,7 @@ def _write_labels(folder: Path, targets: list[Target]) -> None:
         _write_text(folder / name, pd.DataFrame(sorted(rows), columns=columns).to_csv(index=False))
 
 
-def _report(plan: Nights, targets: list[Target], sizes: dict[str, int]) -> dict[str, int]:
+def _report(plan: Nights, targets: list[Target], sizes: dict[str, int]) -> dict[str, Any]:
     visits = [visit for target in targets for visit in target.visits]
     return {
         "nights": len(plan.days),

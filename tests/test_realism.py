@@ -1,0 +1,79 @@
+"""Simulated against real: the tables are right where the answer is known, and real packets can be read."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ks_2samp
+
+from twostamp.alerts.survey import write_survey
+from twostamp.features import PACKET_FIELDS
+from twostamp.realism import compare_metadata, read_real_alerts, realism_auc
+
+REAL = os.environ.get("TWOSTAMP_REAL_ALERTS", "")
+needs_real_alerts = pytest.mark.skipif(not REAL, reason="TWOSTAMP_REAL_ALERTS is not set")
+
+
+def make_table(n, seed, shift=0.0, name="VS"):
+    values = np.random.default_rng(seed).normal(size=(n, len(PACKET_FIELDS)))
+    table = pd.DataFrame(values, columns=list(PACKET_FIELDS))
+    table = table.assign(isdiffpos="t", magpsf=table["magpsf"] + shift, fid=1)
+    return table.add_suffix("_1").assign(classALeRCE=name)
+
+
+def test_comparison_agrees_with_scipy_and_leaves_sentinels_out():
+    first, second = make_table(50, 1), make_table(80, 2, shift=1.0)
+    first.loc[:9, "magpsf_1"] = -999.0
+    row = compare_metadata(first, second, ["VS"]).set_index("feature").loc["magpsf"]
+    assert row["missing_simulated"] == pytest.approx(0.2)
+    assert row["median_real"] == pytest.approx(second["magpsf_1"].median(), abs=1e-5)
+    expected = ks_2samp(first["magpsf_1"][10:].astype("f4"), second["magpsf_1"].astype("f4")).statistic
+    assert row["ks"] == pytest.approx(expected)
+
+
+def test_a_class_that_one_side_lacks_is_left_out():
+    tables = make_table(5, 1), make_table(5, 2, name="SN")
+    assert compare_metadata(*tables).empty
+    assert realism_auc(*tables, seed=1).empty
+
+
+def test_a_forest_finds_a_shift_and_nothing_else():
+    same = realism_auc(make_table(150, 1), make_table(150, 2), seed=1)
+    shifted = realism_auc(make_table(150, 1), make_table(150, 2, shift=4.0), seed=1)
+    assert abs(same["auc_mean"].item() - 0.5) < 0.15
+    assert shifted["auc_mean"].item() > 0.95
+    assert shifted["tells"].item().startswith("magpsf")
+
+
+def test_position_and_age_are_never_shown():
+    moved = make_table(60, 2)
+    for name in ("ndethist", "ncovhist"):
+        moved[f"{name}_1"] += 50
+    auc = realism_auc(make_table(60, 1), moved, seed=1)["auc_mean"].item()
+    assert auc < 0.75
+
+
+def test_same_seed_same_table():
+    tables = make_table(40, 1), make_table(40, 2)
+    pd.testing.assert_frame_equal(realism_auc(*tables, seed=7), realism_auc(*tables, seed=7))
+
+
+def test_a_simulated_survey_is_read_like_a_real_one(tmp_path):
+    write_survey(tmp_path, pairs_per_class=1, unlabelled_objects=1, nights=3, seed=1, workers=1)
+    table = read_real_alerts(tmp_path, tmp_path / "labels.csv", year=None)
+    assert table["objectId"].is_unique
+    assert table.set_index("objectId")["jd_1"].notna().all()
+    assert len(compare_metadata(table, table)) > 0
+    with pytest.raises(ValueError, match="no alert of 1999"):
+        read_real_alerts(tmp_path, tmp_path / "labels.csv", year=1999)
+
+
+@needs_real_alerts
+def test_real_packets_of_2018():
+    table = read_real_alerts(REAL, Path(REAL) / "labels.csv")
+    counts = table["classALeRCE"].value_counts()
+    assert counts["asteroid"] >= 140
+    assert counts["VS"] >= 120
+    assert table["jd_1"].between(2458119.5, 2458484.5).all()
