@@ -30,6 +30,7 @@ from twostamp.ledger import read_catalogue
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
 from twostamp.run import open_run
+from twostamp.taxonomy import read_labels
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -95,7 +96,8 @@ run.save_figure(fig, "2.3", caption="How an astronomical survey turns an exposur
 # %%
 alerts, label_file = background.find_alerts(run.params, run.data)
 packets = background.read_newest_packets(alerts)
-object_id = background.choose_light_curve(packets)
+labelled, _ = read_labels(label_file)
+object_id = background.choose_light_curve(packets, labelled)
 curve = background.make_light_curve(packets, object_id)
 
 # %%
@@ -104,7 +106,7 @@ plots.plot_light_curve(curve, ax, object_id)
 run.save_figure(fig, "2.2", caption=f"Light curve of {object_id}; triangles are upper limits.", note=object_id)
 
 # %%
-name, stamps = background.choose_triplet(packets, label_file)
+name, stamps = background.choose_triplet(packets, labelled)
 fig = plots.plot_triplet(stamps, plt.figure(figsize=(7, 2.9)), name)
 run.save_figure(fig, "2.11", caption=f"The three stamps of an alert of {name}.", note=name)
 

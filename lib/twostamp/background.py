@@ -14,7 +14,6 @@ from twostamp.alerts.archive import list_sources, read_members
 from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.params import Parameters
 from twostamp.stamps import read_stamp
-from twostamp.taxonomy import read_labels
 
 STAMPS = ("Science", "Template", "Difference")
 FloatArray = npt.NDArray[np.float64]
@@ -198,24 +197,28 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
     return curve.astype({"fid": int}).reset_index(drop=True)
 
 
-def choose_light_curve(packets: list[dict[str, Any]]) -> str:
+def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> str:
     """Object with the most detections in the packets and their previous candidates, then with the most upper limits.
+
+    Objects labelled bogus or asteroid, which have no light curve at a fixed place, come last.
 
     Examples
     --------
     >>> alert = {"objectId": "a", "candidate": {"jd": 2.0, "magpsf": 19.0}, "prv_candidates": None}
-    >>> choose_light_curve([alert, {**alert, "objectId": "b", "prv_candidates": [{"jd": 1.0, "magpsf": 19.5}]}])
+    >>> other = {**alert, "objectId": "b", "prv_candidates": [{"jd": 1.0, "magpsf": 19.5}]}
+    >>> choose_light_curve([alert, other], pd.DataFrame({"objectId": [], "classALeRCE": []}))
     'b'
     """
     exposures: dict[str, dict[float, bool]] = defaultdict(dict)
     for packet in packets:
         for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]:
             exposures[packet["objectId"]][record["jd"]] = record.get("magpsf") is not None
-    return min(exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
+    fixed = set(exposures) - set(labels.loc[labels["classALeRCE"].isin(["asteroid", "bogus"]), "objectId"])
+    return min(fixed or exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
 
 
 def choose_triplet(
-    packets: list[dict[str, Any]], labels: str | Path, class_name: str = "SN"
+    packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN"
 ) -> tuple[str, npt.NDArray[np.float32]]:
     """Stamps of the brightest positive alert of a class whose three stamps are whole (figure 2.11).
 
@@ -223,8 +226,8 @@ def choose_triplet(
     ----------
     packets : list of dict
         Whole packets.
-    labels : str or Path
-        Label file, as thesis Table 3.4.
+    labels : DataFrame
+        Of `twostamp.taxonomy.read_labels`.
     class_name : str
         Class preferred; other alerts are taken only if it has none.
 
@@ -240,8 +243,7 @@ def choose_triplet(
     LookupError
         If no packet has three whole stamps.
     """
-    table, _ = read_labels(labels)
-    classes = dict(zip(table["objectId"], table["classALeRCE"], strict=True))
+    classes = dict(zip(labels["objectId"], labels["classALeRCE"], strict=True))
 
     def rank(packet: dict[str, Any]) -> tuple[bool, bool, float, int]:
         candidate, found = packet["candidate"], classes.get(packet["objectId"])

@@ -185,7 +185,7 @@ def healpix_counts(
     return {name: np.bincount(pixel[located["predicted"].to_numpy() == name], minlength=size) for name in classes}
 
 
-def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (360, 720)) -> FloatArray:
+def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240, 480)) -> FloatArray:
     """Draw a HEALPix map of counts on a regular grid, as a density.
 
     Parameters

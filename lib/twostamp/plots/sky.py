@@ -63,6 +63,6 @@ def plot_sky_maps(counts: Mapping[str, npt.NDArray[np.int64]], figure: Figure) -
         plot_sky_map(sample_density(values), ax, f"{title} ({values.sum():,} objects)")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize=8)
     figure.supxlabel("Galactic longitude and latitude", fontsize=9)
     return figure
