@@ -147,8 +147,8 @@ def choose_models(results: pd.DataFrame, count: int, variants: tuple[str, ...]) 
     return pd.DataFrame(rows).reset_index(drop=True)
 
 
-def load_server(row: pd.Series, records: Path, recipe: str) -> tuple[Callable[[Inputs], NDArray[np.float32]], Inputs]:
-    """Load a trained model and the test objects it takes, ready for `take_batch`.
+def load_model(row: pd.Series, records: Path, recipe: str) -> tuple[Any, Inputs]:
+    """Load a trained model and the test objects it takes, ready for `make_server` and `take_batch`.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def load_server(row: pd.Series, records: Path, recipe: str) -> tuple[Callable[[I
     """
     features = VARIANTS[row["variant"]].features or "thesis26"
     arrays = load_arrays(records, "test", features=features, crop=int(row["crop_size"]), recipe=recipe)
-    return make_server(load_trial(row)), model_inputs(row["variant"], arrays)
+    return load_trial(row), model_inputs(row["variant"], arrays)
 
 
 def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, batch_size: int = 1) -> pd.DataFrame:
@@ -172,7 +172,7 @@ def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, 
     chosen : DataFrame
         Of `choose_models`.
     records, recipe
-        As for `load_server`.
+        As for `load_model`.
     repeats, batch_size : int
 
     Returns
@@ -182,8 +182,8 @@ def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, 
     """
     calls = {}
     for i, row in chosen.iterrows():
-        server, inputs = load_server(row, records, recipe)
-        calls[i] = bind(server, take_batch(inputs, batch_size))
+        model, inputs = load_model(row, records, recipe)
+        calls[i] = bind(make_server(model), take_batch(inputs, batch_size))
     return tabulate(chosen, time_calls(calls, repeats))
 
 
@@ -195,9 +195,12 @@ def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch
     DataFrame
         batch_size, times (ms), mean, std, median, p99.
     """
-    server, inputs = load_server(row, records, recipe)
-    calls = {i: bind(server, take_batch(inputs, size)) for i, size in enumerate(batch_sizes)}
-    return tabulate(pd.DataFrame({"batch_size": batch_sizes}), time_calls(calls, repeats, warm_up=2))
+    model, inputs = load_model(row, records, recipe)
+    times: dict[Any, NDArray[np.float64]] = {}
+    for i, size in enumerate(batch_sizes):
+        # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
+        times |= time_calls({i: bind(make_server(model), take_batch(inputs, size))}, repeats, warm_up=2)
+    return tabulate(pd.DataFrame({"batch_size": batch_sizes}), times)
 
 
 def bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:

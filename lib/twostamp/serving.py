@@ -97,7 +97,7 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, r
     pairs : list of (bytes, bytes)
         Packets of the batch.
     records, recipe
-        As for `load_server`.
+        As for `twostamp.latency.load_model`.
     repeats : int
 
     Returns
