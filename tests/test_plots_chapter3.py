@@ -25,6 +25,7 @@ from twostamp.plots.chapter3 import (
     plot_filter_pairs,
     plot_gallery,
     plot_histograms,
+    plot_realism,
     plot_subclass_counts,
 )
 from twostamp.plots.style import CLASS_COLOURS, class_colour
@@ -192,3 +193,13 @@ def test_parts_share_all_the_metadata():
 
 def test_promoted_subclass_has_a_colour_of_its_own():
     assert class_colour("SLSN") not in CLASS_COLOURS.values()
+
+
+def test_realism_shows_every_distance_and_the_classes_that_were_scored():
+    comparison = pd.DataFrame(
+        {"classALeRCE": ["SN", "SN", "VS", "VS"], "feature": ["rb", "fwhm"] * 2, "ks": [0.1, 0.2, 0.3, np.nan]}
+    ).assign(n_real=[2, 2, 40, 40])
+    auc = pd.DataFrame({"classALeRCE": ["VS"], "auc_mean": [0.81]})
+    ax = draw(plot_realism(comparison, auc, Figure().subplots()).figure).axes[0]
+    np.testing.assert_array_equal(ax.images[0].get_array().filled(np.nan), [[0.1, 0.2], [0.3, np.nan]])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["SN (2 real)", "VS (40 real)\nAUC 0.81"]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from twostamp.exploration import order_classes
@@ -51,14 +51,15 @@ def plot_joint_metadata(
     """
     rows = -(-len(names) // 3)
     figure.set_size_inches(PAGE_WIDTH, 2.5 * rows + 0.3)
-    grid = figure.add_gridspec(rows, 3)
+    figure.set_layout_engine("none")  # a constrained layout of this many axes costs seconds
+    grid = figure.add_gridspec(rows, 3, left=0.07, right=0.99, bottom=0.07, top=0.89, wspace=0.3, hspace=0.36)
     for cell, name in zip(grid, names, strict=False):  # type: ignore[call-overload]
         _plot_joint(metadata[1][name], metadata[2][name], classes, cell, figure)
     handles = [
         Line2D([], [], color=class_colour(name), marker="o", markersize=4, label=name)
         for name in order_classes(classes)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=max(len(handles), 1))
+    figure.legend(handles=handles, loc="upper center", ncols=max(len(handles), 1))
     return figure
 
 
@@ -75,7 +76,7 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
     for axis in ("x", "y"):
         getattr(joint, f"set_{axis}scale")("log" if name in LOGARITHMIC else "linear")
         getattr(joint, f"set_{axis}lim")(edges[0], edges[-1])
-        getattr(joint, f"{axis}axis").set_minor_formatter(NullFormatter())
+        getattr(joint, f"{axis}axis").set_minor_locator(NullLocator())
     _scatter(_inside(x, edges), _inside(y, edges), classes, joint)
     for ax, values, orientation in ((top, x, "vertical"), (right, y, "horizontal")):
         _plot_margin(_inside(values, edges), classes, edges, ax, orientation)

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from twostamp.exploration import FILTER_PAIRS, filter_pairs_of, order_classes
-from twostamp.plots.style import PAGE_WIDTH, class_colour
+from twostamp.plots.style import PAGE_WIDTH, SEQUENTIAL, class_colour
 
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 """Line styles, so that classes are told apart without colour too."""
@@ -163,13 +163,14 @@ def plot_gallery(stamps: Mapping[str, NDArray[np.float32]], figure: Figure) -> F
         Its size is set here.
     """
     rows, columns = -(-len(stamps) // 2), 2
-    figure.set_size_inches(PAGE_WIDTH, 2.25 * rows)
-    figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
-    blocks = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
+    figure.set_size_inches(PAGE_WIDTH, 2.3 * rows)
+    figure.set_layout_engine("none")  # a constrained layout of this many axes costs seconds
+    blocks = figure.subfigures(rows, columns, squeeze=False).ravel()
+    borders = {"left": 0.06, "right": 0.99, "bottom": 0.01, "top": 0.87, "wspace": 0.04, "hspace": 0.04}
     widest = max(len(triplets) for triplets in stamps.values())
     for block, (name, triplets) in zip(blocks, stamps.items(), strict=False):
-        block.suptitle(name, color=class_colour(name), fontweight="bold", fontsize=10)
-        axes = block.subplots(3, widest, squeeze=False)
+        block.suptitle(name, y=0.97, color=class_colour(name), fontweight="bold", fontsize=10)
+        axes = block.subplots(3, widest, squeeze=False, gridspec_kw=borders)
         for channel, kind in enumerate(("science", "template", "difference")):
             axes[channel, 0].set_ylabel(kind, fontsize=7)
             for ax in axes[channel]:
@@ -178,6 +179,30 @@ def plot_gallery(stamps: Mapping[str, NDArray[np.float32]], figure: Figure) -> F
             for triplet, ax in zip(triplets, axes[channel], strict=False):
                 _show(triplet[..., channel], ax)
     return figure
+
+
+def plot_realism(comparison: pd.DataFrame, auc: pd.DataFrame, ax: Axes) -> Axes:
+    """Distance between simulated and real first alerts, per class and feature (not in the thesis).
+
+    Parameters
+    ----------
+    comparison, auc : DataFrame
+        Of `twostamp.realism.compare_metadata` and `twostamp.realism.realism_auc`.
+    ax : Axes
+    """
+    distances = comparison.pivot_table(index="classALeRCE", columns="feature", values="ks", dropna=False)
+    distances = distances.loc[order_classes(comparison["classALeRCE"]), comparison["feature"].unique()]
+    image = ax.imshow(distances, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    n_real, scores = comparison.groupby("classALeRCE")["n_real"].first(), auc.set_index("classALeRCE")["auc_mean"]
+    labels = [
+        f"{name} ({n_real[name]:.0f} real)" + (f"\nAUC {scores[name]:.2f}" if name in scores else "")
+        for name in distances.index
+    ]
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_xticks(range(distances.shape[1]), distances.columns, rotation=60, ha="right", rotation_mode="anchor")
+    colour_bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+    colour_bar.set_label("Kolmogorov-Smirnov distance")
+    return ax
 
 
 def _show(image: NDArray[np.float32], ax: Axes) -> None:
