@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+OBJECTS_OF_ZTF = 61_000_000
+"""Objects that ZTF had seen when the thesis was written (chapter 3)."""
+
 
 @dataclass
 class ExtractionReport:
@@ -75,17 +78,17 @@ class ExtractionReport:
         --------
         >>> report = ExtractionReport(alerts_read=3, alerts_used=2, alerts_not_selected={"third or later": 1})
         >>> print(*report.lines(), sep="\\n")
-        alerts read                              3
-          used                                   2
-          not selected: third or later           1
-          quarantined                            0
-        sources damaged                          0
+        alerts read                                              3
+          used                                                   2
+          not selected: third or later                           1
+          quarantined                                            0
+        sources damaged                                          0
         """
         rows = {"alerts read": self.alerts_read, "  used": self.alerts_used}
         rows |= {f"  not selected: {reason}": count for reason, count in self.alerts_not_selected.items()}
         rows |= {"  quarantined": self.alerts_quarantined, "sources damaged": self.damaged_sources}
         rows |= {f"objects {state}": count for state, count in self.objects.items()}
-        return (f"{name:<34}{count:>8}" for name, count in rows.items())
+        return (f"{name:<48}{count:>10}" for name, count in rows.items())
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the report and the fingerprint of its inputs as JSON."""
@@ -98,6 +101,71 @@ class ExtractionReport:
         """Read a report; None when there is none, or when it was made from other inputs."""
         content = json.loads(path.read_text()) if path.exists() else {}
         return cls(**content) if content.pop("fingerprint", None) == fingerprint else None
+
+
+def compare_with_thesis(
+    report: ExtractionReport, labels: pd.DataFrame, asteroids: pd.DataFrame, cost: pd.DataFrame
+) -> list[tuple[str, str, str, str]]:
+    """Our values of the numbers that sections 3.1 to 3.3 print.
+
+    Parameters
+    ----------
+    report : ExtractionReport
+    labels : DataFrame
+        objectId and classALeRCE of the labels.
+    asteroids : DataFrame
+        ssdistnr_1 and ssdistnr_2 (arcsec) of the pairs that are labelled asteroids.
+    cost : DataFrame
+        As `cluster_cost` gives it.
+
+    Returns
+    -------
+    list of (section, title, value, note)
+    """
+    catalogued = ~labels["classALeRCE"].isin(["asteroid", "bogus"])
+    size = f"{report.written_bytes / 1e9:.3f} GB"
+    square = {name: f"{100 * share:.2f} %" for name, share in report.square_stamps.items()}
+    repair = f"{100 * (1 - report.square_stamps['both']):.2f} %"
+    total, hours, core = cost["cost"].iloc[-1], cost["hours"].iloc[-1], cost.iloc[1]
+    own = "from the thesis's own counts (D7)"
+    return [
+        ("3.1.4", "ALeRCE's labels", f"{catalogued.sum()}", "neither asteroid nor bogus"),
+        ("3.1.4", "labels as a share of all objects", f"{100 * 250_000 / OBJECTS_OF_ZTF:.2f} %", own),
+        ("3.1.4", "objects that meet the asteroid cut", f"{asteroids_in_cut(asteroids)}", "of the pairs found (D1)"),
+        ("3.1.4", "asteroids sampled", f"{(labels['classALeRCE'] == 'asteroid').sum()}", "labelled asteroids"),
+        ("3.1.4", "labels in total", f"{len(labels)}", ""),
+        ("3.2", "size of the archive read", f"{report.archive_bytes / 1e12:.6f} TB", "as stored"),
+        ("3.2", "size of the data recovered", size, "both tables; first alerts of pairs are in both"),
+        ("3.2", "objects recovered", f"{report.objects['found in the archive']}", ""),
+        ("3.2", "objects with two alerts", f"{report.objects['with two alerts']}", "with whole stamps"),
+        ("3.2", "cost of the extraction", f"{total:.2f} USD", "computed from the prices and minutes (D8)"),
+        ("3.2", "price of a core node per hour", f"{core['price']} USD", "a parameter"),
+        ("3.2", "price of the master node per hour", f"{cost['price'].iloc[0]} USD", "a parameter"),
+        ("3.2", "core nodes", f"{core['nodes']}", "a parameter"),
+        ("3.2", "duration of the extraction", f"{60 * hours:g} min", "a parameter; our own time is in the notebook"),
+        ("3.2", "objects used as a share of all objects", f"{100 * 289_077 / OBJECTS_OF_ZTF:.2f} %", own),
+        ("3.3", "square stamps, first alert", square["first"], "all three stamps 63 x 63, of the pairs"),
+        ("3.3", "square stamps, second alert", square["second"], "all three stamps 63 x 63, of the pairs"),
+        ("3.3", "square stamps, both alerts", square["both"], "all three stamps 63 x 63, of the pairs"),
+        ("3.3", "objects with a stamp to repair", repair, "of the pairs"),
+    ]
+
+
+def asteroids_in_cut(pairs: pd.DataFrame) -> int:
+    """Count pairs with 0 <= ssdistnr < 10 arcsec on both alerts (D1)."""
+    return int(pairs[["ssdistnr_1", "ssdistnr_2"]].apply(lambda s: (s >= 0) & (s < 10)).all(axis=1).sum())
+
+
+def longest_gap(nights: Iterable[str]) -> int:
+    """Longest run of nights without alerts, days (thesis, section 6.11).
+
+    Examples
+    --------
+    >>> longest_gap(["2018-06-01", "2018-06-02", "2018-06-05"])
+    2
+    """
+    steps = pd.Series(pd.DatetimeIndex(sorted(nights))).diff().dt.days
+    return int(steps.max() - 1) if len(steps) > 1 else 0
 
 
 def cluster_cost(core_nodes: int, core_price: float, master_price: float, minutes: float) -> pd.DataFrame:
