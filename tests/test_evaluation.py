@@ -41,7 +41,7 @@ def test_rows_are_true_classes() -> None:
 
 
 def test_mean_and_std_over_repetitions_use_ddof_0() -> None:
-    mean, std = confusion_mean_std([[[9, 1], [0, 10]], [[7, 3], [10, 10]]])
+    mean, std = confusion_mean_std(pd.Series([[[9, 1], [0, 10]], [[7, 3], [10, 10]]], index=[4, 9]))
     np.testing.assert_allclose(mean, [[0.8, 0.2], [0.25, 0.75]])
     np.testing.assert_allclose(std, [[0.1, 0.1], [0.25, 0.25]])
 

@@ -1,7 +1,6 @@
 """The search: what is drawn, that it resumes, that it repeats for any number of workers, and that nothing is lost."""
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from conftest import make_stamp
 from twostamp.features import PACKET_FIELDS
 from twostamp.models import predict
 from twostamp.params import Parameters
-from twostamp.processes import run_in_processes
 from twostamp.records import load_arrays, write_records
 from twostamp.search import (
     load_trial,
@@ -38,7 +36,7 @@ TINY = Parameters(
     n_combinations=1,
     n_repetitions=1,
     epochs=1,
-    workers=2,
+    workers=1,
 )
 FULL_GRID: dict[str, Any] = {
     "grid_kernel_size": [3, 5],
@@ -77,7 +75,8 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def searched(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("models") / "search"
-    return folder, run_trials(make_trials(TINY), records, folder, TINY)
+    two = TINY.model_copy(update={"workers": 2})
+    return folder, run_trials(make_trials(two), records, folder, two)
 
 
 def without_times(results: pd.DataFrame) -> dict[str, Any]:
@@ -149,14 +148,13 @@ def test_finished_trials_are_skipped_and_changed_settings_are_not(
 def test_one_worker_gives_what_two_give_and_other_data_are_trained_again(
     searched: tuple[Path, pd.DataFrame], records: Path, tmp_path: Path
 ) -> None:
-    one = TINY.model_copy(update={"workers": 1})
-    results = run_trials(make_trials(one)[::-1], records, tmp_path / "search", one)
+    results = run_trials(make_trials(TINY)[::-1], records, tmp_path / "search", TINY)
     assert without_times(results.iloc[::-1]) == without_times(searched[1])
     for ours, theirs in zip(results["weights"][::-1], searched[1]["weights"], strict=True):
         assert Path(ours).read_bytes() == Path(theirs).read_bytes()
-    trials = make_trials(one)[:1]
+    trials = make_trials(TINY)[:1]
     other = make_records(tmp_path / "other", seed=2)
-    changed = run_trials(trials, other, tmp_path / "search", one)
+    changed = run_trials(trials, other, tmp_path / "search", TINY)
     assert changed["trial_id"].tolist() == [trials[0].id]
     assert changed["history"][0] != results["history"].iloc[-1]
 
@@ -182,25 +180,6 @@ def test_repeats_use_the_same_machinery(records: Path, tmp_path: Path) -> None:
     results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
     assert results["repetition"].tolist() == [0, 1]
     assert results["seed"].nunique() == 2
-
-
-def flaky(folder_and_name: tuple[str, str]) -> None:
-    folder, name = folder_and_name
-    attempts = Path(folder) / name
-    attempts.write_text(attempts.read_text() + "x" if attempts.exists() else "x")
-    if name == "dies" or (name == "dies once" and attempts.read_text() == "x"):
-        os._exit(9)
-    if name == "raises":
-        raise ValueError("no such thing")
-
-
-@pytest.mark.slow
-def test_dead_processes_cost_no_other_job(tmp_path: Path) -> None:
-    names = ["fine", "dies", "dies once", "raises", "fine too"]
-    failures = run_in_processes(flaky, [(str(tmp_path), name) for name in names], workers=2)
-    assert failures == {1: "its process died (killed, or out of memory)", 3: "ValueError: no such thing"}
-    attempts = {path.name: len(path.read_text()) for path in tmp_path.iterdir()}
-    assert attempts == {"fine": 1, "dies": 2, "dies once": 2, "raises": 2, "fine too": 1}
 
 
 def make_results(*rows: tuple[float, int, float, float]) -> pd.DataFrame:

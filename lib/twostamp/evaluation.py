@@ -76,7 +76,7 @@ def confusion_mean_std(confusions: Sequence[ArrayLike]) -> tuple[np.ndarray, np.
     >>> mean.tolist(), std.tolist()
     ([[0.75, 0.25], [0.25, 0.75]], [[0.25, 0.25], [0.0, 0.0]])
     """
-    counts = np.asarray(confusions, dtype=float)
+    counts = np.asarray(list(confusions), dtype=float)
     totals = counts.sum(axis=-1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     return shares.mean(axis=0), shares.std(axis=0)

@@ -22,7 +22,7 @@ def run_in_processes(
     jobs: Sequence[Job],
     workers: int,
     *,
-    initializer: Callable[[], None] = lambda: None,
+    initializer: Callable[[], None] | None = None,
     environment: Mapping[str, str] | None = None,
     description: str = "jobs",
 ) -> dict[int, str]:
@@ -36,7 +36,7 @@ def run_in_processes(
         Picklable.
     workers : int
         Number of processes.
-    initializer : callable
+    initializer : callable, optional
         Importable function, called once in each process.
     environment : mapping of str, optional
         Environment variables of the processes.
@@ -64,7 +64,7 @@ def run_in_processes(
 class _Slots:
     """One single-process pool per worker: a pool of several would lose all running jobs when one process dies."""
 
-    def __init__(self, workers: int, initializer: Callable[[], None]) -> None:
+    def __init__(self, workers: int, initializer: Callable[[], None] | None) -> None:
         self.initializer = initializer
         self.free: queue.Queue[ProcessPoolExecutor] = queue.Queue()
         for _ in range(workers):
@@ -100,9 +100,10 @@ class _Slots:
             self.free.get().shutdown(cancel_futures=True)
 
 
-def _initialise(initializer: Callable[[], None]) -> None:
+def _initialise(initializer: Callable[[], None] | None) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
-    initializer()
+    if initializer is not None:
+        initializer()
 
 
 def _follow_parent() -> None:

@@ -46,7 +46,8 @@ def sample_combinations(params: Parameters) -> list[Hyperparameters]:
 
     Examples
     --------
-    >>> [combination.id for combination in sample_combinations(Parameters(grid_kernel_size=[3], n_combinations=2))]
+    >>> params = Parameters(grid_kernel_size=[3], grid_batch_size=[64], grid_dropout_rate=[0.3, 0.5], n_combinations=2)
+    >>> [combination.id for combination in sample_combinations(params)]
     ['k3-c21-b64-lr0.001-d0.3', 'k3-c21-b64-lr0.001-d0.5']
     """
     grid = [

@@ -156,6 +156,15 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+def make_repeatable(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow, and allow only deterministic operations in this process.
+
+    TensorFlow mixes this seed into that of every shuffled data set too, so it comes before they are made.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
 def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
     """Keep of each batch the inputs that a variant takes, and prepare one batch ahead."""
     names = list(input_shapes(variant, crop_size=0))
@@ -202,8 +211,7 @@ def train_model(
     -------
     Training
     """
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    make_repeatable(seed)
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": mixed_precision})
     model = build_model(
         variant,

@@ -14,7 +14,7 @@ from .evaluation import accuracy, confusion_counts
 from .models import VARIANTS, predict
 from .params import Parameters
 from .records import balanced_batches, load_arrays, read_info, steps_per_epoch
-from .training import Hyperparameters, train_model
+from .training import Hyperparameters, make_repeatable, train_model
 
 SPLITS = ("validation", "test")
 
@@ -83,6 +83,7 @@ def train_trial(job: Job) -> None:
     """Train, judge and write one trial; the result file comes last, so that a killed trial leaves none."""
     trial, params, started = job.trial, job.params, time.perf_counter()
     keras.backend.clear_session()
+    make_repeatable(trial.seed)
     info = read_info(job.records_folder)
     options: dict[str, Any] = {
         "features": VARIANTS[trial.variant].features or "thesis26",

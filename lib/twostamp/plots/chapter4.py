@@ -46,7 +46,7 @@ def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], axes: Axes
             label += f"\n{sizes}"
         start, x = x, _draw_block(axes, x + 0.9, tuple(n or 0 for n in shape[1:]), label, _colour(stage))
         axes.add_patch(FancyArrowPatch((start + 0.15, 0), (start + 0.85, 0), **ARROW))
-    axes.set(xlim=(-0.8, x + 0.8), ylim=(-4.3, 2.7))
+    axes.set(xlim=(-0.8, x + 0.8), ylim=(-3.6, 2.7))
     return _finish(axes, {_colour(stage) for stage in layer.stages})
 
 
