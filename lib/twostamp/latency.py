@@ -199,7 +199,7 @@ def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch
     times: dict[Any, NDArray[np.float64]] = {}
     for i, size in enumerate(batch_sizes):
         # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
-        times |= time_calls({i: bind(make_server(model), take_batch(inputs, size))}, repeats, warm_up=2)
+        times |= time_calls({i: bind(make_server(model), take_batch(inputs, size))}, repeats, warm_up=1)
     return tabulate(pd.DataFrame({"batch_size": batch_sizes}), times)
 
 
