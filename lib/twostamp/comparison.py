@@ -70,7 +70,8 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
         shown = f"p = {p:.3g}" if pd.notna(p) else f"undefined: {test['reason']}"
         printed = f"p = {thesis}" if thesis else ""
         rows.append({"model": test["comparison"], "accuracy validation": shown, "thesis validation": printed})
-    return pd.DataFrame(rows).astype(object).fillna("")
+    table = pd.DataFrame(rows).astype(object)
+    return table.where(table.notna(), "")
 
 
 def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
