@@ -53,14 +53,18 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
+    log = f"-Dlog4j2.configurationFile={files('twostamp').joinpath('log4j2.json')}"
     options = {
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.parquet.columnarReaderBatchSize": str(ROWS_PER_BATCH),
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={files('twostamp').joinpath('log4j2.json')}",
+        "spark.driver.extraJavaOptions": log,
     }
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        # A local session lives for a minute: compiling its code well costs more than that code ever gains.
+        options["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+        options |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
         options |= {"spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}
     return SparkSession.builder.master(master).appName("twostamp").config(map=options).getOrCreate()
 
