@@ -42,6 +42,6 @@ def plot_bytes_per_night(bytes_per_night: dict[str, int], figure: Figure) -> Fig
 def _plot_year(sizes: pd.Series, year: int, axes: Axes) -> Axes:
     axes.bar(pd.DatetimeIndex(sizes.index).dayofyear, sizes, width=1.0, color="#0072B2")
     axes.text(0.005, 0.95, f"{year}", transform=axes.transAxes, ha="left", va="top", fontweight="bold")
-    axes.text(0.995, 0.95, f"{len(sizes)} nights", transform=axes.transAxes, ha="right", va="top", fontsize="small")
+    axes.text(0.995, 0.95, f"nights: {len(sizes)}", transform=axes.transAxes, ha="right", va="top", fontsize="small")
     axes.margins(y=0.3)
     return axes
