@@ -1,7 +1,6 @@
-import pytest
-
 from twostamp import reproduce
 from twostamp.params import Parameters
+from twostamp.paths import PARAMS
 
 
 def test_misspelt_key_stops_before_anything_runs(tmp_path, monkeypatch, capsys):
@@ -12,20 +11,12 @@ def test_misspelt_key_stops_before_anything_runs(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_missing_java_is_one_sentence_with_the_fix(tmp_path, monkeypatch):
+def test_missing_java_stops_before_anything_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(reproduce.RequirementError, match="install Java 17"):
-        reproduce.check_java()
-
-
-def test_old_java_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "bin").mkdir()
-    java = tmp_path / "bin" / "java"
-    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(reproduce.RequirementError, match="is version 11"):
-        reproduce.check_java()
+    assert reproduce.main([str(PARAMS / "quick.yaml")]) == 2
+    assert capsys.readouterr().err.startswith("Spark needs Java 17 or newer: install it")
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):

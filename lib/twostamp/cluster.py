@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 Work = Callable[[str, Any], Iterator[dict[str, Any]]]
 
-JAVA_HINT = "Spark needs Java 17 or newer: install it (conda install -c conda-forge openjdk=17) or set JAVA_HOME"
+JAVA_HINT = (
+    "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
+    "JAVA_HOME"
+)
 SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
 CHUNK_BYTES = 256 << 20
 """Bytes of archive that a core reads before the rows are stored: what a killed run does again."""
@@ -49,7 +52,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     SparkUnavailableError
         If there is no Java, or one older than 17.
     """
-    _require_java()
+    require_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
@@ -182,7 +185,14 @@ def balance(sources: Iterable[str], sizes: dict[str, int], count: int) -> list[l
     return bins
 
 
-def _require_java() -> None:
+def require_java() -> None:
+    """Make sure that there is a Java that Spark can run on.
+
+    Raises
+    ------
+    SparkUnavailableError
+        If there is no Java, or one older than 17; with the fix.
+    """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:

@@ -46,7 +46,8 @@ class Ledger:
         blank = self._catalogue.assign(files="", ours="")
         third_party = blank["source"] == "third-party"
         blank["status"] = third_party.map({True: "third-party", False: "missing"})
-        blank["note"] = blank["note"].where(third_party, "notebook " + blank["notebook"] + " has not run")
+        waiting = "notebook " + blank["notebook"] + " has not run"
+        blank["note"] = blank["note"].where(third_party, waiting)
         blank = blank[COLUMNS]
         if not self.path.exists():
             return blank
@@ -80,7 +81,7 @@ class Ledger:
         status : str
             One of `STATUSES`.
         files, ours, note : str
-            Files relative to the run's folder, separated by ``;``; our value; a remark.
+            Files relative to the run's folder, separated by ``;``; our value; a remark, put before the catalogue's own.
 
         Raises
         ------
@@ -90,12 +91,12 @@ class Ledger:
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
         rows = self.read()
-        mask = (rows["kind"] == kind) & (rows["id"] == item)
-        if title:
-            mask &= rows["title"] == title
+        mask = _select(rows, kind, item, title)
         if mask.sum() != 1:
-            titles = rows.loc[(rows["kind"] == kind) & (rows["id"] == item), "title"].tolist()
+            titles = rows.loc[_select(rows, kind, item, ""), "title"].tolist()
             raise KeyError(f"the thesis's catalogue has no {kind} {item} {title!r}; it has {titles}")
+        known = self._catalogue.loc[_select(self._catalogue, kind, item, title), "note"].item()
+        note = "; ".join(filter(None, (note, known)))
         rows.loc[mask, ["status", "files", "ours", "note"]] = [status, files, ours, note]
         partial = self.path.with_suffix(".partial")
         rows.to_csv(partial, index=False)
@@ -107,3 +108,8 @@ class Ledger:
         if rows.empty:
             raise KeyError(f"the thesis's catalogue has no {kind} {item}")
         return str(rows["source"].iloc[0])
+
+
+def _select(rows: pd.DataFrame, kind: str, item: str, title: str) -> "pd.Series[bool]":
+    mask = (rows["kind"] == kind) & (rows["id"] == item)
+    return mask & (rows["title"] == title) if title else mask

@@ -9,16 +9,13 @@ import argparse
 import hashlib
 import json
 import logging
-import os
-import re
-import shutil
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from twostamp.cluster import SparkUnavailableError, require_java
 from twostamp.ledger import STATUSES, Ledger
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.paths import NOTEBOOKS, REPOSITORY, outputs_root
@@ -36,30 +33,6 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "09_additional_classes": ("04_model_search",),
 }
 """The notebooks in order, and which earlier ones each needs."""
-
-
-class RequirementError(RuntimeError):
-    """Something that a run needs is not on this machine; one sentence with the fix."""
-
-
-def check_java() -> None:
-    """Make sure that Java 17 or newer is there, which Spark needs.
-
-    Raises
-    ------
-    RequirementError
-        With the fix, if it is not.
-    """
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    fix = "install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk)"
-    try:
-        banner = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True).stderr
-    except (OSError, subprocess.CalledProcessError):
-        raise RequirementError(f"Spark needs Java and none was found: {fix}") from None
-    version = re.search(r'version "(\d+)', banner)
-    if version and int(version.group(1)) < 17:
-        raise RequirementError(f"Spark needs Java 17 and {java} is version {version.group(1)}: {fix}")
 
 
 def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[str, Any]:
@@ -197,8 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         params = read_parameters(options.params)
-        check_java()
-    except (ParameterError, RequirementError) as error:
+        require_java()
+    except (ParameterError, SparkUnavailableError) as error:
         print(error, file=sys.stderr)
         return 2
     manifest = run_notebooks(params, options.only)
