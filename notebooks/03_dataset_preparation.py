@@ -42,9 +42,9 @@ archive = "simulated"
 labels = "simulated"
 deltajd_max = 100.0
 ssdistnr_on = "both"
-cap_per_class = 300
-validation_per_class = 30
-test_per_class = 30
+cap_per_class = 180
+validation_per_class = 25
+test_per_class = 25
 normalisation = "range"
 nan_value = 2.0
 crop_before_normalising = False
@@ -174,7 +174,7 @@ sentinels
 # and the objects of a small class repeat.
 
 # %%
-options = {"features": run.params.features, "recipe": run.params.metadata_recipe, "crop": 21}
+options = {"features": "thesis26", "recipe": run.params.metadata_recipe, "crop": 21}
 batches = balanced_batches(records, batch_size=64, seed=seed, **options)
 (inputs, one_hot), *_ = batches.take(1).as_numpy_iterator()
 validation = load_arrays(records, "validation", **options)

@@ -36,8 +36,8 @@ seed = 20210901
 archive = "simulated"
 labels = "simulated"
 best_models = 5
-latency_repeats = 10
-latency_batch_sizes = [1, 10, 50, 100, 250, 500, 1000]
+latency_repeats = 5
+latency_batch_sizes = [1, 10, 100, 1000]
 metadata_recipe = "thesis"
 report_weights = "last"
 

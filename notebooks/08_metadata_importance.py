@@ -39,7 +39,7 @@ metadata_recipe = "thesis"
 forest_count = 20
 forest_trees = 100
 ablation_repetitions = 1
-epochs = 3
+epochs = 2
 workers = 2
 report_weights = "last"
 
@@ -49,8 +49,8 @@ run = open_run("08_metadata_importance", globals())
 # %% [markdown]
 # ## Random forests on metadata alone
 #
-# 26 features of each alert and ln deltajd: 53 numbers an object, no stamps (26 where a run has first alerts alone). Forests with different seeds are fitted on the
-# training set and judged on the test set; the spread is that of the forests, not of the objects.
+# 26 features of each alert and ln deltajd: 53 numbers an object, no stamps (26 where a run has first alerts alone).
+# Forests with different seeds are fitted on the training set and judged on the test set; the spread is that of the forests, not of the objects.
 
 # %%
 records = run.require("records")

@@ -34,12 +34,12 @@ run_name = "quick"
 seed = 20210901
 archive = "simulated"
 labels = "simulated"
-cap_per_class = 300
-validation_per_class = 30
-test_per_class = 30
+cap_per_class = 180
+validation_per_class = 25
+test_per_class = 25
 promote = ["YSO"]
-promote_repetitions = 1
-epochs = 3
+promote_repetitions = 2
+epochs = 2
 workers = 2
 report_weights = "last"
 

@@ -201,7 +201,7 @@ def arrays_from_table(
         metadata_1=metadata[0],
         metadata_2=metadata[1] if paired else None,
         deltajd=scale_deltajd(table["deltajd"].to_numpy(), scaler) if paired else None,
-        labels=table["classALeRCE"].map(list(classes).index).to_numpy(dtype=np.int64) if classes else None,
+        labels=np.array([classes.index(name) for name in table["classALeRCE"]], dtype=np.int64) if classes else None,
         object_ids=table["objectId"].to_numpy(dtype=str),
     )
 

@@ -148,25 +148,56 @@ class DeepHiTS(layers.Layer):
         return {**super().get_config(), "kernel_size": self.kernel_size}
 
 
-def _branch(stamps: Any, metadata: list[Any], kernel_size: int, dropout_rate: float, suffix: str = "") -> Any:
-    vector = DeepHiTS(kernel_size, name=f"deephits{suffix}")(stamps)
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What the builders of the architectures share.
+
+    Attributes
+    ----------
+    kernel_size : int
+        Side of the last four convolutions, in pixels (decision A3).
+    dropout_rate : float
+        Share of neurons switched off.
+    dropout_layers : int
+        1: after the first dense layer of a branch, as the thesis. 3: around both dense layers, as ALeRCE (A5).
+    siamese : bool
+        Whether the two branches of the separated classifier share their weights (A6).
+    """
+
+    kernel_size: int
+    dropout_rate: float
+    dropout_layers: int = 1
+    siamese: bool = False
+
+    def dropout(self, place: int, hidden: Any, suffix: str) -> Any:
+        """Drop neurons at a place of a branch: 0 before its dense layers, 1 between them, 2 behind."""
+        if self.dropout_layers == 1 and place != 1:
+            return hidden
+        name = f"dropout{suffix}" if place == 1 else f"dropout_{('before', '', 'after')[place]}{suffix}"
+        return layers.Dropout(self.dropout_rate, name=name)(hidden)
+
+
+def _branch(stamps: Any, metadata: list[Any], design: Design, suffix: str = "") -> Any:
+    vector = DeepHiTS(design.kernel_size, name=f"deephits{suffix}")(stamps)
     joined = layers.Concatenate(name=f"concatenation{suffix}")([vector, *metadata]) if metadata else vector
+    joined = design.dropout(0, joined, suffix)
     hidden = layers.Dense(64, activation="relu", name=f"fully_connected_1{suffix}")(joined)
-    hidden = layers.Dropout(dropout_rate, name=f"dropout{suffix}")(hidden)
-    return layers.Dense(64, activation="relu", name=f"fully_connected_2{suffix}")(hidden)
+    hidden = design.dropout(1, hidden, suffix)
+    hidden = layers.Dense(64, activation="relu", name=f"fully_connected_2{suffix}")(hidden)
+    return design.dropout(2, hidden, suffix)
 
 
 def _normalised(metadata: Any, suffix: str = "") -> Any:
     return layers.BatchNormalization(name=f"batch_normalisation{suffix}")(metadata)
 
 
-def make_stamp(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+def make_stamp(inputs: dict[str, Any], design: Design) -> Any:
     """Return the last hidden vector of the one-stamp classifier, M0 (Table 4.2)."""
     metadata = [_normalised(inputs["metadata_1"])] if "metadata_1" in inputs else []
-    return _branch(inputs["stamps_1"], metadata, kernel_size, dropout_rate)
+    return _branch(inputs["stamps_1"], metadata, design)
 
 
-def make_stacked(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+def make_stacked(inputs: dict[str, Any], design: Design) -> Any:
     """Return the last hidden vector of the stacked two-stamp classifier, M1 (section 4.1.1, Table 4.3).
 
     Both triplets become one image of six channels; ln(deltajd) joins the metadata after their batch normalisation.
@@ -178,20 +209,25 @@ def make_stacked(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) 
         metadata.append(_normalised(both))
     if "deltajd" in inputs:
         metadata.append(inputs["deltajd"])
-    return _branch(stamps, metadata, kernel_size, dropout_rate)
+    return _branch(stamps, metadata, design)
 
 
-def make_separated(inputs: dict[str, Any], kernel_size: int, dropout_rate: float) -> Any:
+def make_separated(inputs: dict[str, Any], design: Design) -> Any:
     """Return the last hidden vector of the separated two-stamp classifier, M2 (section 4.1.2, Table 4.4).
 
-    Two one-stamp branches that share no weights; their outputs and ln(deltajd) pass two more dense layers (A6).
+    Two one-stamp branches that share no weights, unless the design is siamese; their outputs and ln(deltajd) pass two
+    more dense layers (A6).
     """
-    branches = [
-        _branch(
-            inputs[f"stamps_{i}"], [_normalised(inputs[f"metadata_{i}"], f"_{i}")], kernel_size, dropout_rate, f"_{i}"
-        )
-        for i in (1, 2)
-    ]
+    alerts = [(inputs[f"stamps_{i}"], inputs[f"metadata_{i}"]) for i in (1, 2)]
+    if design.siamese:
+        copies = [keras.Input(tensor.shape[1:]) for tensor in alerts[0]]
+        branch = keras.Model(copies, _branch(copies[0], [_normalised(copies[1])], design), name="branch")
+        branches = [branch(list(alert)) for alert in alerts]
+    else:
+        branches = [
+            _branch(stamps, [_normalised(metadata, f"_{i}")], design, f"_{i}")
+            for i, (stamps, metadata) in enumerate(alerts, start=1)
+        ]
     joined = layers.Concatenate(name="concatenation")([*branches, inputs["deltajd"]])
     hidden = layers.Dense(128, activation="relu", name="fully_connected_1")(joined)
     return layers.Dense(64, activation="relu", name="fully_connected_2")(hidden)
@@ -219,7 +255,16 @@ def input_shapes(variant: str, crop_size: int) -> dict[str, tuple[int, ...]]:
     return {**shapes, "deltajd": (1,)} if spec.deltajd else shapes
 
 
-def build_model(variant: str, *, n_classes: int, crop_size: int, kernel_size: int, dropout_rate: float) -> keras.Model:
+def build_model(
+    variant: str,
+    *,
+    n_classes: int,
+    crop_size: int,
+    kernel_size: int,
+    dropout_rate: float,
+    dropout_layers: int = 1,
+    siamese: bool = False,
+) -> keras.Model:
     """Build a classifier with fresh weights (sections 4.1 and 4.1.1-4.1.2).
 
     Parameters
@@ -229,10 +274,8 @@ def build_model(variant: str, *, n_classes: int, crop_size: int, kernel_size: in
     n_classes : int
     crop_size : int
         Side of the stamps, in pixels.
-    kernel_size : int
-        Side of the last four convolutions, in pixels.
-    dropout_rate : float
-        Share of neurons switched off after the first dense layer of a branch (decision A5).
+    kernel_size, dropout_rate, dropout_layers, siamese
+        As of `Design`.
 
     Returns
     -------
@@ -251,7 +294,8 @@ def build_model(variant: str, *, n_classes: int, crop_size: int, kernel_size: in
     264469
     """
     inputs = {name: keras.Input(shape, name=name) for name, shape in input_shapes(variant, crop_size).items()}
-    hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, kernel_size, dropout_rate)
+    design = Design(kernel_size, dropout_rate, dropout_layers, siamese)
+    hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, design)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="output_softmax")(hidden)
     return keras.Model(inputs, outputs, name=variant)
 

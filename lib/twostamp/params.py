@@ -40,8 +40,8 @@ class Parameters(BaseModel):
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     tns_csv: str = ""
     """Export of the Transient Name Server; empty for a simulated one."""
-    survey_pairs_per_class: Positive = 340
-    survey_unlabelled_objects: Count = 600
+    survey_pairs_per_class: Positive = 215
+    survey_unlabelled_objects: Count = 400
     survey_nights: Positive = 60
     spark_master: str = "local[*,4]"
     core_nodes: Positive = 30
@@ -53,21 +53,20 @@ class Parameters(BaseModel):
     eda_per_class: Positive = 2000
     deltajd_max: PositiveFloat = 100.0
     ssdistnr_on: Literal["both", "first"] = "both"
-    cap_per_class: Positive = 300
-    validation_per_class: Positive = 30
-    test_per_class: Positive = 30
+    cap_per_class: Positive = 180
+    validation_per_class: Positive = 25
+    test_per_class: Positive = 25
     normalisation: Literal["range", "literal", "minmax"] = "range"
     nan_value: float = 2.0
     crop_before_normalising: bool = False
     metadata_recipe: Literal["thesis", "alerce"] = "thesis"
-    features: str = "thesis26"
 
     # Models and search
     search_variants: Annotated[list[Variant], Field(min_length=1)] = ["stamp_23", "stamp_26", "stacked", "separated"]
-    grid_kernel_size: Annotated[list[Literal[3, 5]], Field(min_length=1)] = [3, 5]
+    grid_kernel_size: Annotated[list[Literal[3, 5]], Field(min_length=1)] = [3]
     grid_crop_size: Annotated[list[Literal[21, 41, 42, 63]], Field(min_length=1)] = [21]
-    grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [64]
-    grid_learning_rate: Rates = [1e-3]
+    grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [16]
+    grid_learning_rate: Rates = [1e-3, 5e-3]
     grid_dropout_rate: Rates = [0.3]
     training_alerts: Literal["pairs", "first"] = "pairs"
     """Train on objects with two alerts, or on first alerts alone (then only stamp classifiers can be trained)."""
@@ -75,8 +74,11 @@ class Parameters(BaseModel):
     """Run whose two-stamp models notebook 05 applies to this run's pairs; empty for none."""
     n_combinations: Positive = 2
     n_repetitions: Positive = 2
-    epochs: Positive = 3
+    epochs: Positive = 2
     warmup_fraction: Fraction = 0.05
+    dropout_layers: Literal[1, 3] = 1
+    siamese: bool = False
+    entropy_beta: Annotated[float, Field(ge=0)] = 0.0
     report_weights: Literal["last", "best"] = "last"
     workers: Positive = 2
     threads_per_trial: Positive = 1
@@ -84,8 +86,8 @@ class Parameters(BaseModel):
 
     # Results
     best_models: Positive = 5
-    latency_repeats: Positive = 10
-    latency_batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1, 10, 50, 100, 250, 500, 1000]
+    latency_repeats: Positive = 5
+    latency_batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1, 10, 100, 1000]
     cone_step: Annotated[float, Field(gt=0, le=90)] = 10.0
     cone_radius: Annotated[float, Field(gt=0, le=90)] = 7.0710678
     cone_cap: Positive = 5000
@@ -96,7 +98,7 @@ class Parameters(BaseModel):
     ablation_repetitions: Positive = 1
     promote: list[str] = ["YSO"]
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
-    promote_repetitions: Positive = 1
+    promote_repetitions: Positive = 2
 
     @field_validator("archive", "labels", "real_archive", "tns_csv")
     @classmethod

@@ -6,12 +6,14 @@ parameters, alerts and predecessors, is not started again.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,7 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
     partial = executed.with_suffix(".partial.ipynb")
     print(f"{name}: running", flush=True)
     start = time.perf_counter()
-    with _PeakMemory() as memory:
+    with _PeakMemory() as memory, _naming(name, partial):
         papermill.execute_notebook(
             NOTEBOOKS / f"{name}.ipynb",
             partial,
@@ -116,6 +118,22 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
         )
     partial.replace(executed)
     return time.perf_counter() - start, memory.peak_mb
+
+
+@contextlib.contextmanager
+def _naming(name: str, partial: Path) -> Iterator[None]:
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        yield
+    except PapermillExecutionError as error:
+        raise NotebookError(
+            f"{name} stopped with {error.ename}: {error.evalue}\nas far as it came: {partial}"
+        ) from None
+
+
+class NotebookError(RuntimeError):
+    """A notebook stopped; the sentence says which, why and where to look."""
 
 
 class _PeakMemory:
@@ -163,7 +181,7 @@ def print_summary(params: Parameters, manifest: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 if all notebooks ran, 2 if the parameters or the machine are refused."""
+    """Run from the command line; 0 if all notebooks ran, 1 if one stopped, 2 if the parameters or the machine are refused."""
     parser = argparse.ArgumentParser(prog="python -m twostamp.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument("params", type=Path, help="parameter file, such as params/quick.yaml")
     parser.add_argument("--only", nargs="+", choices=list(STANDS_ON), metavar="NOTEBOOK", help="only these notebooks")
@@ -174,7 +192,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (ParameterError, SparkUnavailableError) as error:
         print(error, file=sys.stderr)
         return 2
-    manifest = run_notebooks(params, options.only)
+    try:
+        manifest = run_notebooks(params, options.only)
+    except NotebookError as error:
+        print(error, file=sys.stderr)
+        return 1
     print_summary(params, manifest)
     return 0
 

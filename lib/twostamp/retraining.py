@@ -197,15 +197,14 @@ def train_ablations(
     variants: Sequence[str], best: pd.Series | None, records: Path, models: Path, params: Parameters
 ) -> dict[str, pd.DataFrame]:
     """Train variants of the stacked classifier that see less (sections 6.8 and 6.9); as `train_promoted`."""
-    from twostamp.search import train_repeats
+    from twostamp.search import make_repeats, run_trials
 
     if best is None:
         return {}
-    trained = {}
-    for variant in variants:
-        options = (best_hyperparameters(best), params.ablation_repetitions, records, models / variant, params)
-        trained[variant] = train_repeats(variant, *options)
-    return _finished(trained)
+    combination, count = best_hyperparameters(best), params.ablation_repetitions
+    trials = [trial for variant in variants for trial in make_repeats(variant, combination, count, params.seed)]
+    results = run_trials(trials, records, models / "ablations", params)
+    return _finished({variant: results[results["variant"] == variant] for variant in variants})
 
 
 def _finished(trained: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

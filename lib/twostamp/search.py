@@ -175,8 +175,8 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
     -------
     DataFrame
         One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
-        seed, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second; of the reported
-        weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights (path);
+        seed, siamese, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second; of the
+        reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights (path);
         the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
 
     Raises
@@ -194,8 +194,9 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
         for which, split in itertools.product(scores, SPLITS):
             row[f"{which}_{split}_accuracy"] = scores[which].get(f"{split}_accuracy", float("nan"))
         row["weights"] = str(folder / row["weights"]) if "weights" in row else ""
+        row["siamese"] = row.pop("settings")["siamese"]
         rows.append(row)
-    return pd.DataFrame(rows).drop(columns="settings")
+    return pd.DataFrame(rows)
 
 
 def rank_combinations(results: pd.DataFrame) -> pd.DataFrame:
@@ -260,13 +261,17 @@ def load_trial(row: pd.Series) -> keras.Model:
         crop_size=int(row["crop_size"]),
         kernel_size=int(row["kernel_size"]),
         dropout_rate=float(row["dropout_rate"]),
+        siamese=bool(row["siamese"]),
     )
     model.load_weights(row["weights"])
     return model
 
 
 def _settings(records_folder: Path, params: Parameters) -> dict[str, Any]:
-    names = ("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial")
+    names = (
+        *("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial"),
+        *("dropout_layers", "siamese", "entropy_beta"),
+    )
     return {"data": read_info(records_folder).fingerprint, **{name: getattr(params, name) for name in names}}
 
 

@@ -1,6 +1,7 @@
 """Training of one classifier (chapter 5): Adam, categorical cross-entropy, linear warm-up, balanced batches."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,15 @@ class Training:
         With the weights of the last epoch.
     weights : dict of list of ndarray
         ``"last"`` and ``"best"`` (highest validation accuracy; the earliest of equals), as of ``model.get_weights()``.
+    best_epoch : int
+        Epoch of the best weights, from 0.
     history : dict of list of float
         One value an epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, objects_per_second, memory (MB).
     """
 
     model: keras.Model
     weights: dict[str, list[np.ndarray]]
+    best_epoch: int
     history: dict[str, list[float]]
 
 
@@ -100,6 +104,35 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
 
 
+def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
+    """Make ALeRCE's loss, cross-entropy - beta H(p), which rewards undecided predictions (decision A7).
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the entropy H of the predicted probabilities, in nats; 0 is plain cross-entropy.
+
+    Returns
+    -------
+    callable
+        From one-hot labels and probabilities, both (n, n_classes), to losses (n,).
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.5, 0.5]], "float32")
+    >>> loss = entropy_loss(0.5)(np.array([[1.0, 0.0]], "float32"), probabilities)
+    >>> round(float(loss[0]), 4) == round(float(0.5 * np.log(2)), 4)
+    True
+    """
+
+    def loss(labels: Any, probabilities: Any) -> Any:
+        clipped = keras.ops.clip(probabilities, keras.config.epsilon(), 1.0)
+        entropy = -keras.ops.sum(clipped * keras.ops.log(clipped), axis=-1)
+        return keras.losses.categorical_crossentropy(labels, probabilities) - beta * entropy
+
+    return loss
+
+
 class Validation(keras.callbacks.Callback):
     """Judge each epoch on the validation set, and remember the weights of the most accurate one.
 
@@ -109,7 +142,7 @@ class Validation(keras.callbacks.Callback):
     def __init__(self, variant: str, arrays: Arrays) -> None:
         super().__init__()
         self.variant, self.arrays, self.labels = variant, arrays, np.asarray(arrays.labels)
-        self.accuracy = -np.inf
+        self.accuracy, self.epoch = -np.inf, 0
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -118,7 +151,7 @@ class Validation(keras.callbacks.Callback):
         of_truth = np.take_along_axis(probabilities, self.labels[:, None], axis=1)
         accuracy = float(np.mean(probabilities.argmax(axis=1) == self.labels))
         if accuracy > self.accuracy:
-            self.accuracy, self.weights = accuracy, self.model.get_weights()
+            self.accuracy, self.epoch, self.weights = accuracy, epoch, self.model.get_weights()
         if logs is not None:
             logs["val_loss"] = float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean())
             logs["val_accuracy"] = accuracy
@@ -182,6 +215,9 @@ def train_model(
     epochs: int,
     warmup_fraction: float,
     seed: int,
+    dropout_layers: int = 1,
+    siamese: bool = False,
+    entropy_beta: float = 0.0,
     mixed_precision: bool = False,
     log_folder: Path | None = None,
 ) -> Training:
@@ -202,6 +238,10 @@ def train_model(
         Share of all steps in which the learning rate grows.
     seed : int
         Of weights and dropout. Turns on TensorFlow's deterministic operations for the whole process.
+    dropout_layers, siamese
+        Of ``models.build_model`` (decisions A5, A6).
+    entropy_beta : float
+        Weight of the entropy term of `entropy_loss` (decision A7).
     mixed_precision : bool
         Let oneDNN compute in bfloat16 where the processor has it: faster, and no longer the thesis's numbers.
     log_folder : Path, optional
@@ -219,12 +259,15 @@ def train_model(
         crop_size=hyperparameters.crop_size,
         kernel_size=hyperparameters.kernel_size,
         dropout_rate=hyperparameters.dropout_rate,
+        dropout_layers=dropout_layers,
+        siamese=siamese,
     )
     schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
     optimizer = keras.optimizers.Adam(schedule)
     # Otherwise the first step makes Adam's variables inside the graph and has to be traced twice.
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    loss = entropy_loss(entropy_beta) if entropy_beta else "categorical_crossentropy"
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
     best = Validation(variant, validation)
     callbacks: list[keras.callbacks.Callback] = [Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:
@@ -234,4 +277,4 @@ def train_model(
         batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, shuffle=False, verbose=0
     )
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
-    return Training(model, {"last": model.get_weights(), "best": best.weights}, history)
+    return Training(model, {"last": model.get_weights(), "best": best.weights}, best.epoch, history)

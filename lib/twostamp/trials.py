@@ -1,5 +1,6 @@
 """One training of the search of chapter 5: what names it, and how a worker process carries it out."""
 
+import functools
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -90,7 +91,8 @@ def train_trial(job: Job) -> None:
         "crop": trial.hyperparameters.crop_size,
         "recipe": params.metadata_recipe,
     }
-    arrays = {split: load_arrays(job.records_folder, split, **options) for split in SPLITS}
+    key = (job.records_folder, info.fingerprint, tuple(sorted(options.items())))
+    arrays = {split: _load_judged(*key, split) for split in SPLITS}
     batch_size = trial.hyperparameters.batch_size
     training = train_model(
         trial.variant,
@@ -102,17 +104,29 @@ def train_trial(job: Job) -> None:
         epochs=params.epochs,
         warmup_fraction=params.warmup_fraction,
         seed=trial.seed,
+        dropout_layers=params.dropout_layers,
+        siamese=params.siamese,
+        entropy_beta=params.entropy_beta,
         mixed_precision=params.mixed_precision,
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,
     )
     result: dict[str, Any] = {"status": "done", "reason": "", "classes": info.classes, "n_classes": len(info.classes)}
+    scores = _judge(training.model, trial.variant, arrays)
     for which, weights in training.weights.items():
-        training.model.set_weights(weights)
-        result[which] = _judge(training.model, trial.variant, arrays) | {"weights": f"{trial.id}.{which}.weights.h5"}
+        if which == "best" and training.best_epoch < params.epochs - 1:
+            training.model.set_weights(weights)
+            scores = _judge(training.model, trial.variant, arrays)
+        result[which] = scores | {"weights": f"{trial.id}.{which}.weights.h5"}
         _save_weights(training.model, job.output_folder / result[which]["weights"])
     result["history"] = training.history
     result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
     write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
+
+
+@functools.lru_cache(maxsize=4)
+def _load_judged(folder: Path, fingerprint: str, options: tuple[tuple[str, Any], ...], split: str) -> Arrays:
+    """Read a split once for all trials of a worker that judge themselves on it."""
+    return load_arrays(folder, split, **dict(options))
 
 
 def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:
