@@ -85,6 +85,22 @@ def test_branches_of_separated_share_no_weights() -> None:
     assert not {id(w) for w in first.weights} & {id(w) for w in second.weights}
 
 
+def test_siamese_branches_share_their_weights() -> None:
+    siamese, branch = build("separated", siamese=True), build("stamp_26").count_params() - (64 + 1) * 5
+    assert siamese.count_params() == build("separated").count_params() - branch
+    inputs = model_inputs("separated", make_arrays("separated", 4))
+    before = siamese.predict_on_batch(inputs)
+    assert not np.allclose(before, siamese.predict_on_batch(inputs | {"stamps_2": inputs["stamps_1"]}))
+
+
+@pytest.mark.parametrize("variant", ["stamp_23", "stacked", "separated"])
+def test_three_dropouts_change_no_weight(variant: str) -> None:
+    one, three = build(variant), build(variant, dropout_layers=3)
+    dropouts = [sum(isinstance(layer, keras.layers.Dropout) for layer in model.layers) for model in (one, three)]
+    assert dropouts[1] == 3 * dropouts[0]
+    assert one.count_params() == three.count_params()
+
+
 def test_deltajd_is_not_batch_normalised() -> None:
     model = build("stacked")
     assert model.get_layer("batch_normalisation").output.shape == (None, 52)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from test_models import make_arrays
 from twostamp.arrays import Arrays
 from twostamp.models import VARIANTS, model_inputs
-from twostamp.training import Hyperparameters, LinearWarmup, Training, train_model
+from twostamp.training import Hyperparameters, LinearWarmup, Training, entropy_loss, train_model
 
 pytestmark = pytest.mark.slow
 SMALL = Hyperparameters(kernel_size=3, crop_size=21, batch_size=5, learning_rate=1e-3, dropout_rate=0.3)
@@ -47,6 +47,14 @@ def test_warm_up_grows_linearly_then_stays() -> None:
 
 def test_no_warm_up_is_constant() -> None:
     assert [float(LinearWarmup(1e-3, 0)(step)) for step in (0, 9)] == pytest.approx([1e-3, 1e-3])
+
+
+def test_entropy_loss_is_cross_entropy_minus_the_entropy_of_the_prediction() -> None:
+    probabilities = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]], "float32")
+    labels = np.eye(3, dtype="float32")[[0, 1]]
+    clipped = np.clip(probabilities, 1e-7, 1)
+    expected = -np.log(clipped[[0, 1], [0, 1]]) + 0.5 * (clipped * np.log(clipped)).sum(axis=1)
+    np.testing.assert_allclose(np.asarray(entropy_loss(0.5)(labels, probabilities)), expected, rtol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:

@@ -181,7 +181,7 @@ def print_summary(params: Parameters, manifest: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 if all notebooks ran, 1 if one stopped, 2 if the parameters or the machine are refused."""
+    """Run from the command line: 0 if all notebooks ran, 1 if one stopped, 2 if parameters or machine are refused."""
     parser = argparse.ArgumentParser(prog="python -m twostamp.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument("params", type=Path, help="parameter file, such as params/quick.yaml")
     parser.add_argument("--only", nargs="+", choices=list(STANDS_ON), metavar="NOTEBOOK", help="only these notebooks")

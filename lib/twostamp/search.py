@@ -176,8 +176,8 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
     DataFrame
         One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
         seed, siamese, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second; of the
-        reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights (path);
-        the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
+        reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights
+        (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
 
     Raises
     ------
