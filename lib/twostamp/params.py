@@ -40,7 +40,7 @@ class Parameters(BaseModel):
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     tns_csv: str = ""
     """Export of the Transient Name Server; empty for a simulated one."""
-    survey_pairs_per_class: Positive = 215
+    survey_pairs_per_class: Positive = 185
     survey_unlabelled_objects: Count = 400
     survey_nights: Positive = 60
     spark_master: str = "local[*,4]"
@@ -53,7 +53,7 @@ class Parameters(BaseModel):
     eda_per_class: Positive = 2000
     deltajd_max: PositiveFloat = 100.0
     ssdistnr_on: Literal["both", "first"] = "both"
-    cap_per_class: Positive = 180
+    cap_per_class: Positive = 150
     validation_per_class: Positive = 25
     test_per_class: Positive = 25
     normalisation: Literal["range", "literal", "minmax"] = "range"

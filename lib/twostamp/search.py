@@ -46,7 +46,7 @@ def sample_combinations(params: Parameters) -> list[Hyperparameters]:
 
     Examples
     --------
-    >>> params = Parameters(grid_kernel_size=[3], grid_batch_size=[64], grid_dropout_rate=[0.3, 0.5], n_combinations=2)
+    >>> params = Parameters(grid_batch_size=[64], grid_learning_rate=[0.001], grid_dropout_rate=[0.3, 0.5])
     >>> [combination.id for combination in sample_combinations(params)]
     ['k3-c21-b64-lr0.001-d0.3', 'k3-c21-b64-lr0.001-d0.5']
     """
@@ -194,7 +194,7 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
         for which, split in itertools.product(scores, SPLITS):
             row[f"{which}_{split}_accuracy"] = scores[which].get(f"{split}_accuracy", float("nan"))
         row["weights"] = str(folder / row["weights"]) if "weights" in row else ""
-        row["siamese"] = row.pop("settings")["siamese"]
+        row["siamese"] = row.pop("settings").get("siamese", False)
         rows.append(row)
     return pd.DataFrame(rows)
 
