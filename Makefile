@@ -4,7 +4,7 @@ RUN ?= quick
 BIN := .venv/bin
 READY := .venv/.ready
 TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce test lint notebooks lab tensorboard lock clean

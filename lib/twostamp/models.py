@@ -6,7 +6,7 @@ equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

@@ -24,7 +24,7 @@ from twostamp.dataset import SPLITS
 from twostamp.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.stamps import count_degenerate
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SCHEMA_VERSION = 1
 SHARD_OBJECTS = 1000  # 95 kB each

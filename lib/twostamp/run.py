@@ -193,7 +193,7 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
         If a variable is not a parameter (the first time only: later cells have variables of their own), or
         its value is impossible.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     first_time = not namespace.get("_run_opened")
     plain = (bool, int, float, str, list, dict, type(None))
     values = {
