@@ -48,6 +48,8 @@ ndethist / ncovhist, the share of the visits to this position that saw something
 
 CLIPS: dict[str, tuple[float, float]] = {
     **{f"{name}{k}": (-1, np.inf) for name in ("sgscore", "distpsnr") for k in (1, 2, 3)},
+    "distnr": (-1, np.inf),
+    "magnr": (-1, np.inf),
     "fwhm": (-np.inf, 10),
     "ndethist": (-np.inf, 20),
     "ncovhist": (-np.inf, 3000),
@@ -55,7 +57,7 @@ CLIPS: dict[str, tuple[float, float]] = {
     "chinr": (-1, 15),
     "sharpnr": (-1, 1.5),
 }
-"""ALeRCE's bounds, of recipe ``alerce`` (M5)."""
+"""ALeRCE's bounds, of recipe ``alerce`` (M5); distnr and magnr are only in ``alerce26``."""
 
 PACKET_FIELDS: tuple[str, ...] = (
     *(name for name in (*_ALERCE23, "elong", "rb", "distnr", "magnr") if name[:4] not in ("ecl_", "gal_", "non_")),

@@ -4,6 +4,7 @@ Every architecture is built by one small function from the same parts: :class:`D
 equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A1-A8 and M7 are constants here.
 """
 
+import importlib
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int | None, ...]
 
+LOADERS = {"load_alerce_checkpoint": "checkpoint", "load_model": "packaging"}
 N_ROTATIONS = 4
 PADDING = 3
 FIRST_KERNEL = 4
@@ -51,12 +53,14 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "stamp_23": Variant("stamp", "alerce23", False),
     "stamp_26": Variant("stamp", "thesis26", False),
+    "stamp_alerce26": Variant("stamp", "alerce26", False),
     "stacked": Variant("stacked", "thesis26", True),
     "separated": Variant("separated", "thesis26", True),
     "stacked_stamps": Variant("stacked", None, False),
     "stacked_stamps_deltajd": Variant("stacked", None, True),
 }
-"""Classifiers by name: M0 with the printed and the fair metadata (M10), M1, M2, and the ablations of section 6.8."""
+"""Classifiers by name: M0 with the printed and the fair metadata (M10), M0 with those of ALeRCE's published checkpoint,
+M1, M2, and the ablations of section 6.8."""
 
 
 @keras.saving.register_keras_serializable("twostamp")
@@ -328,3 +332,10 @@ def predict(model: keras.Model, variant: str, arrays: "Arrays", batch_size: int 
         model.predict_on_batch({name: values[i : i + batch_size] for name, values in inputs.items()}) for i in starts
     ]
     return np.concatenate(parts) if parts else np.empty((0, model.output_shape[-1]), np.float32)
+
+
+def __getattr__(name: str) -> Any:
+    """Offer the functions that load trained models, whose modules stand on this one."""
+    if name not in LOADERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"twostamp.{LOADERS[name]}"), name)

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from twostamp.alerts.archive import ArchiveError, iter_members
-from twostamp.alerts.packet import PacketError, read_keys, read_packets
+from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.arrays import Arrays, arrays_from_table, read_metadata
+from twostamp.inputs import decode_objects
 from twostamp.latency import bind, make_server, tabulate, time_calls
 from twostamp.models import VARIANTS, model_inputs
 from twostamp.records import load_scaler, read_info
@@ -62,29 +63,8 @@ def _keys_of(data: bytes) -> list[tuple[str, int]]:
 
 
 def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
-    """Decode Avro packets into the table that `twostamp.arrays.arrays_from_table` takes.
-
-    Parameters
-    ----------
-    pairs : list of (bytes, bytes)
-        Of `find_pairs`, one alert a file.
-
-    Returns
-    -------
-    DataFrame
-        objectId, deltajd (days), and candidate fields and gzipped stamps with the endings ``_1`` and ``_2``.
-    """
-    rows = []
-    for pair in pairs:
-        packets = [read_packets(data)[0] for data in pair]
-        row = {"objectId": packets[0]["objectId"]}
-        for alert, packet in enumerate(packets, start=1):
-            row |= {f"{name}_{alert}": value for name, value in packet["candidate"].items()}
-            for stamp in ("Science", "Template", "Difference"):
-                row[f"{stamp.lower()}_{alert}"] = packet[f"cutout{stamp}"]["stampData"]
-        row["deltajd"] = row["jd_2"] - row["jd_1"]
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """Decode the packets of `find_pairs` into the table that `twostamp.arrays.arrays_from_table` takes."""
+    return decode_objects(pairs, n_alerts=2)
 
 
 def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:
