@@ -47,7 +47,7 @@ tensorboard: $(READY) ## watch the trainings of RUN
 	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
 
 lock: ## solve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-emit-index-url \
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra onnx --no-header --no-emit-index-url \
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove the test run's outputs

@@ -18,7 +18,8 @@
 # (M1) and the separated two-stamp classifier (M2) with them (chapters 4 and 5, sections 6.1 to 6.3)?
 #
 # **In.** The TFRecords of notebook 03. **Out.** Tables 4.1-4.4 and figures 4.1-4.3, read off the Keras models; one result
-# file and two files of weights a training, in `models/search`; tables 6.1-6.3 and figures 6.1-6.3.
+# file and two files of weights a training, in `models/search`; tables 6.1-6.3 and figures 6.1-6.3; the winners as folders
+# to hand on, `models/stacked` and so on.
 
 # %%
 import keras
@@ -28,6 +29,7 @@ import pandas as pd
 from twostamp.architecture import describe_deephits, describe_layers
 from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
 from twostamp.models import PADDING, build_model
+from twostamp.packaging import package_winners
 from twostamp.plots.chapter4 import plot_deephits, plot_model
 from twostamp.plots.confusion import plot_confusions
 from twostamp.run import open_run
@@ -161,6 +163,17 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
     for true, title in (("SN", "stamp, SN as SN (test)"), ("asteroid", "stamp, asteroids as SN (test)")):
         cell = classes.index(true), classes.index("SN")
         run.record_number("6.1", title, format_mean_std(mean[cell], std[cell], digits=2))
+
+# %% [markdown]
+# ## Models to hand on
+#
+# The best repetition of each classifier becomes a folder of its own, network, statistics and a card that says what it
+# takes and how well it did. `twostamp.models.load_model(folder).predict(objects)` classifies tuples of Avro packets.
+
+# %%
+folders = package_winners(results, run.require("records"), run.models, params, run.mark)
+for name, folder in folders.items():
+    print(f"{name}: {folder.relative_to(run.root)}")
 
 # %% [markdown]
 # ## What was found

@@ -32,7 +32,8 @@ def test_environment_is_held_to_pyproject():
 
 def test_lock_holds_every_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = [requirement(text)[0] for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    optional = project["optional-dependencies"]
+    wanted = [requirement(text)[0] for text in project["dependencies"] + optional["dev"] + optional["onnx"]]
     locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
     assert {name.lower() for name in wanted} <= {name.lower() for name in locked}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int | None, ...]
 
-LOADERS = {"load_alerce_checkpoint": "checkpoint", "load_model": "packaging"}
+LOADERS = {"load_alerce_checkpoint": "checkpoint", "load_model": "packaging", "export_onnx": "packaging"}
 N_ROTATIONS = 4
 PADDING = 3
 FIRST_KERNEL = 4
