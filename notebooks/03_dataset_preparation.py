@@ -25,6 +25,7 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from twostamp import baseline, taxonomy
 from twostamp.allocation import describe_levelling
 from twostamp.arrays import describe_sentinels, read_metadata
 from twostamp.dataset import cap_classes, count_subclasses, filter_pairs, make_split_table, split_objects
@@ -33,7 +34,6 @@ from twostamp.plots.chapter3 import plot_subclass_counts
 from twostamp.records import balanced_batches, load_arrays, load_scaler, steps_per_epoch, write_records
 from twostamp.run import open_run
 from twostamp.stamps import QUANTILES
-from twostamp.taxonomy import CLASSES
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -47,7 +47,7 @@ validation_per_class = 25
 test_per_class = 25
 normalisation = "range"
 nan_value = 2.0
-crop_before_normalising = False
+alerce_baseline = True
 
 # %%
 run = open_run("03_dataset_preparation", globals())
@@ -132,10 +132,18 @@ for title, ours in numbers.items():
 # `scaler.json`. Records that are there already, made of the same objects in the same way, are left alone.
 
 # %%
-classes = [name for name in CLASSES if name in set(objects["classALeRCE"])]
+classes = [name for name in taxonomy.CLASSES if name in set(objects["classALeRCE"])]
 stamp_options = {name: getattr(run.params, name) for name in ("normalisation", "nan_value", "crop_before_normalising")}
 records = run.data / "records"
 info = write_records(source, objects, records, classes, seed=seed, **stamp_options)
+
+# %% [markdown]
+# ALeRCE normalises each stamp by its extremes instead. Its recipe is trained too, as a second baseline; for it the first
+# alerts of the same objects are written once more (`alerce_baseline`).
+
+# %%
+alerce = baseline.write_alerce_records(run.require("first_alerts.parquet"), objects, run.data, classes, run.params)
+print("no records for ALeRCE's recipe" if alerce is None else f"first alerts by ALeRCE's recipe: {len(objects)}")
 
 # %% [markdown]
 # What was odd about the stamps is counted here: missing pixels (masks, edges) become the value that stands for them; a

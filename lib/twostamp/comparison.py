@@ -11,10 +11,12 @@ from twostamp.evaluation import accuracy, class_report, confusion_counts, format
 from twostamp.params import Parameters
 from twostamp.significance import compare_models, describe_p
 
-MODELS = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M1": "stacked", "M2": "separated"}
-"""Models of Table 6.4; M0 with the printed list of metadata and with the fair one (M10)."""
+BASELINES = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M0 (ALeRCE)": "stamp_alerce"}
+TWO_STAMPS = {"M1": "stacked", "M2": "separated"}
+MODELS = BASELINES | TWO_STAMPS
+"""Models of Table 6.4; M0 with the printed list of metadata, with the fair one (M10) and with ALeRCE's recipe (T10)."""
 
-PAIRS = (("M0 (23)", "M1"), ("M0 (26)", "M1"), ("M0 (23)", "M2"), ("M0 (26)", "M2"), ("M2", "M1"))
+PAIRS = (*((one, two) for two in TWO_STAMPS for one in BASELINES), ("M2", "M1"))
 """Comparisons, the model that the thesis finds worse first."""
 
 THESIS = {
@@ -76,7 +78,7 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
 
 def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
     thesis = THESIS.get(model, ("", "", ""))
-    line: dict[str, Any] = {"model": f"{model} {row['variant']}"}
+    line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if model not in THESIS else "")}
     for split, printed in zip(("validation", "test"), thesis, strict=False):
         line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"])
         line[f"thesis {split}"] = printed
@@ -99,6 +101,37 @@ def describe_comparison(tests: pd.DataFrame) -> list[str]:
         f"two-sided {describe_p(row['two-sided p'], row['reason'])}"
         for _, row in tests.iterrows()
     ]
+
+
+def judge_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+    """Say whether two stamps beat one, against the baseline that is stronger on validation (T10).
+
+    Parameters
+    ----------
+    winners : DataFrame
+        As for `compare_winners`.
+    tests : DataFrame
+        Of `compare_winners` on test, where the baseline was not chosen.
+
+    Returns
+    -------
+    list of str
+        One sentence a two-stamp model of the run.
+    """
+    means = winners.set_index("variant")["validation_mean"]
+    baselines = {model: means[variant] for model, variant in BASELINES.items() if variant in means}
+    if not baselines:
+        return ["This run has no one-stamp classifier to beat."]
+    stronger = max(baselines, key=lambda model: baselines[model])
+    sentences = []
+    for row in tests.to_dict("records"):
+        worse, better = row["comparison"].split(" < ")
+        if worse == stronger:
+            sentences.append(
+                f"{better} against {stronger}, the stronger baseline on validation: {row['difference']:+.3f} on test, "
+                f"one-sided {describe_p(row['one-sided p'], row['reason'])}"
+            )
+    return sentences or ["This run has no two-stamp classifier."]
 
 
 def describe_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str:

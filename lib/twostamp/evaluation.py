@@ -20,6 +20,9 @@ SEARCHED = {
 }
 """Hyper-parameters and their headings in Tables 6.1-6.3."""
 
+OURS = {"stamp_26": "ours: the metadata that M1 and M2 have", "stamp_alerce": "ours: ALeRCE's recipe"}
+"""Rows of Table 6.1 that the thesis does not have."""
+
 
 def confusion_counts(labels: ArrayLike, predicted: ArrayLike, n_classes: int) -> np.ndarray:
     """Count objects by true class (rows) and predicted class (columns).
@@ -158,14 +161,17 @@ def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text; then mean, std (ddof 0) and values
-        of each.
+        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text; a remark on rows that the thesis
+        does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
     """
     best = ranked.groupby("variant").head(rows).reset_index(drop=True)
     table = best[[*SEARCHED, "features"]].rename(columns=SEARCHED)
     for split in ("validation", "test"):
         pairs = zip(best[f"{split}_mean"], best[f"{split}_std"], strict=True)
         table[f"accuracy {split}"] = [format_mean_std(mean, std) for mean, std in pairs]
+    remarks = best["variant"].map(OURS).fillna("")
+    if remarks.any():
+        table["remark"] = remarks
     return table.join(
         best[[f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]]
     )

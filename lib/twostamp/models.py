@@ -53,14 +53,15 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "stamp_23": Variant("stamp", "alerce23", False),
     "stamp_26": Variant("stamp", "thesis26", False),
+    "stamp_alerce": Variant("stamp", "alerce23", False),
     "stamp_alerce26": Variant("stamp", "alerce26", False),
     "stacked": Variant("stacked", "thesis26", True),
     "separated": Variant("separated", "thesis26", True),
     "stacked_stamps": Variant("stacked", None, False),
     "stacked_stamps_deltajd": Variant("stacked", None, True),
 }
-"""Classifiers by name: M0 with the printed and the fair metadata (M10), M0 with those of ALeRCE's published checkpoint,
-M1, M2, and the ablations of section 6.8."""
+"""Classifiers by name: M0 with the printed and the fair metadata (M10), with ALeRCE's recipe (T10) and as in ALeRCE's
+checkpoint, M1, M2, and the ablations of section 6.8."""
 
 
 @keras.saving.register_keras_serializable("twostamp")

@@ -83,6 +83,8 @@ class Parameters(BaseModel):
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
+    alerce_baseline: bool = True
+    """Train ALeRCE's own recipe too, a row of ours in tables 6.1 and 6.4 (decision T10)."""
 
     # Results
     best_models: Positive = 5
