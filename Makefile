@@ -38,7 +38,7 @@ lint: $(READY) ## ruff, mypy and the pairing of the notebooks
 	$(BIN)/mypy
 
 notebooks: $(READY) ## write the .ipynb from the edited .py
-	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 
 lab: $(READY) ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -21,9 +21,9 @@
 # file and two files of weights a training, in `models/search`; tables 6.1-6.3 and figures 6.1-6.3.
 
 # %%
-import keras
 import matplotlib.pyplot as plt
 import pandas as pd
+import tensorflow as tf
 
 from twostamp.architecture import describe_deephits, describe_layers
 from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
@@ -108,7 +108,8 @@ run.record_number("5", "epochs", params.epochs)
 run.record_number("5", "combinations searched", len(sample_combinations(params)))
 run.record_number("5", "repetitions of each combination", n_repetitions)
 run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_repetitions}")
-run.record_number("6", "GPUs used", len(keras.distribution.list_devices("gpu")))
+run.record_number("5", "version of TensorFlow", tf.__version__)
+run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
 
 # %% [markdown]
 # ## The best combinations
