@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce report test lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ setup: $(READY) ## make .venv
 reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
 	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml
 
+report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
+	$(BIN)/python -m twostamp.report $(RUN)
+
 test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
 	$(BIN)/python -m pytest
 	rm -rf $(TEST_OUTPUTS)
@@ -38,7 +41,7 @@ lint: $(READY) ## ruff, mypy and the pairing of the notebooks
 	$(BIN)/mypy
 
 notebooks: $(READY) ## write the .ipynb from the edited .py
-	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 
 lab: $(READY) ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -67,6 +67,7 @@ display(contents)
 
 # %%
 candidate = next(field for field in schema["fields"] if field["name"] == "candidate")
+run.record_number("3.1.1", "version of the schema of alerts", schema["version"], note="others are read as well")
 run.record_number("3.1.2", "fields in candidate", len(candidate["type"]["fields"]), note="schema 3.3")
 run.record_number("3.1.3", "side of a whole stamp, pixels", 63)
 
@@ -107,6 +108,8 @@ taxonomy = pd.DataFrame(
     columns=["HRF first level", "HRF second level", "subclass", "stamp classifier"],
 )
 run.save_table(taxonomy, "3.3", caption="ALeRCE's labels and the classes made of them (D5).")
+n_level2 = len({subclass.level2 for subclass in SUBCLASSES if subclass.level2})
+run.record_number("3.1.4", "classes of the hierarchical random forest's second level", n_level2)
 run.save_table(objects.head(10), "3.4", caption="Sample of the label file.")
 display(objects.head(10))
 
@@ -160,8 +163,6 @@ of_asteroids = [("classALeRCE", "==", "asteroid")]
 asteroids = pd.read_parquet(run.data / "pairs.parquet", columns=["ssdistnr_1", "ssdistnr_2"], filters=of_asteroids)
 for section, title, ours, note in compare_with_thesis(report, objects, asteroids, cost):
     run.record_number(section, title, ours, note=note)
-reason = "only labelled objects are followed here; notebook 07 counts those of the archive"
-run.missing("3", reason, kind="number", title="objects seen by the survey")
 
 # %% [markdown]
 # ## What was found

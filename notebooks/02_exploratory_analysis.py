@@ -131,6 +131,7 @@ drawn = exploration.sample_per_class(first_alerts, 5, run.params.seed)
 stamps = exploration.read_gallery(run.require("first_alerts.parquet"), drawn, per_class=5)
 figure = chapter3.plot_gallery(stamps, plt.figure())
 run.save_figure(figure, "3.7", caption="Stamps of five objects of every class; no value where it is light blue.")
+run.record_number("3.3", "objects per class in figure 3.7", drawn["classALeRCE"].value_counts().max())
 
 # %% [markdown]
 # A stamp cut at the edge of the chip is smaller than 63 x 63 pixels; the position on the chip says which (S1). In the

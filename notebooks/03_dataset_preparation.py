@@ -28,12 +28,12 @@ from matplotlib import pyplot as plt
 from twostamp import baseline, taxonomy
 from twostamp.allocation import describe_levelling
 from twostamp.arrays import describe_sentinels, read_metadata
-from twostamp.dataset import cap_classes, count_subclasses, filter_pairs, make_split_table, split_objects
+from twostamp.dataset import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, make_split_table, split_objects
 from twostamp.features import RECIPES, compute_features, feature_names_two
 from twostamp.plots.chapter3 import plot_subclass_counts
 from twostamp.records import balanced_batches, load_arrays, load_scaler, steps_per_epoch, write_records
 from twostamp.run import open_run
-from twostamp.stamps import QUANTILES
+from twostamp.stamps import QUANTILES, RANGE
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -123,6 +123,7 @@ numbers = {
 }
 for title, ours in numbers.items():
     run.record_number("3.4", title, ours)
+run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), arcsec", f"{SSDISTNR_MAX:g}")
 
 # %% [markdown]
 # ## TFRecords
@@ -156,6 +157,7 @@ print(pd.Series(info.report).to_string())
 # %%
 run.record_number("3.5.1", "quantiles of the normalisation", ", ".join(f"{q:g}" for q in QUANTILES))
 run.record_number("3.5.1", "value of a missing pixel", f"{nan_value:g}")
+run.record_number("3.5.1", "range of a normalised pixel", "{} to {}".format(*RANGE))
 both_lists = [len(feature_names_two(name)) for name in ("thesis26", "thesis24")]
 run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format(*both_lists))
 

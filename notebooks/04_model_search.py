@@ -22,9 +22,9 @@
 # to hand on, `models/stacked` and so on.
 
 # %%
-import keras
 import matplotlib.pyplot as plt
 import pandas as pd
+import tensorflow as tf
 
 from twostamp import baseline, packaging
 from twostamp.architecture import describe_deephits, describe_layers
@@ -120,7 +120,8 @@ run.record_number("5", "epochs", params.epochs)
 run.record_number("5", "combinations searched", len(sample_combinations(params)))
 run.record_number("5", "repetitions of each combination", n_repetitions)
 run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_repetitions}")
-run.record_number("6", "GPUs used", len(keras.distribution.list_devices("gpu")))
+run.record_number("5", "version of TensorFlow", tf.__version__)
+run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
 
 # %% [markdown]
 # ## The best combinations

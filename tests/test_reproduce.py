@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from twostamp import reproduce
 from twostamp.params import Parameters
 from twostamp.paths import PARAMS
@@ -53,3 +56,13 @@ def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
     (tmp_path / "05_model_comparison.ipynb").write_text("edited")
     reproduce.run_notebooks(Parameters())
     assert started[len(reproduce.STANDS_ON) :] == ["05_model_comparison"]
+
+
+def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):
+    command = [sys.executable, "-c", "import sys; sys.stderr.write('from the child')"]
+    with reproduce._log_of_children(tmp_path / "notebook.log"):
+        subprocess.run(command, check=True)
+        print("from us", file=sys.stderr)
+    subprocess.run(command, check=True)
+    assert (tmp_path / "notebook.log").read_text() == "from the child"
+    assert capfd.readouterr().err == "from us\nfrom the child"

@@ -58,8 +58,27 @@ def test_ledger_keeps_order_and_rows(run):
     assert rows[(rows["kind"] == "figure") & (rows["id"] == "6.6")]["note"].item() == "no objects"
 
 
+def test_spanish_names_replace_english_ones_and_back(tmp_path):
+    spanish = Run("04_model_search", Parameters(language="es"), tmp_path / "quick")
+    spanish.record_number("5", "epochs", 3)
+    spanish.save_figure(figure(), "6.3", caption="A matrix")
+    rows = spanish.ledger.read()
+    assert rows["title"].tolist() == read_catalogue()["title_es"].tolist()
+    assert rows.query("kind == 'number' and id == '5' and title == 'épocas'")["ours"].tolist() == ["3"]
+    sidecar = (spanish.figures / "figure_6.3.txt").read_text()
+    assert sidecar == "Matriz de confusión para mejor separated two stamp classifier. A matrix (simulated survey)\n"
+    english = Ledger(spanish.root / "ledger.csv").read()
+    assert english["title"].tolist() == read_catalogue()["title"].tolist()
+    assert english.query("kind == 'number' and title == 'epochs'")["ours"].tolist() == ["3"]
+
+
+def test_a_number_that_needs_no_alerts_says_so(run):
+    run.record_number("5", "epochs", 3)
+    assert run.ledger.read().query("kind == 'number' and title == 'epochs'")["status"].tolist() == ["code"]
+
+
 def _title(section):
-    return read_catalogue().query("kind == 'number' and id == @section")["title"].iloc[0]
+    return read_catalogue().query("kind == 'number' and id == @section and source == 'data'")["title"].iloc[0]
 
 
 def test_unknown_items_are_errors(run):

@@ -129,6 +129,7 @@ def compare_with_thesis(
     total, hours, core = cost["cost"].iloc[-1], cost["hours"].iloc[-1], cost.iloc[1]
     own = "from the thesis's own counts (D7)"
     return [
+        ("3", "first night of alerts", min(report.bytes_per_night, default="none"), "of the archive"),
         ("3", "alerts transmitted", f"{report.alerts_read}", "read from the archive"),
         ("3.1.4", "ALeRCE's labels", f"{catalogued.sum()}", "neither asteroid nor bogus"),
         ("3.1.4", "labels as a share of all objects", f"{100 * 250_000 / OBJECTS_OF_ZTF:.2f} %", own),

@@ -35,11 +35,19 @@ class Ledger:
     ----------
     path : Path
         The file; it is made when it does not exist.
+    language : {"en", "es"}
+        Of the titles: ``es`` has the thesis's own. Methods take the English ones in either case.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, language: str = "en") -> None:
         self.path = path
         self._catalogue = read_catalogue()
+        titles = self._catalogue["title" if language == "en" else "title_es"]
+        # A run may have been written in the other language before.
+        self._titles = {
+            name: title for names in ("title", "title_es") for name, title in zip(self._catalogue[names], titles)
+        }
+        self._catalogue["title"] = titles
 
     def read(self) -> pd.DataFrame:
         """Read all rows, in the thesis's order; columns as in `COLUMNS`, all text."""
@@ -52,6 +60,7 @@ class Ledger:
         if not self.path.exists():
             return blank
         stored = pd.read_csv(self.path, dtype=str, keep_default_na=False)
+        stored["title"] = stored["title"].map(self._titles).fillna(stored["title"])
         done = stored[~stored["note"].str.endswith(" has not run")]
         keys = ["id", "kind", "title"]
         known = pd.MultiIndex.from_frame(done[keys])
@@ -90,24 +99,27 @@ class Ledger:
         """
         if status not in STATUSES:
             raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
-        rows = self.read()
-        mask = _select(rows, kind, item, title)
-        if mask.sum() != 1:
-            titles = rows.loc[_select(rows, kind, item, ""), "title"].tolist()
-            raise KeyError(f"the thesis's catalogue has no {kind} {item} {title!r}; it has {titles}")
-        known = self._catalogue.loc[_select(self._catalogue, kind, item, title), "note"].item()
-        note = "; ".join(filter(None, (note, known)))
-        rows.loc[mask, ["status", "files", "ours", "note"]] = [status, files, ours, note]
+        rows, title = self.read(), self._titles.get(title, title)
+        note = "; ".join(filter(None, (note, str(self._find(kind, item, title)["note"]))))
+        rows.loc[_select(rows, kind, item, title), ["status", "files", "ours", "note"]] = [status, files, ours, note]
         partial = self.path.with_suffix(".partial")
         rows.to_csv(partial, index=False)
         partial.replace(self.path)
 
-    def source_of(self, kind: str, item: str) -> str:
-        """Where an item's content comes from: ``data``, ``code`` or ``third-party``."""
-        rows = self._catalogue[(self._catalogue["kind"] == kind) & (self._catalogue["id"] == item)]
-        if rows.empty:
-            raise KeyError(f"the thesis's catalogue has no {kind} {item}")
-        return str(rows["source"].iloc[0])
+    def source_of(self, kind: str, item: str, title: str = "") -> str:
+        """Where an item's content comes from: ``data``, ``code`` or ``third-party``; arguments as for `record`."""
+        return str(self._find(kind, item, title)["source"])
+
+    def title_of(self, kind: str, item: str) -> str:
+        """Title of a figure, table or algorithm in the ledger's language."""
+        return str(self._find(kind, item, "")["title"])
+
+    def _find(self, kind: str, item: str, title: str) -> pd.Series:
+        rows = self._catalogue[_select(self._catalogue, kind, item, self._titles.get(title, title))]
+        if len(rows) != 1:
+            known = self._catalogue.loc[_select(self._catalogue, kind, item, ""), "title"].tolist()
+            raise KeyError(f"the thesis's catalogue has no {kind} {item} {title!r}; it has {known}")
+        return rows.iloc[0]
 
 
 def _select(rows: pd.DataFrame, kind: str, item: str, title: str) -> "pd.Series[bool]":

@@ -27,7 +27,8 @@ class Parameters(BaseModel):
     """Name of the run; it writes ``outputs/<run_name>/`` and nothing else."""
     seed: Count = 20210901
     """Every random choice derives from it."""
-    language: Literal["en"] = "en"
+    language: Literal["en", "es"] = "en"
+    """Of titles in the ledger, captions and the report; ``es`` has the thesis's own names."""
     mark: str = ""
     """Sentence put on every figure and table of the run; a simulated run says "simulated survey" by itself."""
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -107,7 +108,7 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
     partial = executed.with_suffix(".partial.ipynb")
     print(f"{name}: running", flush=True)
     start = time.perf_counter()
-    with _PeakMemory() as memory, _naming(name, partial):
+    with _PeakMemory() as memory, _naming(name, partial), _log_of_children(executed.with_suffix(".log")):
         papermill.execute_notebook(
             NOTEBOOKS / f"{name}.ipynb",
             partial,
@@ -128,8 +129,24 @@ def _naming(name: str, partial: Path) -> Iterator[None]:
         yield
     except PapermillExecutionError as error:
         raise NotebookError(
-            f"{name} stopped with {error.ename}: {error.evalue}\nas far as it came: {partial}"
+            f"{name} stopped with {error.ename}: {error.evalue}\n"
+            f"as far as it came: {partial}; what its processes said: {partial.name.removesuffix('.partial.ipynb')}.log"
         ) from None
+
+
+@contextlib.contextmanager
+def _log_of_children(path: Path) -> Iterator[None]:
+    """Let what kernels, workers and Spark write to their standard error go to a file; ours still shows."""
+    terminal, python = os.dup(2), sys.stderr
+    with path.open("wb") as log, os.fdopen(os.dup(2), "w", buffering=1) as ours:
+        os.dup2(log.fileno(), 2)
+        sys.stderr = ours
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 class NotebookError(RuntimeError):

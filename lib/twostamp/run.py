@@ -53,7 +53,7 @@ class Run:
         self.figures, self.tables = self.root / "figures", self.root / "tables"
         for folder in (self.data, self.models, self.figures, self.tables):
             folder.mkdir(parents=True, exist_ok=True)
-        self.ledger = Ledger(self.root / "ledger.csv")
+        self.ledger = Ledger(self.root / "ledger.csv", params.language)
 
     @property
     def simulated(self) -> bool:
@@ -102,7 +102,7 @@ class Run:
             Caption, kept in a text file beside the figure; remark for the ledger.
         """
         source = self.ledger.source_of("figure", item)
-        files = self._write_figure(figure, f"figure_{item}", caption, source)
+        files = self._write_figure(figure, f"figure_{item}", self._entitle("figure", item, caption), source)
         self.ledger.record("figure", item, status=self._status(source), files=files, note=note)
 
     def save_extra_figure(self, figure: Figure, name: str, *, caption: str) -> None:
@@ -121,7 +121,7 @@ class Run:
         """
         kind = "algorithm" if item == "B.1" else "table"
         source = self.ledger.source_of(kind, item)
-        files = self._write_table(table, f"{kind}_{item}", caption, source)
+        files = self._write_table(table, f"{kind}_{item}", self._entitle(kind, item, caption), source)
         self.ledger.record(kind, item, status=self._status(source), files=files, note=note)
 
     def save_extra_table(self, table: pd.DataFrame, name: str, *, caption: str) -> None:
@@ -140,12 +140,16 @@ class Run:
         note : str
             Why it differs or cannot be compared.
         """
-        source = self.ledger.source_of("number", section)
+        source = self.ledger.source_of("number", section, title)
         self.ledger.record("number", section, title=title, status=self._status(source), ours=str(ours), note=note)
 
     def missing(self, item: str, reason: str, *, kind: str = "figure", title: str = "") -> None:
         """Enter an item that this run cannot make, with the reason."""
         self.ledger.record(kind, item, title=title, status="missing", note=reason)
+
+    def _entitle(self, kind: str, item: str, caption: str) -> str:
+        """Put the thesis's own title before a caption, where the run has Spanish names."""
+        return caption if self.params.language == "en" else f"{self.ledger.title_of(kind, item)}. {caption}"
 
     def _status(self, source: str) -> str:
         return ("simulated" if self.simulated else "real") if source == "data" else source

@@ -18,6 +18,9 @@ from twostamp.taxonomy import CLASSES
 
 FloatArray = npt.NDArray[np.float64]
 
+MIN_ALERTS = 2
+"""Alerts of an object that a cone search takes, at least (thesis 6.6)."""
+
 
 def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> FloatArray:
     """Centres of the cone searches: a grid in right ascension and declination (thesis 6.6).
@@ -45,7 +48,7 @@ def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> FloatArray:
 
 
 def select_in_cones(
-    objects: pd.DataFrame, centres: FloatArray, radius: float, cap: int, seed: int, min_alerts: int = 2
+    objects: pd.DataFrame, centres: FloatArray, radius: float, cap: int, seed: int, min_alerts: int = MIN_ALERTS
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Objects inside at least one cone, at most `cap` of each cone, none twice (D6).
 

@@ -24,6 +24,7 @@ SIZE = 63
 CENTRE = SIZE // 2
 CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant) of ZTF
 QUANTILES = (0.1, 0.9)
+RANGE = (-1, 1)  # of a normalised pixel
 NORMALISATIONS = ("range", "literal", "minmax")
 _BLOCK, _CARD = 2880, 80
 
@@ -208,7 +209,7 @@ def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2
     with np.errstate(over="ignore", under="ignore"):
         scaled = images - np.where(usable, low, np.float32(0))[..., None]
         scaled /= np.where(usable, scale, np.float32(np.inf))[..., None]
-    np.clip(scaled, -1, 1, out=scaled)
+    np.clip(scaled, *RANGE, out=scaled)
     np.copyto(scaled, np.float32(0 if method == "minmax" else nan_value), where=missing)
     return scaled.reshape(stamps.shape)
 

@@ -135,18 +135,32 @@ def read_candidate_types(data: bytes) -> dict[str, str]:
     return _candidate_types(_read_header(data).schema)
 
 
+def prepare_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Parse an Avro schema once for many calls of `write_packets`.
+
+    Examples
+    --------
+    >>> schema = prepare_schema(read_schema())
+    >>> write_packets([], schema) == write_packets([], read_schema())
+    True
+    """
+    # fastavro goes through a set, whose order changes from process to process, and the container shows it.
+    return json.loads(json.dumps(fastavro.parse_schema(schema), sort_keys=True))
+
+
 def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> bytes:
-    """Write alerts as one uncompressed Avro container; the same packets always give the same bytes.
+    """Write alerts as one uncompressed Avro container; the same packets give the same bytes, in any process.
 
     Parameters
     ----------
     packets : iterable of dict
         Alerts, as `read_packets` gives them.
     schema : dict
-        Avro schema, for instance `read_schema()`.
+        Avro schema, of `read_schema` or `prepare_schema`.
     """
+    prepared = schema if "__fastavro_parsed" in schema else prepare_schema(schema)
     stream = io.BytesIO()
-    fastavro.writer(stream, fastavro.parse_schema(schema), packets, sync_marker=SYNC_MARKER)
+    fastavro.writer(stream, prepared, packets, sync_marker=SYNC_MARKER)
     return stream.getvalue()
 
 

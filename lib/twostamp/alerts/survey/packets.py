@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import fastavro
 import numpy as np
 
-from twostamp.alerts.packet import read_schema, write_packets
+from twostamp.alerts.packet import prepare_schema, read_schema, write_packets
 from twostamp.alerts.survey import constants as c
 from twostamp.alerts.survey.catalogue import Catalogue, describe_neighbours, make_catalogue, offset_position
 from twostamp.alerts.survey.images import CENTRE, Triplet, cut_at_chip_edges, encode_stamp, expose, render
@@ -44,7 +43,7 @@ class _Object:
 
 @cache
 def _schema() -> Record:
-    return fastavro.parse_schema(read_schema())
+    return prepare_schema(read_schema())
 
 
 @cache
