@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import tensorflow as tf
 
-from twostamp import baseline, packaging
+from twostamp import baseline, cluster, packaging
 from twostamp.architecture import describe_deephits, describe_layers
 from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
 from twostamp.models import PADDING, build_model
@@ -99,21 +99,21 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 # A random sample of the grid, the same for every classifier; each combination is trained several times from different
 # initial weights. A training that is finished is not done again, so a killed search goes on where it stopped. Curves of
 # loss, accuracy, learning rate, objects per second and memory: `make tensorboard`.
+#
+# ALeRCE's own recipe is trained beside them, a second baseline at its one published setting: clipped metadata, stamps
+# normalised by their extremes, dropout around both dense layers, an entropy term in the loss, the weights that are best
+# on validation (T10).
 
 # %%
 trials = make_trials(params)
-results = run_trials(trials, run.require("records"), run.models / "search", params)
+with cluster.open_spark(params.spark_master, params.workers):
+    results = run_trials(trials, run.require("records"), run.models / "search", params)
+    alerce = baseline.train_alerce(run.data, run.models, params)
 done = results[results["status"] == "done"]
-print(f"{len(done)} of {len(trials)} trainings are done, {len(results) - len(done)} failed")
-
-# %% [markdown]
-# ALeRCE's own recipe is a second baseline, at its one published setting: clipped metadata, stamps normalised by their
-# extremes, dropout around both dense layers, an entropy term in the loss, the weights that are best on validation (T10).
-
-# %%
-alerce = baseline.train_alerce(run.data, run.models, params)
 judged = pd.concat([results, alerce], ignore_index=True)
-print(f"{len(alerce)} trainings of ALeRCE's recipe")
+print(
+    f"{len(done)} of {len(trials)} trainings are done, {len(results) - len(done)} failed; {len(alerce)} of ALeRCE's recipe"
+)
 
 # %%
 run.record_number("5", "epochs", params.epochs)

@@ -1,12 +1,17 @@
 """The search: what is drawn, that it resumes, that it repeats for any number of workers, and that nothing is lost."""
 
 import json
+import multiprocessing
+import shutil
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from conftest import make_stamp
@@ -23,9 +28,11 @@ from twostamp.search import (
     run_trials,
     sample_combinations,
     select_trials,
+    settings,
     train_repeats,
 )
 from twostamp.training import Hyperparameters
+from twostamp.trials import Job, Trial, train_trial, write_json
 
 CLASSES = ("AGN", "SN", "bogus")
 SMALL = Hyperparameters(3, 21, 6, 1e-3, 0.3)
@@ -36,7 +43,7 @@ TINY = Parameters(
     n_combinations=1,
     n_repetitions=1,
     epochs=1,
-    workers=1,
+    workers=2,
 )
 FULL_GRID: dict[str, Any] = {
     "grid_kernel_size": [3, 5],
@@ -73,10 +80,19 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def searched(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def searched(spark: Any, records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("models") / "search"
-    two = TINY.model_copy(update={"workers": 2})
-    return folder, run_trials(make_trials(two), records, folder, two)
+    return folder, run_trials(make_trials(TINY), records, folder, TINY)
+
+
+def train_serially(trials: list[Trial], records: Path, folder: Path) -> pd.DataFrame:
+    """Train one after the other in one process, without Spark: what a distributed search is held to."""
+    folder.mkdir(parents=True)
+    jobs = [Job(trial, records, folder, TINY, settings(records, TINY)) for trial in trials]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(train_trial, jobs, chunksize=len(jobs))
+    write_json(folder / "index.json", [trial.id for trial in trials])
+    return read_results(folder)
 
 
 def without_times(results: pd.DataFrame) -> dict[str, Any]:
@@ -144,24 +160,53 @@ def test_finished_trials_are_skipped_and_changed_settings_are_not(
     assert before == [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
 
 
+def kill_a_worker_at_work(driver: psutil.Process, results: Path, killed: list[int]) -> None:
+    """Wait for the first result, then kill a process that Spark's Python daemon has forked."""
+    while not list(results.glob("*-r*.json")):
+        time.sleep(0.05)
+    workers = [
+        process
+        for process in driver.children(recursive=True)
+        if "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in process.parent().cmdline()
+    ]
+    busiest = max(workers, key=lambda process: process.cpu_times().user)
+    busiest.kill()
+    killed.append(busiest.pid)
+
+
 @pytest.mark.slow
-def test_one_worker_gives_what_two_give_and_other_data_are_trained_again(
-    searched: tuple[Path, pd.DataFrame], records: Path, tmp_path: Path
+def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_run(
+    spark: Any, records: Path, tmp_path: Path
 ) -> None:
-    results = run_trials(make_trials(TINY)[::-1], records, tmp_path / "search", TINY)
-    assert without_times(results.iloc[::-1]) == without_times(searched[1])
-    for ours, theirs in zip(results["weights"][::-1], searched[1]["weights"], strict=True):
+    trials = [
+        trial for name in ("stamp_23", "stacked_stamps_deltajd") for trial in make_repeats(name, SMALL, 3, seed=2)
+    ]
+    folder, killed = tmp_path / "search", []
+    killer = threading.Thread(target=kill_a_worker_at_work, args=(psutil.Process(), folder, killed), daemon=True)
+    killer.start()
+    results = run_trials(trials[::-1], records, folder, TINY)
+    killer.join()
+    assert len(killed) == 1
+    assert results["status"].tolist() == ["done"] * 6
+    serial = train_serially(trials, records, tmp_path / "serial")
+    assert without_times(results.iloc[::-1]) == without_times(serial)
+    for ours, theirs in zip(results["weights"][::-1], serial["weights"], strict=True):
         assert Path(ours).read_bytes() == Path(theirs).read_bytes()
+
+
+@pytest.mark.slow
+def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], records: Path, tmp_path: Path) -> None:
     trials = make_trials(TINY)[:1]
     other = make_records(tmp_path / "other", seed=2)
+    shutil.copytree(searched[0], tmp_path / "search")
     changed = run_trials(trials, other, tmp_path / "search", TINY)
     assert changed["trial_id"].tolist() == [trials[0].id]
-    assert changed["history"][0] != results["history"].iloc[-1]
+    assert changed["history"][0] != searched[1]["history"].iloc[0]
 
 
 @pytest.mark.slow
 def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_others_are_done(
-    records: Path, tmp_path: Path
+    spark: Any, records: Path, tmp_path: Path
 ) -> None:
     good = make_repeats("stacked_stamps", SMALL, 1, seed=1)
     bad = make_repeats("stacked_stamps", Hyperparameters(3, 21, 2, 1e-3, 0.3), 1, seed=1)
@@ -176,7 +221,7 @@ def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_othe
 
 
 @pytest.mark.slow
-def test_repeats_use_the_same_machinery(records: Path, tmp_path: Path) -> None:
+def test_repeats_use_the_same_machinery(spark: Any, records: Path, tmp_path: Path) -> None:
     results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
     assert results["repetition"].tolist() == [0, 1]
     assert results["seed"].nunique() == 2

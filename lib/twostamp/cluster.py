@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from importlib.resources import files
 from itertools import islice
@@ -70,6 +71,28 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
         options |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
         options |= {"spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}
     return SparkSession.builder.master(master).appName("twostamp").config(map=options).getOrCreate()
+
+
+@contextmanager
+def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator["SparkSession"]:
+    """Share the session that runs already, or have one for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    master : str
+        As for `make_spark`.
+    cores : int, optional
+        Tasks at a time of a local master; a cluster has its own.
+    """
+    from pyspark.sql import SparkSession
+
+    shared = SparkSession.getActiveSession() is not None
+    spark = make_spark(f"local[{cores},4]" if cores and master.startswith("local") else master)
+    try:
+        yield spark
+    finally:
+        if not shared:
+            spark.stop()
 
 
 def map_sources(

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -188,8 +189,18 @@ def _sentence(entry: Any) -> str:
     return f"parameter '{name}' is {entry['input']!r}: {message}" if name else message
 
 
-def read_parameters(path: str | Path) -> Parameters:
+def read_parameters(path: str | Path, without: Collection[str] = ()) -> Parameters:
     """Read and validate a parameter file.
+
+    Parameters
+    ----------
+    path : path-like
+    without : collection of str
+        Parameters that the caller does without: left at their defaults, whatever the file says.
+
+    Returns
+    -------
+    Parameters
 
     Raises
     ------
@@ -206,4 +217,4 @@ def read_parameters(path: str | Path) -> Parameters:
         raise ParameterError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(values, dict):
         raise ParameterError(f"{path}: a parameter file holds 'name: value' lines")
-    return make_parameters(values, str(path))
+    return make_parameters({name: value for name, value in values.items() if name not in without}, str(path))

@@ -1,6 +1,5 @@
 """Random search over the grid of chapter 5: one result file a trial, resumable, equal for any number of workers."""
 
-import functools
 import itertools
 import json
 import zlib
@@ -13,13 +12,14 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from .cluster import open_spark
+from .distribution import run_jobs
 from .features import FEATURE_LISTS
 from .models import VARIANTS, build_model
 from .params import Parameters
-from .processes import run_in_processes
 from .records import read_info
-from .training import Hyperparameters, limit_threads
-from .trials import SPLITS, Job, Trial, train_trial, write_json
+from .training import Hyperparameters
+from .trials import SPLITS, Job, Trial, record_failure, train_trial, write_json
 
 INDEX = "index.json"
 WORKER_ENVIRONMENT = {
@@ -28,6 +28,8 @@ WORKER_ENVIRONMENT = {
     # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    # Processes live on from trial to trial, and Spark may give the next one another GPU.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
 
 
@@ -91,10 +93,11 @@ def make_trials(params: Parameters) -> list[Trial]:
 
 
 def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters) -> pd.DataFrame:
-    """Train what is not trained yet, in parallel processes, one JSON file and two weight files a trial.
+    """Train what is not trained yet, on Spark, one JSON file and two weight files a trial.
 
     A finished trial is skipped if it was trained on the same data with the same settings. One that fails is tried
-    once more, then recorded as failed with its reason, and tried again by the next call.
+    once more, then recorded as failed with its reason, and tried again by the next call. The folders are on a file
+    system that all workers share.
 
     Parameters
     ----------
@@ -105,8 +108,8 @@ def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Pat
         One folder for one search: its index names the trials of the last call. TensorBoard's files go to the folder
         ``tensorboard`` next to it.
     params : Parameters
-        ``epochs``, ``warmup_fraction``, ``metadata_recipe``, ``mixed_precision``, ``workers``, ``threads_per_trial``,
-        ``report_weights``.
+        ``epochs``, ``warmup_fraction``, ``metadata_recipe``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
+        at a time on a local master), ``threads_per_trial``, ``report_weights``.
 
     Returns
     -------
@@ -114,23 +117,19 @@ def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Pat
         As of :func:`read_results`.
     """
     output_folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings(records_folder, params)
-    jobs = [Job(trial, records_folder, output_folder, params, settings) for trial in trials]
+    shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params))
+    jobs = [Job(trial, *shared) for trial in trials]
     pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
-    failures = run_in_processes(
-        train_trial,
-        pending,
-        params.workers,
-        initializer=functools.partial(limit_threads, params.threads_per_trial),
-        environment=WORKER_ENVIRONMENT,
-        description="trials",
-    )
-    for position, reason in failures.items():
-        job = pending[position]
-        write_json(job.path, {**job.describe(), "status": "failed", "reason": reason})
-        tqdm.write(f"trial {job.trial.id} failed twice and has no result: {reason}")
+    if pending:
+        # Another number of threads needs other processes: TensorFlow takes it once.
+        environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
+        with open_spark(params.spark_master, params.workers) as spark:
+            run_jobs(spark, train_trial, pending, failed=record_failure, environment=environment, description="trials")
     write_json(output_folder / INDEX, [trial.id for trial in trials])
-    return read_results(output_folder, params.report_weights)
+    results = read_results(output_folder, params.report_weights)
+    for _, row in results[results["status"] == "failed"].iterrows():
+        tqdm.write(f"trial {row['trial_id']} failed twice and has no result: {row['reason']}")
+    return results
 
 
 def train_repeats(
@@ -267,7 +266,8 @@ def load_trial(row: pd.Series) -> keras.Model:
     return model
 
 
-def _settings(records_folder: Path, params: Parameters) -> dict[str, Any]:
+def settings(records_folder: Path, params: Parameters) -> dict[str, Any]:
+    """Return what a trial depends on besides itself; a result that was made with others is made again."""
     names = (
         *("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial"),
         *("dropout_layers", "siamese", "entropy_beta"),

@@ -1,5 +1,6 @@
 """Training of one classifier (chapter 5): Adam, categorical cross-entropy, linear warm-up, balanced batches."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -187,6 +188,23 @@ def limit_threads(threads: int) -> None:
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def use_gpu(address: str) -> Any:
+    """Context in which TensorFlow computes on one GPU, or wherever it likes.
+
+    Parameters
+    ----------
+    address : str
+        Of the GPU, as `twostamp.distribution.assigned_gpu` gives it; empty for no choice.
+
+    Examples
+    --------
+    >>> with use_gpu("") as device:
+    ...     print(device)
+    None
+    """
+    return tf.device(f"/GPU:{address}") if address else contextlib.nullcontext()
 
 
 def make_repeatable(seed: int) -> None:

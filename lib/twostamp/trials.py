@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from .arrays import Arrays
+from .distribution import assigned_gpu
 from .evaluation import accuracy, confusion_counts
 from .models import VARIANTS, predict
 from .params import Parameters
 from .records import balanced_batches, load_arrays, read_info, steps_per_epoch
-from .training import Hyperparameters, make_repeatable, train_model
+from .training import Hyperparameters, limit_threads, make_repeatable, train_model, use_gpu
 
 SPLITS = ("validation", "test")
 
@@ -82,7 +83,20 @@ class Job:
 
 def train_trial(job: Job) -> None:
     """Train, judge and write one trial; the result file comes last, so that a killed trial leaves none."""
-    trial, params, started = job.trial, job.params, time.perf_counter()
+    started = time.perf_counter()
+    limit_threads(job.params.threads_per_trial)
+    with use_gpu(assigned_gpu()):
+        result = _train(job)
+    write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
+
+
+def record_failure(job: Job, reason: str) -> None:
+    """Write that a trial has no result, and why."""
+    write_json(job.path, {**job.describe(), "status": "failed", "reason": reason})
+
+
+def _train(job: Job) -> dict[str, Any]:
+    trial, params = job.trial, job.params
     keras.backend.clear_session()
     make_repeatable(trial.seed)
     info = read_info(job.records_folder)
@@ -120,7 +134,7 @@ def train_trial(job: Job) -> None:
         _save_weights(training.model, job.output_folder / result[which]["weights"])
     result["history"] = training.history
     result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
-    write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
+    return result
 
 
 @functools.lru_cache(maxsize=4)
