@@ -13,16 +13,17 @@ FAULTS = ("timeout", "reset", "429", "500", "503", "truncated", "corrupt", "page
 class Server(ThreadingHTTPServer):
     """Serves ``answer(path_with_query, headers) -> (status, headers, body)``.
 
-    ``faults[path]`` is a list of what goes wrong with the next requests for it (names of `FAULTS`); ``log`` has every
-    request's path, ``injected`` every fault.
+    ``slow`` are seconds before each answer, ``trickle`` seconds after each 4 kB of it. ``faults[path]`` is a list of
+    what goes wrong with the next requests for it (names of `FAULTS`); ``log`` has every request's path, ``injected``
+    every fault.
     """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, answer: Callable, slow: float = 0.0, hang: float = 1.0):
+    def __init__(self, answer: Callable, slow: float = 0.0, hang: float = 1.0, trickle: float = 0.0):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer, self.slow, self.hang = answer, slow, hang
+        self.answer, self.slow, self.hang, self.trickle = answer, slow, hang, trickle
         self.faults = defaultdict(list)
         self.log, self.headers, self.injected = [], [], []
         self.lock = threading.Lock()
@@ -65,7 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if fault == "truncated" else body)
+        body = body[: len(body) // 2] if fault == "truncated" else body
+        step = 4096 if server.trickle else max(len(body), 1)
+        for at in range(0, len(body), step):
+            self.wfile.write(body[at : at + step])
+            time.sleep(server.trickle)
 
     def log_message(self, *_):
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
@@ -134,7 +134,7 @@ def explain(error: Exception) -> str:
         return {404: "not known to the server (404)", 429: "too many requests (429)"}.get(status, f"status {status}")
     if isinstance(error, requests.Timeout):
         return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | HTTPError):
         return "the answer ends early"
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return "the answer is not JSON"
