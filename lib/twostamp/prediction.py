@@ -20,6 +20,9 @@ from twostamp.arrays import arrays_from_table, read_batches
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+OBJECTS_PER_TASK = 1000
+"""A worker needs as long to load TensorFlow as to predict some thousand objects."""
+
 MADE_FROM = "_made_from.json"
 """Says what the parts beside it were predicted from; readers of Parquet folders pass over names with an underscore."""
 
@@ -166,14 +169,14 @@ def predict_on_spark(
         batch_size=batch_size,
     )
     counts: dict[str, int] = {}
-    step = 2 * spark.sparkContext.defaultParallelism
+    objects = sum(pq.read_metadata(pairs / name).num_rows for name in left)
+    tasks = max(1, min(spark.sparkContext.defaultParallelism, objects // OBJECTS_PER_TASK))
+    step = 4 * tasks
     with tqdm(total=len(parts), initial=len(parts) - len(left), unit="part", desc="predict") as progress:
         for start in range(0, len(left), step):
             chunk = left[start : start + step]
-            names = spark.createDataFrame([(name,) for name in chunk], "part string").repartitionByRange(
-                min(len(chunk), spark.sparkContext.defaultParallelism), "part"
-            )
-            rows = names.mapInPandas(work, "part string, objects bigint").collect()
+            names = spark.createDataFrame([(name,) for name in chunk], "part string")
+            rows = names.coalesce(tasks).mapInPandas(work, "part string, objects bigint").collect()
             counts |= {row["part"]: row["objects"] for row in rows}
             progress.update(len(chunk))
     return pd.Series(counts, dtype="int64")
