@@ -71,7 +71,8 @@ for what, number in counts.items():
     print(f"{what:30}{number:8d}")
 
 # %%
-run.record_number("3", "objects seen by the survey", len(objects), note="in the archive, labelled or not")
+seen = counts.get("objects in the archive", "not counted by the database's cones")
+run.record_number("3", "objects seen by the survey", seen, note="in the archive, labelled or not")
 run.record_number("6.6", "step of the cones", f"{params.cone_step:g} deg")
 run.record_number("6.6", "detections of an unlabelled object at least", sky.MIN_ALERTS)
 run.record_number("6.6", "radius of the cones", f"{params.cone_radius:.4g} deg", note="a parameter (D6)")

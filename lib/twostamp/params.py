@@ -2,8 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Collection
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -57,8 +57,16 @@ def find_unlabelled(
         return archive, selected, found | {name: n for name, n in counts.items() if name != "objects read"}
     from twostamp.alerts.catalog import Catalog, search_cones
 
-    cones = (centres, params.cone_radius, params.cone_cap, params.seed, data / CONES)
-    selected, counts = search_cones(Catalog(params.database), *cones, leave_out=labelled)
+    selected, counts = search_cones(
+        Catalog(params.database),
+        centres,
+        params.cone_radius,
+        params.cone_cap,
+        params.seed,
+        data / CONES,
+        leave_out=labelled,
+        min_detections=sky.MIN_ALERTS,
+    )
     if params.archive == ALERCE:
         archive = str(data / FETCHED)
         lines = fetch_alerts(params, selected["objectId"], Path(archive))
