@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce plan report test lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce plan report alerts dataset test lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ report: $(READY) ## write outputs/RUN/report.html, one page with everything that
 
 plan: $(READY) ## trials, hours and cost of RUN's search, from rates measured here
 	$(BIN)/python -m twostamp.plan params/$(RUN).yaml
+
+alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks
+	$(BIN)/python -m twostamp.sources params/$(RUN).yaml
+
+dataset: $(READY) ## write the pairs of RUN as a data set to give away: outputs/RUN/dataset
+	$(BIN)/python -m twostamp.release params/$(RUN).yaml
 
 test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
 	$(BIN)/python -m pytest

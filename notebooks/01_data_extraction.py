@@ -16,7 +16,8 @@
 #
 # **Question.** Which are the first two alerts of each labelled object, and where did all the other alerts go?
 #
-# **In.** An archive of alert packets and a file of labels; by default a simulated survey that this notebook writes.
+# **In.** An archive of alert packets and a file of labels; by default a simulated survey that this notebook writes, or
+# what the parameters fetch: labels from several sources, alerts from ALeRCE's API or from ZTF's public archive.
 # **Out.** `first_alerts.parquet`, `pairs.parquet` and `quarantine.parquet`; tables 3.1, 3.3 and 3.4, figure 6.12 and the
 # numbers of the thesis's sections 3.1 to 3.3.
 
@@ -31,6 +32,7 @@ from twostamp.alerts.survey import write_survey
 from twostamp.extract import cluster_cost, extract_first_two, make_spark
 from twostamp.plots.extraction import plot_bytes_per_night
 from twostamp.run import open_run
+from twostamp.sources import describe_sources, prepare_inputs
 from twostamp.taxonomy import SUBCLASSES, read_labels
 
 # %% tags=["parameters"]
@@ -50,8 +52,6 @@ cluster_minutes = 36.0
 # %%
 run = open_run("01_data_extraction", globals())
 params = run.params
-survey = run.data / "survey"
-alerts, label_file = (str(survey), survey / "labels.csv") if run.simulated else (params.archive, params.labels)
 
 # %% [markdown]
 # ## What an alert holds
@@ -75,12 +75,14 @@ run.record_number("3.1.3", "side of a whole stamp, pixels", 63)
 # ## The archive
 #
 # Without an archive of its own, a run writes the simulated survey: nightly tarballs of packets in the same schema. It
-# is written once, and again only when its parameters change.
+# is written once, and again only when its parameters change. A run on the sky assembles its label file and fetches its
+# alerts here, if its parameters say from where (`archive`, `labels` and those behind them); what it has already is not
+# asked for again. `make alerts` does the same ahead of the notebooks.
 
 # %%
 if run.simulated:
     written = write_survey(
-        survey,
+        run.data / "survey",
         pairs_per_class=params.survey_pairs_per_class,
         unlabelled_objects=params.survey_unlabelled_objects,
         nights=params.survey_nights,
@@ -90,6 +92,10 @@ if run.simulated:
 # %% tags=["nbval-check-output"]
 if run.simulated:
     print(f"{written.nights} nights, {written.labelled} labelled objects")
+
+# %%
+alerts, label_file = prepare_inputs(params, run.data)
+print(describe_sources(params, run.data))
 
 # %% [markdown]
 # ## The labels

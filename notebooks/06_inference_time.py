@@ -29,6 +29,7 @@ from twostamp.plots import chapter6 as plots
 from twostamp.retraining import record_numbers
 from twostamp.run import open_run
 from twostamp.search import read_results
+from twostamp.sources import find_archive
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -131,7 +132,7 @@ record_numbers(run, numbers, "latency_batch_sizes has no batch of this size")
 # prediction; the thesis leaves it out, and says so.
 
 # %%
-alerts = str(run.require("survey")) if run.simulated else run.params.archive
+alerts = find_archive(run.params, run.data)
 stages = None
 if len(stacked):
     way = (alerts, run.require("pairs.parquet"), records, run.params.metadata_recipe, repeats)

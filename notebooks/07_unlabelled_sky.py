@@ -17,8 +17,8 @@
 # **Question.** Do the objects that nobody has labelled lie where astronomers expect their predicted class to lie:
 # asteroids along the ecliptic, variable stars in the Galactic plane, supernovae and AGN away from it?
 #
-# **In.** The archive, the labels (to leave labelled objects out), the best stacked model of notebook 04. **Out.**
-# `unlabelled_pairs.parquet`, `predictions.parquet`, figure 6.6.
+# **In.** The archive or ALeRCE's database, the labels (to leave labelled objects out), the best stacked model of notebook
+# 04. **Out.** `unlabelled_pairs.parquet`, `predictions.parquet` and its counts per HEALPix pixel, figure 6.6.
 
 # %%
 import pandas as pd
@@ -27,12 +27,12 @@ from matplotlib import pyplot as plt
 
 from twostamp import sky
 from twostamp.arrays import read_metadata
-from twostamp.extract import extract_first_two, make_spark, read_objects
+from twostamp.extract import extract_first_two, make_spark
 from twostamp.paths import outputs_root
 from twostamp.plots.sky import plot_sky_maps
-from twostamp.prediction import find_best_stacked, predict_pairs, save_predictions
+from twostamp.prediction import find_best_stacked, predict_on_spark
 from twostamp.run import open_run
-from twostamp.taxonomy import read_labels
+from twostamp.unlabelled import find_unlabelled
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -44,6 +44,7 @@ cone_step = 10.0
 cone_radius = 7.0710678
 cone_cap = 5000
 min_dec = -31.0
+unlabelled_from = "archive"
 deltajd_max = 100.0
 healpix_nside = 16
 
@@ -51,30 +52,27 @@ healpix_nside = 16
 run = open_run("07_unlabelled_sky", globals())
 params = run.params
 survey = run.require("survey") if run.simulated else None
-alerts, label_file = (str(survey), survey / "labels.csv") if run.simulated else (params.archive, params.labels)
 
 # %% [markdown]
 # ## Cones on the sky
 #
 # The thesis searches cones on a grid of 10° with a radius of $10\sqrt{2}$ "arcseconds", which would find almost nothing;
 # in degrees the cones would cover the sky nine times over. Here the radius is $5\sqrt{2}$ degrees, which just tiles the
-# sphere, and each cone gives at most `cone_cap` objects, drawn at random under the seed (decision D6).
+# sphere, and each cone gives at most `cone_cap` objects, drawn at random under the seed (decision D6). They are looked up
+# among the archive's alerts, or in ALeRCE's database (`unlabelled_from`).
 
 # %%
 spark = make_spark(params.spark_master)
-objects = read_objects(spark, alerts)
-labelled, _ = read_labels(label_file)
-unlabelled = objects[~objects["objectId"].isin(labelled["objectId"])]
+alerts, selected, counts = find_unlabelled(spark, params, run.data)
 
 # %% tags=["nbval-check-output"]
-centres = sky.cone_centres(params.cone_step, params.min_dec)
-selected, counts = sky.select_in_cones(unlabelled, centres, params.cone_radius, params.cone_cap, params.seed)
-print(f"{len(centres)} cones; {len(objects)} objects, {len(objects) - len(unlabelled)} of them labelled")
+print(f"{len(sky.cone_centres(params.cone_step, params.min_dec))} cones")
 for what, number in counts.items():
     print(f"{what:30}{number:8d}")
 
 # %%
-run.record_number("3", "objects seen by the survey", len(objects), note="in the archive, labelled or not")
+seen = counts.get("objects in the archive", "not counted by the database's cones")
+run.record_number("3", "objects seen by the survey", seen, note="in the archive, labelled or not")
 run.record_number("6.6", "step of the cones", f"{params.cone_step:g} deg")
 run.record_number("6.6", "detections of an unlabelled object at least", sky.MIN_ALERTS)
 run.record_number("6.6", "radius of the cones", f"{params.cone_radius:.4g} deg", note="a parameter (D6)")
@@ -87,7 +85,6 @@ run.record_number("6.6", "unlabelled objects found", len(selected), note="in con
 
 # %%
 report = extract_first_two(spark, alerts, selected[["objectId"]], run.data, prefix="unlabelled_")
-spark.stop()
 
 # %% tags=["nbval-check-output"]
 pairs = read_metadata(run.data / "unlabelled_pairs.parquet")
@@ -106,7 +103,8 @@ run.record_number("6.11", "unlabelled objects predicted", len(recent))
 # ## What the model makes of them
 #
 # The repetition with the best validation accuracy of the best stacked combination, with the scaler of its own training
-# set. A run without two-alert models of its own may borrow another's (`pretrained_run`).
+# set. A run without two-alert models of its own may borrow another's (`pretrained_run`). Spark hands the parts of the
+# table to its workers, which load the model once; parts that are done stay done.
 
 # %%
 root = outputs_root() / (params.pretrained_run or params.run_name)
@@ -116,17 +114,18 @@ if reason:
     run.missing("6.6", reason)
 
 # %%
+predicted = run.data / "predictions.parquet"
 if not reason:
-    predictions = predict_pairs(
-        run.data / "unlabelled_pairs.parquet", recent, trial, root / "data" / "records", params.metadata_recipe
-    )
-    save_predictions(predictions, run.data / "predictions.parquet")
+    way = (run.data / "unlabelled_pairs.parquet", trial, root / "data" / "records", predicted)
+    predict_on_spark(spark, *way, deltajd_max=params.deltajd_max, recipe=params.metadata_recipe)
+    predictions = pd.read_parquet(predicted).sort_values("objectId", ignore_index=True)
     classes = list(predictions.columns[3:-1])
+spark.stop()
 
 # %%
 if not reason:
-    maps = sky.healpix_counts(predictions, params.healpix_nside, classes)
-    fig = plot_sky_maps(maps, plt.figure(figsize=(7, 7.2)))
+    maps = sky.write_healpix_counts(predicted, run.data / "predictions_healpix.parquet", params.healpix_nside, classes)
+    fig = plot_sky_maps({name: maps[name].to_numpy() for name in classes}, plt.figure(figsize=(7, 7.2)))
     caption = (
         f"{len(predictions)} unlabelled objects by predicted class, Galactic coordinates; the line is the ecliptic."
     )

@@ -17,12 +17,12 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars"),
 )
-NEEDED = "TWOSTAMP_NEEDS_CHROMIUM"
+NEEDED = "TWOSTAMP_REQUIRE_CHROMIUM"
 START_SECONDS = 60
 
 
 def find_chromium() -> str:
-    """Path of Chromium; without one the test is skipped, or fails where $TWOSTAMP_NEEDS_CHROMIUM is set."""
+    """Path of Chromium; without one the test is skipped, or fails where $TWOSTAMP_REQUIRE_CHROMIUM is set."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
     if not found and os.environ.get(NEEDED):
         pytest.fail(f"no Chromium is installed, and {NEEDED} says that there must be one")

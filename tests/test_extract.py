@@ -15,6 +15,7 @@ from twostamp import cluster
 from twostamp.accounting import ExtractionReport, cluster_cost
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets, read_schema, write_packets
+from twostamp.arrays import read_metadata
 from twostamp.extract import extract_first_two, make_spark, read_objects
 from twostamp.stamps import expected_shape, read_stamp
 from twostamp.taxonomy import read_labels
@@ -253,3 +254,15 @@ def test_the_account_must_balance():
 
 def test_the_cluster_costs_what_its_prices_give():
     assert cluster_cost(30, 0.185, 0.192, 36)["cost"].iloc[-1] == pytest.approx(3.4452)
+
+
+def test_no_wanted_object_in_the_archive(tmp_path, spark):
+    packets = {n: write_packets([make_alert("ZTF18a", n, 2458000.0 + n)], read_schema()) for n in (1, 2, 3)}
+    (tmp_path / "night.tar.gz").write_bytes(make_tarball(packets))
+    nobody = pd.DataFrame({"objectId": pd.Series(dtype=str)})
+    arguments = (spark, str(tmp_path / "night.tar.gz"), nobody, tmp_path / "out")
+    report = extract_first_two(*arguments, prefix="unlabelled_")
+    assert (report.alerts_read, report.alerts_used) == (3, 0)
+    assert report.alerts_not_selected["object not labelled"] == 3
+    assert len(read_metadata(tmp_path / "out" / "unlabelled_pairs.parquet")) == 0
+    assert extract_first_two(*arguments, prefix="unlabelled_").alerts_read == 3

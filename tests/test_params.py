@@ -11,7 +11,7 @@ def test_defaults_are_quicks():
     assert read_parameters(PARAMS / "quick.yaml") == Parameters()
 
 
-@pytest.mark.parametrize("name", ["quick", "sample", "test", "thesis"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in PARAMS.glob("*.yaml")))
 def test_shipped_files_are_valid(name, monkeypatch):
     for variable in ("TWOSTAMP_REAL_ALERTS", "TWOSTAMP_ALERTS", "TWOSTAMP_LABELS"):
         monkeypatch.setenv(variable, "/data")
@@ -37,6 +37,12 @@ def test_unset_variable_is_refused_with_the_fix(monkeypatch):
         ({"archive": "/data"}, "both 'simulated' or both given"),
         ({"n_combinations": 3}, "the grid has only 2"),
         ({"run_name": "../x"}, "run_name"),
+        ({"archive": "public", "labels": "l.csv"}, "nights is empty"),
+        ({"unlabelled_from": "database"}, "database is empty"),
+        ({"archive": "alerce", "labels": "assembled"}, "exactly when there is something to assemble"),
+        ({"archive": "alerce", "labels": "l.csv", "label_csvs": ["m.csv"]}, "exactly when"),
+        ({"broker_labels": ["SN"]}, "broker_labels"),
+        ({"asteroids": -1}, "asteroids"),
     ],
 )
 def test_impossible_values_are_refused_by_name(values, message):
@@ -44,6 +50,23 @@ def test_impossible_values_are_refused_by_name(values, message):
         make_parameters(values, "a.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("a.yaml: ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["postgresql://me:hush@host/db", "postgresql://host/db?user=me&password=hush", "https://me:hush@archive.org/"],
+)
+@pytest.mark.parametrize("name", ["database", "archive", "nights_url", "broker_api_url"])
+def test_a_password_is_refused_and_not_repeated(name, value, monkeypatch):
+    with pytest.raises(ParameterError, match=f"'{name}' is .*holds a password") as caught:
+        make_parameters({name: value, "labels": "l.csv"} if name == "archive" else {name: value})
+    assert "hush" not in str(caught.value)
+
+
+def test_a_connection_is_named_and_not_expanded(monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_DATABASE", "postgresql://me:hush@host/db")
+    assert make_parameters({"database": "$TWOSTAMP_DATABASE"}).database == "$TWOSTAMP_DATABASE"
+    assert make_parameters({"database": "postgresql://me@host:5432/db"}).database.startswith("postgresql://me@")
 
 
 def test_missing_and_broken_files(tmp_path):

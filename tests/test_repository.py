@@ -14,7 +14,7 @@ CONDA_NAMES = {"isal": "python-isal", "matplotlib": "matplotlib-base", "types-Py
 
 
 def requirement(text):
-    name, constraint = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", text).groups()
+    name, constraint = re.match(r"([A-Za-z0-9_.-]+)(?:\[[a-z]+\])?\s*(.*)", text).groups()
     return name, constraint
 
 

@@ -3,6 +3,7 @@
 import healpy
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -148,11 +149,20 @@ def test_maps_are_drawn_for_any_classes_even_empty_ones():
     assert titles[3].startswith("All (")
 
 
-def test_predictions_are_written_whole(tmp_path):
-    predictions = make_predictions(5)
-    prediction.save_predictions(predictions, tmp_path / "predictions.parquet")
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), predictions)
+def test_counts_of_many_parts_are_the_counts_of_all(tmp_path):
+    predictions = make_predictions()
+    for number, part in enumerate(np.array_split(np.arange(len(predictions)), 3)):
+        predictions.iloc[part].to_parquet(tmp_path / f"part-{number}.parquet")
+    predictions.iloc[:0].to_parquet(tmp_path / "part-9.parquet")
+    maps = sky.write_healpix_counts(tmp_path, tmp_path.parent / "maps.parquet", 4)
+    expected = sky.healpix_counts(predictions, 4)
+    assert maps["pixel"].tolist() == list(range(192))
+    for name, counts in expected.items():
+        np.testing.assert_array_equal(maps[name], counts)
+    stored = pq.read_table(tmp_path.parent / "maps.parquet")
+    pd.testing.assert_frame_equal(stored.to_pandas(), maps)
+    metadata = {name: stored.schema.metadata[name] for name in (b"nside", b"ordering", b"frame")}
+    assert metadata == {b"nside": b"4", b"ordering": b"RING", b"frame": b"galactic"}
 
 
 def test_no_search_means_no_model(tmp_path):

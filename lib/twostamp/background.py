@@ -13,6 +13,7 @@ from scipy.signal import correlate2d
 from twostamp.alerts.archive import list_sources, read_members
 from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.params import Parameters
+from twostamp.sources import prepare_inputs
 from twostamp.stamps import read_stamp
 
 STAMPS = ("Science", "Template", "Difference")
@@ -120,7 +121,7 @@ def read_literature() -> pd.DataFrame:
 
 
 def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
-    """Archive and label file to draw examples from: the run's own, or a survey of a few objects.
+    """Archive and label file to draw examples from: the run's own (fetched, if need be), or a survey of a few objects.
 
     The run's simulated survey is made after this chapter, so a simulated run gets a tiny one of its own.
 
@@ -135,7 +136,7 @@ def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
     archive, labels : str
     """
     if not params.simulated:
-        return params.archive, params.labels
+        return prepare_inputs(params, data)
     from twostamp.alerts.survey import write_survey
 
     folder = data / "background_survey"

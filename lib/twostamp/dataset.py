@@ -2,11 +2,13 @@
 
 Tables only: one row an object, columns objectId, classALeRCE and subclassALeRCE among others. No class is hard-wired:
 whatever `promote_subclasses` makes goes through the same cap and split. Every draw depends on the seed and on the set
-of objects, never on the order of the rows.
+of objects, never on the order of the rows. `open` reads a data set that `twostamp.release` has written.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,12 +17,29 @@ from numpy.typing import NDArray
 from twostamp.allocation import level_subclasses, share_out
 from twostamp.taxonomy import CLASSES, SUBCLASSES, class_of
 
+if TYPE_CHECKING:
+    from twostamp.release import PairsDataset
+
 SSDISTNR_MAX = 10.0  # arcsec to the nearest known body of the Solar System (D1)
 SPLITS = ("train", "validation", "test")
 LABELS = ["classALeRCE", "subclassALeRCE"]
 UNSPECIFIED = "-unspecified"
 
 Quota = dict[tuple[str, str], int]
+
+
+def open(path: str | Path) -> "PairsDataset":
+    """Open a data set that was given away (``make dataset``): its metadata, splits and stamps.
+
+    Examples
+    --------
+    >>> open("/nowhere")
+    Traceback (most recent call last):
+    twostamp.release.DatasetError: /nowhere is no data set: it has no SHA256SUMS
+    """
+    from twostamp.release import PairsDataset
+
+    return PairsDataset(path)
 
 
 def filter_pairs(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ExtractionReport", "cluster_cost", "extract_first_two", "make_spark", "read_objects"]
 
 OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
+PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
 ALERTS_PER_PART = 2000
 
 
@@ -165,7 +166,7 @@ def _open_winners(
     columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
     work = partial(open_source, fields=fields)
     opened = map_sources(spark, {}, sizes, work, columns)
-    tried = pd.DataFrame({name: [] for name in OPENED})
+    tried = pd.DataFrame({name: pd.Series(dtype=PANDAS_TYPES[kind]) for name, kind in OPENED.items()})
     for attempt in count():
         left = choose_alerts(_list_candidates(alerts, tried), tried, effort=4**attempt)
         if left.empty:
@@ -222,7 +223,8 @@ def _write_pairs(
     for folder in hidden.values():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    winners.mapInArrow(write, "part int").collect()
+    if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
+        write_part(schema.empty_table(), 0, shared, hidden)
     for name, folder in hidden.items():
         shutil.rmtree(outputs[name], ignore_errors=True)
         folder.rename(outputs[name])

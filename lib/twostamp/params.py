@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 SIMULATED = "simulated"
+ALERCE = "alerce"
+PUBLIC = "public"
+ASSEMBLED = "assembled"
+
+PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -35,9 +41,43 @@ class Parameters(BaseModel):
 
     # Alerts
     archive: str = SIMULATED
-    """``simulated``, or a folder or URL with alert packets; ``$VARIABLES`` are expanded."""
+    """``simulated``; a folder or URL with alert packets (``$VARIABLES`` are expanded); ``alerce``: the first two alerts
+    of every labelled object from ALeRCE's API; or ``public``: ``nights`` of ZTF's public archive."""
     labels: str = SIMULATED
-    """``simulated``, or a CSV file in the form of thesis Table 3.4."""
+    """``simulated``; a CSV file in the form of thesis Table 3.4; or ``assembled`` from the sources below."""
+    label_csvs: list[str] = []
+    """CSV files with labels of Table 3.3, old and new names alike."""
+    label_columns: dict[str, str] = {}
+    """objectId, classALeRCE, subclassALeRCE -> their names in ``label_csvs``, where they differ."""
+    bogus_csvs: list[str] = []
+    """CSV files with a column objectId, of bogus."""
+    bogus_reports: str = ""
+    """CSV file with one report of a bogus a row; empty for none."""
+    report_columns: dict[str, str] = {}
+    """objectId, astronomer -> their names in ``bogus_reports``; verdict -> a column that says ``bogus`` where it is."""
+    bogus_astronomers: Positive = 2
+    """Astronomers that must have reported a bogus."""
+    asteroids: Count = 0
+    """Asteroids to draw from the database (the thesis: 60 000)."""
+    database: str = ""
+    """``$VARIABLE`` that holds a URL or a file's path, a URL without a password, or a JSON file's path or address; see
+    `twostamp.alerts.catalog.find_connection`."""
+    broker_labels: list[Annotated[str, Field(pattern=r"^[^/]+/.+$")]] = []
+    """``classifier/class`` of ALeRCE, whose most certain objects become labels where nothing else is known of them."""
+    broker_probability: Fraction = 0.9
+    broker_per_label: Positive = 300
+    """Objects for each of ``broker_labels``, at most."""
+    broker_rate: PositiveFloat = 5.0
+    """Requests a second to ALeRCE's API."""
+    broker_workers: Positive = 4
+    broker_api_url: str = ""
+    broker_avro_url: str = ""
+    """Other servers than ALeRCE's."""
+    nights: str = ""
+    """Nights of the public archive: ``20180601-20180630,20190101``."""
+    whole_nights: bool = False
+    """Keep whole nights (a million alerts each), not the labelled objects' packets alone; section 6.6 needs them."""
+    nights_url: str = "https://ztf.uw.edu/alerts/public/"
     real_archive: str = "$TWOSTAMP_REAL_ALERTS"
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     tns_csv: str = ""
@@ -96,6 +136,8 @@ class Parameters(BaseModel):
     cone_radius: Annotated[float, Field(gt=0, le=90)] = 7.0710678
     cone_cap: Positive = 5000
     min_dec: Annotated[float, Field(ge=-90, lt=90)] = -31.0
+    unlabelled_from: Literal["archive", "database"] = "archive"
+    """Where the objects in the cones are looked up: among the archive's alerts, or in ALeRCE's database."""
     healpix_nside: Positive = 16
     forest_count: Positive = 20
     forest_trees: Positive = 100
@@ -104,18 +146,31 @@ class Parameters(BaseModel):
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
     promote_repetitions: Positive = 2
 
-    @field_validator("archive", "labels", "real_archive", "tns_csv")
+    @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod
     def _expand(cls, value: str, info: ValidationInfo) -> str:
         expanded = os.path.expandvars(value)
         if "$" not in expanded:
             return expanded
-        if info.field_name in ("archive", "labels"):
+        if info.field_name not in ("real_archive", "tns_csv"):
             raise ValueError(
                 "the environment variable is not set; point it to a folder of nightly tarballs "
                 "(ztf_public_YYYYMMDD.tar.gz, from https://ztf.uw.edu/alerts/public/) with a labels.csv"
             )
         return ""
+
+    @field_validator("label_csvs", "bogus_csvs")
+    @classmethod
+    def _expand_all(cls, values: list[str]) -> list[str]:
+        return [os.path.expandvars(value) for value in values]
+
+    @field_validator("archive", "labels", "database", "nights_url", "broker_api_url", "broker_avro_url")
+    @classmethod
+    def _without_password(cls, value: str) -> str:
+        # Parameters are written into executed notebooks and manifests, and these are passed on.
+        if PASSWORD.search(value):
+            raise ValueError("holds a password; put the whole URL into an environment variable and write $VARIABLE")
+        return value
 
     @field_validator("healpix_nside")
     @classmethod
@@ -128,6 +183,16 @@ class Parameters(BaseModel):
     def _consistent(self) -> "Parameters":
         if (self.archive == SIMULATED) != (self.labels == SIMULATED):
             raise ValueError("archive and labels are either both 'simulated' or both given")
+        for wanting, needed in (
+            (self.archive == PUBLIC, "nights"),
+            (self.asteroids > 0, "database"),
+            (self.unlabelled_from == "database", "database"),
+        ):
+            if wanting and not getattr(self, needed):
+                raise ValueError(f"{needed} is empty, and archive, asteroids or unlabelled_from need it")
+        label_sources = (self.label_csvs, self.bogus_csvs, self.bogus_reports, self.asteroids, self.broker_labels)
+        if (self.labels == ASSEMBLED) != any(label_sources):
+            raise ValueError("labels is 'assembled' exactly when there is something to assemble, such as label_csvs")
         if self.training_alerts == "first" and {"stacked", "separated"} & set(self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
         combinations = 1
@@ -186,7 +251,8 @@ def _sentence(entry: Any) -> str:
         near = difflib.get_close_matches(name, Parameters.model_fields, n=1)
         return f"unknown parameter '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; remove it")
     message = entry["msg"].removeprefix("Value error, ")
-    return f"parameter '{name}' is {entry['input']!r}: {message}" if name else message
+    shown = PASSWORD.sub("***", repr(entry["input"]))
+    return f"parameter '{name}' is {shown}: {message}" if name else message
 
 
 def read_parameters(path: str | Path, without: Collection[str] = ()) -> Parameters:

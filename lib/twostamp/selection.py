@@ -33,6 +33,8 @@ def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) ->
     >>> choose_alerts(alerts, tried)["candid"].tolist()
     [7, 9]
     """
+    if alerts.empty:  # of which pandas would choose columns, not rows
+        return alerts
     whole = first_two(tried)
     exposures = pd.MultiIndex.from_frame(whole[["objectId", "jd"]])
     second = whole[whole["place"] == 2].set_index("objectId")["jd"]

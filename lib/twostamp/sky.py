@@ -4,11 +4,14 @@ Thesis section 6.6, decision D6. The only module that needs healpy, which is GPL
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import healpy
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from astropy import units as u
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 from sklearn.neighbors import BallTree
@@ -186,6 +189,38 @@ def healpix_counts(
     pixel = healpy.ang2pix(nside, located["gal_long"].to_numpy(), located["gal_lat"].to_numpy(), lonlat=True)
     size = healpy.nside2npix(nside)
     return {name: np.bincount(pixel[located["predicted"].to_numpy() == name], minlength=size) for name in classes}
+
+
+def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Sequence[str] = CLASSES) -> pd.DataFrame:
+    """Count predictions per pixel and class, a part at a time, and write the counts.
+
+    Parameters
+    ----------
+    predictions : Path
+        Folder ``predictions.parquet``.
+    path : Path
+        Parquet file to write; its schema's metadata says nside, ordering and frame.
+    nside, classes
+        As for `healpix_counts`.
+
+    Returns
+    -------
+    DataFrame
+        pixel, and one column of counts a class.
+    """
+    counts = {name: np.zeros(healpy.nside2npix(nside), dtype=np.int64) for name in classes}
+    for part in sorted(predictions.glob("*.parquet")):
+        table = pd.read_parquet(part, columns=["ra", "dec", "predicted"])
+        if len(table):
+            for name, found in healpix_counts(table, nside, classes).items():
+                counts[name] += found
+    maps = pd.DataFrame({"pixel": np.arange(healpy.nside2npix(nside))} | counts)
+    schema = {"nside": str(nside), "ordering": "RING", "frame": "galactic"}
+    table = pa.Table.from_pandas(maps, preserve_index=False)
+    hidden = path.with_name(f".{path.name}")
+    pq.write_table(table.replace_schema_metadata((table.schema.metadata or {}) | schema), hidden)
+    hidden.replace(path)
+    return maps
 
 
 def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240, 480)) -> FloatArray:

@@ -101,6 +101,43 @@ def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str,
     return subclass.class_name, subclass.name
 
 
+def map_label(class_name: str, subclass_name: str) -> tuple[str, str]:
+    """Map a label of any of Table 3.3's columns, such as a class of ALeRCE's light-curve classifier, to ours (D5).
+
+    Parameters
+    ----------
+    class_name, subclass_name : str
+        A class of `CLASSES` with a subclass or none; or a name of the hierarchical random forest's second level, in
+        either place.
+
+    Returns
+    -------
+    class_name, subclass_name : str
+        As of `canonical_subclass`. What holds several subclasses (``E``: EA and EB/EW) is unspecified.
+
+    Raises
+    ------
+    ValueError
+        As `canonical_subclass`.
+
+    Examples
+    --------
+    >>> map_label("SNIbc", ""), map_label("", "E"), map_label("VS", "CEP")
+    (('SN', 'SNIbc'), ('VS', 'VS-unspecified'), ('VS', 'Ceph'))
+    """
+    if class_name in CLASSES and subclass_name:
+        return canonical_subclass(class_name, subclass_name)
+    name = (subclass_name or class_name).strip()
+    if name in CLASSES and not subclass_name:
+        return canonical_subclass(name, "")
+    if (subclass := _CANONICAL.get(name.lower())) is not None:
+        return subclass.class_name, subclass.name
+    for known in SUBCLASSES:
+        if name and known.level2.lower() == name.lower() and known.class_name:
+            return known.class_name, f"{known.class_name}-unspecified"
+    raise ValueError(f"unknown label {name!r}: it is neither a class nor a subclass of twostamp.taxonomy")
+
+
 def class_of(subclass_name: str) -> str:
     """Class of a canonical subclass or of ``<class>-unspecified``.
 

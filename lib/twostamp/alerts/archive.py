@@ -8,6 +8,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Container, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from gzip import BadGzipFile
 from pathlib import PurePosixPath
@@ -94,7 +95,23 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
     if not source.endswith(TARBALLS):
         yield from _read_files(source, names)
         return
-    with _open(source) as raw, _gunzip(raw) if source.endswith("gz") else raw as stream:
+    with _open(source) as raw:
+        yield from read_tarball(raw, source, names)
+
+
+def read_tarball(raw: IO[bytes], source: str, names: Container[str] | None = None) -> Iterator[Member]:
+    """Read the Avro files of a tarball from a stream, which need not be a file; see `read_members`.
+
+    Parameters
+    ----------
+    raw : binary stream
+        Needs to be read forwards only.
+    source : str
+        Its name: what ends in ``gz`` is decompressed.
+    names : container of str, optional
+        Members to give.
+    """
+    with _gunzip(raw) if source.endswith("gz") else nullcontext(raw) as stream:
         try:
             for name, data in _walk_tar(stream):
                 if name.endswith(".avro") and (names is None or name in names):

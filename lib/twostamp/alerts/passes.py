@@ -63,7 +63,9 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
                 continue
             for record, key in enumerate(keys):
                 unlabelled = wanted is not None and key.objectId not in wanted
-                nights[_night(key.jd)].update(alerts=1, unlabelled=int(unlabelled), bytes=len(member.data) // len(keys))
+                nights[night_of(key.jd)].update(
+                    alerts=1, unlabelled=int(unlabelled), bytes=len(member.data) // len(keys)
+                )
                 if not unlabelled:
                     place = {"kind": "alert", "source": source, "member": member.name, "record": record}
                     yield place | {name: getattr(key, name) for name in (*KEY, "ra", "dec")}
@@ -164,12 +166,31 @@ def _open_alert(data: bytes, row: Row, fields: dict[str, str]) -> Row | None:
         candidate = packet["candidate"]
         if (packet.get("candid") or candidate.get("candid")) != row["candid"]:
             return None
-        stamps = {name: _read_cutout(packet, name) for name in STAMPS}
-        shapes = {_check_stamp(name, stamp, candidate) for name, stamp in stamps.items()}
+        stamps, square = read_cutouts(packet)
     except PacketError as error:
         return {"reason": error.reason}
     values = {name: _convert(candidate.get(name), kind) for name, kind in fields.items()}
-    return values | stamps | {"square": shapes == {(SIZE, SIZE)}}
+    return values | stamps | {"square": square}
+
+
+def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
+    """Check the three stamps of a packet, of `twostamp.alerts.packet.read_packets`.
+
+    Returns
+    -------
+    stamps : dict
+        `STAMPS` -> gzipped FITS.
+    square : bool
+        All three are 63 x 63.
+
+    Raises
+    ------
+    BadStamp
+        One is missing, unreadable or of a shape that S1 does not explain.
+    """
+    stamps = {name: _read_cutout(packet, name) for name in STAMPS}
+    shapes = {_check_stamp(name, stamp, packet["candidate"]) for name, stamp in stamps.items()}
+    return stamps, shapes == {(SIZE, SIZE)}
 
 
 def _read_cutout(packet: dict[str, Any], name: str) -> bytes:
@@ -200,6 +221,12 @@ def _convert(value: Any, kind: str) -> Any:
     return float(value) if kind == "double" else int(value)
 
 
-def _night(jd: float) -> str:
-    """UTC date of a Julian date."""
+def night_of(jd: float) -> str:
+    """UTC date of a Julian date.
+
+    Examples
+    --------
+    >>> night_of(2458270.75)
+    '2018-06-01'
+    """
     return str(np.datetime64(math.floor(jd + 0.5) - 2440588, "D"))

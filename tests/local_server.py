@@ -1,0 +1,90 @@
+"""A web server for tests, on a free port of this machine, that fails as it is told to."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+FAULTS = ("timeout", "reset", "429", "500", "503", "truncated", "corrupt", "page")
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``answer(path_with_query, headers) -> (status, headers, body)``.
+
+    ``slow`` are seconds before each answer, ``trickle`` seconds after each 4 kB of it. ``faults[path]`` is a list of
+    what goes wrong with the next requests for it (names of `FAULTS`); ``log`` has every request's path, ``injected``
+    every fault.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, answer: Callable, slow: float = 0.0, hang: float = 1.0, trickle: float = 0.0):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer, self.slow, self.hang, self.trickle = answer, slow, hang, trickle
+        self.faults = defaultdict(list)
+        self.log, self.headers, self.injected = [], [], []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        pass  # clients that give up are part of the tests
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server = self.server
+        with server.lock:
+            server.log.append(self.path)
+            server.headers.append(dict(self.headers))
+            fault = server.faults[self.path].pop(0) if server.faults[self.path] else ""
+            if fault:
+                server.injected.append(fault)
+        time.sleep(server.slow)
+        status, headers, body = server.answer(self.path, self.headers)
+        self.close_connection = True
+        if fault == "timeout":
+            time.sleep(server.hang)
+            return
+        if fault == "reset":
+            return
+        if fault.isdigit():
+            status, headers, body = int(fault), {"Retry-After": "0"} if fault == "429" else {}, b"<html>busy</html>"
+        elif fault == "corrupt":
+            body = body[: len(body) // 2] + bytes(len(body) - len(body) // 2)
+        elif fault == "page":
+            body = b"<html>maintenance</html>"
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        body = body[: len(body) // 2] if fault == "truncated" else body
+        step = 4096 if server.trickle else max(len(body), 1)
+        for at in range(0, len(body), step):
+            self.wfile.write(body[at : at + step])
+            time.sleep(server.trickle)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serve(answer: Callable, **options):
+    """Run a `Server` in a thread of its own."""
+    server = Server(answer, **options)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,136 @@
+"""Labels from many sources: one label an object, nothing lost silently, everybody's columns."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twostamp.labels import (
+    STATES,
+    assemble_labels,
+    count_provenance,
+    label_objects,
+    read_bogus_csv,
+    read_bogus_reports,
+    read_label_csv,
+)
+from twostamp.taxonomy import LABEL_COLUMNS, SUBCLASSES, map_label, read_labels
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=LABEL_COLUMNS)
+
+
+def test_every_name_of_table_3_3_has_its_class():
+    for sub in SUBCLASSES:
+        assert map_label("", sub.name) == (sub.class_name, sub.name)
+        assert map_label(sub.name, "")[0] == sub.class_name
+        if sub.level2 and sub.class_name:
+            assert map_label("", sub.level2)[0] == sub.class_name
+    assert map_label("SN", "") == ("SN", "SN-unspecified")
+    assert map_label("AGN", "") == ("AGN", "AGN-unspecified")  # the class, of which AGN is a subclass too
+    assert map_label("", "AGN") == ("AGN", "AGN")
+    assert map_label("CV/Nova", "") == ("", "CV/Nova")
+
+
+@pytest.mark.parametrize("pair", [("Stochastic", ""), ("", "Galaxy"), ("SN", "QSO"), ("", "")])
+def test_unknown_labels_are_refused(pair):
+    with pytest.raises(ValueError, match=r"unknown|belongs"):
+        map_label(*pair)
+
+
+def test_columns_of_ones_own(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("oid,ra,label\nZTF1,3.0, SNIa \nZTF2,4.0,E\n")
+    read = read_label_csv(path, {"objectId": "oid", "subclassALeRCE": "label"})
+    labels, _ = assemble_labels({"mine": read})
+    assert labels.to_numpy().tolist() == [["ZTF1", "SN", "SNIa"], ["ZTF2", "VS", "VS-unspecified"]]
+    with pytest.raises(ValueError, match=r"mine\.csv has no column 'objectId': set label_columns"):
+        read_label_csv(path)
+    with pytest.raises(ValueError, match="has no column 'classALeRCE'"):
+        read_label_csv(path, {"objectId": "oid"})
+    with pytest.raises(ValueError, match="label_columns names 'oid'"):
+        read_label_csv(path, {"oid": "objectId"})
+
+
+def test_bogus_needs_two_astronomers(tmp_path):
+    path = tmp_path / "reports.csv"
+    rows = ["ZTF1,ana,bogus", "ZTF1,ana,bogus", "ZTF2,ana,bogus", "ZTF2,luis,Bogus", "ZTF3,ana,bogus", "ZTF3,luis,SN"]
+    path.write_text("object,user,report\n" + "\n".join([*rows, ",luis,bogus", "ZTF1,,bogus"]) + "\n")
+    columns = {"objectId": "object", "astronomer": "user", "verdict": "report"}
+    assert read_bogus_reports(path, columns)["objectId"].tolist() == ["ZTF2"]
+    assert read_bogus_reports(path, columns, min_astronomers=1)["objectId"].tolist() == ["ZTF1", "ZTF2", "ZTF3"]
+    with pytest.raises(ValueError, match=r"reports\.csv has no column 'astronomer'; it has object, user, report"):
+        read_bogus_reports(path, {"objectId": "object"})
+    assert read_bogus_csv(path, "object")["classALeRCE"].unique().tolist() == ["bogus"]
+
+
+def test_every_kind_of_row_is_counted():
+    sources = {
+        "catalogue": table(
+            ("a", "SN", "SNIa"),
+            ("a", "SN", "SN Ia"),
+            ("b", "VS", "RRL"),
+            ("c", "AGN", ""),
+            ("d", "CV/Nova", ""),
+            ("", "SN", ""),
+        ),
+        "asteroids": label_objects(pd.Series(["b", "e"]), "asteroid"),
+        "second": table(("c", "QSO", ""), ("f", "SN", "SNII"), ("f", "SN", "SLSN"), ("g", "", "")),
+    }
+    opinions = {"classifier": table(("a", "bogus", ""), ("h", "bogus", ""))}
+    labels, provenance = assemble_labels(sources, opinions)
+    assert labels.to_numpy().tolist() == [
+        ["a", "SN", "SNIa"],
+        ["c", "AGN", "QSO"],
+        ["e", "asteroid", "asteroid"],
+        ["h", "bogus", "bogus-unspecified"],
+    ]
+    states = {(row.objectId, row.source): row.state for row in provenance.itertuples()}
+    assert states["b", "catalogue"] == states["b", "asteroids"] == states["f", "second"] == "conflicting"
+    assert states["c", "catalogue"] == "less specific"
+    assert states["d", "catalogue"] == states["g", "second"] == "without a class"
+    assert states["a", "classifier"] == "outranked"
+    counts = count_provenance(provenance).set_index("source")
+    assert counts.loc["catalogue"].to_dict() == {
+        "rows": 6, "kept": 1, "repeated": 1, "less specific": 1, "conflicting": 1, "without a class": 1,
+        "without an object": 1, "outranked": 0,
+    }  # fmt: skip
+
+
+def test_an_unknown_label_names_its_source():
+    with pytest.raises(ValueError, match="labels of mine: unknown label 'Galaxy'"):
+        assemble_labels({"mine": table(("a", "Galaxy", ""))})
+
+
+def test_no_source_gives_an_empty_label_file():
+    labels, provenance = assemble_labels({})
+    assert labels.empty
+    assert list(labels) == LABEL_COLUMNS
+    assert provenance.empty
+
+
+names = st.sampled_from(["SNIa", "SNII", "SN", "RRL", "E", "QSO", "AGN", "CV/Nova", "bogus", "asteroid"])
+rows = st.lists(st.tuples(st.sampled_from("abcd"), names, st.just("")), max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows, rows, rows)
+def test_one_label_an_object_and_every_row_in_one_state(tmp_path_factory, first, second, third):
+    labels, provenance = assemble_labels({"1": table(*first), "2": table(*second)}, {"3": table(*third)})
+    assert len(provenance) == len(first) + len(second) + len(third)
+    assert set(provenance["state"]) <= set(STATES)
+    assert not labels["objectId"].duplicated().any()
+    known = {row[0] for row in first + second}
+    for object_id in "abcd":
+        said = first + second if object_id in known else third
+        mapped = {map_label(*row[1:]) for row in said if row[0] == object_id}
+        classes = {pair[0] for pair in mapped}
+        subclasses = {pair[1] for pair in mapped if not pair[1].endswith("unspecified")}
+        expected = len(classes) == 1 and len(subclasses) <= 1 and "" not in classes
+        assert (object_id in set(labels["objectId"])) == expected
+    path = tmp_path_factory.mktemp("labels") / "labels.csv"
+    labels.to_csv(path, index=False)
+    again, counts = read_labels(path)  # what notebook 01 does with the file drops nothing more
+    pd.testing.assert_frame_equal(again, labels, check_dtype=False)
+    assert counts["kept"] == len(labels)
