@@ -57,9 +57,8 @@ else:
     by_year = background.count_by_year(supernovae)
     fig, ax = plt.subplots(figsize=(6, 3))
     plots.plot_yearly_counts(by_year, ax)
-    run.save_figure(
-        fig, "1.1", caption=f"{by_year.sum()} supernovae, public and confirmed in TNS, by year of discovery."
-    )
+    caption = f"{by_year.sum()} supernovae, public and confirmed in TNS, by year of discovery."
+    run.save_figure(fig, "1.1", caption=caption, ours=by_year.sum())
 
 # %%
 if supernovae is None:
@@ -68,7 +67,7 @@ else:
     by_type = background.count_types(supernovae, "ALeRCE")
     fig, ax = plt.subplots(figsize=(6, 3))
     plots.plot_type_counts(by_type, ax)
-    run.save_figure(fig, "1.2", caption=f"{by_type.sum()} of them, reported by ALeRCE, by type.")
+    run.save_figure(fig, "1.2", caption=f"{by_type.sum()} of them, reported by ALeRCE, by type.", ours=by_type.sum())
 
 # %% [markdown]
 # ## What a survey sees
@@ -103,12 +102,12 @@ curve = background.make_light_curve(packets, object_id)
 # %%
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.plot_light_curve(curve, ax, object_id)
-run.save_figure(fig, "2.2", caption=f"Light curve of {object_id}; triangles are upper limits.", note=object_id)
+run.save_figure(fig, "2.2", caption=f"Light curve of {object_id}; triangles are upper limits.", ours=object_id)
 
 # %%
 name, stamps = background.choose_triplet(packets, labelled)
 fig = plots.plot_triplet(stamps, plt.figure(figsize=(7, 2.9)), name)
-run.save_figure(fig, "2.11", caption=f"The three stamps of an alert of {name}.", note=name)
+run.save_figure(fig, "2.11", caption=f"The three stamps of an alert of {name}.", ours=name)
 
 # %% [markdown]
 # ## From a neuron to a convolutional network

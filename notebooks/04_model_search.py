@@ -26,12 +26,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import tensorflow as tf
 
-from twostamp import baseline, cluster, packaging
-from twostamp.architecture import describe_deephits, describe_layers
+from twostamp import architecture, baseline, cluster, packaging
 from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
 from twostamp.models import PADDING, build_model
 from twostamp.plots.chapter4 import plot_deephits, plot_model
 from twostamp.plots.confusion import plot_confusions
+from twostamp.retraining import format_repeats
 from twostamp.run import open_run
 from twostamp.search import make_trials, rank_combinations, run_trials, sample_combinations, select_trials
 
@@ -68,13 +68,13 @@ for name, model in models.items():
 # convolutions, 2304 inputs of the dense layer, 129 inputs of the separated classifier's first joint layer (A2, A6).
 
 # %% tags=["nbval-check-output"]
-block = describe_deephits(models["stacked"].get_layer("deephits"), (21, 21, 6))
+block = architecture.describe_deephits(models["stacked"].get_layer("deephits"), (21, 21, 6))
 run.save_table(block, "4.1", caption="Layers of the DeepHiTS block, as the stacked classifier uses it.")
 print(block.to_string(index=False))
 
 # %%
 for item, (name, model) in zip(("4.2", "4.3", "4.4"), models.items(), strict=True):
-    run.save_table(describe_layers(model.layers), item, caption=f"Layers of the classifier {name}.")
+    run.save_table(architecture.describe_layers(model.layers), item, caption=f"Layers of the classifier {name}.")
 run.record_number("4.1", "side of the default crop, pixels", printed["crop_size"])
 run.record_number("4.1", "zero padding, pixels", PADDING)
 
@@ -138,7 +138,9 @@ for item, variants in tables.items():
     if best.empty:
         run.missing(item, f"no classifier {variants[0]} was trained in this run", kind="table")
     else:
-        run.save_table(format_search(best), item, caption=f"Best combinations of {', '.join(variants)}.")
+        table = format_search(best)
+        ours = table["accuracy validation"].iloc[0]
+        run.save_table(table, item, caption=f"Best combinations of {', '.join(variants)}.", ours=ours)
 ranked.filter(regex="variant|_size|_rate|_mean|_std").groupby("variant").head(3).round(4)
 
 # %% [markdown]
@@ -154,9 +156,8 @@ for item, (name, *_) in tables.items():
         run.missing(item, f"no classifier {name} was trained in this run")
         continue
     fig = plot_confusions({split: winners[name][f"{split}_confusion"] for split in ("validation", "test")}, classes)
-    run.save_figure(
-        fig, item, caption=f"Confusion of the best {name} on validation and test, {n_repetitions} trainings."
-    )
+    caption = f"Confusion of the best {name} on validation and test, {n_repetitions} trainings."
+    run.save_figure(fig, item, caption=caption, ours=format_repeats(winners[name]["test_accuracy"]))
 
 # %% [markdown]
 # Precision, recall and F1 of each class on test, and the numbers that section 6.1 prints.

@@ -101,7 +101,10 @@ test.drop(columns=["set", "thesis"]).style.format(precision=4).hide()
 table = comparison.make_summary(timed, validation)
 absent = [variant for variant in comparison.MODELS.values() if variant not in set(winners["variant"])]
 note = f"not trained in this run: {', '.join(absent)}" if absent else ""
-run.save_table(table, "6.4", caption="Best model of each architecture, and Welch's tests between them.", note=note)
+test_accuracy = comparison.format_accuracies(winners, "test")
+ours = "; ".join(f"{variant} {accuracy}" for variant, accuracy in test_accuracy.items())
+caption = "Best model of each architecture, and Welch's tests between them."
+run.save_table(table, "6.4", caption=caption, ours=f"{ours} (test)", note=note)
 table.iloc[:, :7].style.hide()
 
 # %% [markdown]
@@ -120,7 +123,6 @@ numbers = [
 record_numbers(run, numbers, note or "Welch's test needs two repetitions that differ")
 
 # %%
-test_accuracy = comparison.format_accuracies(winners, "test")
 numbers = [("7.1", f"{variant}, accuracy (test)", test_accuracy.get(variant)) for variant in ("stacked", "separated")]
 record_numbers(run, numbers, note)
 

@@ -68,7 +68,7 @@ print(f"accuracy on test {forest_accuracy} (n = {len(forests.accuracies)})")
 # %%
 fig = plot_confusions({"test": forests.confusions}, classes)
 caption = f"Random forests on metadata alone, mean ± standard deviation of {len(forests.confusions)} on test."
-run.save_figure(fig, "6.7", caption=caption, note=f"accuracy {forest_accuracy}")
+run.save_figure(fig, "6.7", caption=caption, ours=forest_accuracy)
 fig
 
 # %%
@@ -124,7 +124,9 @@ figures = {
 # %%
 if fig := figures.get("stacked_stamps"):
     note = f"test accuracy {accuracies['stacked_stamps']}"
-    run.save_figure(fig, "6.9", caption=f"Stacked two-stamp classifier without metadata: {note}.", note=note)
+    run.save_figure(
+        fig, "6.9", caption=f"Stacked two-stamp classifier without metadata: {note}.", ours=accuracies["stacked_stamps"]
+    )
 else:
     run.missing("6.9", reason)
 fig
@@ -132,7 +134,8 @@ fig
 # %%
 if fig := figures.get("stacked_stamps_deltajd"):
     note = f"test accuracy {accuracies['stacked_stamps_deltajd']}"
-    run.save_figure(fig, "6.10", caption=f"Stacked classifier with stamps and deltajd: {note}.", note=note)
+    caption = f"Stacked classifier with stamps and deltajd: {note}."
+    run.save_figure(fig, "6.10", caption=caption, ours=accuracies["stacked_stamps_deltajd"])
 else:
     run.missing("6.10", reason)
 fig

@@ -94,7 +94,8 @@ if first is None:
     run.missing("6.11", reason)
 else:
     note = f"{first} promoted, {len(promoted[first].classes)} classes, test accuracy {accuracies[first]}"
-    run.save_figure(figures[first], "6.11", caption=f"Stacked classifier with more classes: {note}.", note=note)
+    caption = f"Stacked classifier with more classes: {note}."
+    run.save_figure(figures[first], "6.11", caption=caption, ours=accuracies[first], note=note)
 figures.get(first)
 
 # %%

@@ -90,7 +90,7 @@ class Run:
             )
         return path
 
-    def save_figure(self, figure: Figure, item: str, *, caption: str, note: str = "") -> None:
+    def save_figure(self, figure: Figure, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
         """Write a figure of the thesis as PNG and PDF with its caption, and enter it in the ledger.
 
         Parameters
@@ -98,31 +98,35 @@ class Run:
         figure : Figure
         item : str
             The thesis's number, such as ``6.3``.
-        caption, note : str
-            Caption, kept in a text file beside the figure; remark for the ledger.
+        caption : str
+            Kept in a text file beside the figure.
+        ours : object
+            What stands beside the thesis's value in the ledger, where the item has one.
+        note : str
+            Remark for the ledger.
         """
         source = self.ledger.source_of("figure", item)
         files = self._write_figure(figure, f"figure_{item}", self._entitle("figure", item, caption), source)
-        self.ledger.record("figure", item, status=self._status(source), files=files, note=note)
+        self.ledger.record("figure", item, status=self._status(source), files=files, ours=str(ours), note=note)
 
     def save_extra_figure(self, figure: Figure, name: str, *, caption: str) -> None:
         """Write a figure that the thesis does not have."""
         self._write_figure(figure, f"extra_{name}", caption, "data")
 
-    def save_table(self, table: pd.DataFrame, item: str, *, caption: str, note: str = "") -> None:
+    def save_table(self, table: pd.DataFrame, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
         """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
 
         Parameters
         ----------
         table : DataFrame
             Written without its index. Made from alerts, the CSV gains a column ``data`` that names them.
-        item, caption, note : str
+        item, caption, ours, note
             As for `save_figure`.
         """
         kind = "algorithm" if item == "B.1" else "table"
         source = self.ledger.source_of(kind, item)
         files = self._write_table(table, f"{kind}_{item}", self._entitle(kind, item, caption), source)
-        self.ledger.record(kind, item, status=self._status(source), files=files, note=note)
+        self.ledger.record(kind, item, status=self._status(source), files=files, ours=str(ours), note=note)
 
     def save_extra_table(self, table: pd.DataFrame, name: str, *, caption: str) -> None:
         """Write a table that the thesis does not have."""
