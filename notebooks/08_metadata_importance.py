@@ -111,7 +111,7 @@ print(claims.to_string(index=False))
 # %%
 best = find_best_stacked(run.require("search"), run.params.report_weights)
 variants = ("stacked_stamps", "stacked_stamps_deltajd")
-trained = train_ablations(variants, best, records, run.models, run.params)
+trained = train_ablations(variants, best, records, run.models, run.params, run.mark)
 reason = "no stacked classifier was trained in this run"
 
 # %%

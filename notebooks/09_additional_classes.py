@@ -71,7 +71,7 @@ for name, data in promoted.items():
 
 # %%
 best = find_best_stacked(run.require("search"), run.params.report_weights)
-trained = train_promoted(promoted, best, pairs_path, run.data, run.models, run.params)
+trained = train_promoted(promoted, best, pairs_path, run.data, run.models, run.params, run.mark)
 accuracies = {name: format_repeats(trials["test_accuracy"]) for name, trials in trained.items()}
 print(accuracies)
 

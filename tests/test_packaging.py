@@ -127,6 +127,12 @@ def test_the_best_repetition_is_packaged(records: Path, tmp_path: Path) -> None:
     assert card["trained on"] == "real alerts"
 
 
+def test_without_a_finished_trial_nothing_is_packaged(records: Path, tmp_path: Path) -> None:
+    failed = pd.DataFrame([{"trial_id": "a", "variant": "stacked", "status": "failed"}])
+    assert package_winners(failed, records, tmp_path / "models", PARAMS) == {}
+    assert not (tmp_path / "models").exists()
+
+
 def test_the_card_says_what_a_user_needs(folder: Path) -> None:
     card = json.loads((folder / "separated" / CARD).read_text())
     assert card["trained on"] == "simulated survey"

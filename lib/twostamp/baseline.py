@@ -111,6 +111,6 @@ def package_alerce(
     """Save the best repetition, as `twostamp.packaging.package_winners` does; nothing without a finished one."""
     from twostamp.packaging import package_winners
 
-    if results.empty or not (results["status"] == "done").any():
+    if results.empty:
         return {}
     return package_winners(results, data / RECORDS, models, alerce_parameters(params), mark)

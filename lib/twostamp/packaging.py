@@ -107,9 +107,11 @@ def package_winners(
     Returns
     -------
     dict of Path
-        Folder by variant.
+        Folder by variant; none without a finished trial.
     """
-    folders = {}
+    folders: dict[str, Path] = {}
+    if not (results["status"] == "done").any():
+        return folders
     for variant, combinations in rank_combinations(results).groupby("variant", sort=False):
         trials = select_trials(results, combinations.iloc[0])
         best = trials.iloc[int(trials["validation_accuracy"].to_numpy().argmax())]
@@ -134,7 +136,7 @@ def save_model(
     records : Path
         TFRecords that it was trained on.
     folder : Path
-        Replaced. Its card says of which run it is, from the ``manifest.json`` two folders above where there is one.
+        Replaced. Its card says of which run it is, from the ``manifest.json`` above it where there is one.
     params : Parameters
         That it was trained with.
     mark : str
@@ -145,7 +147,7 @@ def save_model(
     unfinished.mkdir(parents=True)
     _save_network(model, unfinished / NETWORK)
     load_scaler(records, params.metadata_recipe).save(unfinished / SCALER)
-    card = make_card(trial, records, params, mark) | {"run": _describe_run(folder.parents[1], params)}
+    card = make_card(trial, records, params, mark) | {"run": _describe_run(folder, params)}
     (unfinished / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)
@@ -190,8 +192,9 @@ def make_card(trial: pd.Series, records: Path, params: Parameters, mark: str = "
     }
 
 
-def _describe_run(root: Path, params: Parameters) -> dict[str, Any]:
-    manifest = json.loads((root / "manifest.json").read_text()) if (root / "manifest.json").exists() else {}
+def _describe_run(folder: Path, params: Parameters) -> dict[str, Any]:
+    above = (parent / "manifest.json" for parent in folder.parents[1:3])
+    manifest: dict[str, Any] = next((json.loads(path.read_text()) for path in above if path.exists()), {})
     return {
         "parameters": params.model_dump(),
         "fingerprints": {name: manifest[name]["fingerprint"] for name in STANDS_ON if name in manifest},

@@ -162,9 +162,9 @@ def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, Prom
 
 def train_promoted(
     promoted: dict[str, PromotedData], best: pd.Series | None, pairs_path: Path, data: Path, models: Path,
-    params: Parameters,
+    params: Parameters, mark: str = "",
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """Train the stacked classifier on each data set.
+    """Train the stacked classifier on each data set, and save the best of each to hand on (`twostamp.packaging`).
 
     Parameters
     ----------
@@ -175,12 +175,15 @@ def train_promoted(
     pairs_path, data, models : Path
         ``pairs.parquet``, and the run's folders of data and models.
     params : Parameters
+    mark : str
+        What figures and tables of the run say about its data.
 
     Returns
     -------
     dict of DataFrame
         Finished trials by name of the data set, as of `twostamp.search.read_results`; none without any.
     """
+    from twostamp.packaging import package_winners
     from twostamp.search import train_repeats
 
     if best is None:
@@ -190,13 +193,15 @@ def train_promoted(
         records, count = dataset.write(pairs_path, data, params), params.promote_repetitions
         folder = models / f"promoted_{dataset.name}"
         trained[name] = train_repeats("stacked", best_hyperparameters(best), count, records, folder, params)
+        package_winners(trained[name], records, folder, params, mark)
     return _finished(trained)
 
 
 def train_ablations(
-    variants: Sequence[str], best: pd.Series | None, records: Path, models: Path, params: Parameters
+    variants: Sequence[str], best: pd.Series | None, records: Path, models: Path, params: Parameters, mark: str = ""
 ) -> dict[str, pd.DataFrame]:
     """Train variants of the stacked classifier that see less (sections 6.8 and 6.9); as `train_promoted`."""
+    from twostamp.packaging import package_winners
     from twostamp.search import make_repeats, run_trials
 
     if best is None:
@@ -204,6 +209,7 @@ def train_ablations(
     combination, count = best_hyperparameters(best), params.ablation_repetitions
     trials = [trial for variant in variants for trial in make_repeats(variant, combination, count, params.seed)]
     results = run_trials(trials, records, models / "ablations", params)
+    package_winners(results, records, models, params, mark)
     return _finished({variant: results[results["variant"] == variant] for variant in variants})
 
 
