@@ -16,9 +16,9 @@ SMALL = (make_stamp(40, 40),) * 3
 class Alerce:
     """The routes that the client uses, with answers of the real service's form."""
 
-    def __init__(self, objects, classes=()):
+    def __init__(self, objects, classes=(), packets=None):
         self.objects, self.classes = objects, dict(classes)
-        self.packets = {
+        self.packets = packets or {
             (oid, alert["candid"]): write_packets([alert], read_schema())
             for oid, alerts in objects.items()
             for alert in alerts

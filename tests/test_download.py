@@ -67,7 +67,7 @@ class PublicArchive:
 
 
 def open_archive(server, **options):
-    return Archive(server.url + "/public", **({"timeout": 0.5, "attempts": 3, "first_pause": 0.001} | options))
+    return Archive(server.url + "/public", **({"timeout": 10, "attempts": 3, "first_pause": 0.001} | options))
 
 
 @pytest.fixture(autouse=True)
@@ -166,9 +166,9 @@ def test_a_complete_half_file_is_recognised(tmp_path):
     ],
 )
 def test_a_night_that_fails_is_named_and_leaves_the_others_alone(tmp_path, fault, times, reason):
-    with serve(PublicArchive(), hang=0.2) as server:
+    with serve(PublicArchive(), hang=1.5) as server:
         server.faults[path_of("20180601")] = [fault] * times
-        report = download_nights(open_archive(server, timeout=0.1), list(NIGHTS), tmp_path)
+        report = download_nights(open_archive(server, timeout=1), list(NIGHTS), tmp_path)
         assert report.failed == {"20180601": reason}
         assert contents(tmp_path) == whole("20180602", "20180604")
         assert "  20180601: " + reason in report.lines()

@@ -13,7 +13,7 @@ import pytest
 from conftest import make_stamp
 from twostamp import dataset
 from twostamp.arrays import read_triplets
-from twostamp.card import count_objects, measure_biases
+from twostamp.data_card import count_objects, measure_biases
 from twostamp.features import PACKET_FIELDS
 from twostamp.params import make_parameters
 from twostamp.release import HASHES, DatasetError, PairsDataset, write_dataset

@@ -11,11 +11,12 @@ import yaml
 from fake_alerce import Alerce, make_objects
 from local_server import serve
 from test_download import PublicArchive
+from twostamp import reproduce
 from twostamp.alerts.archive import list_sources, read_members
 from twostamp.alerts.catalog import Catalog, CatalogError
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.params import make_parameters
-from twostamp.sources import PROVENANCE, describe_sources, find_archive, find_labels, prepare_inputs
+from twostamp.sources import PROVENANCE, describe_fetched, describe_sources, find_archive, find_labels, prepare_inputs
 from twostamp.taxonomy import LABEL_COLUMNS, read_labels
 from twostamp.unlabelled import find_unlabelled
 
@@ -79,9 +80,12 @@ def test_labels_and_alerts_from_parameters(alerce, tmp_path):
     assert "2 objects with conflicting labels" in text
     assert f"objects                   {len(labels):10d}" in text
 
-    n = len(alerce.log)
+    n, fetched = len(alerce.log), describe_fetched(params, tmp_path / "data")
     assert prepare_inputs(params, tmp_path / "data") == (archive, label_file)
     assert len(alerce.log) == n
+    assert describe_fetched(params, tmp_path / "data") == fetched
+    next((tmp_path / "data" / "alerts").rglob("*.avro")).unlink()
+    assert describe_fetched(params, tmp_path / "data") != fetched  # so that notebooks run again when an alert comes
     pd.DataFrame({"objectId": names[32:33]}).to_csv(tmp_path / "bogus.csv", index=False)
     prepare_inputs(params, tmp_path / "data")
     assert names[33] not in set(pd.read_csv(label_file)["objectId"])  # another file, other labels
@@ -95,6 +99,7 @@ def test_given_alerts_and_labels_are_left_alone(tmp_path):
     assert find_labels(simulated, tmp_path) == str(tmp_path / "survey" / "labels.csv")
     assert prepare_inputs(simulated, tmp_path)[0] == find_archive(simulated, tmp_path)
     assert list(tmp_path.iterdir()) == []
+    assert describe_fetched(params, tmp_path) == describe_fetched(simulated, tmp_path) == ""
     assert "labels: /somewhere/labels.csv" in describe_sources(params, tmp_path)
 
 
@@ -184,3 +189,24 @@ def test_the_command_line(alerce, tmp_path, monkeypatch):
     assert "with two alerts" in done.stdout
     refused = run("sim.yaml")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_reproduce_fetches_before_it_starts_and_refuses_what_it_cannot_have(tmp_path, monkeypatch, capsys):
+    started = []
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setattr(reproduce, "run_notebooks", lambda params, only: started.append(params.run_name) or {})
+    monkeypatch.setattr(reproduce, "print_summary", lambda *_: None)
+    values = {
+        "run_name": "mine",
+        "archive": "/somewhere",
+        "labels": "assembled",
+        "label_csvs": [str(tmp_path / "l.csv")],
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    assert reproduce.main([str(tmp_path / "mine.yaml")]) == 2
+    assert "l.csv" in capsys.readouterr().err
+    assert started == []
+    (tmp_path / "l.csv").write_text("objectId,classALeRCE\nZTF18a,SNIa\n")
+    assert reproduce.main([str(tmp_path / "mine.yaml")]) == 0
+    assert started == ["mine"]
+    assert (tmp_path / "outputs" / "mine" / "data" / "labels.csv").exists()

@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 
 from twostamp.alerts.passes import ROWS_PER_GROUP
 from twostamp.arrays import read_batches, read_metadata
-from twostamp.card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
 from twostamp.croissant import make_croissant
+from twostamp.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.paths import outputs_root
 

@@ -22,6 +22,7 @@ from twostamp.cluster import SparkUnavailableError, require_java
 from twostamp.ledger import STATUSES, Ledger
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.paths import NOTEBOOKS, REPOSITORY, outputs_root
+from twostamp.sources import INPUT_ERRORS, describe_fetched, prepare_inputs
 
 STANDS_ON: dict[str, tuple[str, ...]] = {
     "00_background": (),
@@ -82,8 +83,9 @@ def fingerprints(params: Parameters) -> dict[str, str]:
     Returns
     -------
     dict
-        Notebook -> hexadecimal digest over its source, the library, the parameters, the names and sizes of a
-        local archive's files, and the digests of the notebooks it stands on.
+        Notebook -> hexadecimal digest over its source, the library, the parameters, the names and sizes of the files
+        of a local archive, the labels and alerts that were fetched for the run, and the digests of the notebooks it
+        stands on.
     """
     common = hashlib.sha256(params.model_dump_json().encode())
     for path in sorted((REPOSITORY / "lib" / "twostamp").rglob("*.*")):
@@ -92,6 +94,7 @@ def fingerprints(params: Parameters) -> dict[str, str]:
     for folder in (Path(params.archive), Path(params.real_archive or "-")):
         if folder.is_dir():
             common.update(repr([(p.name, p.stat().st_size) for p in sorted(folder.rglob("*"))]).encode())
+    common.update(describe_fetched(params, outputs_root() / params.run_name / "data").encode())
     marks: dict[str, str] = {}
     for name, needs in STANDS_ON.items():
         digest = common.copy()
@@ -206,7 +209,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         params = read_parameters(options.params)
         require_java()
-    except (ParameterError, SparkUnavailableError) as error:
+        if not params.simulated:  # before the notebooks, so that what failed before is asked for again
+            prepare_inputs(params, outputs_root() / params.run_name / "data")
+    except (ParameterError, SparkUnavailableError, *INPUT_ERRORS) as error:
         print(error, file=sys.stderr)
         return 2
     try:

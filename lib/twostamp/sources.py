@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LABELS, PROVENANCE, FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
 ALERTS, SURVEY = "alerts", "survey"
+INPUT_ERRORS = (ValueError, RuntimeError, OSError)
+"""What `prepare_inputs` raises: a sentence each, of labels, database, broker, network or disk."""
 
 
 def find_archive(params: Parameters, data: Path) -> str:
@@ -82,6 +84,15 @@ def describe_sources(params: Parameters, data: Path) -> str:
     if params.archive in (ALERCE, PUBLIC):
         lines.append((data / REPORT).read_text().rstrip())
     return "\n".join(lines) or f"labels: {find_labels(params, data)}\nalerts: {find_archive(params, data)}"
+
+
+def describe_fetched(params: Parameters, data: Path) -> str:
+    """What labels and alerts have been fetched for a run, as text that changes when they do; empty if none were."""
+    labels = (data / LABELS).read_text() if params.labels == ASSEMBLED and (data / LABELS).exists() else ""
+    if params.archive not in (ALERCE, PUBLIC):
+        return labels
+    files = [path for path in sorted((data / ALERTS).rglob("*")) if path.suffix in {".avro", ".gz"}]
+    return labels + repr([(path.name, path.stat().st_size) for path in files])
 
 
 def prepare_labels(params: Parameters, data: Path) -> None:
@@ -171,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         data = outputs_root() / params.run_name / "data"
         archive, label_file = prepare_inputs(params, data)
-    except (ValueError, RuntimeError, OSError) as error:
+    except INPUT_ERRORS as error:
         print(error, file=sys.stderr)
         return 2
     print(describe_sources(params, data))
