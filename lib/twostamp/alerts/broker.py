@@ -20,7 +20,7 @@ import pandas as pd
 import requests
 from tqdm.auto import tqdm
 
-from twostamp.alerts.packet import CorruptPacket, read_packets
+from twostamp.alerts.packet import CorruptPacket, read_keys, read_packets
 from twostamp.alerts.web import PoliteSession, RateLimit, explain
 
 PAGE_SIZE = 500
@@ -177,8 +177,9 @@ def _check_detections(answer: Any) -> list[dict[str, Any]]:
 
 def check_packet(data: bytes, object_id: str, candid: int) -> bytes:
     """Return an Avro packet if it is the one that was asked for, and raise `CorruptPacket` if it is not."""
-    packet = read_packets(data)[0]
-    if packet.get("objectId") != object_id or packet.get("candid") != candid:
+    read_packets(data)  # a key can be read from half a packet
+    key = read_keys(data)[0]
+    if (key.objectId, key.candid) != (object_id, candid):
         raise CorruptPacket("the server sent another packet")
     return data
 
