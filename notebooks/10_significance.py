@@ -76,24 +76,19 @@ comparison.compare_winners(best, "validation").drop(columns="set").style.format(
 # over seeds cannot know.
 
 # %%
-sizes = {
-    "sizes of the thesis": Sizes(150, 200, 100, run.params.repeated_splits),
-    "of this run": choose_sizes(run.params),
-}
-worlds = run.params.null_worlds
-rates = {
-    title: count_false_positives(size, worlds, equivalence_margin, run.params.seed) for title, size in sizes.items()
-}
+repeated = run.params.repeated_splits
+sizes = {"sizes of the thesis": Sizes(150, 200, 100, repeated), "sizes of this run": choose_sizes(run.params)}
+options = {"worlds": run.params.null_worlds, "margin": run.params.equivalence_margin, "seed": run.params.seed}
+rates = {title: count_false_positives(size, **options) for title, size in sizes.items()}
 
 # %%
 fig = plot_false_positives(rates)
-caption = (
-    f"Share of {worlds} worlds with equal models in which each procedure finds a difference at 5 % (no alerts used)."
-)
-run.save_extra_figure(fig, "false_positives", caption=caption, aside="classifiers of random features")
+caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
+made_from = {"aside": "random numbers, no alerts", "source": "code"}
+run.save_extra_figure(fig, "false_positives", caption=caption, **made_from)
 for title, table in rates.items():
     name = f"false_positives_{title.split()[-1]}"
-    run.save_extra_table(table, name, caption=f"False-positive rates, {title}.", aside="classifiers of random features")
+    run.save_extra_table(table, name, caption=f"False-positive rates, {title}.", **made_from)
 
 # %% [markdown]
 # ## Repeated splits
@@ -171,9 +166,7 @@ power
 
 # %%
 limits = protocol.limit_thesis()
-run.save_extra_table(
-    limits, "thesis_limits", caption="Discordance up to which the thesis's differences are significant."
-)
+run.save_extra_table(limits, "thesis_limits", caption="Discordance that the thesis's differences can bear.")
 limits.round(4)
 
 # %% [markdown]

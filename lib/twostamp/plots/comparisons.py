@@ -56,7 +56,7 @@ def plot_differences(everything: pd.DataFrame, ax: Axes) -> Axes:
         ax.scatter(100 * row["difference"], place, s=16, color=filled, edgecolor=colour, zorder=3)
     ax.set_yticks(range(len(rows))[::-1], [f"{c}  {t}" for c, t in zip(rows["comparison"], rows["test"])], fontsize=6.5)
     ax.axvline(0, color="#333333", linewidth=0.6)
-    ax.set_xlabel("second minus first model, per cent points (95 %)")
+    ax.set_xlabel("second minus first model, percentage points (95 %)")
     ax.set_title("filled: significant after Holm")
     return ax
 
@@ -82,7 +82,7 @@ def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     first = next(iter(tables.values()))
     figure, axes = plt.subplots(
-        1, len(tables), sharey=True, figsize=(PAGE_WIDTH, 0.8 + 0.2 * len(first)), squeeze=False
+        1, len(tables), sharex=True, sharey=True, figsize=(PAGE_WIDTH, 0.8 + 0.2 * len(first)), squeeze=False
     )
     for ax, (title, table) in zip(axes[0], tables.items()):
         for place, row in zip(range(len(table))[::-1], table.to_dict("records")):
@@ -97,5 +97,5 @@ def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
     axes[0, 0].set_yticks(range(len(first))[::-1], first["procedure"], fontsize=7)
     for verdict, colour in VERDICT_COLOURS.items():
         axes[0, -1].scatter([], [], color=colour, s=16, label=verdict)
-    axes[0, -1].legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=len(VERDICT_COLOURS))
     return figure
