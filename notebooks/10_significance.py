@@ -21,9 +21,9 @@
 # false-positive rate of each on known truth, what a difference needs to be seen, and which claims stand.
 
 # %%
-from twostamp import comparison, protocol
+from twostamp import comparison, protocol, splits
 from twostamp.latency import choose_models
-from twostamp.null_worlds import THESIS, Sizes, choose_sizes, count_false_positives
+from twostamp.null_worlds import describe_rates, judge_tests
 from twostamp.plots.comparisons import plot_comparisons, plot_false_positives
 from twostamp.power import make_power_table
 from twostamp.record_writer import read_info
@@ -32,7 +32,6 @@ from twostamp.retraining import best_hyperparameters
 from twostamp.run import open_run
 from twostamp.search import read_results
 from twostamp.significance import make_thesis_table
-from twostamp.splits import pivot_scores, share_of_test, train_splits, write_split_records
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -43,10 +42,7 @@ width = 0.25
 repeated_splits = 4
 bootstrap_resamples = 2000
 equivalence_margin = 0.01
-null_worlds = 150
-cap_per_class = 150
-validation_per_class = 25
-test_per_class = 25
+null_worlds = 100
 epochs = 2
 workers = 2
 report_weights = "last"
@@ -76,16 +72,13 @@ comparison.compare_winners(best, "validation").drop(columns="set").style.format(
 # over seeds cannot know.
 
 # %%
-repeated = run.params.repeated_splits
-sizes = {"sizes of the thesis": Sizes(150, 200, 100, repeated), "sizes of this run": choose_sizes(run.params)}
-options = {"worlds": run.params.null_worlds, "margin": run.params.equivalence_margin, "seed": run.params.seed}
-rates = {title: count_false_positives(size, **options) for title, size in sizes.items()}
-
-# %%
+rates = judge_tests(run.params)
 fig = plot_false_positives(rates)
 caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
 made_from = {"aside": "random numbers, no alerts", "source": "code"}
 run.save_extra_figure(fig, "false_positives", caption=caption, **made_from)
+
+# %%
 for title, table in rates.items():
     name = f"false_positives_{title.split()[-1]}"
     run.save_extra_table(table, name, caption=f"False-positive rates, {title}.", **made_from)
@@ -101,16 +94,15 @@ for title, table in rates.items():
 winners = choose_winners(results, protocol.MODELS)
 combinations = {trials["variant"].iloc[0]: best_hyperparameters(trials.iloc[0]) for trials in winners.values()}
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
-records = write_split_records(source, run.data / "splits", run.params)
-trained = train_splits(combinations, records, run.models / "splits", run.params)
+records = splits.write_split_records(source, run.data / "splits", run.params)
+trained = splits.train_splits(combinations, records, run.models / "splits", run.params)
 
 # %%
-scores = pivot_scores(trained)
-share = share_of_test(read_info(records[0]).counts)
-size = {"resamples": run.params.bootstrap_resamples, "seed": run.params.seed}
-splits = protocol.compare_on_splits(scores, share, **size)
-run.save_extra_table(splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
-splits.round(4)
+scores = splits.pivot_scores(trained)
+share = splits.share_of_test(read_info(records[0]).counts)
+on_splits = protocol.compare_on_splits(scores, share, resamples=bootstrap_resamples, seed=seed)
+run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
+on_splits.round(4)
 
 # %%
 equivalence = protocol.check_equivalence(scores, share, equivalence_margin)
@@ -138,7 +130,7 @@ objects.round(4)
 # So many tests find something by chance. Holm's correction runs over all of them.
 
 # %%
-everything = protocol.correct_all(splits, objects, bootstrap)
+everything = protocol.correct_all(on_splits, objects, bootstrap)
 run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", aside=run.narrow)
 fig = plot_comparisons(scores, everything)
 aside = f"splits: {run.narrow}" if run.narrow else ""
@@ -151,12 +143,9 @@ run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, an
 # (Welch, but for these objects only), repeated splits. More splits of the same objects do not replace objects.
 
 # %%
-spreads = {
-    "discordant": protocol.discordant_share(predictions.right),
-    "seed_std": protocol.spread_of_seeds(predictions),
-}
-spreads |= {"split_std": protocol.spread_of_splits(scores), "test_share": share}
-power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), **spreads)
+spreads = {"split_std": protocol.spread_of_splits(scores), "seed_std": protocol.spread_of_seeds(predictions)}
+discordant = protocol.discordant_share(predictions.right)
+power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), discordant=discordant, test_share=share, **spreads)
 run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", aside=run.narrow)
 power
 
@@ -176,8 +165,4 @@ limits.round(4)
 claims = protocol.judge_claims(everything, equivalence)
 run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.", aside=run.narrow)
 print(claims.round(4).to_string(index=False))
-for title, table in rates.items():
-    row = table.set_index("procedure").loc[THESIS]
-    print(
-        f"{title}: the thesis's test finds {row['rate']:.0%} false differences ({row['low']:.0%} to {row['high']:.0%})"
-    )
+print("\n".join(describe_rates(rates)))

@@ -55,9 +55,8 @@ run = open_run("11_calibration", globals())
 
 # %%
 winners = choose_winners(read_results(run.require("search"), run.params.report_weights), MODELS)
-validation, test = (
-    predict_winners(winners, run.require("records"), split, run.params) for split in ("validation", "test")
-)
+validation = predict_winners(winners, run.require("records"), "validation", run.params)
+test = predict_winners(winners, run.require("records"), "test", run.params)
 classes = test.classes
 {model: trials["trial_id"].tolist() for model, trials in winners.items()}
 
@@ -95,14 +94,8 @@ print(f"the mix is {origin}")
 mix.round(3)
 
 # %%
-weights = calibration.weigh_classes(test.labels, mix["share"])
-rows = []
-for model, methods in calibrated.items():
-    given = methods["ensemble, temperature"]
-    for name, values in (("as trained", given), ("corrected", calibration.shift_priors(given, mix["share"]))):
-        found = calibration.calibration_scores(values, test.labels, calibration_bins, weights)
-        rows.append({"model": model, "probabilities": name, **dict(zip(calibration.MEASURES, found))})
-shifted = pd.DataFrame(rows)
+best = "ensemble, temperature"
+shifted = calibration.compare_shifted(calibrated, test.labels, mix["share"], calibration_bins, best)
 run.save_extra_table(shifted, "prior_shift", caption="Test objects weighted to the night's mix.")
 shifted.round(3)
 
@@ -114,11 +107,7 @@ shifted.round(3)
 # the sets hold the true class in at least the wanted share of the cases, is for every class and for any mix.
 
 # %%
-tables = {}
-for model, ensemble in validation.ensemble().items():
-    thresholds = conformal.fit_thresholds(ensemble, validation.labels, coverage)
-    sets = conformal.make_sets(test.ensemble()[model], thresholds)
-    tables[model] = conformal.check_coverage(sets, test.labels, classes, coverage, validation.labels)
+tables = conformal.check_models(validation, test, coverage)
 covered = pd.concat(tables, names=["model"]).reset_index("model")
 run.save_extra_table(covered, "conformal", caption=f"Conformal sets on test, {coverage:.0%} promised for each class.")
 covered.round(3)
@@ -140,9 +129,10 @@ run.save_extra_figure(fig, "conformal", caption=caption)
 # %%
 wanted, shares = classes.index("SN"), mix["share"].to_numpy()
 mixes = {"night's mix": shares, "supernovae 1 in 100 (assumed)": candidates.make_rare(shares, wanted, 0.01)}
-best = {model: methods["ensemble, temperature"] for model, methods in calibrated.items()}
+ranked = {model: methods[best] for model, methods in calibrated.items()}
 curves = {
-    title: candidates.tabulate_candidates(best, test.labels, values, wanted, **size) for title, values in mixes.items()
+    title: candidates.tabulate_candidates(ranked, test.labels, values, wanted, **size)
+    for title, values in mixes.items()
 }
 
 # %%
@@ -157,9 +147,6 @@ table.round(2)
 
 # %%
 print(f"mix: {', '.join(f'{name} {share:.0%}' for name, share in zip(classes, mix['share']))}; {origin}")
-for title, curve in curves.items():
-    row = curve[curve["completeness"] == 0.9].set_index("model")
-    values = [f"{m} {r['candidates']:.1f} ({r['low']:.1f} to {r['high']:.1f})" for m, r in row.iterrows()]
-    print(f"{title}: candidates per true supernova at 90 %: {', '.join(values)}")
+print("\n".join(candidates.describe_candidates(curves)))
 verdicts = covered[covered["class"] != "all"]["verdict"].value_counts().to_dict()
 print(f"conformal sets, {coverage:.0%} promised: {verdicts}")

@@ -222,6 +222,25 @@ def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) 
     return improved
 
 
+def compare_shifted(
+    calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, shares: ArrayLike, bins: int, method: str
+) -> pd.DataFrame:
+    """Scores on objects weighted to a mix of classes, of the probabilities as trained and corrected to the mix.
+
+    Returns
+    -------
+    DataFrame
+        model, probabilities ("as trained", "corrected"), and each measure.
+    """
+    weights, rows = weigh_classes(labels, shares), []
+    for model, methods in calibrated.items():
+        versions = {"as trained": methods[method], "corrected": shift_priors(methods[method], shares)}
+        for name, values in versions.items():
+            scores = dict(zip(MEASURES, calibration_scores(values, labels, bins, weights)))
+            rows.append({"model": model, "probabilities": name, **scores})
+    return pd.DataFrame(rows)
+
+
 def weigh_classes(labels: ArrayLike, shares: ArrayLike) -> Floats:
     """Weights under which labelled objects have given shares of the classes, shape (n,), with a sum of 1."""
     labels, shares = np.asarray(labels), np.asarray(shares, float)

@@ -125,6 +125,16 @@ def make_rare(shares: ArrayLike, wanted: int, share: float) -> Floats:
     return others
 
 
+def describe_candidates(curves: Mapping[str, pd.DataFrame], completeness: float = 0.9) -> list[str]:
+    """Say how many candidates each model needs at one completeness, one sentence a table of `tabulate_candidates`."""
+    sentences = []
+    for title, table in curves.items():
+        rows = table[table["completeness"] == completeness].to_dict("records")
+        values = [f"{r['model']} {r['candidates']:.1f} ({r['low']:.1f} to {r['high']:.1f})" for r in rows]
+        sentences.append(f"{title}: candidates per true one at {completeness:.0%}: {', '.join(values)}")
+    return sentences
+
+
 def choose_mix(
     predictions: Path, temperature: float, classes: Sequence[str], params: Parameters, truth: Path | None = None
 ) -> tuple[pd.DataFrame, str]:

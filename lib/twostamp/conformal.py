@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from twostamp.repetitions import Predictions
 from twostamp.significance import LEVEL
 
 CANNOT_TELL = "cannot tell"
@@ -67,6 +68,21 @@ def name_answers(sets: ArrayLike, classes: Sequence[str]) -> list[str]:
     chosen = np.asarray(sets, bool)
     single, first = chosen.sum(axis=1) == 1, chosen.argmax(axis=1)
     return [classes[k] if alone else CANNOT_TELL for alone, k in zip(single, first)]
+
+
+def check_models(validation: Predictions, test: Predictions, coverage: float) -> dict[str, pd.DataFrame]:
+    """Fit sets on one set of predictions and check them on another, the mean of the repetitions of each model.
+
+    Returns
+    -------
+    dict of DataFrame
+        Of `check_coverage`, by model.
+    """
+    known, new, tables = validation.ensemble(), test.ensemble(), {}
+    for model, probabilities in known.items():
+        sets = make_sets(new[model], fit_thresholds(probabilities, validation.labels, coverage))
+        tables[model] = check_coverage(sets, test.labels, test.classes, coverage, validation.labels)
+    return tables
 
 
 def check_coverage(

@@ -7,12 +7,14 @@ often than its level says. The classifier is a ridge regression on the measureme
 a search: objects, split, seeds, and the choice of the best combination on validation.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
 from twostamp.bootstrap import bootstrap_scores, percentile_p
@@ -202,13 +204,43 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
         "too often", "cautious").
     """
     children = np.random.SeedSequence([seed, 11]).spawn(worlds)
-    judged = [
-        judge_world(World(sizes, np.random.default_rng(child)), margin)
-        for child in tqdm(children, desc="worlds", unit="world")
-    ]
+    # the matrices are so small that threads only wait for each other; scipy warns where five seeds nearly agree
+    with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        judged = [
+            judge_world(World(sizes, np.random.default_rng(child)), margin)
+            for child in tqdm(children, desc="worlds", unit="world")
+        ]
     found = pd.DataFrame(judged).sum()
     low, high = proportion_confint(found.to_numpy(), worlds, method="wilson")
     table = pd.DataFrame({"procedure": found.index, "worlds": worlds, "found": found.to_numpy()})
     table = table.assign(rate=table["found"] / worlds, low=low, high=high)
     verdict = np.select([table["low"] > LEVEL, table["high"] < LEVEL], ["too often", "cautious"], "holds its level")
     return table.assign(verdict=verdict)
+
+
+def judge_tests(params: Parameters) -> dict[str, pd.DataFrame]:
+    """False-positive rates with the sizes of the thesis and with those of a run.
+
+    Parameters
+    ----------
+    params : Parameters
+        null_worlds, equivalence_margin, seed, repeated_splits, and the sizes.
+
+    Returns
+    -------
+    dict of DataFrame
+        Of `count_false_positives`, by title.
+    """
+    thesis = Sizes(TRAIN_LIMIT, 200, 100, params.repeated_splits)
+    options = {"worlds": params.null_worlds, "margin": params.equivalence_margin, "seed": params.seed}
+    sizes = {"sizes of the thesis": thesis, "sizes of this run": choose_sizes(params)}
+    return {title: count_false_positives(size, **options) for title, size in sizes.items()}  # type: ignore[arg-type]
+
+
+def describe_rates(rates: dict[str, pd.DataFrame], procedure: str = THESIS) -> list[str]:
+    """Say how often a procedure finds a false difference, one sentence a table of `judge_tests`."""
+    rows = {title: table.set_index("procedure").loc[procedure] for title, table in rates.items()}
+    return [
+        f"{title}: {procedure}: {row['rate']:.0%} false differences ({row['low']:.0%} to {row['high']:.0%})"
+        for title, row in rows.items()
+    ]

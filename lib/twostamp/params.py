@@ -154,7 +154,7 @@ class Parameters(BaseModel):
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
     equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Difference of accuracy that counts as none."""
-    null_worlds: Annotated[int, Field(ge=20)] = 150
+    null_worlds: Annotated[int, Field(ge=20)] = 100
     """Simulated comparisons of equal models, for the false-positive rates of notebook 10."""
     calibration_bins: Annotated[int, Field(ge=2)] = 10
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9

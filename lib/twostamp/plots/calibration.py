@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ..calibration import calibration_scores, measure_reliability
@@ -86,6 +87,7 @@ def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova
             ax.fill_between(place, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
             ax.plot(place, rows["candidates"], color=colour, marker="o", markersize=3, label=LABELS[str(model)])
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("")
         ax.set_xlabel(f"{wanted}e found (%)" if wanted == "supernova" else "found (%)")
@@ -105,7 +107,7 @@ def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure
     coverage : float
         What was promised.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.7))
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
     offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)
     for offset, (model, table) in zip(offsets, tables.items()):
         classes = table[table["class"] != "all"]
@@ -117,11 +119,12 @@ def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure
     axes[0].axhline(coverage, color="#333333", linewidth=0.8, linestyle="--")
     axes[0].set_ylabel("share of sets with the true class")
     axes[1].set_ylabel(CANNOT_TELL)
-    axes[1].legend(loc="best")
     for model in tables:
         axes[0].scatter([], [], color="#333333", s=16, marker=_marker(model), label=LABELS[model])
-    axes[0].legend(loc="lower left")
     for ax in axes:
+        ax.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tables), columnspacing=0.8, handletextpad=0.3
+        )
         ax.set_xticks(range(len(classes)), classes["class"])
     return figure
 
