@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce plan report alerts dataset test lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan report alerts dataset test lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ setup: $(READY) ## make .venv
 reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
 	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml
 
+extend: $(READY) ## run notebooks 10-13, beyond the thesis, on RUN's data
+	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml --extend
+
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
 	$(BIN)/python -m twostamp.report $(RUN)
 
@@ -41,6 +44,7 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 	$(BIN)/python -m pytest
 	rm -rf $(TEST_OUTPUTS)
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml --extend
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 

@@ -42,6 +42,18 @@ def test_parameter_counts_are_those_of_decision_a8(variant: str, trainable: int,
     assert model.count_params() == total
 
 
+@pytest.mark.parametrize("variant", ["stamp_26", "stacked", "separated"])
+def test_a_quarter_of_the_width_is_a_quarter_of_every_hidden_layer(variant: str) -> None:
+    whole, narrow = build(variant), build(variant, width=0.25)
+    for layer in whole.layers:
+        if layer.name.startswith("fully_connected"):
+            assert narrow.get_layer(layer.name).units == layer.units / 4
+    assert narrow.output_shape == whole.output_shape
+    assert whole.count_params() / 18 < narrow.count_params() < whole.count_params() / 10
+    config = DeepHiTS(3, width=0.25).get_config()
+    assert DeepHiTS.from_config(config)(np.zeros((1, 21, 21, 3), "float32")).shape == (1, 16)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_output_is_probabilities_for_any_number_of_classes(variant: str) -> None:
     for n_classes in (5, 20):

@@ -23,7 +23,7 @@ def test_missing_java_stops_before_anything_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):
-    for name in reproduce.STANDS_ON:
+    for name in reproduce.STANDS_ON | reproduce.EXTENDED:
         (tmp_path / f"{name}.ipynb").write_text(name)
     monkeypatch.setattr(reproduce, "NOTEBOOKS", tmp_path)
     before = reproduce.fingerprints(Parameters())
@@ -32,7 +32,7 @@ def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):
     (tmp_path / "03_dataset_preparation.ipynb").write_text("edited")
     after = reproduce.fingerprints(Parameters())
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {name for name in before if name[:2] in {"03", "04", "05", "06", "07", "08", "09"}}
+    assert changed == {name for name in before if int(name[:2]) >= 3}
 
 
 def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
@@ -45,7 +45,7 @@ def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
         executed.write_text("{}")
         return 1.0, 10
 
-    for name in reproduce.STANDS_ON:
+    for name in reproduce.STANDS_ON | reproduce.EXTENDED:
         (tmp_path / f"{name}.ipynb").write_text(name)
     monkeypatch.setattr(reproduce, "_execute", execute)
     reproduce.run_notebooks(Parameters())
@@ -56,6 +56,17 @@ def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
     (tmp_path / "05_model_comparison.ipynb").write_text("edited")
     reproduce.run_notebooks(Parameters())
     assert started[len(reproduce.STANDS_ON) :] == ["05_model_comparison"]
+
+
+def test_extend_runs_what_is_beyond_the_thesis_and_nothing_else(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(reproduce, "run_notebooks", lambda params, names: started.extend(names or ["all"]) or {})
+    monkeypatch.setattr(reproduce, "print_summary", lambda *_: None)
+    monkeypatch.setattr(reproduce, "require_java", lambda: None)
+    for options in ([], ["--extend"], ["--extend", "--only", "11_calibration"]):
+        assert reproduce.main([str(PARAMS / "quick.yaml"), *options]) == 0
+    assert started == ["all", *reproduce.EXTENDED, "11_calibration"]
+    assert not set(reproduce.EXTENDED) & set(reproduce.STANDS_ON)
 
 
 def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):

@@ -126,3 +126,14 @@ def test_open_run_refuses_a_misspelt_parameter_once(tmp_path, monkeypatch, capsy
     namespace["accuracy"] = 0.9
     assert open_run("04_model_search", namespace).params.epochs == 7
     assert str(tmp_path) not in capsys.readouterr().out
+
+
+def test_an_aside_stands_beside_what_the_alerts_are(run):
+    assert run.narrow == "networks of 0.25 of the width"
+    run.save_extra_figure(figure(), "splits", caption="Splits", aside=run.narrow)
+    assert (run.figures / "extra_splits.txt").read_text() == (
+        "Splits (simulated survey; networks of 0.25 of the width)\n"
+    )
+    run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates", aside="random numbers", source="code")
+    assert pd.read_csv(run.tables / "extra_rates.csv")["data"].tolist() == ["random numbers"]
+    assert Run("10_significance", Parameters(width=1.0), run.root).narrow == ""

@@ -64,6 +64,17 @@ VARIANTS: dict[str, Variant] = {
 checkpoint, M1, M2, and the ablations of section 6.8."""
 
 
+def scale(number: int, width: float) -> int:
+    """Return how many filters or neurons a width leaves, one at least.
+
+    Examples
+    --------
+    >>> scale(64, 0.25), scale(32, 1.0)
+    (16, 32)
+    """
+    return max(1, round(number * width))
+
+
 @keras.saving.register_keras_serializable("twostamp")
 class RotateStamps(layers.Layer):
     """Put the four 90-degree rotations of each stamp side by side on the batch axis: (n, s, s, c) to (4n, s, s, c).
@@ -102,6 +113,8 @@ class DeepHiTS(layers.Layer):
     ----------
     kernel_size : int
         Side of the last four convolutions, in pixels; the first one is 4 x 4.
+    width : float
+        Filters and neurons as a share of the thesis's.
 
     Attributes
     ----------
@@ -114,20 +127,20 @@ class DeepHiTS(layers.Layer):
     TensorShape([2, 64])
     """
 
-    def __init__(self, kernel_size: int, **kwargs: Any) -> None:
+    def __init__(self, kernel_size: int, width: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
+        self.kernel_size, self.width = kernel_size, width
         same = {"kernel_size": kernel_size, "padding": "same", "activation": "relu"}
         self.stages = [
             layers.ZeroPadding2D(PADDING, name="zero_padding"),
             RotateStamps(name="rotation_augmentation"),
-            layers.Conv2D(32, FIRST_KERNEL, activation="relu", name="convolution_1"),
-            layers.Conv2D(32, name="convolution_2", **same),
+            layers.Conv2D(scale(32, width), FIRST_KERNEL, activation="relu", name="convolution_1"),
+            layers.Conv2D(scale(32, width), name="convolution_2", **same),
             layers.MaxPooling2D(2, name="max_pooling_1"),
-            *(layers.Conv2D(64, name=f"convolution_{i}", **same) for i in (3, 4, 5)),
+            *(layers.Conv2D(scale(64, width), name=f"convolution_{i}", **same) for i in (3, 4, 5)),
             layers.MaxPooling2D(2, name="max_pooling_2"),
             layers.Flatten(name="flatten"),
-            layers.Dense(64, activation="relu", name="fully_connected"),
+            layers.Dense(scale(64, width), activation="relu", name="fully_connected"),
             GatherRotations(name="rotation_concatenation"),
             layers.GlobalAveragePooling1D(name="cyclic_pooling"),
         ]
@@ -145,12 +158,12 @@ class DeepHiTS(layers.Layer):
         return stamps
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return (n, 64)."""
-        return (input_shape[0], 64)
+        """Return (n, 64), or the share of it that the width leaves."""
+        return (input_shape[0], scale(64, self.width))
 
     def get_config(self) -> dict[str, Any]:
         """Return what :func:`keras.saving.deserialize_keras_object` needs."""
-        return {**super().get_config(), "kernel_size": self.kernel_size}
+        return {**super().get_config(), "kernel_size": self.kernel_size, "width": self.width}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +180,19 @@ class Design:
         1: after the first dense layer of a branch, as the thesis. 3: around both dense layers, as ALeRCE (A5).
     siamese : bool
         Whether the two branches of the separated classifier share their weights (A6).
+    width : float
+        Filters and neurons as a share of the thesis's; less than 1 for trainings that must be quick.
     """
 
     kernel_size: int
     dropout_rate: float
     dropout_layers: int = 1
     siamese: bool = False
+    width: float = 1.0
+
+    def dense(self, neurons: int, name: str) -> layers.Layer:
+        """Make a dense layer with ReLU of the thesis's neurons times the width."""
+        return layers.Dense(scale(neurons, self.width), activation="relu", name=name)
 
     def dropout(self, place: int, hidden: Any, suffix: str) -> Any:
         """Drop neurons at a place of a branch: 0 before its dense layers, 1 between them, 2 behind."""
@@ -183,12 +203,12 @@ class Design:
 
 
 def _branch(stamps: Any, metadata: list[Any], design: Design, suffix: str = "") -> Any:
-    vector = DeepHiTS(design.kernel_size, name=f"deephits{suffix}")(stamps)
+    vector = DeepHiTS(design.kernel_size, design.width, name=f"deephits{suffix}")(stamps)
     joined = layers.Concatenate(name=f"concatenation{suffix}")([vector, *metadata]) if metadata else vector
     joined = design.dropout(0, joined, suffix)
-    hidden = layers.Dense(64, activation="relu", name=f"fully_connected_1{suffix}")(joined)
+    hidden = design.dense(64, f"fully_connected_1{suffix}")(joined)
     hidden = design.dropout(1, hidden, suffix)
-    hidden = layers.Dense(64, activation="relu", name=f"fully_connected_2{suffix}")(hidden)
+    hidden = design.dense(64, f"fully_connected_2{suffix}")(hidden)
     return design.dropout(2, hidden, suffix)
 
 
@@ -234,8 +254,8 @@ def make_separated(inputs: dict[str, Any], design: Design) -> Any:
             for i, (stamps, metadata) in enumerate(alerts, start=1)
         ]
     joined = layers.Concatenate(name="concatenation")([*branches, inputs["deltajd"]])
-    hidden = layers.Dense(128, activation="relu", name="fully_connected_1")(joined)
-    return layers.Dense(64, activation="relu", name="fully_connected_2")(hidden)
+    hidden = design.dense(128, "fully_connected_1")(joined)
+    return design.dense(64, "fully_connected_2")(hidden)
 
 
 ARCHITECTURES = {"stamp": make_stamp, "stacked": make_stacked, "separated": make_separated}
@@ -269,6 +289,7 @@ def build_model(
     dropout_rate: float,
     dropout_layers: int = 1,
     siamese: bool = False,
+    width: float = 1.0,
 ) -> keras.Model:
     """Build a classifier with fresh weights (sections 4.1 and 4.1.1-4.1.2).
 
@@ -279,7 +300,7 @@ def build_model(
     n_classes : int
     crop_size : int
         Side of the stamps, in pixels.
-    kernel_size, dropout_rate, dropout_layers, siamese
+    kernel_size, dropout_rate, dropout_layers, siamese, width
         As of `Design`.
 
     Returns
@@ -299,7 +320,7 @@ def build_model(
     264469
     """
     inputs = {name: keras.Input(shape, name=name) for name, shape in input_shapes(variant, crop_size).items()}
-    design = Design(kernel_size, dropout_rate, dropout_layers, siamese)
+    design = Design(kernel_size, dropout_rate, dropout_layers, siamese, width)
     hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, design)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="output_softmax")(hidden)
     return keras.Model(inputs, outputs, name=variant)

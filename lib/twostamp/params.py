@@ -146,6 +146,22 @@ class Parameters(BaseModel):
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
     promote_repetitions: Positive = 2
 
+    # Beyond the thesis (notebooks 10 to 13)
+    width: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 13 train; the search's are whole."""
+    repeated_splits: Annotated[int, Field(ge=2)] = 4
+    """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
+    bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
+    equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Difference of accuracy that counts as none."""
+    null_worlds: Annotated[int, Field(ge=20)] = 100
+    """Simulated comparisons of equal models, for the false-positive rates of notebook 10."""
+    calibration_bins: Annotated[int, Field(ge=2)] = 10
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of objects of each class whose conformal set should hold their class."""
+    night_mix: dict[str, PositiveFloat] = {}
+    """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
+
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod
     def _expand(cls, value: str, info: ValidationInfo) -> str:

@@ -36,7 +36,13 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "08_metadata_importance": ("04_model_search",),
     "09_additional_classes": ("04_model_search",),
 }
-"""The notebooks in order, and which earlier ones each needs."""
+"""The notebooks of the thesis in order, and which earlier ones each needs."""
+
+EXTENDED: dict[str, tuple[str, ...]] = {
+    "10_significance": ("04_model_search",),
+    "11_calibration": ("04_model_search", "07_unlabelled_sky"),
+}
+"""The notebooks beyond the thesis, which ``--extend`` runs on what the others left."""
 
 
 def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[st
     ----------
     params : Parameters
     names : list of str, optional
-        Notebooks to run; by default all of `STANDS_ON`.
+        Notebooks to run; by default all of `STANDS_ON`, none of `EXTENDED`.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def fingerprints(params: Parameters) -> dict[str, str]:
             common.update(repr([(p.name, p.stat().st_size) for p in sorted(folder.rglob("*"))]).encode())
     common.update(describe_fetched(params, outputs_root() / params.run_name / "data").encode())
     marks: dict[str, str] = {}
-    for name, needs in STANDS_ON.items():
+    for name, needs in (STANDS_ON | EXTENDED).items():
         digest = common.copy()
         digest.update((NOTEBOOKS / f"{name}.ipynb").read_bytes())
         digest.update("".join(marks[need] for need in needs).encode())
@@ -187,7 +193,7 @@ class _PeakMemory:
 def print_summary(params: Parameters, manifest: dict[str, Any]) -> None:
     """Print seconds and peak memory of each notebook and the ledger's rows by status."""
     print(f"\n{'notebook':28}{'seconds':>9}{'peak MB':>9}")
-    for name in STANDS_ON:
+    for name in STANDS_ON | EXTENDED:
         if name in manifest:
             entry = manifest[name]
             note = "  (done before)" if entry["skipped"] else ""
@@ -204,7 +210,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run from the command line: 0 if all notebooks ran, 1 if one stopped, 2 if parameters or machine are refused."""
     parser = argparse.ArgumentParser(prog="python -m twostamp.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument("params", type=Path, help="parameter file, such as params/quick.yaml")
-    parser.add_argument("--only", nargs="+", choices=list(STANDS_ON), metavar="NOTEBOOK", help="only these notebooks")
+    names = list(STANDS_ON | EXTENDED)
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NOTEBOOK", help="only these notebooks")
+    parser.add_argument("--extend", action="store_true", help="the notebooks beyond the thesis, on the run's data")
     options = parser.parse_args(arguments)
     try:
         params = read_parameters(options.params)
@@ -215,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        manifest = run_notebooks(params, options.only)
+        manifest = run_notebooks(params, options.only or (list(EXTENDED) if options.extend else None))
     except NotebookError as error:
         print(error, file=sys.stderr)
         return 1

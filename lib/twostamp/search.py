@@ -118,18 +118,30 @@ def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Pat
     """
     output_folder.mkdir(parents=True, exist_ok=True)
     shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params))
-    jobs = [Job(trial, *shared) for trial in trials]
+    train_jobs([Job(trial, *shared) for trial in trials], params)
+    write_json(output_folder / INDEX, [trial.id for trial in trials])
+    results = read_results(output_folder, params.report_weights)
+    for _, row in results[results["status"] == "failed"].iterrows():
+        tqdm.write(f"trial {row['trial_id']} failed twice and has no result: {row['reason']}")
+    return results
+
+
+def train_jobs(jobs: Sequence[Job], params: Parameters) -> None:
+    """Train those of the jobs that have no result yet, on Spark; each writes its own files.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Their records and output folders may differ; the output folders exist.
+    params : Parameters
+        As for :func:`run_trials`.
+    """
     pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
     if pending:
         # Another number of threads needs other processes: TensorFlow takes it once.
         environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
         with open_spark(params.spark_master, params.workers) as spark:
             run_jobs(spark, train_trial, pending, failed=record_failure, environment=environment, description="trials")
-    write_json(output_folder / INDEX, [trial.id for trial in trials])
-    results = read_results(output_folder, params.report_weights)
-    for _, row in results[results["status"] == "failed"].iterrows():
-        tqdm.write(f"trial {row['trial_id']} failed twice and has no result: {row['reason']}")
-    return results
 
 
 def train_repeats(
@@ -174,9 +186,9 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
     -------
     DataFrame
         One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
-        seed, siamese, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second; of the
-        reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and weights
-        (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
+        seed, siamese, width, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second;
+        of the reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and
+        weights (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
 
     Raises
     ------
@@ -193,7 +205,8 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
         for which, split in itertools.product(scores, SPLITS):
             row[f"{which}_{split}_accuracy"] = scores[which].get(f"{split}_accuracy", float("nan"))
         row["weights"] = str(folder / row["weights"]) if "weights" in row else ""
-        row["siamese"] = row.pop("settings").get("siamese", False)
+        made_with = row.pop("settings")
+        row |= {"siamese": made_with.get("siamese", False), "width": made_with.get("width", 1.0)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -261,18 +274,20 @@ def load_trial(row: pd.Series) -> keras.Model:
         kernel_size=int(row["kernel_size"]),
         dropout_rate=float(row["dropout_rate"]),
         siamese=bool(row["siamese"]),
+        width=float(row["width"]),
     )
     model.load_weights(row["weights"])
     return model
 
 
-def settings(records_folder: Path, params: Parameters) -> dict[str, Any]:
+def settings(records_folder: Path, params: Parameters, width: float = 1.0) -> dict[str, Any]:
     """Return what a trial depends on besides itself; a result that was made with others is made again."""
     names = (
         *("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial"),
         *("dropout_layers", "siamese", "entropy_beta"),
     )
-    return {"data": read_info(records_folder).fingerprint, **{name: getattr(params, name) for name in names}}
+    made_with = {name: getattr(params, name) for name in names}
+    return {"data": read_info(records_folder).fingerprint, "width": width, **made_with}
 
 
 def _cost(job: Job) -> int:

@@ -235,6 +235,7 @@ def train_model(
     seed: int,
     dropout_layers: int = 1,
     siamese: bool = False,
+    width: float = 1.0,
     entropy_beta: float = 0.0,
     mixed_precision: bool = False,
     log_folder: Path | None = None,
@@ -256,7 +257,7 @@ def train_model(
         Share of all steps in which the learning rate grows.
     seed : int
         Of weights and dropout. Turns on TensorFlow's deterministic operations for the whole process.
-    dropout_layers, siamese
+    dropout_layers, siamese, width
         Of ``models.build_model`` (decisions A5, A6).
     entropy_beta : float
         Weight of the entropy term of `entropy_loss` (decision A7).
@@ -279,6 +280,7 @@ def train_model(
         dropout_rate=hyperparameters.dropout_rate,
         dropout_layers=dropout_layers,
         siamese=siamese,
+        width=width,
     )
     schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
     optimizer = keras.optimizers.Adam(schedule)

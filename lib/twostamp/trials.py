@@ -120,6 +120,7 @@ def _train(job: Job) -> dict[str, Any]:
         seed=trial.seed,
         dropout_layers=params.dropout_layers,
         siamese=params.siamese,
+        width=job.settings["width"],
         entropy_beta=params.entropy_beta,
         mixed_precision=params.mixed_precision,
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,

@@ -1,0 +1,167 @@
+"""Bootstrap over the objects of a test set, class by class, one draw for all models (Efron and Tibshirani 1993)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.significance import LEVEL
+
+Floats = NDArray[np.float64]
+CHUNK = 500  # resamples at a time: with 500 objects and 25 cells of a matrix, 2 MB
+
+
+def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
+    """How often each resample draws each object; every class keeps its number of objects.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    resamples : int
+    seed : int or Generator
+
+    Returns
+    -------
+    ndarray, shape (resamples, n)
+
+    Examples
+    --------
+    >>> draw_weights([0, 0, 1], resamples=2, seed=1).sum(axis=1).tolist()
+    [3, 3]
+    """
+    labels = np.asarray(labels)
+    rng = np.random.default_rng(seed)
+    weights = np.zeros((resamples, labels.size), np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        shares = np.full(members.size, 1 / members.size)
+        weights[:, members] = rng.multinomial(members.size, shares, size=resamples)
+    return weights
+
+
+def weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:
+    """Confusion matrices of resamples.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    predicted : array_like of int, shape (r, n)
+        Of r repetitions of a model.
+    weights : array_like, shape (b, n)
+        Of `draw_weights`.
+    n_classes : int
+
+    Returns
+    -------
+    ndarray, shape (b, r, n_classes, n_classes)
+        Counts; rows true, columns predicted.
+    """
+    cells = np.asarray(labels) * n_classes + np.atleast_2d(predicted)
+    one_hot = np.eye(n_classes**2, dtype=np.float64)[cells]
+    counts = np.einsum("bn,rnc->brc", np.asarray(weights, float), one_hot, optimize=True)
+    return counts.reshape(*counts.shape[:2], n_classes, n_classes)
+
+
+def score_confusions(confusions: Floats) -> Floats:
+    """Accuracy, macro-F1 and the recall of each class of confusion matrices.
+
+    Parameters
+    ----------
+    confusions : ndarray, shape (..., k, k)
+
+    Returns
+    -------
+    ndarray, shape (..., 2 + k)
+        A score without a denominator is 0, as in `twostamp.evaluation.class_report`.
+    """
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
+    recall = np.divide(hits, true, out=np.zeros_like(hits), where=true > 0)
+    f1 = np.divide(2 * hits, true + predicted, out=np.zeros_like(hits), where=true + predicted > 0)
+    accuracy = hits.sum(axis=-1) / true.sum(axis=-1)
+    return np.concatenate([accuracy[..., None], f1.mean(axis=-1)[..., None], recall], axis=-1)
+
+
+def score_names(classes: Sequence[str]) -> list[str]:
+    """Name the scores of `score_confusions`."""
+    return ["accuracy", "macro-F1", *(f"recall {name}" for name in classes)]
+
+
+def bootstrap_scores(
+    labels: ArrayLike, predicted: Mapping[str, ArrayLike], n_classes: int, *, resamples: int, seed: int
+) -> dict[str, tuple[Floats, Floats]]:
+    """Scores of models, mean over their repetitions, on the objects and on resamples of them.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    predicted : mapping of str to array_like of int, shape (r, n)
+        Predictions of each model's repetitions.
+    n_classes, resamples, seed : int
+
+    Returns
+    -------
+    dict of (ndarray, ndarray)
+        By model the scores, shape (2 + n_classes,), and those of the resamples, shape (resamples, 2 + n_classes). The
+        same resamples for all, so that differences are paired.
+    """
+    weights = draw_weights(labels, resamples, seed)
+    everyone = np.ones((1, weights.shape[1]))
+    scores = {}
+    for model, answers in predicted.items():
+        parts = [
+            score_confusions(weigh_confusions(labels, answers, part, n_classes)).mean(axis=1)
+            for part in (everyone, *np.array_split(weights, max(1, resamples // CHUNK)))
+        ]
+        scores[model] = parts[0][0], np.concatenate(parts[1:])
+    return scores
+
+
+def percentile_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
+    """Interval between the percentiles of resampled values."""
+    low, high = np.quantile(np.asarray(values, float), [level / 2, 1 - level / 2])
+    return float(low), float(high)
+
+
+def percentile_p(values: ArrayLike) -> float:
+    """Two-sided p of 0: twice the smaller share of resampled differences on one side, ties counting half, at least 1/b.
+
+    Examples
+    --------
+    >>> percentile_p([-1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    0.2
+    """
+    values = np.asarray(values, float)
+    below = float(np.mean(values < 0) + np.mean(values == 0) / 2)
+    return min(1.0, max(2 * min(below, 1 - below), 1 / values.size))
+
+
+def compare_scores(
+    scores: Mapping[str, tuple[Floats, Floats]], pairs: Sequence[tuple[str, str]], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Differences of every score between pairs of models.
+
+    Parameters
+    ----------
+    scores : mapping
+        Of `bootstrap_scores`.
+    pairs : sequence of (str, str)
+        The model said to be worse first; a pair with a model that is absent is left out.
+    classes : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        comparison, score, first, second (of the two models), difference (second minus first), low, high (95 %), p.
+    """
+    rows = []
+    for a, b in pairs:
+        if a not in scores or b not in scores:
+            continue
+        (first, first_drawn), (second, second_drawn) = scores[a], scores[b]
+        for i, name in enumerate(score_names(classes)):
+            drawn = second_drawn[:, i] - first_drawn[:, i]
+            row = (f"{a} < {b}", name, first[i], second[i], second[i] - first[i], *percentile_interval(drawn))
+            rows.append((*row, percentile_p(drawn)))
+    return pd.DataFrame(rows, columns=["comparison", "score", "first", "second", "difference", "low", "high", "p"])

@@ -1,0 +1,133 @@
+"""Figures of notebook 11: reliability, the astronomer's curve, and the coverage of conformal sets."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from numpy.typing import ArrayLike, NDArray
+
+from ..calibration import calibration_scores, measure_reliability
+from ..conformal import CANNOT_TELL
+from .comparisons import LABELS
+from .style import ARCHITECTURE_COLOURS, PAGE_WIDTH, class_colour
+
+MODEL_COLOURS = {
+    "M0": ARCHITECTURE_COLOURS["stamp"],
+    "M1": ARCHITECTURE_COLOURS["stacked"],
+    "M2": ARCHITECTURE_COLOURS["separated"],
+}
+
+
+def plot_reliability(
+    calibrated: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    labels: ArrayLike,
+    bins: int,
+    methods: tuple[str, ...] = ("single", "ensemble, temperature"),
+) -> Figure:
+    """Share of right answers against confidence with Wilson's band of 95 %, one row a method and one column a model.
+
+    Parameters
+    ----------
+    calibrated : mapping
+        Of `twostamp.calibration.calibrate`.
+    labels : array_like of int, shape (n,)
+    bins : int
+    methods : tuple of str
+    """
+    figure, axes = plt.subplots(
+        len(methods),
+        len(calibrated),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        figsize=(PAGE_WIDTH, 0.4 + 2.1 * len(methods)),
+    )
+    for column, (model, probabilities) in enumerate(calibrated.items()):
+        for row, method in enumerate(methods):
+            ax = axes[row, column]
+            _draw_reliability(probabilities[method], labels, bins, MODEL_COLOURS[model], ax)
+            ax.set_title(f"{LABELS[model]}\n{method}", fontsize=8)
+        axes[-1, column].set_xlabel("confidence")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("share right")
+    return figure
+
+
+def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, colour: str, ax: Axes) -> None:
+    table = measure_reliability(probabilities, labels, bins)
+    ax.plot([0, 1], [0, 1], color="#999999", linewidth=0.7, linestyle="--")
+    ax.fill_between(table["confidence"], table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
+    ax.plot(table["confidence"], table["right"], color=colour, linewidth=1)
+    ax.scatter(table["confidence"], table["right"], color=colour, s=4 + 60 * table["n"] / table["n"].sum())
+    scores = calibration_scores(probabilities, labels, bins)
+    ax.text(0.03, 0.97, f"ECE {scores[1]:.3f}\nNLL {scores[3]:.2f}", transform=ax.transAxes, va="top", fontsize=7)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.02)
+
+
+def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova") -> Figure:
+    """Candidates per true object of a class against completeness, one panel a mix of classes.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Of `twostamp.candidates.tabulate_candidates`, by title.
+    wanted : str
+        What the class is called.
+    """
+    figure, axes = plt.subplots(1, len(tables), squeeze=False, figsize=(PAGE_WIDTH, 2.9))
+    for ax, (title, table) in zip(axes[0], tables.items()):
+        for model, rows in table.groupby("model", sort=False):
+            colour = MODEL_COLOURS[str(model)]
+            place = 100 * rows["completeness"]
+            ax.fill_between(place, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+            ax.plot(place, rows["candidates"], color=colour, marker="o", markersize=3, label=LABELS[str(model)])
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
+        ax.set_xlabel(f"{wanted}e found (%)" if wanted == "supernova" else "found (%)")
+        ax.set_title(title, fontsize=9)
+    axes[0, 0].set_ylabel(f"candidates per true {wanted}")
+    axes[0, 0].legend(loc="upper left")
+    return figure
+
+
+def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure:
+    """Coverage of each class beside the range that the promise allows, and how often no single class is named.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Of `twostamp.conformal.check_coverage`, by model.
+    coverage : float
+        What was promised.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
+    offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)
+    for offset, (model, table) in zip(offsets, tables.items()):
+        classes = table[table["class"] != "all"]
+        place = np.arange(len(classes)) + offset
+        colours = [class_colour(name) for name in classes["class"]]
+        axes[0].vlines(place, classes["low"], classes["high"], color="#CCCCCC", linewidth=5)
+        axes[0].scatter(place, classes["covered"], color=colours, s=16, marker=_marker(model), zorder=3)
+        axes[1].bar(place, classes[CANNOT_TELL], width=0.22, color=MODEL_COLOURS[model], label=LABELS[model])
+    axes[0].axhline(coverage, color="#333333", linewidth=0.8, linestyle="--")
+    axes[0].set_ylabel("share of sets with the true class")
+    axes[1].set_ylabel(CANNOT_TELL)
+    for model in tables:
+        axes[0].scatter([], [], color="#333333", s=16, marker=_marker(model), label=LABELS[model])
+    for ax in axes:
+        ax.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tables), columnspacing=0.8, handletextpad=0.3
+        )
+        ax.set_xticks(range(len(classes)), classes["class"])
+    return figure
+
+
+def _marker(model: str) -> str:
+    return {"M0": "o", "M1": "s", "M2": "^"}[model]

@@ -1,0 +1,168 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 10 Significance
+#
+# **Question.** Does the second alert really help? The thesis's answer rests on Welch tests over five seeds, on one split and
+# on the validation set that also chose the models. What is left of it under a protocol that also lets the objects vary?
+#
+# **In.** The search of notebook 04 and the pairs of notebook 01. **Out.** The thesis's tests beside stricter ones, the
+# false-positive rate of each on known truth, what a difference needs to be seen, and which claims stand.
+
+# %%
+from twostamp import comparison, protocol, splits
+from twostamp.latency import choose_models
+from twostamp.null_worlds import describe_rates, judge_tests
+from twostamp.plots.comparisons import plot_comparisons, plot_false_positives
+from twostamp.power import make_power_table
+from twostamp.record_writer import read_info
+from twostamp.repetitions import choose_winners, predict_winners
+from twostamp.retraining import best_hyperparameters
+from twostamp.run import open_run
+from twostamp.search import read_results
+from twostamp.significance import make_thesis_table
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+width = 0.25
+repeated_splits = 4
+bootstrap_resamples = 2000
+equivalence_margin = 0.01
+null_worlds = 100
+epochs = 2
+workers = 2
+report_weights = "last"
+
+# %%
+run = open_run("10_significance", globals())
+
+# %% [markdown]
+# ## The thesis's tests as they are
+#
+# First from its own printed numbers, then on this run's repetitions: five seeds (here `n`), one split.
+
+# %%
+make_thesis_table().style.format("{:.3e}", subset=["printed", *make_thesis_table().columns[3:]]).hide()
+
+# %%
+results = read_results(run.require("search"), run.params.report_weights)
+best = choose_models(results, 1, tuple(comparison.MODELS.values()))
+comparison.compare_winners(best, "validation").drop(columns="set").style.format(precision=4).hide()
+
+# %% [markdown]
+# ## What such tests are worth
+#
+# Worlds in which two classifiers are equally good by construction: every "difference" found is false. A test at 5 % should
+# find one in 5 % of the worlds. Once with the sizes of the thesis (its training set cut to 150 objects a class), once with
+# those of this run. Seeds only move the weights; that another sample of objects would have come out differently, a test
+# over seeds cannot know.
+
+# %%
+rates = judge_tests(run.params)
+fig = plot_false_positives(rates)
+caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
+made_from = {"aside": "random numbers, no alerts", "source": "code"}
+run.save_extra_figure(fig, "false_positives", caption=caption, **made_from)
+
+# %%
+for title, table in rates.items():
+    name = f"false_positives_{title.split()[-1]}"
+    run.save_extra_table(table, name, caption=f"False-positive rates, {title}.", **made_from)
+
+# %% [markdown]
+# ## Repeated splits
+#
+# The winners of notebook 04 (one stamp with the fair 26 metadata), trained again on splits drawn anew from the same objects:
+# split, seed and order of the batches change together, and all models share each split. In quick the networks have a
+# quarter of the width, and every figure says so.
+
+# %%
+winners = choose_winners(results, protocol.MODELS)
+combinations = {trials["variant"].iloc[0]: best_hyperparameters(trials.iloc[0]) for trials in winners.values()}
+source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
+records = splits.write_split_records(source, run.data / "splits", run.params)
+trained = splits.train_splits(combinations, records, run.models / "splits", run.params)
+
+# %%
+scores = splits.pivot_scores(trained)
+share = splits.share_of_test(read_info(records[0]).counts)
+on_splits = protocol.compare_on_splits(scores, share, resamples=bootstrap_resamples, seed=seed)
+run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
+on_splits.round(4)
+
+# %%
+equivalence = protocol.check_equivalence(scores, share, equivalence_margin)
+caption = "Stacked against separated: two one-sided tests."
+run.save_extra_table(equivalence, "equivalence", caption=caption, aside=run.narrow)
+equivalence.round(4)
+
+# %% [markdown]
+# ## Object by object
+#
+# The models of notebook 04 on the test set, which chose nothing. McNemar and DeLong (supernova against the rest) compare
+# the repetition of each model that is best on validation; the bootstrap draws objects within each class, the same for all
+# models, and averages the repetitions.
+
+# %%
+predictions = predict_winners(winners, run.require("records"), "test", run.params)
+objects = protocol.compare_on_objects(predictions)
+bootstrap = protocol.compare_by_bootstrap(predictions, run.params)
+run.save_extra_table(bootstrap, "bootstrap", caption="Paired stratified bootstrap on the test set.")
+objects.round(4)
+
+# %% [markdown]
+# ## All comparisons at once
+#
+# So many tests find something by chance. Holm's correction runs over all of them.
+
+# %%
+everything = protocol.correct_all(on_splits, objects, bootstrap)
+run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", aside=run.narrow)
+fig = plot_comparisons(scores, everything)
+aside = f"splits: {run.narrow}" if run.narrow else ""
+run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, and all differences.", aside=aside)
+
+# %% [markdown]
+# ## Power
+#
+# What a difference needs to be found in 80 % of the cases: objects (McNemar, with the discordance seen here), repetitions
+# (Welch, but for these objects only), repeated splits. More splits of the same objects do not replace objects.
+
+# %%
+spreads = {"split_std": protocol.spread_of_splits(scores), "seed_std": protocol.spread_of_seeds(predictions)}
+discordant = protocol.discordant_share(predictions.right)
+power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), discordant=discordant, test_share=share, **spreads)
+run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", aside=run.narrow)
+power
+
+# %% [markdown]
+# And the thesis's own test sets: how many objects may two of its models disagree on before the exact McNemar test no longer
+# sees the printed difference? It prints no counts of them, so the reader has to judge whether that is likely.
+
+# %%
+limits = protocol.limit_thesis()
+run.save_extra_table(limits, "thesis_limits", caption="Discordance that the thesis's differences can bear.")
+limits.round(4)
+
+# %% [markdown]
+# ## What was found
+
+# %%
+claims = protocol.judge_claims(everything, equivalence)
+run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.", aside=run.narrow)
+print(claims.round(4).to_string(index=False))
+print("\n".join(describe_rates(rates)))

@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11 Calibration
+#
+# **Question.** Does a probability of 0.9 mean nine in ten, what is it worth on a night that is not balanced, when should a
+# classifier say that it cannot tell, and how many candidates does an astronomer look at for one true supernova, with one
+# alert and with two?
+#
+# **In.** The models of notebook 04 and the predictions of notebook 07; nothing is trained. **Out.** Reliability diagrams,
+# calibration scores, the mix of classes of a night, conformal sets with their coverage, and the astronomer's curve.
+
+# %%
+import pandas as pd
+
+from twostamp import calibration, candidates, conformal
+from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
+from twostamp.protocol import MODELS
+from twostamp.repetitions import choose_winners, predict_winners
+from twostamp.run import open_run
+from twostamp.search import read_results
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+bootstrap_resamples = 2000
+calibration_bins = 10
+coverage = 0.9
+night_mix = {}
+metadata_recipe = "thesis"
+report_weights = "last"
+
+# %%
+run = open_run("11_calibration", globals())
+
+# %% [markdown]
+# ## The models
+#
+# Of one stamp (with the fair 26 metadata), stacked and separated the winner of notebook 04 with all its repetitions. What
+# is fitted here is fitted on validation, and judged on test. Validation has also chosen the winners, so it flatters them a
+# little; test has not been looked at by anything.
+
+# %%
+winners = choose_winners(read_results(run.require("search"), run.params.report_weights), MODELS)
+validation = predict_winners(winners, run.require("records"), "validation", run.params)
+test = predict_winners(winners, run.require("records"), "test", run.params)
+classes = test.classes
+{model: trials["trial_id"].tolist() for model, trials in winners.items()}
+
+# %% [markdown]
+# ## Does a probability mean what it says?
+#
+# Confidence against the share of right answers, for the best repetition as it is, and for the mean of the repetitions with a
+# temperature. Bands are Wilson's of 95 %: where the diagonal runs within the band, there is nothing to object to.
+
+# %%
+calibrated = calibration.calibrate(validation, test)
+fig = plot_reliability(calibrated, test.labels, calibration_bins)
+run.save_extra_figure(fig, "reliability", caption=f"Reliability on {len(test.labels)} test objects, bands of 95 %.")
+
+# %%
+size = {"resamples": run.params.bootstrap_resamples, "seed": run.params.seed}
+scores = calibration.tabulate_scores(calibrated, test.labels, bins=calibration_bins, **size)
+run.save_extra_table(scores, "calibration", caption="Accuracy, ECE, Brier score and negative log-likelihood on test.")
+scores[["model", "method", *calibration.MEASURES]].round(3)
+
+# %% [markdown]
+# ## A night is not balanced
+#
+# Models learn from balanced batches. On a night's real mix their probabilities have to be corrected by the mix, which one
+# must know. Notebook 07's unlabelled objects say it: not the shares that the model *calls* each class, which its errors
+# distort, but the shares under which its probabilities are most likely. A simulated survey also knows the truth.
+
+# %%
+reference = "M1" if "M1" in winners else next(iter(winners))
+temperature = calibration.fit_temperature(validation.probabilities[reference][0], validation.labels)
+truth = run.data / "survey" / "truth.csv" if run.simulated else None
+mix, origin = candidates.choose_mix(run.data / "predictions.parquet", temperature, classes, run.params, truth)
+run.save_extra_table(mix, "night_mix", caption=f"Classes among a night's new objects: {origin}.")
+print(f"the mix is {origin}")
+mix.round(3)
+
+# %%
+best = "ensemble, temperature"
+shifted = calibration.compare_shifted(calibrated, test.labels, mix["share"], calibration_bins, best)
+run.save_extra_table(shifted, "prior_shift", caption="Test objects weighted to the night's mix.")
+shifted.round(3)
+
+# %% [markdown]
+# ## When to say "cannot tell"
+#
+# Conformal sets, class by class: the set of an object holds every class that is not too improbable for it, as measured on
+# validation objects of that class. One class alone is an answer; none or several mean "cannot tell". The promise, that
+# the sets hold the true class in at least the wanted share of the cases, is for every class and for any mix.
+
+# %%
+tables = conformal.check_models(validation, test, coverage)
+covered = pd.concat(tables, names=["model"]).reset_index("model")
+run.save_extra_table(covered, "conformal", caption=f"Conformal sets on test, {coverage:.0%} promised for each class.")
+covered.round(3)
+
+# %%
+fig = plot_coverage(tables, coverage)
+caption = (
+    f"Coverage of conformal sets ({coverage:.0%} promised; grey: where it lies in 95 % of the cases), and no answer."
+)
+run.save_extra_figure(fig, "conformal", caption=caption)
+
+# %% [markdown]
+# ## The astronomer's curve
+#
+# Rank a night's new objects by the probability of supernova and look at them from the top: how many for each true one, when
+# half of all supernovae are to be found, or 95 %? In the night's mix, and in one where supernovae are one in a hundred,
+# which is an assumption. `fewer` is what the second alert saves against one alert; its interval is paired.
+
+# %%
+wanted, shares = classes.index("SN"), mix["share"].to_numpy()
+mixes = {"night's mix": shares, "supernovae 1 in 100 (assumed)": candidates.make_rare(shares, wanted, 0.01)}
+ranked = {model: methods[best] for model, methods in calibrated.items()}
+curves = {
+    title: candidates.tabulate_candidates(ranked, test.labels, values, wanted, **size)
+    for title, values in mixes.items()
+}
+
+# %%
+fig = plot_candidates(curves)
+run.save_extra_figure(fig, "candidates", caption="Candidates looked at per true supernova; bands of 95 %.")
+table = pd.concat(curves, names=["mix"]).reset_index("mix")
+run.save_extra_table(table, "candidates", caption="Candidates looked at per true supernova, one alert against two.")
+table.round(2)
+
+# %% [markdown]
+# ## What was found
+
+# %%
+print(f"mix: {', '.join(f'{name} {share:.0%}' for name, share in zip(classes, mix['share']))}; {origin}")
+print("\n".join(candidates.describe_candidates(curves)))
+verdicts = covered[covered["class"] != "all"]["verdict"].value_counts().to_dict()
+print(f"conformal sets, {coverage:.0%} promised: {verdicts}")

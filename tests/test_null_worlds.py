@@ -1,0 +1,72 @@
+"""The simulated comparisons: equal models really are equal, and the tests' rates are what theory or practice says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from twostamp.null_worlds import COMBINATIONS, THESIS, Sizes, World, choose_sizes, count_false_positives
+from twostamp.params import Parameters
+
+SMALL = Sizes(train=30, validation=10, test=10, splits=3)
+
+
+def test_splits_are_disjoint_balanced_and_of_the_asked_sizes():
+    world = World(SMALL, np.random.default_rng(1))
+    parts = world.split()
+    assert [len(part) for part in parts] == [150, 50, 50]
+    assert len(np.unique(np.concatenate(parts))) == 250
+    for part in parts:
+        assert len(set(np.bincount(world.labels[part]))) == 1
+
+
+def test_seeds_and_combinations_change_a_model_and_it_learns():
+    world = World(SMALL, np.random.default_rng(1))
+    train, _, test = world.split()
+    first, second = world.train(0, train), world.train(0, train)
+    assert (first != second).any()
+    assert world.train(0, train, COMBINATIONS[-1]).shape == first.shape
+    assert world.accuracy(first, test) > 0.6
+
+
+def test_both_models_are_equally_good_on_average():
+    differences = []
+    for seed in range(150):
+        world = World(SMALL, np.random.default_rng(seed))
+        train, validation, test = world.split()
+        unseen = np.concatenate([validation, test])
+        differences.append(np.subtract(*(world.accuracy(world.train(m, train), unseen) for m in (0, 1))))
+    assert abs(np.mean(differences)) < 3.5 * np.std(differences) / np.sqrt(150)
+    assert np.std(differences) > 0.01
+
+
+@pytest.fixture(scope="module")
+def rates() -> pd.DataFrame:
+    return count_false_positives(SMALL, worlds=60, margin=0.01, seed=1).set_index("procedure")
+
+
+def test_rates_repeat_and_follow_the_seed(rates):
+    again = count_false_positives(SMALL, worlds=20, margin=0.01, seed=1)
+    pd.testing.assert_frame_equal(again, count_false_positives(SMALL, worlds=20, margin=0.01, seed=1))
+    assert not again.equals(count_false_positives(SMALL, worlds=20, margin=0.01, seed=2))
+
+
+def test_tests_over_seeds_find_too_much_and_the_corrected_ones_do_not(rates):
+    assert rates.loc["Welch over 5 seeds, two-sided, test", "verdict"] == "too often"
+    assert rates.loc["bootstrap of five recalls, any, uncorrected", "verdict"] == "too often"
+    for procedure in ("McNemar, test", "corrected t over repeated splits", "equivalence (TOST), corrected"):
+        assert rates.loc[procedure, "verdict"] != "too often"
+    holm, plain = (rates.loc[f"bootstrap of five recalls, any, {kind}", "found"] for kind in ("Holm", "uncorrected"))
+    assert holm < plain
+    assert THESIS in rates.index
+
+
+def test_intervals_hold_the_rates(rates):
+    assert ((rates["low"] <= rates["rate"]) & (rates["rate"] <= rates["high"])).all()
+    assert (rates["worlds"] == 60).all()
+
+
+def test_sizes_are_those_of_the_run_with_a_limited_training_set():
+    assert choose_sizes(Parameters()) == Sizes(100, 25, 25, Parameters().repeated_splits)
+    thesis = Parameters(cap_per_class=30000, validation_per_class=200, test_per_class=100)
+    assert choose_sizes(thesis).train == 150
+    assert choose_sizes(thesis).test_share == pytest.approx(2 / 3)
