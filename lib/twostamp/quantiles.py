@@ -34,7 +34,8 @@ def find_quantiles(images: Floats, missing: NDArray[np.bool_], quantiles: tuple[
     """
     found = np.empty((2, len(images)), dtype=np.float32)
     difficult = np.ones(len(images), dtype=bool)
-    if min(quantiles) > 0 and images.shape[-1] == DEALT:
+    inside = min(quantiles) > 0.07 and max(quantiles) < 0.93  # the margin has to fit in a hand
+    if inside and images.shape[-1] == DEALT:
         found, difficult = deal_for_quantiles(images, quantiles)
         difficult |= missing.any(axis=-1)
     if difficult.any():

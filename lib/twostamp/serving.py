@@ -1,16 +1,20 @@
 """From Avro packets to probabilities, stage by stage, as a broker goes (left out by thesis section 6.5; T9)."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.packet import PacketError, read_keys, read_packets
 from twostamp.arrays import Arrays, arrays_from_table, read_metadata
-from twostamp.latency import bind, make_server, tabulate, time_calls
+from twostamp.features import PACKET_FIELDS, Scaler
+from twostamp.latency import Inputs, bind, make_server, tabulate, time_calls
 from twostamp.models import VARIANTS, model_inputs
 from twostamp.records import load_scaler, read_info
 from twostamp.search import load_trial
@@ -18,7 +22,10 @@ from twostamp.search import load_trial
 STAGES = ("decode", "prepare", "predict")
 BATCHES = (1, 10)
 
+FIELDS = (*PACKET_FIELDS, "jd", "xpos", "ypos")
+
 Pair = tuple[bytes, bytes]
+Server = Callable[[Inputs], NDArray[np.float32]]
 
 
 def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int) -> list[Pair]:
@@ -72,19 +79,58 @@ def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        objectId, deltajd (days), and candidate fields and gzipped stamps with the endings ``_1`` and ``_2``.
+        objectId, deltajd (days), and of either alert (endings ``_1`` and ``_2``) the fields of `FIELDS` and the gzipped
+        stamps.
     """
-    rows = []
-    for pair in pairs:
-        packets = [read_packets(data)[0] for data in pair]
-        row = {"objectId": packets[0]["objectId"]}
-        for alert, packet in enumerate(packets, start=1):
-            row |= {f"{name}_{alert}": value for name, value in packet["candidate"].items()}
-            for stamp in ("Science", "Template", "Difference"):
-                row[f"{stamp.lower()}_{alert}"] = packet[f"cutout{stamp}"]["stampData"]
-        row["deltajd"] = row["jd_2"] - row["jd_1"]
-        rows.append(row)
-    return pd.DataFrame(rows)
+    table: dict[str, list[Any]] = {}
+    for alert in (1, 2):
+        packets = [read_packets(pair[alert - 1], history=False)[0] for pair in pairs]
+        table["objectId"] = [packet["objectId"] for packet in packets]
+        for name in FIELDS:
+            table[f"{name}_{alert}"] = [packet["candidate"].get(name) for packet in packets]
+        for stamp in ("Science", "Template", "Difference"):
+            table[f"{stamp.lower()}_{alert}"] = [packet[f"cutout{stamp}"]["stampData"] for packet in packets]
+    decoded = pd.DataFrame(table)
+    return decoded.assign(deltajd=decoded["jd_2"] - decoded["jd_1"])
+
+
+def classify_pairs(
+    pairs: Sequence[Pair], prepare: Callable[[list[Pair]], Inputs], server: Server, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Go from Avro packets to probabilities, a batch being prepared in a thread while another is predicted.
+
+    Parameters
+    ----------
+    pairs : sequence of (bytes, bytes)
+        Of `find_pairs`, or as a broker receives them.
+    prepare : callable
+        From pairs to a model's inputs, such as `make_preparer` makes.
+    server : callable
+        Of `twostamp.latency.make_server`.
+    batch_size : int
+        Pairs.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes), float32
+        In the order of the pairs.
+    """
+    batches = [list(pairs[i : i + batch_size]) for i in range(0, len(pairs), batch_size)]
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        return np.concatenate([server(inputs) for inputs in threads.map(prepare, batches)])
+
+
+def make_preparer(variant: str, scaler: Scaler, **options: Any) -> Callable[[list[Pair]], Inputs]:
+    """Make the function that turns pairs of packets into a model's inputs.
+
+    Parameters
+    ----------
+    variant : str
+        A key of `twostamp.models.VARIANTS`.
+    scaler, options
+        Of `twostamp.arrays.arrays_from_table`.
+    """
+    return lambda pairs: model_inputs(variant, arrays_from_table(decode_pairs(pairs), scaler, **options))
 
 
 def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:

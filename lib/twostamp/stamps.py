@@ -312,10 +312,27 @@ def make_triplets(
     BadStamp
         The first stamp that cannot be read or explained; extraction has quarantined such alerts before.
     """
+    images = read_images(science, template, difference, xpos, ypos)
+    if method is not None:
+        images = normalise_stamps(images, method, nan_value)
+    return put_channels_last(images)
+
+
+def read_images(
+    science: Sequence[bytes],
+    template: Sequence[bytes],
+    difference: Sequence[bytes],
+    xpos: Sequence[float] | NDArray[Any],
+    ypos: Sequence[float] | NDArray[Any],
+) -> Floats:
+    """Decode and repair, shape (n, 3, 63, 63), in DN with NaN: `make_triplets` before it normalises."""
     images = np.empty((len(science), 3, SIZE, SIZE), dtype=np.float32)
     for channel, stamps in enumerate((science, template, difference)):
         for i, (data, x, y) in enumerate(zip(stamps, xpos, ypos, strict=True)):
             images[i, channel] = repair_stamp(read_stamp(data), x, y)
-    if method is not None:
-        images = normalise_stamps(images, method, nan_value)
+    return images
+
+
+def put_channels_last(images: Floats) -> Floats:
+    """Turn images, shape (n, 3, h, w), into contiguous triplets, shape (n, h, w, 3)."""
     return np.ascontiguousarray(np.moveaxis(images, 1, -1))
