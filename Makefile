@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan report alerts dataset test lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan report alerts dataset test bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml --extend
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
+
+bench: $(READY) ## speed beside named references, measured in one run
+	$(BIN)/python -m tests.benchmarks $(ROWS)
 
 lint: $(READY) ## ruff, mypy and the pairing of the notebooks
 	$(BIN)/ruff check .

@@ -78,7 +78,7 @@ def make_trial(variant: str, folder: Path, repetition: int = 0, accuracy: float 
     scores = {f"{split}_accuracy": accuracy for split in ("validation", "test")}
     scores |= {f"{split}_confusion": [[1, 0, 0], [0, 2, 0], [0, 0, 3]] for split in ("validation", "test")}
     names = {"trial_id": f"{variant}-r{repetition}", "variant": variant, "repetition": repetition, "seed": 7}
-    state = {"status": "done", "reason": "", "classes": list(CLASSES), "n_classes": 3, "siamese": False}
+    state = {"status": "done", "reason": "", "classes": list(CLASSES), "n_classes": 3, "siamese": False, "width": 1.0}
     return names | sizes | scores | state | {"weights": str(weights)}
 
 

@@ -49,6 +49,7 @@ def world(tmp_path_factory):
         "kernel_size": np.int64(3),
         "dropout_rate": 0.3,
         "siamese": False,
+        "width": 1.0,
         "weights": str(root / "model.weights.h5"),
     }
     return root, table, pd.Series(trial)

@@ -4,10 +4,12 @@ A packet is an Avro object container that carries its own schema. The key pass o
 each alert, so `read_keys` decodes nothing behind ``candidate``: neither the history nor the stamps.
 """
 
+import contextlib
 import io
 import json
 import math
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +20,9 @@ import fastavro
 
 MAGIC = b"Obj\x01"
 SYNC_MARKER = b"two-stamp-alerts"
+HISTORY = ("prv_candidates", "fp_hists")
+CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
+GZIP = b"\x1f\x8b\x08"
 KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
 DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"null": bytes,
@@ -60,6 +65,7 @@ class AlertKey:
 
 class _Schemas(NamedTuple):
     whole: dict[str, Any]
+    front: dict[str, Any] | None  # up to candidate, where history and the three cutouts are all that follows it
     head: dict[str, Any]  # the same record and its candidate, each cut behind the last field that a key needs
 
 
@@ -111,8 +117,16 @@ def read_keys(data: bytes) -> list[AlertKey]:
     return [_make_key(record) for record in _read_records(data, container, schemas, keys_only=True)]
 
 
-def read_packets(data: bytes) -> list[dict[str, Any]]:
+def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
     """Read the whole alerts of an Avro container; errors as in `read_keys`.
+
+    Parameters
+    ----------
+    data : bytes
+        As for `read_keys`.
+    history : bool
+        Whether the earlier detections of the object and the names of the stamps' files are wanted; without them a
+        usual packet takes a tenth of the time.
 
     Examples
     --------
@@ -121,7 +135,13 @@ def read_packets(data: bytes) -> list[dict[str, Any]]:
     [{'objectId': 'ZTF18abcdefg'}]
     """
     container = _read_header(data)
-    return list(_read_records(data, container, _parse_schemas(container.schema), keys_only=False))
+    schemas = _parse_schemas(container.schema)
+    if not history and (packet := _read_around_history(data, container, schemas)):
+        return [packet]
+    packets = list(_read_records(data, container, schemas, keys_only=False))
+    if not history:
+        return [_drop_history(packet) for packet in packets]
+    return packets
 
 
 def read_candidate_types(data: bytes) -> dict[str, str]:
@@ -185,7 +205,20 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at : at + size], at + size
 
 
+_headers: deque[tuple[bytes, bytes, bytes]] = deque(maxlen=8)
+"""Headers (up to the sync marker), schemas and codecs seen last: a survey's packets begin with the same 20 kB."""
+
+
 def _read_header(data: bytes) -> _Container:
+    for header, schema, codec in _headers:
+        if data.startswith(header) and len(data) >= (start := len(header) + 16):
+            return _Container(schema, codec, data[start - 16 : start], start)
+    container = _parse_header(data)
+    _headers.appendleft((data[: container.start - 16], container.schema, container.codec))
+    return container
+
+
+def _parse_header(data: bytes) -> _Container:
     if not data.startswith(MAGIC):
         raise CorruptPacket("not an Avro container")
     metadata, at = {}, len(MAGIC)
@@ -210,10 +243,11 @@ def _parse_schemas(schema: bytes) -> _Schemas:
     try:
         whole = json.loads(schema)
         head = _cut(whole, ("objectId", "candid", "candidate"))
+        front = fastavro.parse_schema(head) if _is_usual(whole["fields"], len(head["fields"])) else None
         if head["fields"] and (last := head["fields"][-1])["name"] == "candidate":
             # Nothing is read behind it, so it may end early too.
             head["fields"][-1] = last | {"type": _cut(last["type"], KEY_FIELDS)}
-        return _Schemas(fastavro.parse_schema(whole), fastavro.parse_schema(head))
+        return _Schemas(fastavro.parse_schema(whole), front, fastavro.parse_schema(head))
     except Exception as error:
         raise CorruptPacket(f"the container's schema is damaged: {type(error).__name__}") from error
 
@@ -222,6 +256,63 @@ def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Cut a record schema behind the last of the named fields."""
     wanted = [at for at, field in enumerate(record["fields"]) if field["name"] in names]
     return record | {"fields": record["fields"][: max(wanted, default=-1) + 1]}
+
+
+def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
+    """Whether only history and the three cutouts, each null or (a name, gzipped bytes), follow the first fields."""
+    names = [field["name"] for field in fields[front:]]
+    if tuple(names[-3:]) != CUTOUTS or not set(names[:-3]) <= set(HISTORY):
+        return False
+    kinds = [[kind for kind in field["type"] if kind != "null"] for field in fields[-3:]]
+    record, *others = (kind[0] if len(kind) == 1 else None for kind in kinds)
+    return (
+        isinstance(record, dict)
+        and [field["type"] for field in record["fields"]] == ["string", "bytes"]
+        and all(other == record["name"] for other in others)
+    )
+
+
+def _read_around_history(data: bytes, container: _Container, schemas: _Schemas) -> dict[str, Any] | None:
+    """Read a single alert but its history; None when it takes a full reader to find the stamps."""
+    if schemas.front is None or container.codec != b"null":
+        return None
+    blocks = list(_read_blocks(data, container))
+    if len(blocks) != 1 or blocks[0][0] != 1:
+        return None
+    _, stream, end = blocks[0]
+    packet = _decode(stream, schemas.front, None)
+    stamps = _find_stamps(data, stream.tell(), end)
+    return packet | dict(zip(CUTOUTS, stamps, strict=True)) if stamps else None
+
+
+def _drop_history(packet: dict[str, Any]) -> dict[str, Any]:
+    stamps = {name: cutout and {"stampData": cutout["stampData"]} for name, cutout in packet.items() if name in CUTOUTS}
+    return {name: value for name, value in packet.items() if name not in HISTORY} | stamps
+
+
+def _find_stamps(data: bytes, at: int, end: int) -> list[dict[str, Any]] | None:
+    """Find the three cutouts that end a record: a chain of lengths that leads from gzip to gzip, exactly to the end."""
+    while (at := data.find(GZIP, at, end)) >= 0:
+        for width in (3, 2):  # of the length of a stamp of 64 bytes to 1 MB
+            with contextlib.suppress(CorruptPacket, IndexError):
+                size, start = _read_long(data, at - width)
+                if start == at and size > 0 and (stamps := _follow_stamps(data, at, size, end)):
+                    return stamps
+        at += 1
+    return None
+
+
+def _follow_stamps(data: bytes, at: int, size: int, end: int) -> list[dict[str, Any]] | None:
+    stamps = [{"stampData": data[at : at + size]}]
+    at += size
+    for _ in CUTOUTS[1:]:
+        branch, at = _read_long(data, at)
+        _, at = _read_bytes(data, at)
+        stamp, at = _read_bytes(data, at)
+        if branch not in (0, 1) or not stamp.startswith(GZIP):
+            return None
+        stamps.append({"stampData": stamp})
+    return stamps if at == end else None
 
 
 @lru_cache(maxsize=64)
@@ -239,18 +330,28 @@ def _arrow_type(avro: Any) -> str:
     return "double" if names <= {"int", "long", "float", "double"} else "string"
 
 
-def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, bytes]]:
+def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, io.BytesIO, int]]:
+    """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
     if container.codec not in DECODERS:
         raise CorruptPacket(f"the codec {container.codec!r} is not supported")
     at = container.start
     try:
         while at < len(data):
             count, at = _read_long(data, at)
-            block, at = _read_bytes(data, at)
-            if data[at : at + 16] != container.sync:
+            size, at = _read_long(data, at)
+            end = at + size
+            if not 0 <= size <= len(data) - at:
+                raise CorruptPacket("the container ends early")
+            if data[end : end + 16] != container.sync:
                 raise CorruptPacket("a block's sync marker is wrong or missing")
-            at += 16
-            yield count, DECODERS[container.codec](block)
+            if container.codec == b"null":
+                stream = io.BytesIO(data)  # shares the bytes; a copy of the block would cost as much as its key
+                stream.seek(at)
+                yield count, stream, end
+            else:
+                block = DECODERS[container.codec](data[at:end])
+                yield count, io.BytesIO(block), len(block)
+            at = end + 16
     except (IndexError, zlib.error):
         raise CorruptPacket("a block is cut short or damaged") from None
 
@@ -259,15 +360,17 @@ def _read_records(
     data: bytes, container: _Container, schemas: _Schemas, *, keys_only: bool
 ) -> Iterator[dict[str, Any]]:
     total = 0
-    for count, block in _read_blocks(data, container):
-        stream = io.BytesIO(block)
+    for count, stream, end in _read_blocks(data, container):
         if keys_only and count == 1:
-            yield _decode(stream, schemas.head, None)
+            record = _decode(stream, schemas.head, None)
+            if stream.tell() > end:
+                raise CorruptPacket("a record is longer than its block")
+            yield record
         else:
             # Only a reader that skips the rest of a record finds where the next one begins.
-            for _ in range(min(count, len(block) + 1)):
+            for _ in range(min(count, end + 1)):
                 yield _decode(stream, schemas.whole, schemas.head if keys_only else None)
-            if stream.tell() != len(block):
+            if stream.tell() != end:
                 raise CorruptPacket("a block's records do not fill it")
         total += count
     if total < 1:
