@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,18 +161,25 @@ def test_finished_trials_are_skipped_and_changed_settings_are_not(
     assert before == [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
 
 
-def kill_a_worker_at_work(driver: psutil.Process, results: Path, killed: list[int]) -> None:
-    """Wait for the first result, then kill a process that Spark's Python daemon has forked."""
+def workers_at_work() -> list[tuple[float, psutil.Process]]:
+    """Processes that Spark's Python daemon has forked, each with the seconds that it has computed."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # others come and go meanwhile
+            if "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in process.parent().cmdline():
+                found.append((process.cpu_times().user, process))
+    return found
+
+
+def kill_a_worker_at_work(results: Path, killed: list[int]) -> None:
+    """Wait for the first result, then kill the busiest worker."""
     while not list(results.glob("*-r*.json")):
         time.sleep(0.05)
-    workers = [
-        process
-        for process in driver.children(recursive=True)
-        if "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in process.parent().cmdline()
-    ]
-    busiest = max(workers, key=lambda process: process.cpu_times().user)
-    busiest.kill()
-    killed.append(busiest.pid)
+    while not killed:
+        if workers := workers_at_work():
+            _, process = max(workers, key=lambda worker: worker[0])
+            process.kill()
+            killed.append(process.pid)
 
 
 @pytest.mark.slow
@@ -182,7 +190,7 @@ def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_
         trial for name in ("stamp_23", "stacked_stamps_deltajd") for trial in make_repeats(name, SMALL, 3, seed=2)
     ]
     folder, killed = tmp_path / "search", []
-    killer = threading.Thread(target=kill_a_worker_at_work, args=(psutil.Process(), folder, killed), daemon=True)
+    killer = threading.Thread(target=kill_a_worker_at_work, args=(folder, killed), daemon=True)
     killer.start()
     results = run_trials(trials[::-1], records, folder, TINY)
     killer.join()
