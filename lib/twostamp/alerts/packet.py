@@ -8,6 +8,7 @@ import io
 import json
 import math
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -185,7 +186,20 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at : at + size], at + size
 
 
+_headers: deque[tuple[bytes, bytes, bytes]] = deque(maxlen=8)
+"""Headers (up to the sync marker), schemas and codecs seen last: a survey's packets begin with the same 20 kB."""
+
+
 def _read_header(data: bytes) -> _Container:
+    for header, schema, codec in _headers:
+        if data.startswith(header) and len(data) >= (start := len(header) + 16):
+            return _Container(schema, codec, data[start - 16 : start], start)
+    container = _parse_header(data)
+    _headers.appendleft((data[: container.start - 16], container.schema, container.codec))
+    return container
+
+
+def _parse_header(data: bytes) -> _Container:
     if not data.startswith(MAGIC):
         raise CorruptPacket("not an Avro container")
     metadata, at = {}, len(MAGIC)
@@ -239,18 +253,28 @@ def _arrow_type(avro: Any) -> str:
     return "double" if names <= {"int", "long", "float", "double"} else "string"
 
 
-def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, bytes]]:
+def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, io.BytesIO, int]]:
+    """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
     if container.codec not in DECODERS:
         raise CorruptPacket(f"the codec {container.codec!r} is not supported")
     at = container.start
     try:
         while at < len(data):
             count, at = _read_long(data, at)
-            block, at = _read_bytes(data, at)
-            if data[at : at + 16] != container.sync:
+            size, at = _read_long(data, at)
+            end = at + size
+            if not 0 <= size <= len(data) - at:
+                raise CorruptPacket("the container ends early")
+            if data[end : end + 16] != container.sync:
                 raise CorruptPacket("a block's sync marker is wrong or missing")
-            at += 16
-            yield count, DECODERS[container.codec](block)
+            if container.codec == b"null":
+                stream = io.BytesIO(data)  # shares the bytes; a copy of the block would cost as much as its key
+                stream.seek(at)
+                yield count, stream, end
+            else:
+                block = DECODERS[container.codec](data[at:end])
+                yield count, io.BytesIO(block), len(block)
+            at = end + 16
     except (IndexError, zlib.error):
         raise CorruptPacket("a block is cut short or damaged") from None
 
@@ -259,15 +283,17 @@ def _read_records(
     data: bytes, container: _Container, schemas: _Schemas, *, keys_only: bool
 ) -> Iterator[dict[str, Any]]:
     total = 0
-    for count, block in _read_blocks(data, container):
-        stream = io.BytesIO(block)
+    for count, stream, end in _read_blocks(data, container):
         if keys_only and count == 1:
-            yield _decode(stream, schemas.head, None)
+            record = _decode(stream, schemas.head, None)
+            if stream.tell() > end:
+                raise CorruptPacket("a record is longer than its block")
+            yield record
         else:
             # Only a reader that skips the rest of a record finds where the next one begins.
-            for _ in range(min(count, len(block) + 1)):
+            for _ in range(min(count, end + 1)):
                 yield _decode(stream, schemas.whole, schemas.head if keys_only else None)
-            if stream.tell() != len(block):
+            if stream.tell() != end:
                 raise CorruptPacket("a block's records do not fill it")
         total += count
     if total < 1:

@@ -1,0 +1,111 @@
+"""What is measured on: real packets where $TWOSTAMP_REAL_ALERTS names some, simulated ones otherwise, and copies."""
+
+import io
+import os
+import struct
+import tarfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+from isal import igzip
+
+from twostamp.alerts.archive import iter_members
+from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.alerts.survey import write_survey
+from twostamp.paths import outputs_root
+
+SEED = 20210901
+SMALL_SURVEY = {"pairs_per_class": 60, "unlabelled_objects": 100, "nights": 30, "seed": SEED}
+ALERTS_PER_OBJECT = 4
+
+
+def bench_folder() -> Path:
+    """Where the benchmarks keep what they need again."""
+    return outputs_root() / "bench"
+
+
+def find_survey() -> Path:
+    """Folder of a small simulated survey, made once."""
+    folder = bench_folder() / "data" / "survey"
+    write_survey(folder, **SMALL_SURVEY)
+    return folder
+
+
+def real_alerts() -> Path | None:
+    """Folder of real nights, None where $TWOSTAMP_REAL_ALERTS names none."""
+    return Path(os.environ["TWOSTAMP_REAL_ALERTS"]).resolve() if os.environ.get("TWOSTAMP_REAL_ALERTS") else None
+
+
+@lru_cache(maxsize=1)
+def read_alerts() -> list[bytes]:
+    """Sound packets with one alert each, in memory."""
+    packets = []
+    for member in iter_members(str(real_alerts() or find_survey()), progress=False):
+        try:
+            if len(read_keys(member.data)) == 1:
+                packets.append(member.data)
+        except PacketError:
+            continue
+    return packets
+
+
+def copy_packet(data: bytes, number: int, objectId: str, jd: float) -> bytes:
+    """Copy a packet as another alert: same size, its objectId, candid and jd replaced where they stand."""
+    key = read_keys(data)[0]
+    copied = data.replace(key.objectId.encode(), objectId.encode())
+    copied = copied.replace(_write_long(key.candid), _write_long(10**18 + number))
+    return copied.replace(struct.pack("<d", key.jd), struct.pack("<d", jd), 1)
+
+
+def _write_long(value: int) -> bytes:
+    rest, content = value << 1, bytearray()
+    while rest > 0x7F:
+        content.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes(content + bytes([rest]))
+
+
+def write_tarball(path: Path, packets: Sequence[bytes]) -> None:
+    """Write packets as a nightly tarball."""
+    with igzip.open(path, "wb", compresslevel=1) as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
+        for data in packets:
+            entry = tarfile.TarInfo(f"{read_keys(data)[0].candid}.avro")
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+
+
+def write_archive(folder: Path, nights: int, alerts: int, labelled: float) -> pd.DataFrame:
+    """Write nights of copied packets and return the labels of a share of their objects.
+
+    Parameters
+    ----------
+    folder : Path
+    nights, alerts : int
+        Tarballs, and alerts in each; an object has `ALERTS_PER_OBJECT` alerts in different nights.
+    labelled : float
+        Share of the objects that have a label.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A cut that only edge stamps fail, so that every copy can be used.
+    packets = read_alerts()
+    n_objects = nights * alerts // ALERTS_PER_OBJECT
+    names = [f"ZTF19{_letters(i)}" for i in range(n_objects)]
+    for night in range(nights):
+        numbers = range(night * alerts, (night + 1) * alerts)
+        copies = (
+            copy_packet(packets[i % n_objects % len(packets)], i, names[i % n_objects], 2458700.5 + night + i / 1e6)
+            for i in numbers
+        )
+        write_tarball(folder / f"ztf_public_{20190901 + night}.tar.gz", list(copies))
+    chosen = names[: round(labelled * n_objects)]
+    return pd.DataFrame({"objectId": chosen, "classALeRCE": "SN", "subclassALeRCE": "SNIa"})
+
+
+def _letters(index: int) -> str:
+    letters = ""
+    for _ in range(7):
+        index, digit = divmod(index, 26)
+        letters = chr(ord("a") + digit) + letters
+    return letters
