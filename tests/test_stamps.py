@@ -14,9 +14,11 @@ from hypothesis.extra import numpy as hnp
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import BadStamp, read_packets
+from twostamp.quantiles import deal_for_quantiles, find_quantiles, sort_for_quantiles
 from twostamp.stamps import (
     CHIP_HEIGHT,
     CHIP_WIDTH,
+    QUANTILES,
     SIZE,
     count_degenerate,
     crop_stamps,
@@ -310,3 +312,41 @@ def test_real_stamps_are_normalised_like_the_loop(packets):
         expected = normalise_by_loop(raw, method)
         triplets = make_triplets(*columns, xpos=x, ypos=y, method=method)
         np.testing.assert_allclose(np.moveaxis(triplets, -1, 1).reshape(-1, 63, 63), expected, atol=2e-5)
+
+
+def whole_image(kind: str, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(200, 10, SIZE**2)
+    images = {
+        "noise": noise,
+        "few values": noise.round(-1),
+        "slope": np.arange(SIZE**2) * 1.0,
+        "star": noise + 1e5 * np.exp(-0.01 * (np.arange(SIZE**2) - SIZE**2 / 2) ** 2),
+        "stripes": noise + 1000 * (np.arange(SIZE**2) % 9),  # each hand is dealt cards of its own
+        "constant": np.full(SIZE**2, 3.0),
+        "missing": np.where(rng.random(SIZE**2) < 0.01, np.nan, noise),
+        "empty": np.full(SIZE**2, np.nan),
+    }
+    return images[kind].astype(np.float32)
+
+
+KINDS = ("noise", "few values", "slope", "star", "stripes", "constant", "missing", "empty")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 1000)), min_size=1, max_size=5))
+def test_quick_quantiles_are_those_of_sorted_images(chosen):
+    images = np.stack([whole_image(*each) for each in chosen])
+    missing = np.isnan(images)
+    expected = sort_for_quantiles(images, missing, QUANTILES)
+    np.testing.assert_array_equal(find_quantiles(images, missing, QUANTILES), expected)
+
+
+def test_quick_quantiles_do_ordinary_stamps_and_doubt_striped_ones():
+    images = np.stack([whole_image("noise", 1), whole_image("stripes", 1)])
+    assert deal_for_quantiles(images, QUANTILES)[1].tolist() == [False, True]
+
+
+def test_many_images_are_scaled_as_one_by_one():
+    images = np.stack([whole_image("noise", seed).reshape(SIZE, SIZE) for seed in range(70)])
+    np.testing.assert_array_equal(normalise_stamps(images), [normalise_stamps(image) for image in images])

@@ -100,7 +100,9 @@ def growth(name: str, works: Sequence[int], make: Callable[[int], Callable[[], A
         seconds = [1 / rate_of(1, call)() for call in calls]
         if sweep:
             slopes.append(float(np.polyfit(np.log(works), np.log(seconds), 1)[0]))
-    return bound(f"growth of {name}, {', '.join(f'{work // works[0]}x' for work in works)}", "log-log slope", slopes, LINEAR)
+    return bound(
+        f"growth of {name}, {', '.join(f'{work // works[0]}x' for work in works)}", "log-log slope", slopes, LINEAR
+    )
 
 
 def has_fast_bfloat16() -> bool:
