@@ -69,17 +69,49 @@ def test_the_best_combinations_of_finished_trials_are_chosen(results):
     assert latency.choose_models(results, 5, ("stamp_26",)).empty
 
 
-def test_server_gives_what_the_model_gives():
+@pytest.fixture(scope="module")
+def stacked():
     model = build_model("stacked", n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.5)
     rng = np.random.default_rng(2)
     arrays = SimpleNamespace(
-        **{f"stamps_{i}": rng.normal(size=(4, 21, 21, 3)).astype("f4") for i in (1, 2)},
-        **{f"metadata_{i}": rng.normal(size=(4, 26)).astype("f4") for i in (1, 2)},
-        deltajd=rng.normal(size=(4, 1)).astype("f4"),
+        **{f"stamps_{i}": rng.normal(size=(40, 21, 21, 3)).astype("f4") for i in (1, 2)},
+        **{f"metadata_{i}": rng.normal(size=(40, 26)).astype("f4") for i in (1, 2)},
+        deltajd=rng.normal(size=(40, 1)).astype("f4"),
     )
-    inputs = model_inputs("stacked", arrays)
-    served = latency.make_server(model)(inputs)
-    np.testing.assert_allclose(served, model.predict(inputs, verbose=0), atol=1e-6)
+    return model, model_inputs("stacked", arrays)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 40])
+def test_server_gives_what_the_model_gives(stacked, size):
+    model, inputs = stacked
+    batch = {name: values[:size] for name, values in inputs.items()}
+    np.testing.assert_allclose(latency.make_server(model)(batch), model.predict(batch, verbose=0), atol=1e-6)
+
+
+def test_bfloat16_is_close_and_left_behind(stacked):
+    model, inputs = stacked
+    exact = model.predict(inputs, verbose=0)
+    served = latency.make_server(model, mixed_precision=True)(inputs)
+    assert served.dtype == np.float32
+    np.testing.assert_allclose(served, exact, atol=2e-2)
+    np.testing.assert_array_equal(model.predict(inputs, verbose=0), exact)
+
+
+def test_a_graph_is_traced_once_for_all_sizes(stacked):
+    model, inputs = stacked
+    traced = []
+
+    class Spy:
+        inputs = model.inputs
+
+        def __call__(self, batch, training):
+            traced.append(training)
+            return model(batch, training=training)
+
+    server = latency.make_server(Spy())
+    for size in (1, 2, 5, 40):
+        assert server({name: values[:size] for name, values in inputs.items()}).shape == (size, 3)
+    assert traced == [False]
 
 
 def test_times_are_compared_within_and_between_architectures():

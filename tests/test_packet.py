@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_alert
+from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import (
     AlertKey,
     CorruptPacket,
@@ -161,3 +162,37 @@ def test_real_packets_of_every_schema_agree_with_fastavro(real_alerts):
                 assert read_candidate_types(data).keys() == fields.keys()
                 versions.add(alert.get("schemavsn"))
     assert {None, "3.0", "3.2", "3.3", "4.01", "4.02"} <= versions
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+@pytest.mark.parametrize("schema", [read_schema(), schema_without("prv_candidates")])
+@pytest.mark.parametrize("broken", [None, "cutoutScience", "cutoutDifference"])
+def test_without_history_an_alert_is_the_same_but_for_it(codec, schema, broken):
+    alert = without(ALERT | ({broken: None} if broken else {}), "prv_candidates")
+    data = write_container([alert | {"prv_candidates": [ALERT["candidate"]]}], schema, codec=codec)
+    (packet,) = read_packets(data, history=False)
+    expected = {name: value for name, value in read_packets(data)[0].items() if name != "prv_candidates"}
+    for name in ("cutoutScience", "cutoutTemplate", "cutoutDifference"):
+        expected[name] = expected[name] and {"stampData": expected[name]["stampData"]}
+    assert packet == expected
+
+
+def test_a_stamp_within_the_history_is_not_taken_for_one():
+    gzip_in_a_text = ALERT["candidate"] | {"pdiffimfilename": "\x1f\x8b\x08".encode("latin-1").decode("latin-1")}
+    data = write_container([ALERT | {"prv_candidates": [gzip_in_a_text] * 3}])
+    assert read_packets(data, history=False)[0]["cutoutScience"]["stampData"] == ALERT["cutoutScience"]["stampData"]
+
+
+def test_real_packets_are_the_same_without_history(real_alerts):
+    for member in iter_members(str(real_alerts), progress=False):
+        whole, (packet,) = read_packets(member.data)[0], read_packets(member.data, history=False)
+        assert packet["candidate"] == whole["candidate"]
+        for name in ("cutoutScience", "cutoutTemplate", "cutoutDifference"):
+            assert packet[name]["stampData"] == whole[name]["stampData"]
+
+
+@given(st.integers(0, len(PACKET) - 1), st.binary(min_size=1, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_damage_without_history_is_a_packet_error_or_harmless(at, noise):
+    with suppress(PacketError):
+        read_packets(PACKET[:at] + noise + PACKET[at + len(noise) :], history=False)

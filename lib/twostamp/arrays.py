@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from twostamp.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
-from twostamp.stamps import crop_stamps, make_triplets, normalise_stamps
+from twostamp.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
 
 SENTINEL = -999.0
 STAMPS = ("science", "template", "difference")
@@ -83,7 +83,18 @@ class Preparation:
     def normalise(self, triplets: Floats) -> Floats:
         """Normalise each image of raw triplets, shape (n, h, w, 3)."""
         images = normalise_stamps(np.moveaxis(triplets, -1, 1), self.normalisation, self.nan_value)
-        return np.ascontiguousarray(np.moveaxis(images, 1, -1))
+        return put_channels_last(images)
+
+    def prepare(self, images: Floats, crop: int) -> Floats:
+        """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
+        if self.crop_before_normalising:
+            images = _crop_images(images, crop)
+        images = normalise_stamps(images, self.normalisation, self.nan_value)
+        return put_channels_last(_crop_images(images, crop))
+
+
+def _crop_images(images: Floats, crop: int) -> Floats:
+    return images if images.shape[-1] == crop else crop_stamps(images[..., None], crop)[..., 0]
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
@@ -147,9 +158,13 @@ def count_alerts(path: Path) -> int:
 
 def read_triplets(table: pd.DataFrame, alert: int) -> Floats:
     """Decode and repair the stamps of one alert of each object, shape (n, 63, 63, 3), in DN with NaN."""
+    return put_channels_last(_read_images(table, alert))
+
+
+def _read_images(table: pd.DataFrame, alert: int) -> Floats:
     science, template, difference = (table[f"{name}_{alert}"].tolist() for name in STAMPS)
     xpos, ypos = (table[f"{name}_{alert}"].astype(float).tolist() for name in ("xpos", "ypos"))
-    return make_triplets(science, template, difference, xpos, ypos, method=None)
+    return read_images(science, template, difference, xpos, ypos)
 
 
 def arrays_from_table(
@@ -189,10 +204,7 @@ def arrays_from_table(
     """
     check_features(features)
     alerts = (1, 2) if "science_2" in table else (1,)
-    stamps = [
-        preparation.after_crop(crop_stamps(preparation.before_crop(read_triplets(table, alert)), crop))
-        for alert in alerts
-    ]
+    stamps = [preparation.prepare(_read_images(table, alert), crop) for alert in alerts]
     metadata = [scaler.transform(compute_features(table, alert), alert, features) for alert in alerts]
     paired = len(alerts) == 2
     return Arrays(

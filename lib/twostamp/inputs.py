@@ -105,7 +105,7 @@ def _decode_packet(packet: Packet) -> Mapping[str, Any]:
         return packet
     if not isinstance(packet, bytes):
         raise PacketError(f"a packet is bytes or a decoded dict, not {type(packet).__name__}")
-    alerts = read_packets(packet)
+    alerts = read_packets(packet, history=False)
     if len(alerts) > 1:
         raise CorruptPacket(f"the container holds {len(alerts)} alerts, and a packet is one")
     return alerts[0]

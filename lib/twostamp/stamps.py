@@ -218,8 +218,11 @@ def _normalise(images: Floats, method: str, nan_value: float, out: Floats) -> No
     scale = high if method == "literal" else high - low
     usable = (high > low) & (scale != 0)  # false for an image of NaN as well
     with np.errstate(over="ignore", under="ignore"):
-        np.subtract(images, np.where(usable, low, np.float32(0))[..., None], out=out)
-        out /= np.where(usable, scale, np.float32(np.inf))[..., None]
+        low = np.where(usable, low, 0)
+        nearest = low.astype(np.float32)
+        np.subtract(images, nearest[:, None], out=out)
+        out -= (low - nearest).astype(np.float32)[:, None]  # in two steps nothing of a faint contrast is rounded away
+        out /= np.where(usable, scale, np.inf).astype(np.float32)[:, None]
     np.clip(out, *RANGE, out=out)
     np.copyto(out, np.float32(0 if method == "minmax" else nan_value), where=missing)
 
@@ -312,10 +315,27 @@ def make_triplets(
     BadStamp
         The first stamp that cannot be read or explained; extraction has quarantined such alerts before.
     """
+    images = read_images(science, template, difference, xpos, ypos)
+    if method is not None:
+        images = normalise_stamps(images, method, nan_value)
+    return put_channels_last(images)
+
+
+def read_images(
+    science: Sequence[bytes],
+    template: Sequence[bytes],
+    difference: Sequence[bytes],
+    xpos: Sequence[float] | NDArray[Any],
+    ypos: Sequence[float] | NDArray[Any],
+) -> Floats:
+    """Decode and repair, shape (n, 3, 63, 63), in DN with NaN: `make_triplets` before it normalises."""
     images = np.empty((len(science), 3, SIZE, SIZE), dtype=np.float32)
     for channel, stamps in enumerate((science, template, difference)):
         for i, (data, x, y) in enumerate(zip(stamps, xpos, ypos, strict=True)):
             images[i, channel] = repair_stamp(read_stamp(data), x, y)
-    if method is not None:
-        images = normalise_stamps(images, method, nan_value)
+    return images
+
+
+def put_channels_last(images: Floats) -> Floats:
+    """Turn images, shape (n, 3, h, w), into contiguous triplets, shape (n, h, w, 3)."""
     return np.ascontiguousarray(np.moveaxis(images, 1, -1))

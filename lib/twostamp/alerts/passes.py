@@ -161,7 +161,7 @@ def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]
 def _open_alert(data: bytes, row: Row, fields: dict[str, str]) -> Row | None:
     """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
     try:
-        packets = read_packets(data)
+        packets = read_packets(data, history=False)
         packet = packets[row["record"]] if row["record"] < len(packets) else {"candidate": {}}
         candidate = packet["candidate"]
         if (packet.get("candid") or candidate.get("candid")) != row["candid"]:
