@@ -4,8 +4,8 @@ Every architecture is built by one small function from the same parts: :class:`D
 equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A1-A8 and M7 are constants here.
 """
 
-import importlib
 import contextlib
+import importlib
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
