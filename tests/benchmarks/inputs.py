@@ -62,6 +62,16 @@ def copy_packet(data: bytes, number: int, objectId: str, jd: float) -> bytes:
     return copied.replace(struct.pack("<d", key.jd), struct.pack("<d", jd), 1)
 
 
+def make_pairs(count: int) -> list[tuple[bytes, bytes]]:
+    """Pairs of packets: one, and a copy of another as the same object's alert of a day later."""
+    packets, pairs = read_alerts(), []
+    for i in range(count):
+        first, second = packets[2 * i % len(packets)], packets[(2 * i + 1) % len(packets)]
+        key = read_keys(first)[0]
+        pairs.append((first, copy_packet(second, i, key.objectId, key.jd + 1)))
+    return pairs
+
+
 def _write_long(value: int) -> bytes:
     rest, content = value << 1, bytearray()
     while rest > 0x7F:
@@ -91,7 +101,6 @@ def write_archive(folder: Path, nights: int, alerts: int, labelled: float) -> pd
         Share of the objects that have a label.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # A cut that only edge stamps fail, so that every copy can be used.
     packets = read_alerts()
     n_objects = nights * alerts // ALERTS_PER_OBJECT
     names = [f"ZTF19{_letters(i)}" for i in range(n_objects)]

@@ -7,16 +7,17 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, has_fast_bfloat16, pair_up, rate_of
 
-from twostamp.arrays import Arrays
+from twostamp.arrays import Arrays, arrays_from_table
 from twostamp.features import compute_features
 from twostamp.latency import make_server, take_batch
-from twostamp.models import build_model, model_inputs
+from twostamp.models import ONEDNN_BFLOAT16, build_model, model_inputs
+from twostamp.packaging import Classifier
 from twostamp.records import balanced_batches, load_arrays, load_scaler
-from twostamp.serving import classify_pairs, make_preparer
 from twostamp.training import Hyperparameters, train_model
 
 VARIANT, CROP, BATCH, CLASSES = "stacked", 21, 256, 5
@@ -75,7 +76,7 @@ def train_ours(batches: tf.data.Dataset, test: Arrays, seed: int) -> tuple[float
         seed=seed,
         mixed_precision=FAST,
     )
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False})
+    tf.config.optimizer.set_experimental_options({ONEDNN_BFLOAT16: False})
     return float(np.median(done.history["objects_per_second"][1:])), done.model
 
 
@@ -143,11 +144,13 @@ def time_of(call: Callable[[], Any], repeats: int) -> list[float]:
 
 
 def end_to_end(model: keras.Model, scaler: Any) -> Iterator[Row]:
-    """Avro bytes to probabilities; pairs are consecutive packets, of one size and content with real pairs."""
-    packets = inputs.read_alerts()[:512]
-    pairs = list(zip(packets[::2], packets[1::2], strict=True))
-    prepare = make_preparer(VARIANT, scaler, crop=CROP)
-    server = make_server(model, mixed_precision=FAST)
+    """Avro bytes to probabilities; a pair is a packet and the next one, copied as its object's second alert."""
+    pairs = inputs.make_pairs(256)
+
+    def prepare(table: pd.DataFrame) -> Any:
+        return model_inputs(VARIANT, arrays_from_table(table, scaler, crop=CROP))
+
+    classifier = Classifier(model, ("a", "b", "c", "d", "e"), 2, prepare, {})
 
     def plainly() -> Any:
         stamps, table = plain.decode_pairs(pairs, CROP)
@@ -158,8 +161,8 @@ def end_to_end(model: keras.Model, scaler: Any) -> Iterator[Row]:
         columns["deltajd"] = scaler.transform_deltajd(np.log(np.maximum(days, 1e-4)).reshape(-1, 1))
         return model.predict(columns, verbose=0)
 
-    ours = partial(classify_pairs, pairs, prepare, server)
+    ours = partial(classifier.predict, pairs, mixed_precision=FAST)
     off = difference(ours(), plainly())
     yield bound("end to end: largest difference", "probability", [off], 2e-2 if FAST else 1e-4)
-    sides = (rate_of(len(packets), side) for side in (ours, plainly))
+    sides = (rate_of(2 * len(pairs), side) for side in (ours, plainly))
     yield compare("end to end, Avro to probabilities / the plain ways, chained", "alerts/s", *sides, 6 if FAST else 3)
