@@ -16,16 +16,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twostamp.models import VARIANTS, model_inputs
+from twostamp.models import VARIANTS, bfloat16, model_inputs
 from twostamp.records import load_arrays
 from twostamp.search import load_trial, rank_combinations, select_trials
 from twostamp.significance import welch_test
 
 WARM_UP = 5
 """Calls before the clock starts: tracing, memory, caches."""
-
-ONEDNN_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
-"""TensorFlow's name of the option; read when a graph is called, so that it is set around the call."""
 
 THESIS_P = {
     "fastest against slowest stacked": 0.075,
@@ -110,26 +107,20 @@ def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs],
     ----------
     model : keras.Model
     mixed_precision : bool
-        Let oneDNN compute in bfloat16: twice as fast where the processor has it, probabilities off by a few 1e-3.
+        See `twostamp.models.bfloat16`.
 
     Returns
     -------
     callable
         From the inputs, a dict of arrays of n objects, to probabilities, shape (n, n_classes). `Model.predict` gives
-        the same and takes tens of milliseconds more for its set-up at each call. For one thread: TensorFlow keeps the
-        option for bfloat16 by thread.
+        the same and takes tens of milliseconds more for its set-up at each call.
     """
     shapes = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in model.inputs}
     graph = tf.function(lambda inputs: model(inputs, training=False), input_signature=[shapes])
-    options = tf.config.optimizer
 
     def serve(inputs: Inputs) -> NDArray[np.float32]:
-        before = options.get_experimental_options().get(ONEDNN_BFLOAT16, False)
-        options.set_experimental_options({ONEDNN_BFLOAT16: mixed_precision})
-        try:
+        with bfloat16(mixed_precision):
             return graph({name: tf.convert_to_tensor(inputs[name], tf.float32) for name in shapes}).numpy()
-        finally:
-            options.set_experimental_options({ONEDNN_BFLOAT16: before})
 
     return serve
 

@@ -4,6 +4,7 @@ Every architecture is built by one small function from the same parts: :class:`D
 equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A1-A8 and M7 are constants here.
 """
 
+import contextlib
 import importlib
 import os
 
@@ -11,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 
 LOADERS = {"load_alerce_checkpoint": "checkpoint", "load_model": "packaging", "export_onnx": "packaging"}
+ONEDNN_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 N_ROTATIONS = 4
 PADDING = 3
 FIRST_KERNEL = 4
@@ -329,6 +332,23 @@ def build_model(
 def model_inputs(variant: str, arrays: "Arrays") -> dict[str, np.ndarray]:
     """Return the arrays that a variant takes, by input name."""
     return {name: getattr(arrays, name) for name in input_shapes(variant, crop_size=0)}
+
+
+@contextlib.contextmanager
+def bfloat16(enabled: bool) -> Iterator[None]:
+    """Let oneDNN compute in bfloat16 within a ``with`` block, in this thread: twice as fast where processors have it.
+
+    TensorFlow reads the option when a graph is called, and keeps it by thread. Probabilities change by a few 1e-3.
+    """
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get(ONEDNN_BFLOAT16, False)
+    options.set_experimental_options({ONEDNN_BFLOAT16: enabled})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({ONEDNN_BFLOAT16: before})
 
 
 def predict(model: keras.Model, variant: str, arrays: "Arrays", batch_size: int = 256) -> np.ndarray:

@@ -7,6 +7,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from tqdm.auto import tqdm
 from twostamp.arrays import Preparation, arrays_from_table
 from twostamp.features import FEATURE_LISTS, Floats, Scaler
 from twostamp.inputs import Objects, prepare_objects
-from twostamp.models import VARIANTS, input_shapes, model_inputs
+from twostamp.models import VARIANTS, bfloat16, input_shapes, model_inputs
 from twostamp.params import Parameters
 from twostamp.records import load_scaler, read_info
 from twostamp.retraining import best_hyperparameters
@@ -63,15 +64,17 @@ class Classifier:
     prepare: Callable[[pd.DataFrame], Any]
     card: Mapping[str, Any]
 
-    def predict(self, objects: Objects, batch_size: int = 256) -> Floats:
-        """Classify objects from their alert packets.
+    def predict(self, objects: Objects, batch_size: int = 64, mixed_precision: bool = False) -> Floats:
+        """Classify objects from their alert packets, some batches being prepared while another is predicted.
 
         Parameters
         ----------
         objects : sequence of n tuples
             `n_alerts` Avro packets of one object, the earlier first: bytes, or the dicts that they decode to.
         batch_size : int
-            Objects in memory at a time.
+            Objects in one call of the network.
+        mixed_precision : bool
+            See `twostamp.models.bfloat16`.
 
         Returns
         -------
@@ -84,9 +87,15 @@ class Classifier:
         """
         parts = [np.empty((0, len(self.classes)), np.float32)]
         starts = range(0, len(objects), batch_size)
-        for start in tqdm(starts, unit="batch", desc="predict", disable=len(starts) < 2):
-            inputs = prepare_objects(objects[start : start + batch_size], self.n_alerts, self.prepare, start)
-            parts.append(self.network.predict_on_batch(inputs))
+
+        def prepare(start: int) -> Any:
+            return prepare_objects(objects[start : start + batch_size], self.n_alerts, self.prepare, start)
+
+        # Decompressing and sorting leave the interpreter free, so that two threads keep two processors busy.
+        with ThreadPoolExecutor(2) as threads, bfloat16(mixed_precision):
+            prepared = threads.map(prepare, starts)
+            for inputs in tqdm(prepared, total=len(starts), unit="batch", desc="predict", disable=len(starts) < 2):
+                parts.append(self.network.predict_on_batch(inputs))
         return np.concatenate(parts)
 
 

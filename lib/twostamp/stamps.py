@@ -218,8 +218,11 @@ def _normalise(images: Floats, method: str, nan_value: float, out: Floats) -> No
     scale = high if method == "literal" else high - low
     usable = (high > low) & (scale != 0)  # false for an image of NaN as well
     with np.errstate(over="ignore", under="ignore"):
-        np.subtract(images, np.where(usable, low, np.float32(0))[..., None], out=out)
-        out /= np.where(usable, scale, np.float32(np.inf))[..., None]
+        low = np.where(usable, low, 0)
+        nearest = low.astype(np.float32)
+        np.subtract(images, nearest[:, None], out=out)
+        out -= (low - nearest).astype(np.float32)[:, None]  # in two steps nothing of a faint contrast is rounded away
+        out /= np.where(usable, scale, np.inf).astype(np.float32)[:, None]
     np.clip(out, *RANGE, out=out)
     np.copyto(out, np.float32(0 if method == "minmax" else nan_value), where=missing)
 

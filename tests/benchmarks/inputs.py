@@ -14,7 +14,10 @@ from isal import igzip
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.alerts.survey import write_survey
+from twostamp.arrays import read_metadata
+from twostamp.dataset import cap_classes, filter_pairs, split_objects
 from twostamp.paths import outputs_root
+from twostamp.taxonomy import CLASSES
 
 SEED = 20210901
 SMALL_SURVEY = {"pairs_per_class": 60, "unlabelled_objects": 100, "nights": 30, "seed": SEED}
@@ -59,6 +62,16 @@ def copy_packet(data: bytes, number: int, objectId: str, jd: float) -> bytes:
     return copied.replace(struct.pack("<d", key.jd), struct.pack("<d", jd), 1)
 
 
+def make_pairs(count: int) -> list[tuple[bytes, bytes]]:
+    """Pairs of packets: one, and a copy of another as the same object's alert of a day later."""
+    packets, pairs = read_alerts(), []
+    for i in range(count):
+        first, second = packets[2 * i % len(packets)], packets[(2 * i + 1) % len(packets)]
+        key = read_keys(first)[0]
+        pairs.append((first, copy_packet(second, i, key.objectId, key.jd + 1)))
+    return pairs
+
+
 def _write_long(value: int) -> bytes:
     rest, content = value << 1, bytearray()
     while rest > 0x7F:
@@ -88,7 +101,6 @@ def write_archive(folder: Path, nights: int, alerts: int, labelled: float) -> pd
         Share of the objects that have a label.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # A cut that only edge stamps fail, so that every copy can be used.
     packets = read_alerts()
     n_objects = nights * alerts // ALERTS_PER_OBJECT
     names = [f"ZTF19{_letters(i)}" for i in range(n_objects)]
@@ -109,3 +121,24 @@ def _letters(index: int) -> str:
         index, digit = divmod(index, 26)
         letters = chr(ord("a") + digit) + letters
     return letters
+
+
+def extract_pairs() -> Path:
+    """Pairs of the small simulated survey, made once."""
+    from twostamp.cluster import open_spark
+    from twostamp.extract import extract_first_two
+
+    survey, folder = find_survey(), bench_folder() / "data"
+    with open_spark("local[2,4]") as spark:
+        extract_first_two(spark, str(survey), pd.read_csv(survey / "labels.csv"), folder)
+    return folder / "pairs.parquet"
+
+
+def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Path:
+    """TFRecords of pairs, made once."""
+    from twostamp.record_writer import write_records
+
+    table, _ = filter_pairs(read_metadata(pairs))
+    assignment = split_objects(cap_classes(table, cap, SEED), held_out, held_out, SEED)
+    write_records(pairs, assignment, folder, CLASSES, seed=SEED)
+    return folder
