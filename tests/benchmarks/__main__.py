@@ -8,7 +8,7 @@ import warnings
 from tests.benchmarks.inputs import bench_folder
 from tests.benchmarks.measure import HEADER, Row, describe_machine, format_row, save
 
-GROUPS = ("reading", "models")
+GROUPS = ("reading", "models", "cluster", "memory")
 
 
 def main() -> int:
