@@ -14,7 +14,7 @@ import pandas as pd
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, rate_of
 
-from twostamp.cluster import make_spark, map_sources
+from twostamp.cluster import make_spark, map_sources, open_spark
 from twostamp.extract import extract_first_two
 from twostamp.params import Parameters
 
@@ -25,19 +25,14 @@ STAMPS = dict.fromkeys(plain.STAMPS, "binary")
 TRIALS = {"search_variants": ["stacked"], "grid_batch_size": [64], "n_combinations": 2, "n_repetitions": 2, "epochs": 2}
 
 
-def rows() -> Iterator[Row]:
-    """Measure the rows of this module."""
-    spark = make_spark("local[2,4]")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            yield from extraction(spark, Path(folder))
-        yield from search()
-    finally:
-        spark.stop()
-
-
-def extraction(spark: Any, folder: Path) -> Iterator[Row]:
+def extraction() -> Iterator[Row]:
     """First two alerts per labelled object, and the bytes that either way shuffles."""
+    with tempfile.TemporaryDirectory() as folder, open_spark("local[2,4]") as spark:
+        yield from compare_extractions(spark, Path(folder))
+
+
+def compare_extractions(spark: Any, folder: Path) -> Iterator[Row]:
+    """Both ways on nights of copied packets."""
     labels = inputs.write_archive(folder / "alerts", NIGHTS, ALERTS, LABELLED)
     work = NIGHTS * ALERTS
     shuffled: dict[str, int] = {}
@@ -107,6 +102,7 @@ def search() -> Iterator[Row]:
     parallel = Parameters(**TRIALS, workers=2, threads_per_trial=1, spark_master="local[2,4]")
     alone = Parameters(**TRIALS, workers=1, threads_per_trial=os.cpu_count() or 1)
     trials = make_trials(parallel)
+    make_spark(parallel.spark_master)  # shared by all pairs, as a run's notebooks share one
     with tempfile.TemporaryDirectory() as folder, worker(WORKER_ENVIRONMENT) as process:
 
         def ours() -> None:

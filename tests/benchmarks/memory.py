@@ -19,9 +19,9 @@ QUICK = Parameters()
 LIMIT, LARGER = 1.5, 4
 
 
-def rows() -> Iterator[Row]:
+def memory() -> Iterator[Row]:
     """Run the steps one after another, each in a process of its own, at either size."""
-    with tempfile.TemporaryDirectory(dir=inputs.bench_folder()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         peaks = {size: [peak_of(step, Path(folder) / f"{size}x", size) for step in STEPS] for size in (1, LARGER)}
     for step, small, large in zip(STEPS, peaks[1], peaks[LARGER], strict=True):
         row = f"peak memory of {step.__name__}, {LARGER}x quick ({large} MB) / quick ({small} MB)"
@@ -31,9 +31,9 @@ def rows() -> Iterator[Row]:
 def peak_of(step: Callable[[Path, int], Any], folder: Path, size: int) -> int:
     """Peak of a step's processes together, MB."""
     folder.mkdir(exist_ok=True)
-    with _PeakMemory() as memory, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with _PeakMemory() as peak, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         process.submit(step, folder, size).result()
-    return memory.peak_mb
+    return peak.peak_mb
 
 
 def survey(folder: Path, size: int) -> None:
