@@ -23,9 +23,10 @@
 # %%
 from matplotlib import pyplot as plt
 
-from twostamp import latency, serving
+from twostamp import latency, queueing, serving
 from twostamp.evaluation import format_mean_std
 from twostamp.plots import chapter6 as plots
+from twostamp.plots.queueing import plot_queue
 from twostamp.retraining import record_numbers
 from twostamp.run import open_run
 from twostamp.search import read_results
@@ -124,6 +125,31 @@ numbers = [
     ("6.5", "models timed per architecture", counts),
 ]
 record_numbers(run, numbers, "latency_batch_sizes has no batch of this size")
+
+# %% [markdown]
+# ## Which batch? The question that sections 6.5 and 6.11 leave open
+#
+# A large batch costs less per object, and makes objects wait. With the times just measured, alerts are simulated that
+# arrive one by one at random, or in bursts as an exposure of Rubin sends them; a free server takes what waits, up to a
+# batch. Only waiting and inference count here. Where the batch is one, theory (M/D/1) gives the mean, and a test holds
+# the simulation to it. Lines end at the rate that full batches no longer carry.
+
+# %%
+service = queueing.fit_service_time(sizes, batches["median"] / 1000)
+rates = queueing.rate_grid()
+queues = {
+    "one by one, at random": queueing.compare_batches(service, rates),
+    "bursts of 10 000": queueing.compare_batches(service, rates, burst=queueing.RUBIN.burst),
+}
+
+# %%
+fig = plot_queue(queues, [queueing.ZTF, queueing.RUBIN])
+caption = "Waiting and inference time against arrival rate by batch size: median (line) and 99th percentile (dotted)."
+run.save_extra_figure(fig, "queue", caption=caption)
+
+# %%
+for survey, queue in zip([queueing.ZTF, queueing.RUBIN], queues.values(), strict=True):
+    print(queueing.describe_recommendation(queue, survey))
 
 # %% [markdown]
 # ## Before the model: packets to arrays

@@ -1,30 +1,45 @@
-"""Run the benchmarks: all of them, or the groups of rows that are named."""
+"""Run the benchmarks, each part in a process of its own: all of them, or those that are named."""
 
 import argparse
-import importlib
 import sys
-import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from tests.benchmarks.inputs import bench_folder
-from tests.benchmarks.measure import HEADER, Row, describe_machine, format_row, save
+from tests.benchmarks.measure import HEADER, describe_machine, format_row, run_part, save
 
-GROUPS = ("reading", "models")
+PARTS = {
+    "reading": ("keys", "tarballs", "stamps", "preparation"),
+    "models": ("training", "feeding", "prediction", "end_to_end"),
+    "cluster": ("extraction", "search"),
+    "memory": ("memory",),
+}
 
 
 def main() -> int:
-    """Print the table row by row and write it as JSON; 1 if a group failed."""
+    """Print the table part by part and write it as JSON; 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; all by default")
-    warnings.simplefilter("ignore")  # of astropy: real packets have cards that are not quite FITS
-    groups = parser.parse_args().groups or list(GROUPS)
+    places = {part: module for module, parts in PARTS.items() for part in parts}
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(places)}; all by default")
+    parts = parser.parse_args().parts or list(places)
+    if unknown := [part for part in parts if part not in places]:
+        parser.error(f"no rows are called {unknown[0]}; there are {', '.join(places)}")
+    path = bench_folder() / ("bench.json" if parts == list(places) else "partial.json")
+    machine, rows, failed = describe_machine(), [], 0
     print(HEADER, flush=True)
-    rows: list[Row] = []
-    for group in groups:
-        for row in importlib.import_module(f"tests.benchmarks.{group}").rows():
-            rows.append(row)
-            print(format_row(row), flush=True)
-    save(bench_folder() / ("bench.json" if groups == list(GROUPS) else "partial.json"), describe_machine(), rows)
-    return 0
+    for part in parts:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            try:
+                found = process.submit(run_part, places[part], part).result()
+            except Exception as error:  # the other rows are worth having
+                print(f"{part} failed: {type(error).__name__}: {error}", flush=True)
+                failed = 1
+                continue
+        rows += found
+        print(*map(format_row, found), sep="\n", flush=True)
+        save(path, machine, rows)
+    print(f"{path}\n" + ", ".join(f"{name} {value}" for name, value in machine.items()))
+    return failed
 
 
 if __name__ == "__main__":

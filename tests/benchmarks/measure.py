@@ -1,9 +1,11 @@
 """Pairs of measurements, how a cost grows, and the table of them."""
 
+import importlib
 import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +105,12 @@ def growth(name: str, works: Sequence[int], make: Callable[[int], Callable[[], A
     return bound(
         f"growth of {name}, {', '.join(f'{work // works[0]}x' for work in works)}", "log-log slope", slopes, LINEAR
     )
+
+
+def run_part(module: str, part: str) -> list[Row]:
+    """Measure the rows of one part of a module of this package."""
+    warnings.simplefilter("ignore")  # of astropy: real packets have cards that are not quite FITS
+    return list(getattr(importlib.import_module(f"tests.benchmarks.{module}"), part)())
 
 
 def has_fast_bfloat16() -> bool:

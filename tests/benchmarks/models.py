@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,19 +27,17 @@ CALLS = {1: 30, 64: 10, 1000: 3}
 FAST = has_fast_bfloat16()
 
 
-def rows() -> Iterator[Row]:
-    """Measure the rows of this module."""
+@lru_cache(maxsize=1)
+def find_objects() -> tuple[Path, Arrays, Arrays]:
+    """Records of simulated alerts, their training and their test objects."""
     records = inputs.find_records(inputs.extract_pairs(), inputs.bench_folder() / "data" / "records")
     train, test = (load_arrays(records, split, crop=CROP) for split in ("train", "test"))
-    trained: list[keras.Model] = []
-    yield from training(train, test, trained)
-    yield from feeding(records, train, test)
-    yield from prediction(trained[-1], test)
-    yield from end_to_end(trained[-1], load_scaler(records))
+    return records, train, test
 
 
-def training(train: Arrays, test: Arrays, trained: list[keras.Model]) -> Iterator[Row]:
+def training() -> Iterator[Row]:
     """Train with five seeds each way, and compare rates and accuracies."""
+    _, train, test = find_objects()
     rates, accuracies = [], []
     for seed in range(PAIRS):
         ours, reference = train_ours(memory_batches(train, seed), test, seed), train_plain(train, seed)
@@ -46,7 +45,6 @@ def training(train: Arrays, test: Arrays, trained: list[keras.Model]) -> Iterato
         truth, given = test.labels, model_inputs(VARIANT, test)
         both = [model.predict(given, verbose=0).argmax(axis=1) for model in (ours[1], reference[1])]
         accuracies.append([(predicted == truth).mean() for predicted in both])
-        trained.append(reference[1])
     name = "training stacked, crop 21, batch 256 / Keras fit, fp32, no XLA"
     yield pair_up(name, "objects/s", *zip(*rates, strict=True), target=3 if FAST else 1)
     (first, second), spread = np.mean(accuracies, axis=0), np.std(accuracies, axis=0).max()
@@ -104,8 +102,9 @@ def train_plain(train: Arrays, seed: int) -> tuple[float, keras.Model]:
     return STEPS * BATCH / float(np.median(times.seconds[1:])), model
 
 
-def feeding(records: Any, train: Arrays, test: Arrays) -> Iterator[Row]:
+def feeding() -> Iterator[Row]:
     """The same training fed from TFRecords and from memory."""
+    records, train, test = find_objects()
     rates = []
     for seed in range(PAIRS):
         files = balanced_batches(records, batch_size=BATCH, crop=CROP, seed=seed)
@@ -113,8 +112,10 @@ def feeding(records: Any, train: Arrays, test: Arrays) -> Iterator[Row]:
     yield pair_up("TFRecord pipeline feeding it / from memory", "objects/s", *zip(*rates, strict=True), target=0.9)
 
 
-def prediction(model: keras.Model, test: Arrays) -> Iterator[Row]:
+def prediction() -> Iterator[Row]:
     """Predictions of one object and of batches, beside ``Model.predict``."""
+    _, train, test = find_objects()
+    _, model = train_plain(train, seed=0)
     given = model_inputs(VARIANT, test)
     server, exact = make_server(model, mixed_precision=FAST), make_server(model)
     reference = model.predict(given, verbose=0)
@@ -143,8 +144,10 @@ def time_of(call: Callable[[], Any], repeats: int) -> list[float]:
     return [1 / rate_of(1, call)() for _ in range(repeats)]
 
 
-def end_to_end(model: keras.Model, scaler: Any) -> Iterator[Row]:
+def end_to_end() -> Iterator[Row]:
     """Avro bytes to probabilities; a pair is a packet and the next one, copied as its object's second alert."""
+    records, train, _ = find_objects()
+    scaler, (_, model) = load_scaler(records), train_plain(train, seed=0)
     pairs = inputs.make_pairs(256)
 
     def prepare(table: pd.DataFrame) -> Any:

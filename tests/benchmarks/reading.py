@@ -17,18 +17,14 @@ CROP = 21
 STAMPS = 600
 
 
-def rows() -> Iterator[Row]:
-    """Measure the rows of this module."""
-    packets = inputs.read_alerts()[:1000]
-    yield from keys(packets)
-    yield from tarballs(packets)
-    alerts = [read_packets(data)[0] for data in packets[: STAMPS // 3]]
-    yield from stamps([alert[f"cutout{name}"]["stampData"] for alert in alerts for name in plain.STAMPS])
-    yield from preparation(alerts)
+def decode_alerts() -> list[dict]:
+    """Whole alerts, three stamps each."""
+    return [read_packets(data)[0] for data in inputs.read_alerts()[: STAMPS // 3]]
 
 
-def keys(packets: list[bytes]) -> Iterator[Row]:
+def keys() -> Iterator[Row]:
     """Keys from packets in memory."""
+    packets = inputs.read_alerts()[:1000]
     few = packets[:200]
     ours = rate_of(len(few), lambda: [read_keys(data) for data in few])
     reference = rate_of(len(few), lambda: [plain.read_key(data) for data in few])
@@ -37,8 +33,9 @@ def keys(packets: list[bytes]) -> Iterator[Row]:
     yield growth("keys from packets", [125, 250, 500, 1000], make)
 
 
-def tarballs(packets: list[bytes]) -> Iterator[Row]:
+def tarballs() -> Iterator[Row]:
     """Keys from a nightly tarball, beside the plain way and beside what decompression alone takes."""
+    packets = inputs.read_alerts()[:1000]
     with tempfile.TemporaryDirectory() as folder:
         paths = {n: Path(folder) / f"ztf_public_{n}.tar.gz" for n in (125, 250, 500, 1000)}
         for n, path in paths.items():
@@ -74,8 +71,9 @@ def walk_only(path: Path) -> int:
     return count
 
 
-def stamps(gzipped: list[bytes]) -> Iterator[Row]:
+def stamps() -> Iterator[Row]:
     """Stamps from gzipped FITS."""
+    gzipped = [alert[f"cutout{name}"]["stampData"] for alert in decode_alerts() for name in plain.STAMPS]
     for data in gzipped:
         np.testing.assert_array_equal(read_stamp(data), plain.read_stamp(data))
     ours = rate_of(len(gzipped), lambda: [read_stamp(data) for data in gzipped])
@@ -83,8 +81,9 @@ def stamps(gzipped: list[bytes]) -> Iterator[Row]:
     yield compare("stamps: gzipped FITS to float32 / gzip + astropy", "stamps/s", ours, reference, 8)
 
 
-def preparation(alerts: list[dict]) -> Iterator[Row]:
+def preparation() -> Iterator[Row]:
     """Repair, normalisation and crop of decoded stamps."""
+    alerts = decode_alerts()
     images = [read_stamp(alert[f"cutout{name}"]["stampData"]) for alert in alerts for name in plain.STAMPS]
     x, y = ([alert["candidate"][axis] for alert in alerts for _ in plain.STAMPS] for axis in ("xpos", "ypos"))
 
