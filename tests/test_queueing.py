@@ -1,6 +1,7 @@
 """The queue of batches: equal to M/D/1's closed form where the batch is one, and to a literal simulation elsewhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,3 +101,10 @@ def test_the_figure_has_a_line_a_batch_and_none_for_what_cannot_keep_up():
     assert len(lines["1"].get_xdata()) == 2
     assert len(lines["100"].get_xdata()) == 3
     assert any("ZTF" in text.get_text() for text in ax.texts)
+
+
+def test_measured_times_come_as_a_column_of_a_table():
+    table = pd.DataFrame({"batch_size": [100, 1], "median": [0.1, 0.01]}, index=[7, 3])
+    service = queueing.fit_service_time(table["batch_size"].tolist(), table["median"])
+    assert service(1) == pytest.approx(0.01)
+    assert service(10) == pytest.approx(0.1**1.5)

@@ -39,7 +39,7 @@ def fit_service_time(batch_sizes: Sequence[int], seconds: Sequence[float]) -> Se
     ----------
     batch_sizes : sequence of int
     seconds : sequence of float
-        Of one batch each.
+        Of one batch each; a column of a table will do.
 
     Examples
     --------
@@ -48,10 +48,11 @@ def fit_service_time(batch_sizes: Sequence[int], seconds: Sequence[float]) -> Se
     [0.01, 0.032, 0.1, 0.2]
     """
     order = np.argsort(batch_sizes)
-    sizes, times = np.log(np.take(batch_sizes, order)), np.log(np.take(seconds, order))
+    sizes, times = (np.log(np.asarray(values, dtype=np.float64)[order]) for values in (batch_sizes, seconds))
+    largest = max(batch_sizes)
 
     def service(n: int) -> float:
-        beyond = max(1.0, n / max(batch_sizes))
+        beyond = max(1.0, n / largest)
         return float(beyond * np.exp(np.interp(np.log(n), sizes, times)))
 
     return service
