@@ -1,21 +1,17 @@
 """From Avro packets to probabilities, stage by stage, as a broker goes (left out by thesis section 6.5; T9)."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.arrays import Arrays, arrays_from_table, read_metadata
-from twostamp.features import Scaler
 from twostamp.inputs import decode_objects
-from twostamp.latency import Inputs, bind, make_server, tabulate, time_calls
+from twostamp.latency import bind, make_server, tabulate, time_calls
 from twostamp.models import VARIANTS, model_inputs
 from twostamp.records import load_scaler, read_info
 from twostamp.search import load_trial
@@ -24,7 +20,6 @@ STAGES = ("decode", "prepare", "predict")
 BATCHES = (1, 10)
 
 Pair = tuple[bytes, bytes]
-Server = Callable[[Inputs], NDArray[np.float32]]
 
 
 def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int) -> list[Pair]:
@@ -70,45 +65,6 @@ def _keys_of(data: bytes) -> list[tuple[str, int]]:
 def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
     """Decode the packets of `find_pairs` into the table that `twostamp.arrays.arrays_from_table` takes."""
     return decode_objects(pairs, n_alerts=2)
-
-
-def classify_pairs(
-    pairs: Sequence[Pair], prepare: Callable[[list[Pair]], Inputs], server: Server, batch_size: int = 64
-) -> NDArray[np.float32]:
-    """Go from Avro packets to probabilities, a batch being prepared in a thread while another is predicted.
-
-    Parameters
-    ----------
-    pairs : sequence of (bytes, bytes)
-        Of `find_pairs`, or as a broker receives them.
-    prepare : callable
-        From pairs to a model's inputs, such as `make_preparer` makes.
-    server : callable
-        Of `twostamp.latency.make_server`.
-    batch_size : int
-        Pairs.
-
-    Returns
-    -------
-    ndarray, shape (n, n_classes), float32
-        In the order of the pairs.
-    """
-    batches = [list(pairs[i : i + batch_size]) for i in range(0, len(pairs), batch_size)]
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        return np.concatenate([server(inputs) for inputs in threads.map(prepare, batches)])
-
-
-def make_preparer(variant: str, scaler: Scaler, **options: Any) -> Callable[[list[Pair]], Inputs]:
-    """Make the function that turns pairs of packets into a model's inputs.
-
-    Parameters
-    ----------
-    variant : str
-        A key of `twostamp.models.VARIANTS`.
-    scaler, options
-        Of `twostamp.arrays.arrays_from_table`.
-    """
-    return lambda pairs: model_inputs(variant, arrays_from_table(decode_pairs(pairs), scaler, **options))
 
 
 def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:
