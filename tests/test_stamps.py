@@ -350,3 +350,12 @@ def test_quick_quantiles_do_ordinary_stamps_and_doubt_striped_ones():
 def test_many_images_are_scaled_as_one_by_one():
     images = np.stack([whole_image("noise", seed).reshape(SIZE, SIZE) for seed in range(70)])
     np.testing.assert_array_equal(normalise_stamps(images), [normalise_stamps(image) for image in images])
+
+
+@pytest.mark.parametrize("method", ["range", "literal", "minmax"])
+@pytest.mark.parametrize("crop", [1, 21, 42, 63])
+def test_scaling_the_centre_alone_changes_nothing(method, crop):
+    images = np.stack([whole_image(kind, 2).reshape(SIZE, SIZE) for kind in KINDS] * 2).reshape(2, -1, SIZE, SIZE)
+    whole = normalise_stamps(images, method)
+    cropped = crop_stamps(whole[..., None], crop)[..., 0]
+    np.testing.assert_array_equal(normalise_stamps(images, method, crop=crop), cropped)

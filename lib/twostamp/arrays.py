@@ -88,13 +88,8 @@ class Preparation:
     def prepare(self, images: Floats, crop: int) -> Floats:
         """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
         if self.crop_before_normalising:
-            images = _crop_images(images, crop)
-        images = normalise_stamps(images, self.normalisation, self.nan_value)
-        return put_channels_last(_crop_images(images, crop))
-
-
-def _crop_images(images: Floats, crop: int) -> Floats:
-    return images if images.shape[-1] == crop else crop_stamps(images[..., None], crop)[..., 0]
+            images, crop = crop_stamps(images[..., None], crop)[..., 0], 0
+        return put_channels_last(normalise_stamps(images, self.normalisation, self.nan_value, crop or None))
 
 
 def read_metadata(path: Path) -> pd.DataFrame:

@@ -174,7 +174,7 @@ def _missing_before(position: float) -> int:
     return max(0, CENTRE + 1 - round(position))
 
 
-def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2.0) -> Floats:
+def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2.0, crop: int | None = None) -> Floats:
     """Scale every image by itself, whatever its neighbours hold (S2, section 3.5.1).
 
     Parameters
@@ -186,10 +186,12 @@ def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2
         clipped to [-1, 1]. ``minmax``: (x - min) / max(x - min), as ALeRCE does (Carrasco-Davis et al. 2021).
     nan_value : float
         What a missing pixel becomes in ``range`` and ``literal``; in ``minmax`` it is ALeRCE's 0.
+    crop : int, optional
+        Side of the centre that is wanted: as `crop_stamps` afterwards, without scaling what is cut off.
 
     Returns
     -------
-    ndarray, same shape, float32
+    ndarray, same shape or (..., crop, crop), float32
         Always finite. An image without contrast becomes 0, one without pixels `nan_value`: `count_degenerate` counts
         them.
 
@@ -201,30 +203,34 @@ def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2
     """
     if method not in NORMALISATIONS:
         raise ValueError(f"normalisation {method!r} is not one of {', '.join(NORMALISATIONS)}")
-    images = np.asarray(stamps, dtype=np.float32).reshape(-1, stamps.shape[-2] * stamps.shape[-1])
-    scaled = np.empty_like(images)
+    images = np.asarray(stamps, dtype=np.float32).reshape(-1, *stamps.shape[-2:])
+    kept = (slice(None), slice(None)) if crop is None else _centre(crop)
+    scaled = np.empty((len(images), *images[:0][:, *kept].shape[1:]), dtype=np.float32)
     for start in range(0, len(images), _TOGETHER):
         part = slice(start, start + _TOGETHER)
-        _normalise(images[part], method, nan_value, scaled[part])
-    return scaled.reshape(stamps.shape)
+        _normalise(images[part], method, nan_value, kept, scaled[part])
+    return scaled.reshape(*stamps.shape[:-2], *scaled.shape[1:])
 
 
-def _normalise(images: Floats, method: str, nan_value: float, out: Floats) -> None:
-    """Scale images, shape (n, pixels), into `out`."""
+def _normalise(images: Floats, method: str, nan_value: float, kept: tuple[slice, slice], out: Floats) -> None:
+    """Scale the kept part of images, shape (n, h, w), into `out`."""
     missing = ~np.isfinite(images)
     if missing.any():
         images = np.where(missing, np.float32(np.nan), images)
-    low, high = find_quantiles(images, missing, (0.0, 1.0) if method == "minmax" else QUANTILES)
+    pixels = images.shape[-2] * images.shape[-1]
+    flat = images.reshape(-1, pixels), missing.reshape(-1, pixels)
+    low, high = find_quantiles(*flat, (0.0, 1.0) if method == "minmax" else QUANTILES)
     scale = high if method == "literal" else high - low
     usable = (high > low) & (scale != 0)  # false for an image of NaN as well
     with np.errstate(over="ignore", under="ignore"):
         low = np.where(usable, low, 0)
         nearest = low.astype(np.float32)
-        np.subtract(images, nearest[:, None], out=out)
-        out -= (low - nearest).astype(np.float32)[:, None]  # in two steps nothing of a faint contrast is rounded away
-        out /= np.where(usable, scale, np.inf).astype(np.float32)[:, None]
+        np.subtract(images[:, *kept], nearest[:, None, None], out=out)
+        # in two steps nothing of a faint contrast is rounded away
+        out -= (low - nearest).astype(np.float32)[:, None, None]
+        out /= np.where(usable, scale, np.inf).astype(np.float32)[:, None, None]
     np.clip(out, *RANGE, out=out)
-    np.copyto(out, np.float32(0 if method == "minmax" else nan_value), where=missing)
+    np.copyto(out, np.float32(0 if method == "minmax" else nan_value), where=missing[:, *kept])
 
 
 @dataclass(frozen=True)
@@ -277,10 +283,14 @@ def crop_stamps(stamps: Floats, size: int) -> Floats:
     >>> [crop_stamps(np.zeros((2, 63, 63, 3)), size).shape[1] for size in (21, 42, 63)]
     [21, 42, 63]
     """
+    return stamps[..., *_centre(size), :]
+
+
+def _centre(size: int) -> tuple[slice, slice]:
     if not 1 <= size <= SIZE:
         raise ValueError(f"crop size {size} is not between 1 and {SIZE}")
     start = CENTRE - size // 2
-    return stamps[..., start : start + size, start : start + size, :]
+    return (slice(start, start + size),) * 2
 
 
 def make_triplets(

@@ -11,7 +11,7 @@ from tests.benchmarks.measure import Row, compare, growth, rate_of
 
 from twostamp.alerts.archive import read_members
 from twostamp.alerts.packet import read_keys, read_packets
-from twostamp.stamps import crop_stamps, normalise_stamps, read_stamp, repair_stamp
+from twostamp.stamps import normalise_stamps, read_stamp, repair_stamp
 
 CROP = 21
 STAMPS = 600
@@ -89,7 +89,7 @@ def preparation() -> Iterator[Row]:
 
     def prepare(n: int = len(images)) -> np.ndarray:
         repaired = np.stack([repair_stamp(*stamp) for stamp in zip(images[:n], x, y, strict=False)])
-        return crop_stamps(normalise_stamps(repaired)[..., None], CROP)[..., 0]
+        return normalise_stamps(repaired, crop=CROP)
 
     exact = [image.astype(np.float64) for image in images]  # numpy's quantiles in single precision are off by 4e-6
     np.testing.assert_allclose(prepare(), plain.prepare(exact, x, y, CROP), rtol=0, atol=1e-6)
