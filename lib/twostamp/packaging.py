@@ -64,7 +64,7 @@ class Classifier:
     prepare: Callable[[pd.DataFrame], Any]
     card: Mapping[str, Any]
 
-    def predict(self, objects: Objects, batch_size: int = 64, mixed_precision: bool = False) -> Floats:
+    def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
 
         Parameters

@@ -141,12 +141,12 @@ def format_row(row: Row) -> str:
     """One line of the printed table."""
     mark = " " if row.ratio >= row.target else "<"
     return (
-        f"{row.row:<62}{row.unit:<14}{row.ours:>11.4g}{row.reference:>11.4g}{row.ratio:>9.2f}{row.low:>8.2f}"
+        f"{row.row:<74}{row.unit:<14}{row.ours:>11.4g}{row.reference:>11.4g}{row.ratio:>9.2f}{row.low:>8.2f}"
         f"{row.high:>8.2f} {mark}{row.target:>7g}"
     )
 
 
-HEADER = f"{'row':<62}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}"
+HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}"
 
 
 def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:

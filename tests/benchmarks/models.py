@@ -148,7 +148,7 @@ def end_to_end() -> Iterator[Row]:
     """Avro bytes to probabilities; a pair is a packet and the next one, copied as its object's second alert."""
     records, train, _ = find_objects()
     scaler, (_, model) = load_scaler(records), train_plain(train, seed=0)
-    pairs = inputs.make_pairs(256)
+    pairs = inputs.make_pairs(512)
 
     def prepare(table: pd.DataFrame) -> Any:
         return model_inputs(VARIANT, arrays_from_table(table, scaler, crop=CROP))
