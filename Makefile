@@ -48,7 +48,7 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 
-bench: $(READY) ## speed beside named references: a table, and outputs/bench/bench.json (ROWS="reading models")
+bench: $(READY) ## speed beside named references: a table, and outputs/bench/bench.json (ROWS="keys training")
 	TQDM_DISABLE=1 $(BIN)/python -m tests.benchmarks $(ROWS)
 
 lint: $(READY) ## ruff, mypy and the pairing of the notebooks

@@ -20,8 +20,9 @@ def main() -> int:
     """Print the table part by part and write it as JSON; 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     places = {part: module for module, parts in PARTS.items() for part in parts}
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(places)}; all by default")
-    parts = parser.parse_args().parts or list(places)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(places)}, or {', '.join(PARTS)}; all by default")
+    named = parser.parse_args().parts or list(PARTS)
+    parts = [part for name in named for part in PARTS.get(name, (name,))]
     if unknown := [part for part in parts if part not in places]:
         parser.error(f"no rows are called {unknown[0]}; there are {', '.join(places)}")
     path = bench_folder() / ("bench.json" if parts == list(places) else "partial.json")
