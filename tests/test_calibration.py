@@ -189,6 +189,13 @@ def test_a_better_model_saves_candidates():
     plt.close(figure)
 
 
+def _part(folder):
+    """Make the folder of parts that notebook 07 leaves, with its note on what it was made from."""
+    folder.mkdir()
+    (folder / "_made_from.json").write_text("{}")
+    return folder / "part-00000.parquet"
+
+
 def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     path = tmp_path / "predictions.parquet"
     given_mix, source = candidates.choose_mix(path, 1.0, CLASSES, Parameters(night_mix={"SN": 1, "VS": 3}))
@@ -200,7 +207,7 @@ def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     shares = np.array([0.1, 0.1, 0.5, 0.2, 0.1])
     probabilities, labels = draw_world(1500, shares)
     names = [f"ZTF{i}" for i in range(1500)]
-    pd.DataFrame(probabilities, columns=list(CLASSES)).assign(objectId=names).to_parquet(path)
+    pd.DataFrame(probabilities, columns=list(CLASSES)).assign(objectId=names).to_parquet(_part(path))
     truth = pd.DataFrame({"objectId": names, "classALeRCE": [CLASSES[k] for k in labels]})
     truth.to_csv(tmp_path / "truth.csv", index=False)
     mix, source = candidates.choose_mix(path, 1.0, CLASSES, Parameters(), tmp_path / "truth.csv")

@@ -166,7 +166,7 @@ def choose_mix(
     if not predictions.exists():
         equal = np.full(len(classes), 1 / len(classes))
         return pd.DataFrame({"class": list(classes), "share": equal}), "equal, for this run has no unlabelled objects"
-    table = pd.read_parquet(predictions)
+    table = pd.read_parquet(predictions, columns=["objectId", *classes])
     probabilities = apply_temperature(table[list(classes)].to_numpy(), temperature)
     rng = np.random.default_rng([params.seed, 12])
     sample = probabilities[rng.permutation(len(table))[:SHARE_OBJECTS]]

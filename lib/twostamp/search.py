@@ -274,7 +274,7 @@ def load_trial(row: pd.Series) -> keras.Model:
         kernel_size=int(row["kernel_size"]),
         dropout_rate=float(row["dropout_rate"]),
         siamese=bool(row["siamese"]),
-        width=float(row["width"]),
+        width=float(row.get("width", 1.0)),
     )
     model.load_weights(row["weights"])
     return model
