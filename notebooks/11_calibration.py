@@ -82,7 +82,9 @@ scores[["model", "method", *calibration.MEASURES]].round(3)
 #
 # Models learn from balanced batches. On a night's real mix their probabilities have to be corrected by the mix, which one
 # must know. Notebook 07's unlabelled objects say it: not the shares that the model *calls* each class, which its errors
-# distort, but the shares under which its probabilities are most likely. A simulated survey also knows the truth.
+# distort, but the shares under which its probabilities are most likely. That takes the probabilities at their word: what a
+# temperature leaves of their miscalibration goes into the mix, and its interval, over the night's objects alone, does not
+# hold it. A simulated survey also knows the truth: compare `share` with `true`.
 
 # %%
 reference = "M1" if "M1" in winners else next(iter(winners))
