@@ -150,8 +150,8 @@ def test_delong_on_its_own_data(ovarian):
     areas, covariance = delong_covariance(labels, table)
     assert areas == pytest.approx([roc_auc_score(labels, score) for score in table])
     assert covariance == pytest.approx(brute_force(labels, table))
-    # SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver Operating Characteristic Curves": K-G score 0.7258, total
-    # protein 0.6478; their difference -0.0780 (-0.2830 to 0.1271), p = 0.4561
+    # SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver Operating Characteristic Curves": K-G score 0.7258,
+    # total protein 0.6478; their difference -0.0780 (-0.2830 to 0.1271), p = 0.4561
     assert areas[1:].round(4).tolist() == [0.6478, 0.7258]
     result = delong_test(labels, scores["protein"], scores["K-G"])
     published = [-0.0780, -0.2830, 0.1271, 0.4561]

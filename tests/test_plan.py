@@ -12,7 +12,7 @@ from twostamp.search import make_trials
 def test_hours_add_up_over_trials_and_are_shared_by_workers():
     params = Parameters(
         search_variants=["stamp_23", "separated"], grid_batch_size=[64], grid_crop_size=[21, 63], n_combinations=4,
-        n_repetitions=3, epochs=10, workers=12, threads_per_trial=2, core_price=0.5,
+        n_repetitions=3, epochs=10, workers=12, threads_per_trial=2, core_price=0.5, alerce_baseline=False,
     )  # fmt: skip
     kinds = [(v, c, 3) for v in params.search_variants for c in (21, 63)]
     rates = pd.DataFrame(kinds, columns=["variant", "crop_size", "kernel_size"]).assign(rate=[100.0, 10.0, 50.0, 5.0])
@@ -26,6 +26,16 @@ def test_hours_add_up_over_trials_and_are_shared_by_workers():
     assert table.loc["total", "USD"] == pytest.approx(3 * expected / 12 * 3 * 0.5)  # 24 cores are three nodes
 
 
+def test_the_baseline_of_alerce_counts_with_as_many_repetitions():
+    params = Parameters(search_variants=["stacked"], n_repetitions=3, epochs=2)
+    kinds = [("stacked", 21, 3, 1.0), ("stamp_alerce", 21, 5, 1.0)]
+    rates = pd.DataFrame(kinds, columns=["variant", "crop_size", "kernel_size", "rate"])
+    table = plan.plan_trials(params, rates, n_objects=100).set_index("variant")
+    assert table.loc["stamp_alerce", "trials"] == 3
+    assert table.loc["stamp_alerce", "worker hours"] == pytest.approx(3 * 2 * 128 / 3600)  # batches of 64
+    assert table.loc["total", "trials"] == len(make_trials(params)) + 3
+
+
 def test_the_thesis_has_1050_trainings_of_its_own_and_as_many_objects_as_its_cap_allows(monkeypatch, tmp_path):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
     params = read_parameters(PARAMS / "thesis.yaml", without=("archive", "labels"))
@@ -37,7 +47,9 @@ def test_the_thesis_has_1050_trainings_of_its_own_and_as_many_objects_as_its_cap
 def test_rates_are_measured_for_every_kind_of_network_of_the_grid(monkeypatch):
     monkeypatch.setattr(plan, "measure_rate", lambda variant, crop, kernel, threads: crop * kernel)
     params = Parameters(grid_crop_size=[21, 63], grid_kernel_size=[3, 5], search_variants=["stacked"])
-    assert plan.measure_rates(params)["rate"].tolist() == [63, 105, 189, 315]
+    rates = plan.measure_rates(params)
+    assert rates["rate"].tolist() == [63, 105, 189, 315, 105]
+    assert rates["variant"].tolist() == ["stacked"] * 4 + ["stamp_alerce"]
 
 
 def test_a_missing_file_is_one_sentence(capsys):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from twostamp.baseline import SETTING, VARIANT
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.paths import outputs_root
 from twostamp.record_writer import read_info
@@ -76,25 +77,27 @@ def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int) -
 
 
 def measure_rates(params: Parameters) -> pd.DataFrame:
-    """Measure the training rate of every variant, crop and kernel of a run's grid.
+    """Measure the training rate of every variant, crop and kernel of a run's grid, and of ALeRCE's recipe.
 
     Returns
     -------
     DataFrame
         variant, crop_size, kernel_size, rate (objects per second of one trial).
     """
-    kinds = [
+    kinds: list[tuple[str, int, int]] = [
         (variant, crop, kernel)
         for variant in params.search_variants
         for crop in params.grid_crop_size
         for kernel in params.grid_kernel_size
     ]
+    if params.alerce_baseline:
+        kinds.append((VARIANT, int(SETTING["crop_size"]), int(SETTING["kernel_size"])))
     rates = [(*kind, measure_rate(*kind, params.threads_per_trial)) for kind in tqdm(kinds, desc="measuring")]
     return pd.DataFrame(rates, columns=["variant", "crop_size", "kernel_size", "rate"])
 
 
 def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.DataFrame:
-    """Add up the hours of a search.
+    """Add up the hours of a search, and of ALeRCE's recipe if the run trains it.
 
     Parameters
     ----------
@@ -112,14 +115,20 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.D
 
     Examples
     --------
-    >>> params = Parameters(search_variants=["stacked"], grid_learning_rate=[0.001], n_combinations=1, epochs=10)
+    >>> one = {"search_variants": ["stacked"], "grid_learning_rate": [0.001], "n_combinations": 1}
+    >>> params = Parameters(**one, epochs=10, alerce_baseline=False)
     >>> rates = pd.DataFrame({"variant": ["stacked"], "crop_size": [21], "kernel_size": [3], "rate": [100.0]})
     >>> plan_trials(params, rates, n_objects=36_000)[["trials", "worker hours", "hours"]].values.tolist()
     [[2.0, 2.0, 1.0], [2.0, 2.0, 1.0]]
     """
-    from twostamp.search import make_trials
+    from twostamp.search import make_repeats, make_trials
+    from twostamp.training import Hyperparameters
 
-    trials = pd.DataFrame([{"variant": t.variant, **asdict(t.hyperparameters)} for t in make_trials(params)])
+    wanted = make_trials(params)
+    if params.alerce_baseline:
+        setting = Hyperparameters(**SETTING)  # type: ignore[arg-type]
+        wanted += make_repeats(VARIANT, setting, params.n_repetitions, params.seed)
+    trials = pd.DataFrame([{"variant": t.variant, **asdict(t.hyperparameters)} for t in wanted])
     steps = np.ceil(n_objects / trials["batch_size"]) * params.epochs
     rate = trials.merge(rates, on=["variant", "crop_size", "kernel_size"], how="left")["rate"].to_numpy()
     trials["worker hours"] = steps * trials["batch_size"] / rate / 3600
