@@ -91,7 +91,9 @@ def test_a_run_with_one_model_says_that_nothing_was_tested():
     assert set(protocol.judge_claims(everything, equivalence)["stands"]) == {"not tested"}
     assert math.isnan(protocol.spread_of_splits(scores))
     assert math.isnan(protocol.discordant_share(predictions.right))
-    plt.close(plot_comparisons(scores, everything))
+    figure = plot_comparisons(scores, everything)
+    assert [text.get_text() for text in figure.axes[1].texts] == ["no two models to compare"]
+    plt.close(figure)
 
 
 def test_spreads_are_the_largest_of_the_pairs():

@@ -48,6 +48,10 @@ def plot_differences(everything: pd.DataFrame, ax: Axes) -> Axes:
     ax : Axes
     """
     rows = everything.dropna(subset=["low"]).sort_values(["comparison", "test"], ignore_index=True)
+    if rows.empty:  # a run that trains one model
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no two models to compare", ha="center", va="center", transform=ax.transAxes)
+        return ax
     colours = dict(zip(rows["comparison"].unique(), ("#332288", "#CC6677", "#117733")))
     for place, row in zip(range(len(rows))[::-1], rows.to_dict("records")):
         colour = colours[row["comparison"]]
