@@ -82,7 +82,12 @@ def test_lists():
         "alerce26": 26,
         "thesis24": 24,
         "drift_safe": 24,
+        "thesis26_no_coordinates": 20,
+        "drift_safe_no_coordinates": 18,
     }
+    for name in ("thesis26", "drift_safe"):
+        left_out = set(FEATURE_LISTS[name]) - set(FEATURE_LISTS[f"{name}_no_coordinates"])
+        assert left_out == {"ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long"}
     for names in FEATURE_LISTS.values():
         assert set(names) <= set(ALL_FEATURES)
         assert len(set(names)) == len(names)

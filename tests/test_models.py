@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from twostamp.arrays import Arrays
-from twostamp.models import VARIANTS, DeepHiTS, build_model, input_shapes, model_inputs, predict
+from twostamp.models import (
+    OTHER_LISTS,
+    VARIANTS,
+    DeepHiTS,
+    build_model,
+    input_shapes,
+    model_inputs,
+    name_variant,
+    predict,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +63,7 @@ def test_a_quarter_of_the_width_is_a_quarter_of_every_hidden_layer(variant: str)
     assert DeepHiTS.from_config(config)(np.zeros((1, 21, 21, 3), "float32")).shape == (1, 16)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in OTHER_LISTS])
 def test_output_is_probabilities_for_any_number_of_classes(variant: str) -> None:
     for n_classes in (5, 20):
         model = build(variant, n_classes=n_classes)
@@ -111,6 +120,25 @@ def test_three_dropouts_change_no_weight(variant: str) -> None:
     dropouts = [sum(isinstance(layer, keras.layers.Dropout) for layer in model.layers) for model in (one, three)]
     assert dropouts[1] == 3 * dropouts[0]
     assert one.count_params() == three.count_params()
+
+
+@pytest.mark.parametrize(("variant", "siamese"), [("stamp_26", 0), ("stacked", 0), ("separated", 0), ("separated", 1)])
+def test_without_batch_normalisation_all_other_weights_are_the_same(variant: str, siamese: bool) -> None:
+    with_it, without = build(variant, siamese=siamese), build(variant, siamese=siamese, batch_normalisation=False)
+    kept = [weight for weight in with_it.weights if "batch_normalisation" not in weight.path]
+    assert len(with_it.weights) > len(kept) == len(without.weights)
+    for a, b in zip(kept, without.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    arrays = make_arrays(variant, 4)
+    assert np.isfinite(predict(without, variant, arrays)).all()
+
+
+def test_other_lists_of_features_are_variants_of_the_three_architectures() -> None:
+    assert name_variant("stacked", "thesis26") == "stacked"
+    name = name_variant("separated", "thesis26_no_coordinates")
+    assert input_shapes(name, 21)["metadata_2"] == (20,)
+    assert input_shapes(name_variant("stamp", "drift_safe"), 21).keys() == {"stamps_1", "metadata_1"}
+    assert predict(build(name), name, make_arrays(name, 2)).shape == (2, 5)
 
 
 def test_deltajd_is_not_batch_normalised() -> None:

@@ -26,6 +26,9 @@ _ALERCE23 = (
 )
 _THESIS26 = (*_ALERCE23, "elong", "fid_g", "fid_r")
 _AGEING = ("ndethist", "ncovhist", "non_detections")
+COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
+"""What says where on the sky an object is, and nothing of the object itself."""
+
 _AFTER_DIFFMAGLIM = _ALERCE23.index("diffmaglim") + 1
 
 ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "detection_ratio")
@@ -38,12 +41,17 @@ FEATURE_LISTS: dict[str, tuple[str, ...]] = {
     "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
     "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "detection_ratio"),
 }
+FEATURE_LISTS |= {
+    f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
+    for name in ("thesis26", "drift_safe")
+}
 """Named lists of features per alert (M1, M2, M10).
 
 ``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
 published checkpoint; ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
 ``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: detection_ratio =
-ndethist / ncovhist, the share of the visits to this position that saw something.
+ndethist / ncovhist, the share of the visits to this position that saw something. ``..._no_coordinates`` leave out all
+`COORDINATES`, which a classifier may use instead of looking at the object (notebook 14).
 """
 
 CLIPS: dict[str, tuple[float, float]] = {

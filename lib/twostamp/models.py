@@ -66,6 +66,28 @@ VARIANTS: dict[str, Variant] = {
 """Classifiers by name: M0 with the printed and the fair metadata (M10), with ALeRCE's recipe (T10) and as in ALeRCE's
 checkpoint, M1, M2, and the ablations of section 6.8."""
 
+OTHER_LISTS: dict[str, Variant] = {
+    f"{architecture}_{features}": Variant(architecture, features, deltajd=architecture != "stamp")
+    for architecture in ("stamp", "stacked", "separated")
+    for features in FEATURE_LISTS
+    if Variant(architecture, features, architecture != "stamp") not in VARIANTS.values()
+}
+"""The three architectures with every other list of features, such as ``stacked_drift_safe``."""
+
+VARIANTS |= OTHER_LISTS
+
+
+def name_variant(architecture: str, features: str) -> str:
+    """Name the classifier of an architecture with a list of features for each alert.
+
+    Examples
+    --------
+    >>> name_variant("stamp", "thesis26"), name_variant("stacked", "thesis26"), name_variant("stacked", "drift_safe")
+    ('stamp_26', 'stacked', 'stacked_drift_safe')
+    """
+    wanted = Variant(architecture, features, deltajd=architecture != "stamp")
+    return next(name for name, spec in VARIANTS.items() if spec == wanted)
+
 
 def scale(number: int, width: float) -> int:
     """Return how many filters or neurons a width leaves, one at least.
@@ -185,6 +207,8 @@ class Design:
         Whether the two branches of the separated classifier share their weights (A6).
     width : float
         Filters and neurons as a share of the thesis's; less than 1 for trainings that must be quick.
+    batch_normalisation : bool
+        Whether the metadata, standardised already, are batch-normalised too (M6).
     """
 
     kernel_size: int
@@ -192,6 +216,12 @@ class Design:
     dropout_layers: int = 1
     siamese: bool = False
     width: float = 1.0
+    batch_normalisation: bool = True
+
+    def normalise(self, metadata: Any, suffix: str = "") -> Any:
+        """Batch-normalise the metadata, or pass them on as they are."""
+        layer = layers.BatchNormalization(name=f"batch_normalisation{suffix}") if self.batch_normalisation else None
+        return layer(metadata) if layer else metadata
 
     def dense(self, neurons: int, name: str) -> layers.Layer:
         """Make a dense layer with ReLU of the thesis's neurons times the width."""
@@ -215,13 +245,9 @@ def _branch(stamps: Any, metadata: list[Any], design: Design, suffix: str = "") 
     return design.dropout(2, hidden, suffix)
 
 
-def _normalised(metadata: Any, suffix: str = "") -> Any:
-    return layers.BatchNormalization(name=f"batch_normalisation{suffix}")(metadata)
-
-
 def make_stamp(inputs: dict[str, Any], design: Design) -> Any:
     """Return the last hidden vector of the one-stamp classifier, M0 (Table 4.2)."""
-    metadata = [_normalised(inputs["metadata_1"])] if "metadata_1" in inputs else []
+    metadata = [design.normalise(inputs["metadata_1"])] if "metadata_1" in inputs else []
     return _branch(inputs["stamps_1"], metadata, design)
 
 
@@ -234,7 +260,7 @@ def make_stacked(inputs: dict[str, Any], design: Design) -> Any:
     metadata = []
     if "metadata_1" in inputs:
         both = layers.Concatenate(name="metadata")([inputs["metadata_1"], inputs["metadata_2"]])
-        metadata.append(_normalised(both))
+        metadata.append(design.normalise(both))
     if "deltajd" in inputs:
         metadata.append(inputs["deltajd"])
     return _branch(stamps, metadata, design)
@@ -249,11 +275,11 @@ def make_separated(inputs: dict[str, Any], design: Design) -> Any:
     alerts = [(inputs[f"stamps_{i}"], inputs[f"metadata_{i}"]) for i in (1, 2)]
     if design.siamese:
         copies = [keras.Input(tensor.shape[1:]) for tensor in alerts[0]]
-        branch = keras.Model(copies, _branch(copies[0], [_normalised(copies[1])], design), name="branch")
+        branch = keras.Model(copies, _branch(copies[0], [design.normalise(copies[1])], design), name="branch")
         branches = [branch(list(alert)) for alert in alerts]
     else:
         branches = [
-            _branch(stamps, [_normalised(metadata, f"_{i}")], design, f"_{i}")
+            _branch(stamps, [design.normalise(metadata, f"_{i}")], design, f"_{i}")
             for i, (stamps, metadata) in enumerate(alerts, start=1)
         ]
     joined = layers.Concatenate(name="concatenation")([*branches, inputs["deltajd"]])
@@ -293,6 +319,7 @@ def build_model(
     dropout_layers: int = 1,
     siamese: bool = False,
     width: float = 1.0,
+    batch_normalisation: bool = True,
 ) -> keras.Model:
     """Build a classifier with fresh weights (sections 4.1 and 4.1.1-4.1.2).
 
@@ -303,7 +330,7 @@ def build_model(
     n_classes : int
     crop_size : int
         Side of the stamps, in pixels.
-    kernel_size, dropout_rate, dropout_layers, siamese, width
+    kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation
         As of `Design`.
 
     Returns
@@ -323,7 +350,7 @@ def build_model(
     264469
     """
     inputs = {name: keras.Input(shape, name=name) for name, shape in input_shapes(variant, crop_size).items()}
-    design = Design(kernel_size, dropout_rate, dropout_layers, siamese, width)
+    design = Design(kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation)
     hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, design)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="output_softmax")(hidden)
     return keras.Model(inputs, outputs, name=variant)

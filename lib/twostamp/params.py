@@ -120,6 +120,7 @@ class Parameters(BaseModel):
     warmup_fraction: Fraction = 0.05
     dropout_layers: Literal[1, 3] = 1
     siamese: bool = False
+    batch_normalisation: bool = True
     entropy_beta: Annotated[float, Field(ge=0)] = 0.0
     report_weights: Literal["last", "best"] = "last"
     workers: Positive = 2

@@ -92,7 +92,9 @@ def make_trials(params: Parameters) -> list[Trial]:
     ]
 
 
-def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters) -> pd.DataFrame:
+def run_trials(
+    trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters, width: float = 1.0
+) -> pd.DataFrame:
     """Train what is not trained yet, on Spark, one JSON file and two weight files a trial.
 
     A finished trial is skipped if it was trained on the same data with the same settings. One that fails is tried
@@ -110,6 +112,8 @@ def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Pat
     params : Parameters
         ``epochs``, ``warmup_fraction``, ``metadata_recipe``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
         at a time on a local master), ``threads_per_trial``, ``report_weights``.
+    width : float
+        Of the networks.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def run_trials(trials: Sequence[Trial], records_folder: Path, output_folder: Pat
         As of :func:`read_results`.
     """
     output_folder.mkdir(parents=True, exist_ok=True)
-    shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params))
+    shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params, width))
     train_jobs([Job(trial, *shared) for trial in trials], params)
     write_json(output_folder / INDEX, [trial.id for trial in trials])
     results = read_results(output_folder, params.report_weights)
@@ -186,9 +190,10 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
     -------
     DataFrame
         One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
-        seed, siamese, width, status (done, failed), reason, classes, n_classes, history, seconds, objects_per_second;
-        of the reported weights validation_accuracy, test_accuracy, validation_confusion, test_confusion (counts) and
-        weights (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
+        seed, siamese, width, batch_normalisation, status (done, failed), reason, classes, n_classes, history, seconds,
+        objects_per_second; of the reported weights validation_accuracy, test_accuracy, validation_confusion,
+        test_confusion (counts), validation_predicted, test_predicted (labels, in the order of `records.load_arrays`)
+        and weights (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
 
     Raises
     ------
@@ -206,7 +211,8 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
             row[f"{which}_{split}_accuracy"] = scores[which].get(f"{split}_accuracy", float("nan"))
         row["weights"] = str(folder / row["weights"]) if "weights" in row else ""
         made_with = row.pop("settings")
-        row |= {"siamese": made_with.get("siamese", False), "width": made_with.get("width", 1.0)}
+        built = {"siamese": False, "width": 1.0, "batch_normalisation": True}
+        row |= {name: made_with.get(name, default) for name, default in built.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -275,6 +281,7 @@ def load_trial(row: pd.Series) -> keras.Model:
         dropout_rate=float(row["dropout_rate"]),
         siamese=bool(row["siamese"]),
         width=float(row.get("width", 1.0)),
+        batch_normalisation=bool(row.get("batch_normalisation", True)),
     )
     model.load_weights(row["weights"])
     return model
@@ -287,6 +294,8 @@ def settings(records_folder: Path, params: Parameters, width: float = 1.0) -> di
         *("dropout_layers", "siamese", "entropy_beta"),
     )
     made_with = {name: getattr(params, name) for name in names}
+    if not params.batch_normalisation:  # named only where it is off: results from before the switch stay valid
+        made_with["batch_normalisation"] = False
     return {"data": read_info(records_folder).fingerprint, "width": width, **made_with}
 
 

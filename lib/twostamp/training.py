@@ -236,6 +236,7 @@ def train_model(
     dropout_layers: int = 1,
     siamese: bool = False,
     width: float = 1.0,
+    batch_normalisation: bool = True,
     entropy_beta: float = 0.0,
     mixed_precision: bool = False,
     log_folder: Path | None = None,
@@ -257,8 +258,8 @@ def train_model(
         Share of all steps in which the learning rate grows.
     seed : int
         Of weights and dropout. Turns on TensorFlow's deterministic operations for the whole process.
-    dropout_layers, siamese, width
-        Of ``models.build_model`` (decisions A5, A6).
+    dropout_layers, siamese, width, batch_normalisation
+        Of ``models.build_model`` (decisions A5, A6, M6).
     entropy_beta : float
         Weight of the entropy term of `entropy_loss` (decision A7).
     mixed_precision : bool
@@ -281,6 +282,7 @@ def train_model(
         dropout_layers=dropout_layers,
         siamese=siamese,
         width=width,
+        batch_normalisation=batch_normalisation,
     )
     schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
     optimizer = keras.optimizers.Adam(schedule)

@@ -121,6 +121,7 @@ def _train(job: Job) -> dict[str, Any]:
         dropout_layers=params.dropout_layers,
         siamese=params.siamese,
         width=job.settings["width"],
+        batch_normalisation=params.batch_normalisation,
         entropy_beta=params.entropy_beta,
         mixed_precision=params.mixed_precision,
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,
@@ -150,6 +151,7 @@ def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[
         predicted = predict(model, variant, objects).argmax(axis=1)
         confusion = confusion_counts(np.asarray(objects.labels), predicted, model.output_shape[-1])
         scores |= {f"{split}_confusion": confusion.tolist(), f"{split}_accuracy": accuracy(confusion)}
+        scores |= {f"{split}_predicted": predicted.tolist()}
     return scores
 
 
