@@ -34,6 +34,7 @@ __all__ = ["ExtractionReport", "cluster_cost", "extract_first_two", "make_spark"
 OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
 ALERTS_PER_PART = 2000
+NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
 
 
 def extract_first_two(
@@ -125,70 +126,63 @@ def _extract(
 ) -> ExtractionReport:
     wanted = None if labels is None else frozenset(labels["objectId"])
     scan = run_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys")
-    alerts = store(_drop_copies(scan), scratch / "alerts")
-    opened, tried = _open_winners(spark, alerts, sizes, _find_fields(scan), scratch)
+    notes = scan.where("kind != 'alert'").select(*NOTES).toPandas()
+    alerts = store(_rank_alerts(scan), scratch / "alerts")
+    first = alerts.where("exposure <= 2").toPandas()
+    opened, tried = _open_winners(alerts, first, sizes, _find_fields(notes), scratch)
     used = first_two(tried)
     _write_pairs(opened, used, labels, outputs)
-    quarantine = _make_quarantine(scan, tried)
+    quarantine = _make_quarantine(notes, tried)
     partial_path = outputs["quarantine"].with_name(f".{outputs['quarantine'].name}")
     quarantine.to_parquet(partial_path, index=False)
     partial_path.replace(outputs["quarantine"])
-    report = _make_report(scan, alerts, used, quarantine)
-    _count_objects(report, alerts, used, labels)
+    report = _make_report(notes, alerts, used, quarantine)
+    _count_objects(report, first["objectId"].nunique(), used, labels)
     report.sources, report.archive_bytes = len(sizes), sum(sizes.values())
     report.written_bytes = sum(file.stat().st_size for path in outputs.values() for file in path.glob("*.parquet"))
     report.check()
     return report
 
 
-def _drop_copies(scan: "DataFrame") -> "DataFrame":
-    """Keep one of several copies of an alert (same candid): the first in the order of the archive."""
+def _rank_alerts(scan: "DataFrame") -> "DataFrame":
+    """Keep one of the copies of an alert (same candid), the first in the order of the archive; rank the exposures."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sql
 
-    copies = Window.partitionBy("objectId", "candid").orderBy(*PLACE)
-    alerts = scan.where("kind = 'alert'").withColumn("copy", sql.row_number().over(copies))
-    return alerts.where("copy = 1").select(*PLACE, *KEY)
+    keys = scan.where("kind = 'alert'").select(*PLACE, *KEY).repartition("objectId")  # the one shuffle of both steps
+    first = sql.min(sql.struct(*PLACE, "jd")).alias("first")
+    alerts = keys.groupBy("objectId", "candid").agg(first, sql.count("*").alias("copies"))
+    exposure = sql.dense_rank().over(Window.partitionBy("objectId").orderBy("jd"))
+    return alerts.select("first.*", "objectId", "candid", "copies").withColumn("exposure", exposure)
 
 
-def _find_fields(scan: "DataFrame") -> dict[str, str]:
+def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
     """Fields of ``candidate`` in schema 3.3 and in any packet of the archive, with their Arrow types."""
-    seen = scan.where("kind = 'fields'").select("text").distinct().toPandas()["text"]
+    seen = notes.loc[notes["kind"] == "fields", "text"].unique()
     base = read_candidate_types(write_packets([], read_schema()))
     fields = reduce(merge_types, map(json.loads, sorted(seen)), base)
     return {name: kind for name, kind in fields.items() if name not in KEY}
 
 
 def _open_winners(
-    spark: "SparkSession", alerts: "DataFrame", sizes: dict[str, int], fields: dict[str, str], scratch: Path
+    alerts: "DataFrame", first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
 ) -> tuple["DataFrame", pd.DataFrame]:
     """Open packets, round after round, until every object has two whole alerts or none left to try."""
     columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
-    work = partial(open_source, fields=fields)
+    work, spark = partial(open_source, fields=fields), alerts.sparkSession
     opened = map_sources(spark, {}, sizes, work, columns)
     tried = pd.DataFrame({name: pd.Series(dtype=PANDAS_TYPES[kind]) for name, kind in OPENED.items()})
     for attempt in count():
-        left = choose_alerts(_list_candidates(alerts, tried), tried, effort=4**attempt)
+        bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
+        if attempt:  # of the objects with a bad alert, all alerts are candidates
+            first = alerts.join(spark.createDataFrame(bad), "objectId").toPandas() if len(bad) else first[:0]
+        left = choose_alerts(first, tried, effort=4**attempt)
         if left.empty:
             return opened, tried
         frame = run_sources(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
-        opened = opened.union(frame)
+        opened = opened.union(frame) if attempt else frame
         tried = opened.select(*OPENED).toPandas()
     raise AssertionError  # count() does not end
-
-
-def _list_candidates(alerts: "DataFrame", tried: pd.DataFrame) -> pd.DataFrame:
-    """List what to rank: the first two exposures of all objects, then all alerts of those with a bad one."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as sql
-
-    if tried.empty:
-        exposure = sql.dense_rank().over(Window.partitionBy("objectId").orderBy("jd"))
-        return alerts.withColumn("exposure", exposure).where("exposure <= 2").drop("exposure").toPandas()
-    bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
-    if bad.empty:
-        return alerts.limit(0).toPandas()
-    return alerts.join(alerts.sparkSession.createDataFrame(bad), "objectId").toPandas()
 
 
 def _make_tasks(left: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
@@ -230,31 +224,30 @@ def _write_pairs(
         folder.rename(outputs[name])
 
 
-def _make_quarantine(scan: "DataFrame", tried: pd.DataFrame) -> pd.DataFrame:
+def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
     """List every alert and source that could not be used, with the reason."""
     columns = ["source", "member", "candid", "reason"]
-    unread = scan.where("kind = 'bad'").withColumnRenamed("text", "reason").select(*columns).toPandas()
+    unread = notes[notes["kind"] == "bad"].rename(columns={"text": "reason"})[columns]
     table = pd.concat([unread.astype({"candid": "Int64"}), bad_alerts(tried)[columns].astype({"candid": "Int64"})])
     return table.sort_values(columns[:3], ignore_index=True)
 
 
 def _make_report(
-    scan: "DataFrame", alerts: "DataFrame", used: pd.DataFrame, quarantine: pd.DataFrame
+    notes: pd.DataFrame, alerts: "DataFrame", used: pd.DataFrame, quarantine: pd.DataFrame
 ) -> ExtractionReport:
     """Count where every alert went, each count by itself, so that their sum can be checked."""
-    nights = scan.where("kind = 'night'").groupBy("text").sum("alerts", "unlabelled", "bytes").toPandas()
-    nights = nights.set_index("text").sort_index()
+    sums = ["alerts", "unlabelled", "bytes"]
+    nights = notes[notes["kind"] == "night"].groupby("text")[sums].sum().astype("int64")
     unread = int(((quarantine["member"] != "") & quarantine["candid"].isna()).sum())
-    states = _count_states(alerts, used, quarantine["candid"].dropna())
-    n_keys = scan.where("kind = 'alert'").count()
+    states, n_keys = _count_states(alerts, used, quarantine["candid"].dropna())
     both = used.groupby("objectId")["square"].agg(["first", "last", "size"]).query("size == 2")[["first", "last"]]
     both = both.astype(bool)
     return ExtractionReport(
-        alerts_read=int(nights["sum(alerts)"].sum()) + unread,
+        alerts_read=int(nights["alerts"].sum()) + unread,
         alerts_used=states.get("used", 0),
         alerts_quarantined=unread + states.get("quarantined", 0),
         alerts_not_selected={
-            "object not labelled": int(nights["sum(unlabelled)"].sum()),
+            "object not labelled": int(nights["unlabelled"].sum()),
             "copy of an alert (same candid)": n_keys - sum(states.values()),
             "same exposure as a used alert": states.get("same exposure", 0),
             "third or later": states.get("later", 0),
@@ -265,12 +258,12 @@ def _make_report(
             "second": float(both["last"].mean()),
             "both": float(both.all(axis=1).mean()),
         },
-        bytes_per_night=nights["sum(bytes)"].astype(int).to_dict(),
+        bytes_per_night={str(night): int(size) for night, size in nights["bytes"].items()},
     )
 
 
-def _count_states(alerts: "DataFrame", used: pd.DataFrame, bad: pd.Series) -> dict[str, int]:
-    """Count the distinct alerts of wanted objects by what became of them."""
+def _count_states(alerts: "DataFrame", used: pd.DataFrame, bad: pd.Series) -> tuple[dict[str, int], int]:
+    """Count the distinct alerts of wanted objects by what became of them, and all keys, copies among them."""
     from pyspark.sql import functions as sql
 
     spark = alerts.sparkSession
@@ -288,14 +281,12 @@ def _count_states(alerts: "DataFrame", used: pd.DataFrame, bad: pd.Series) -> di
         .when(sql.col("jd") > sql.col("jd_2"), "later")
         .otherwise("unexplained")
     )
-    counts = alerts.join(places, "objectId", "left").join(marks, "candid", "left").groupBy(state.alias("state")).count()
-    return {row["state"]: row["count"] for row in counts.collect()}
+    joined = alerts.join(places, "objectId", "left").join(marks, "candid", "left").groupBy(state.alias("state"))
+    counts = joined.agg(sql.count("*"), sql.sum("copies")).collect()
+    return {state: n for state, n, _ in counts}, sum(copies for *_, copies in counts)
 
 
-def _count_objects(
-    report: ExtractionReport, alerts: "DataFrame", used: pd.DataFrame, labels: pd.DataFrame | None
-) -> None:
-    found = alerts.select("objectId").distinct().count()
+def _count_objects(report: ExtractionReport, found: int, used: pd.DataFrame, labels: pd.DataFrame | None) -> None:
     n_used = used.groupby("objectId").size()
     wanted = found if labels is None else len(labels)
     report.objects = {

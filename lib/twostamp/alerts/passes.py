@@ -7,9 +7,10 @@ put whatever is wrong with an alert into a row instead of raising it.
 import json
 import math
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
-SCAN |= {"alerts": "int64", "unlabelled": "int64", "bytes": "int64"}
+SUMS = ("alerts", "unlabelled", "bytes")
+SCAN |= dict.fromkeys(SUMS, "int64")
 """Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
 reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
 
@@ -51,29 +53,33 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
     dict
         Columns of `SCAN`.
     """
-    nights: dict[str, Counter[str]] = defaultdict(Counter)
-    fields: dict[str, str] = {}
+    nights: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    schemas: list[dict[str, str]] = []
     try:
         for member in read_members(source):
             try:
                 keys = read_keys(member.data)
-                fields = merge_types(fields, read_candidate_types(member.data))
+                fields = read_candidate_types(member.data)
             except PacketError as error:
                 yield {"kind": "bad", "source": source, "member": member.name, "text": error.reason}
                 continue
+            if fields not in schemas:
+                schemas.append(fields)
             for record, key in enumerate(keys):
                 unlabelled = wanted is not None and key.objectId not in wanted
-                nights[night_of(key.jd)].update(
-                    alerts=1, unlabelled=int(unlabelled), bytes=len(member.data) // len(keys)
-                )
+                sums = nights[night_of(key.jd)]
+                sums[0] += 1
+                sums[1] += unlabelled
+                sums[2] += len(member.data) // len(keys)
                 if not unlabelled:
                     place = {"kind": "alert", "source": source, "member": member.name, "record": record}
                     yield place | {name: getattr(key, name) for name in (*KEY, "ra", "dec")}
     except ArchiveError as error:
         yield {"kind": "bad", "source": source, "member": "", "text": str(error)}
     for night, sums in sorted(nights.items()):
-        yield {"kind": "night", "source": source, "text": night, **sums}
-    yield {"kind": "fields", "source": source, "text": json.dumps(fields, sort_keys=True)}
+        yield {"kind": "night", "source": source, "text": night} | dict(zip(SUMS, sums, strict=True))
+    merged = reduce(merge_types, schemas or [{}])
+    yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
 
 
 def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
