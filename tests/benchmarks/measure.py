@@ -96,15 +96,19 @@ def growth(name: str, works: Sequence[int], make: Callable[[int], Callable[[], A
     repeats : int
         Slopes measured, each in one sweep over the works.
     """
-    calls = [make(work) for work in works]
+    calls = {work: make(work) for work in works}
+    return growth_of(name, works, lambda work: 1 / rate_of(1, calls[work])(), repeats)
+
+
+def growth_of(name: str, works: Sequence[int], seconds: Callable[[int], float], repeats: int = PAIRS) -> Row:
+    """Measure as `growth` does, where `seconds` takes the time of a work itself."""
     slopes = []
     for sweep in range(repeats + 1):
-        seconds = [1 / rate_of(1, call)() for call in calls]
+        times = [seconds(work) for work in works]
         if sweep:
-            slopes.append(float(np.polyfit(np.log(works), np.log(seconds), 1)[0]))
-    return bound(
-        f"growth of {name}, {', '.join(f'{work // works[0]}x' for work in works)}", "log-log slope", slopes, LINEAR
-    )
+            slopes.append(float(np.polyfit(np.log(works), np.log(times), 1)[0]))
+    sizes = ", ".join(f"{work // works[0]}x" for work in works)
+    return bound(f"growth of {name}, {sizes}", "log-log slope", slopes, LINEAR)
 
 
 def run_part(module: str, part: str) -> list[Row]:
@@ -119,7 +123,7 @@ def has_fast_bfloat16() -> bool:
 
 
 def describe_machine() -> dict[str, Any]:
-    """What the numbers depend on besides the code, with the load that other processes made before and after."""
+    """What the numbers depend on besides the code, with the load that other processes made before."""
     return {
         "processor": _cpu("model name") or platform.processor(),
         "cores": os.cpu_count(),
@@ -150,8 +154,31 @@ HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low
 
 
 def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Write the table as JSON, whole or not at all."""
+    """Write the table as JSON, and beside it as Markdown for readers; each whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-    partial.replace(path)
+    content = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
+    for file, text in ((path, content), (path.with_suffix(".md"), make_markdown(machine, rows))):
+        partial = file.with_name(f".{file.name}")
+        partial.write_text(f"{text}\n")
+        partial.replace(file)
+
+
+def make_markdown(machine: dict[str, Any], rows: Sequence[Row]) -> str:
+    """Make the table for readers; a ratio below its target is bold."""
+    lines = [
+        "| row | unit | ours | reference | ratio | least | greatest | at least |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ratio = f"{row.ratio:.2f}" if row.ratio >= row.target else f"**{row.ratio:.2f}**"
+        numbers = (
+            f"{row.ours:.4g}",
+            f"{row.reference:.4g}",
+            ratio,
+            f"{row.low:.2f}",
+            f"{row.high:.2f}",
+            f"{row.target:g}",
+        )
+        lines.append(f"| {' | '.join((row.row, row.unit, *numbers))} |")
+    described = ", ".join(f"{name} {value}" for name, value in machine.items())
+    return "\n".join(["Written by `make bench`: " + described + ".", "", *lines])
