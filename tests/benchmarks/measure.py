@@ -1,13 +1,12 @@
 """Pairs of measurements, how a cost grows, and the table of them."""
 
 import importlib
-import json
 import os
 import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,34 +150,3 @@ def format_row(row: Row) -> str:
 
 
 HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}"
-
-
-def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Write the table as JSON, and beside it as Markdown for readers; each whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
-    for file, text in ((path, content), (path.with_suffix(".md"), make_markdown(machine, rows))):
-        partial = file.with_name(f".{file.name}")
-        partial.write_text(f"{text}\n")
-        partial.replace(file)
-
-
-def make_markdown(machine: dict[str, Any], rows: Sequence[Row]) -> str:
-    """Make the table for readers; a ratio below its target is bold."""
-    lines = [
-        "| row | unit | ours | reference | ratio | least | greatest | at least |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        ratio = f"{row.ratio:.2f}" if row.ratio >= row.target else f"**{row.ratio:.2f}**"
-        numbers = (
-            f"{row.ours:.4g}",
-            f"{row.reference:.4g}",
-            ratio,
-            f"{row.low:.2f}",
-            f"{row.high:.2f}",
-            f"{row.target:g}",
-        )
-        lines.append(f"| {' | '.join((row.row, row.unit, *numbers))} |")
-    described = ", ".join(f"{name} {value}" for name, value in machine.items())
-    return "\n".join(["Written by `make bench`: " + described + ".", "", *lines])
