@@ -143,13 +143,14 @@ queues = {
 }
 
 # %%
-fig = plot_queue(queues, [queueing.ZTF, queueing.RUBIN])
+surveys = [queueing.ZTF, queueing.RUBIN]
+advice = [queueing.describe_recommendation(*pair) for pair in zip(queues.values(), surveys, strict=True)]
+fig = plot_queue(queues, surveys)
 caption = "Waiting and inference time against arrival rate by batch size: median (line) and 99th percentile (dotted)."
-run.save_extra_figure(fig, "queue", caption=caption)
+run.save_extra_figure(fig, "queue", caption=f"{caption} The batch to take: {'; '.join(advice)}.")
 
 # %%
-for survey, queue in zip([queueing.ZTF, queueing.RUBIN], queues.values(), strict=True):
-    print(queueing.describe_recommendation(queue, survey))
+print(*advice, sep="\n")
 
 # %% [markdown]
 # ## Before the model: packets to arrays

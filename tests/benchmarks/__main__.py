@@ -6,7 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from tests.benchmarks.inputs import bench_folder
-from tests.benchmarks.measure import HEADER, describe_machine, format_row, run_part, save
+from tests.benchmarks.measure import HEADER, describe_machine, format_row, run_part
+from tests.benchmarks.table import save
 
 PARTS = {
     "reading": ("keys", "tarballs", "stamps", "preparation"),

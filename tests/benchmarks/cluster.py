@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 from tests.benchmarks import inputs, plain
-from tests.benchmarks.measure import Row, compare, rate_of
+from tests.benchmarks.measure import Row, compare, growth, rate_of
 
 from twostamp.cluster import make_spark, map_sources, open_spark
 from twostamp.extract import extract_first_two
 from twostamp.params import Parameters
 
 NIGHTS, ALERTS, LABELLED = 20, 1000, 0.01
+GROWING = (2, 4, 8, 16)
 EXTRACTIONS = 3
 ALERT = {"objectId": "string", "candid": "int64", "jd": "double"}
 STAMPS = dict.fromkeys(plain.STAMPS, "binary")
@@ -55,6 +56,23 @@ def compare_extractions(spark: Any, folder: Path) -> Iterator[Row]:
     yield compare(name, "alerts/s", *sides, 5, pairs=EXTRACTIONS)
     ratio = shuffled["plain"] / max(shuffled["ours"], 1)
     yield Row("shuffle of the same / of the plain way", "bytes", shuffled["ours"], shuffled["plain"], *[ratio] * 3, 1)
+    yield growth(
+        "first two alerts, Spark, by nights", GROWING, partial(extract_part, spark, folder, labels), EXTRACTIONS
+    )
+
+
+def extract_part(spark: Any, folder: Path, labels: pd.DataFrame, nights: int) -> Callable[[], Any]:
+    """The extraction from the first of the nights, as a call."""
+    part = folder / f"{nights}-nights"
+    part.mkdir()
+    for path in sorted((folder / "alerts").glob("*.tar.gz"))[:nights]:
+        (part / path.name).hardlink_to(path)
+
+    def call() -> None:
+        shutil.rmtree(folder / "part", ignore_errors=True)
+        extract_first_two(spark, str(part), labels, folder / "part")
+
+    return call
 
 
 def extract_plainly(spark: Any, archive: Path, labels: pd.DataFrame, folder: Path) -> int:

@@ -1,13 +1,12 @@
 """Pairs of measurements, how a cost grows, and the table of them."""
 
 import importlib
-import json
 import os
 import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +95,19 @@ def growth(name: str, works: Sequence[int], make: Callable[[int], Callable[[], A
     repeats : int
         Slopes measured, each in one sweep over the works.
     """
-    calls = [make(work) for work in works]
+    calls = {work: make(work) for work in works}
+    return growth_of(name, works, lambda work: 1 / rate_of(1, calls[work])(), repeats)
+
+
+def growth_of(name: str, works: Sequence[int], seconds: Callable[[int], float], repeats: int = PAIRS) -> Row:
+    """Measure as `growth` does, where `seconds` takes the time of a work itself."""
     slopes = []
     for sweep in range(repeats + 1):
-        seconds = [1 / rate_of(1, call)() for call in calls]
+        times = [seconds(work) for work in works]
         if sweep:
-            slopes.append(float(np.polyfit(np.log(works), np.log(seconds), 1)[0]))
-    return bound(
-        f"growth of {name}, {', '.join(f'{work // works[0]}x' for work in works)}", "log-log slope", slopes, LINEAR
-    )
+            slopes.append(float(np.polyfit(np.log(works), np.log(times), 1)[0]))
+    sizes = ", ".join(f"{work // works[0]}x" for work in works)
+    return bound(f"growth of {name}, {sizes}", "log-log slope", slopes, LINEAR)
 
 
 def run_part(module: str, part: str) -> list[Row]:
@@ -119,7 +122,7 @@ def has_fast_bfloat16() -> bool:
 
 
 def describe_machine() -> dict[str, Any]:
-    """What the numbers depend on besides the code, with the load that other processes made before and after."""
+    """What the numbers depend on besides the code, with the load that other processes made before."""
     return {
         "processor": _cpu("model name") or platform.processor(),
         "cores": os.cpu_count(),
@@ -147,11 +150,3 @@ def format_row(row: Row) -> str:
 
 
 HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}"
-
-
-def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Write the table as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-    partial.replace(path)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tests.benchmarks import inputs, plain
-from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, has_fast_bfloat16, pair_up, rate_of
+from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, growth_of, has_fast_bfloat16, pair_up, rate_of
 
 from twostamp.arrays import Arrays, arrays_from_table
 from twostamp.features import compute_features
@@ -23,6 +23,7 @@ from twostamp.training import Hyperparameters, train_model
 
 VARIANT, CROP, BATCH, CLASSES = "stacked", 21, 256, 5
 STEPS, EPOCHS, LEARNING_RATE = 3, 4, 5e-3
+SWEEPS = 2  # every epoch of another length takes a model of its own
 CALLS = {1: 30, 64: 10, 1000: 3}
 FAST = has_fast_bfloat16()
 
@@ -51,6 +52,12 @@ def training() -> Iterator[Row]:
     measured = max(abs(first - second) / max(spread, 1e-6), 1e-3)
     yield bound("training: difference of mean test accuracy, 5 seeds", "std", [measured], 1.0)
 
+    def seconds(steps: int) -> float:
+        rate, _ = train_ours(memory_batches(train, 0), test, 0, steps, epochs=2)
+        return steps * BATCH / rate
+
+    yield growth_of("an epoch of training, by steps", [1, 2, 4, 8], seconds, SWEEPS)
+
 
 def memory_batches(train: Arrays, seed: int) -> tf.data.Dataset:
     """Endless batches from memory."""
@@ -59,7 +66,9 @@ def memory_batches(train: Arrays, seed: int) -> tf.data.Dataset:
     return objects.shuffle(len(train), seed=seed).repeat().batch(BATCH).prefetch(2)
 
 
-def train_ours(batches: tf.data.Dataset, test: Arrays, seed: int) -> tuple[float, keras.Model]:
+def train_ours(
+    batches: tf.data.Dataset, test: Arrays, seed: int, steps: int = STEPS, epochs: int = EPOCHS
+) -> tuple[float, keras.Model]:
     """Train as the search does; objects per second (median of the epochs but the first) and the model."""
     combination = Hyperparameters(3, CROP, BATCH, LEARNING_RATE, 0.3)
     done = train_model(
@@ -68,8 +77,8 @@ def train_ours(batches: tf.data.Dataset, test: Arrays, seed: int) -> tuple[float
         batches,
         test,
         n_classes=CLASSES,
-        steps_per_epoch=STEPS,
-        epochs=EPOCHS,
+        steps_per_epoch=steps,
+        epochs=epochs,
         warmup_fraction=0.0,
         seed=seed,
         mixed_precision=FAST,
@@ -169,3 +178,5 @@ def end_to_end() -> Iterator[Row]:
     yield bound("end to end: largest difference", "probability", [off], 2e-2 if FAST else 1e-4)
     sides = (rate_of(2 * len(pairs), side) for side in (ours, plainly))
     yield compare("end to end, Avro to probabilities / the plain ways, chained", "alerts/s", *sides, 6 if FAST else 3)
+    works = [len(pairs) // share for share in (8, 4, 2, 1)]
+    yield growth("end to end", works, lambda n: partial(classifier.predict, pairs[:n], mixed_precision=FAST))

@@ -25,18 +25,12 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
     figure, axes = plt.subplots(1, len(compared), figsize=(PAGE_WIDTH, 3.4), sharey=True, squeeze=False)
     for ax, (title, table) in zip(axes[0], compared.items(), strict=True):
         _plot_panel(table, ax)
-        ax.set(title=title, xlabel="alerts per second", xscale="log", yscale="log")
+        ax.set_title(title, pad=16)  # the surveys' names stand between it and the panel, clear of the lines
+        ax.set(xlabel="alerts per second", xscale="log", yscale="log")
         for survey in surveys:
             ax.axvline(survey.rate, color="#888888", linewidth=0.7, zorder=0)
-            ax.text(
-                survey.rate,
-                0.98,
-                f" {survey.name}",
-                transform=ax.get_xaxis_transform(),
-                va="top",
-                rotation=90,
-                fontsize=7,
-            )
+            top = ax.get_xaxis_transform()
+            ax.text(survey.rate, 1.01, survey.name, transform=top, ha="center", va="bottom", fontsize=7)
     axes[0][0].set_ylabel("waiting + inference (s)")
     axes[0][-1].legend(title="batch up to", loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
