@@ -41,7 +41,7 @@ GOLDEN = {
     "ndethist": 2,
     "ncovhist": 560,
     "non_detections": 558,
-    "detection_ratio": 2 / 560,
+    "redetection_ratio": 1 / 560,
     "ecl_lat": 10.593219,
     "ecl_long": 289.945709,
     "gal_lat": -11.491588,
@@ -122,7 +122,7 @@ def test_filters(fid, one_hot):
 
 def test_nulls_stay_nan_and_sentinels_stay():
     table = make_table(sgscore1=None, distpsnr1=-999.0, rb=pd.NA, ncovhist=0)
-    assert np.isnan([value_of(table, name) for name in ("sgscore1", "rb", "detection_ratio")]).all()
+    assert np.isnan([value_of(table, name) for name in ("sgscore1", "rb", "redetection_ratio")]).all()
     assert value_of(table, "distpsnr1") == -999
 
 

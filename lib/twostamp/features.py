@@ -31,7 +31,7 @@ COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
 
 _AFTER_DIFFMAGLIM = _ALERCE23.index("diffmaglim") + 1
 
-ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "detection_ratio")
+ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "redetection_ratio")
 """Everything `compute_features` gives, in the order that records and scalers store."""
 
 FEATURE_LISTS: dict[str, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ FEATURE_LISTS: dict[str, tuple[str, ...]] = {
     "thesis26": _THESIS26,
     "alerce26": (*_ALERCE23[:_AFTER_DIFFMAGLIM], "rb", "distnr", "magnr", *_ALERCE23[_AFTER_DIFFMAGLIM:]),
     "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
-    "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "detection_ratio"),
+    "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "redetection_ratio"),
 }
 FEATURE_LISTS |= {
     f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
@@ -49,9 +49,10 @@ FEATURE_LISTS |= {
 
 ``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
 published checkpoint; ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
-``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: detection_ratio =
-ndethist / ncovhist, the share of the visits to this position that saw something. ``..._no_coordinates`` leave out all
-`COORDINATES`, which a classifier may use instead of looking at the object (notebook 14).
+``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: redetection_ratio =
+(ndethist - 1) / ncovhist, the share of the visits to this position that had seen something before. (Without the - 1
+what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
+``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use instead of looking at the object.
 """
 
 CLIPS: dict[str, tuple[float, float]] = {
@@ -113,10 +114,11 @@ def compute_features(table: pd.DataFrame, alert: int) -> Floats:
 
     Examples
     --------
-    >>> packet = dict.fromkeys(PACKET_FIELDS, 1.0) | {"isdiffpos": "t", "fid": 2, "sgscore1": None, "ncovhist": 4}
+    >>> packet = dict.fromkeys(PACKET_FIELDS, 1.0) | {"isdiffpos": "t", "fid": 2, "sgscore1": None}
+    >>> packet |= {"ndethist": 4, "ncovhist": 4}
     >>> features = compute_features(pd.DataFrame([packet]).add_suffix("_1"), alert=1)
-    >>> [float(features[0, ALL_FEATURES.index(name)]) for name in ("sgscore1", "isdiffpos", "fid_r", "detection_ratio")]
-    [nan, 1.0, 1.0, 0.25]
+    >>> [float(features[0, ALL_FEATURES.index(name)]) for name in ("sgscore1", "fid_r", "redetection_ratio")]
+    [nan, 1.0, 0.75]
     """
     absent = [name for name in PACKET_FIELDS if f"{name}_{alert}" not in table]
     if absent:
@@ -126,7 +128,8 @@ def compute_features(table: pd.DataFrame, alert: int) -> Floats:
     values["isdiffpos"] = _read_isdiffpos(column["isdiffpos"])
     values["fid_g"], values["fid_r"] = values["fid"] == 1, values["fid"] == 2
     values["non_detections"] = values["ncovhist"] - values["ndethist"]
-    values["detection_ratio"] = values["ndethist"] / np.where(values["ncovhist"] > 0, values["ncovhist"], np.nan)
+    earlier = np.maximum(values["ndethist"] - 1, 0)
+    values["redetection_ratio"] = earlier / np.where(values["ncovhist"] > 0, values["ncovhist"], np.nan)
     values |= sky_coordinates(values["ra"], values["dec"])
     return np.column_stack([values[name] for name in ALL_FEATURES]).astype(np.float32)
 

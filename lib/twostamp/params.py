@@ -162,6 +162,30 @@ class Parameters(BaseModel):
     """Share of objects of each class whose conformal set should hold their class."""
     night_mix: dict[str, PositiveFloat] = {}
     """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
+    ageing_years: Annotated[int, Field(ge=2)] = 7
+    """Years of the simulated survey of notebook 13, the first of which is learnt from."""
+    ageing_pairs_per_class: Positive = 16
+    """Its objects with two alerts a class in each year but the first."""
+    ageing_first_year: PositiveFloat = 5.0
+    """Objects of the first year over those of a later one."""
+    ageing_nights: Positive = 48
+    """Its nights a year."""
+    ageing_repetitions: Annotated[int, Field(ge=2)] = 2
+    """Trainings of each list of features on the first year, each with a sky, a split and a seed of its own."""
+    ageing_epochs: Positive = 8
+    """Epochs of the trainings of notebook 13."""
+    alarm_batches: Annotated[int, Field(ge=4)] = 6
+    """Batches a year that the drift alarm compares with the first year."""
+    alarm_surveys: Annotated[int, Field(ge=20)] = 200
+    """Stationary surveys that set the alarm's limits, and as many others that check them."""
+    stationary_surveys: Count = 0
+    """Whole simulated surveys, packets and all, that do not age: what the alarm is checked on besides."""
+    false_asteroid_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Share of 2018's real variable stars and bogus that may be called asteroid; it sets the threshold."""
+    real_folds: Annotated[int, Field(ge=2)] = 3
+    """Parts of 2018's real packets, each predicted by trainings on the others."""
+    real_repetitions: Positive = 2
+    """Divisions of 2018's real packets into such parts."""
 
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod

@@ -17,7 +17,7 @@ from twostamp.taxonomy import CLASSES, read_labels
 SENTINEL = -900.0
 """Values below are ZTF's -999 for "none"; `compare_metadata` reports their share and leaves them out of the rest."""
 
-AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "detection_ratio")
+AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_ratio")
 """Never shown to the forest: the field pointed at and the age of the survey, which a few real nights give away."""
 
 COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")

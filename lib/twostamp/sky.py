@@ -160,6 +160,17 @@ def add_coordinates(objects: pd.DataFrame) -> pd.DataFrame:
     return objects.assign(**sky_coordinates(objects["ra"], objects["dec"]))
 
 
+def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> npt.NDArray[np.int64]:
+    """HEALPix pixel (equatorial, RING order) of positions in degrees.
+
+    Examples
+    --------
+    >>> find_pixels([0.0, 180.0], [90.0, -90.0], 1).tolist()
+    [0, 10]
+    """
+    return np.asarray(healpy.ang2pix(nside, np.asarray(ra, float), np.asarray(dec, float), lonlat=True))
+
+
 def healpix_counts(
     predictions: pd.DataFrame, nside: int, classes: Sequence[str] = CLASSES
 ) -> dict[str, npt.NDArray[np.int64]]:

@@ -12,6 +12,7 @@ are the shares of subclasses and of causes of bogus. A classifier's accuracy on 
 works, not how well it would do on the sky.
 """
 
+from twostamp.alerts.survey.ageing import Ageing
 from twostamp.alerts.survey.write import SurveyReport, write_survey
 
-__all__ = ["SurveyReport", "write_survey"]
+__all__ = ["Ageing", "SurveyReport", "write_survey"]

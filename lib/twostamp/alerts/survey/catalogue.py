@@ -15,7 +15,8 @@ Fields = dict[str, float | int]
 class Catalogue:
     """Catalogued sources of an object's field: positions in pixels from the object, ``magnitude`` shape (n, 4).
 
-    ``score`` is PS1's star / galaxy score, ``sharp`` and ``chi`` DAOPhot's parameters in the reference image.
+    ``score`` is PS1's star / galaxy score, ``sharp`` and ``chi`` DAOPhot's parameters in the reference image, which
+    shows sources brighter than ``depth``.
     """
 
     x: Floats
@@ -25,10 +26,11 @@ class Catalogue:
     score: Floats
     sharp: Floats
     chi: Floats
+    depth: float = c.REFERENCE_DEPTH
 
 
-def make_catalogue(sources: Sources, rng: np.random.Generator) -> Catalogue:
-    """Catalogue what a scene has, with the errors of real catalogues."""
+def make_catalogue(sources: Sources, rng: np.random.Generator, depth: float = c.REFERENCE_DEPTH) -> Catalogue:
+    """Catalogue what a scene has, with the errors of real catalogues and of a reference image of ``depth`` (mag)."""
     rows = sources.select(sources.catalogued)
     n, magnitude = len(rows.x), rows.magnitude + rng.normal(0, 0.03, rows.magnitude.shape)
     faint = np.clip(magnitude[:, 1] - 18.5, 0, None)
@@ -36,11 +38,11 @@ def make_catalogue(sources: Sources, rng: np.random.Generator) -> Catalogue:
     score = 1 / (1 + np.exp(-(certainty + rng.normal(0, 1.5 + faint, n))))
     score[rng.random(n) < 0.12] = 0.5  # PS1 has no morphology for some: saturated or blended
     extent = (1 - rows.stellarity) * np.where(rows.radius > 0, rows.radius**2 / (rows.radius**2 + 2), 0.25)
-    depth = 10 ** (0.4 * (magnitude[:, 1] - c.REFERENCE_DEPTH))
-    sharp = -0.012 + 0.5 * extent * (1 - depth) + rng.normal(0, 0.025, n) + 0.35 * depth * rng.normal(-0.9, 0.7, n)
+    blur = 10 ** (0.4 * (magnitude[:, 1] - depth))
+    sharp = -0.012 + 0.5 * extent * (1 - blur) + rng.normal(0, 0.025, n) + 0.35 * blur * rng.normal(-0.9, 0.7, n)
     bright = np.clip(20 - magnitude[:, 1], 0, 4)
-    chi = np.exp(rng.normal(np.log(0.62 + 0.25 * depth), 0.42)) * (1 + 1.2 * extent * bright)
-    return Catalogue(rows.x, rows.y, magnitude, rows.stellarity, score, sharp, chi)
+    chi = np.exp(rng.normal(np.log(0.62 + 0.25 * blur), 0.42)) * (1 + 1.2 * extent * bright)
+    return Catalogue(rows.x, rows.y, magnitude, rows.stellarity, score, sharp, chi, depth)
 
 
 def describe_neighbours(catalogue: Catalogue, x: float, y: float, fid: int, ra: float, dec: float) -> Fields:
@@ -71,7 +73,7 @@ def _nearest_reference(
     catalogue: Catalogue, distance: Floats, dx: Floats, dy: Floats, fid: int, ra: float, dec: float
 ) -> Fields:
     magnitude = catalogue.magnitude[:, fid - 1]
-    near = np.where(magnitude < c.REFERENCE_DEPTH, distance, np.inf)
+    near = np.where(magnitude < catalogue.depth, distance, np.inf)
     i = int(near.argmin())
     ranr, decnr = offset_position(ra, dec, float(dx[i]), float(dy[i]))
     error = 0.010 + 0.07 * 10 ** (0.23 * (float(magnitude[i]) - 20.2))

@@ -34,6 +34,8 @@ SKY_SCATTER: Final = 0.18  # ln
 TEMPLATE_SEEING: Final = 0.97  # of the filter's median
 TEMPLATE_NOISE: Final = 1.0  # DN; measured, 15 or more coadded exposures
 TEMPLATE_SATURATION: Final = 30_000.0  # DN
+REFERENCE_FRAMES: Final = 15  # measured: the median, and 90 % of them, in every year
+RENEWED_FRAMES: Final = 40  # of a reference made anew (`ageing`)
 
 # --- image subtraction (calibrated on neighbours in real difference stamps, ZOGY: Zackay et al. 2016)
 REGISTRATION_ERROR: Final = 0.030  # pixels per axis

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from twostamp.alerts.survey import artefacts
 from twostamp.alerts.survey import constants as c
+from twostamp.alerts.survey.ageing import FIRST_REFERENCE, Reference
 from twostamp.alerts.survey.sky import Floats, Sources, Visit
 from twostamp.alerts.survey.sources import Change
 
@@ -143,7 +144,7 @@ def make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> S
 class Exposure:
     """A visit without noise: images (DN above the sky) of stars, galaxies, the unit PSF at the candidate, the template.
 
-    ``scene`` and ``psf`` made them; ``masked`` are the pixels lost around bright stars.
+    ``scene`` and ``psf`` made them; ``masked`` are the pixels lost around bright stars, ``reference`` the template.
     """
 
     visit: Visit
@@ -154,9 +155,12 @@ class Exposure:
     point: Floats
     template: Floats
     masked: NDArray[np.bool_]
+    reference: Reference
 
 
-def render(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Exposure:
+def render(
+    sources: Sources, visit: Visit, centre: tuple[float, float], reference: Reference = FIRST_REFERENCE
+) -> Exposure:
     """Render what stands still in a visit.
 
     Parameters
@@ -166,9 +170,11 @@ def render(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Expos
     visit : Visit
     centre : tuple of float
         The candidate's position in the stamp (pixels).
+    reference : Reference
+        What the template is.
     """
     psf = Psf(visit.seeing, visit.ellipticity)
-    reference = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
+    coadd = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
     scene = make_scene(sources, visit, centre)
     x, y = sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy
     return Exposure(
@@ -178,8 +184,9 @@ def render(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Expos
         scene.points(psf),
         scene.galaxies(psf),
         draw_points(np.array([centre[0]]), np.array([centre[1]]), np.ones(1), psf),
-        scene.points(reference) + scene.galaxies(reference),
+        scene.points(coadd) + scene.galaxies(coadd),
         artefacts.mask_bright_stars(x, y, sources.magnitude[:, 1], centre),
+        reference,
     )
 
 
@@ -195,7 +202,7 @@ def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Gener
         Change of the candidate's flux in this visit (DN).
     rng : Generator
     """
-    visit, point = exposure.visit, exposure.point
+    visit, point, reference = exposure.visit, exposure.point, exposure.reference
     light = exposure.stars + exposure.galaxies + flux * point
     variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN
     noise = rng.standard_normal(light.shape) * np.sqrt(variance)
@@ -203,16 +210,16 @@ def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Gener
     damage = artefacts.draw(change.artefact, visit.noise, visit.seeing, rng)
     observed = np.minimum(light, c.SATURATION) + noise + damage.light
     difference = observed - _match(exposure, change.shift, rng)
-    variance = c.TEMPLATE_NOISE**2 + exposure.template / c.GAIN / 15
+    variance = reference.noise**2 + exposure.template / c.GAIN / reference.frames
     template = np.minimum(exposure.template, c.TEMPLATE_SATURATION) + rng.standard_normal(light.shape) * np.sqrt(
         variance
     )
     masked = damage.masked | exposure.masked
     positive = bool((difference * point)[~masked].sum() >= 0)
     images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
-    noise_level = float(np.hypot(visit.noise, 0.4 * c.TEMPLATE_NOISE))
-    science, reference, subtracted = (np.where(masked, np.nan, image) for image in images)
-    return Triplet(science, reference, subtracted, point, noise_level, positive)
+    noise_level = float(np.hypot(visit.noise, 0.4 * reference.noise))
+    science, deep, subtracted = (np.where(masked, np.nan, image) for image in images)
+    return Triplet(science, deep, subtracted, point, noise_level, positive)
 
 
 def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Generator) -> Floats:
@@ -223,7 +230,7 @@ def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Genera
     dx, dy = np.array(shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
     wrong = exposure.scene.points(matched, (dx, dy)) * gain
     ringing = c.RINGING * rng.standard_normal(stars.shape) * (stars + 0.3 * exposure.galaxies)
-    smooth = 0.4 * c.TEMPLATE_NOISE * rng.standard_normal(stars.shape)
+    smooth = 0.4 * exposure.reference.noise * rng.standard_normal(stars.shape)
     return np.asarray(np.minimum(wrong + gain * exposure.galaxies, c.SATURATION) + ringing + smooth)
 
 

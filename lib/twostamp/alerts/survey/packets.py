@@ -87,7 +87,7 @@ def make_alerts(target: Target, nights: Nights, seed: int) -> list[Alert]:
 
 def _make_object(target: Target, rng: np.random.Generator) -> _Object:
     change = draw_change(target.class_name, target.subclass, target.visits, rng)
-    sources = draw_field(target.latitude, rng)
+    sources = draw_field(target.latitude, rng, target.reference.depth)
     if change.counterpart is not None:
         sources = change.counterpart + sources
     flickers = change.counterpart is not None and bool((np.hypot(sources.x, sources.y) < 2)[0])
@@ -101,7 +101,7 @@ def _make_object(target: Target, rng: np.random.Generator) -> _Object:
         "nframesref": int(rng.choice([15, 15, 15, 16, 19, 40])),
         "nmatches": int(200 * (len(sources.x) / 95) ** 0.9 * np.exp(rng.normal(0, 0.3))),
     }
-    return _Object(target, change, sources, make_catalogue(sources, rng), recurrence, field)
+    return _Object(target, change, sources, make_catalogue(sources, rng, target.reference.depth), recurrence, field)
 
 
 def _draw_history(target: Target, nights: Nights, rng: np.random.Generator) -> Iterator[Visit]:
@@ -172,7 +172,7 @@ def _expose(
 ) -> tuple[Triplet, Record]:
     """Images that pass ZTF's cuts on candidates; what never passes in a few exposures is sent as it is."""
     visit, flux = thing.target.visits[number], float(thing.change.flux[number])
-    exposure = render(thing.sources, visit, centre)
+    exposure = render(thing.sources, visit, centre, thing.target.reference)
     for _ in range(c.EXPOSURE_TRIES):
         triplet = expose(exposure, thing.change, flux, rng)
         measured = measure(triplet, visit, centre, star_flux, rng)
@@ -184,9 +184,10 @@ def _expose(
 def _detections(thing: _Object, number: int, rng: np.random.Generator) -> Record:
     """How often the position was covered and detected since the survey began."""
     first, visit = thing.target.visits[0], thing.target.visits[number]
-    covered = max(1, round(thing.target.rate * (first.jd - c.JD_START)))
+    start_jd = c.JD_START + thing.target.rejuvenation
+    covered = max(1, round(thing.target.rate * (first.jd - start_jd)))
     earlier = np.random.default_rng([thing.target.index, 3]).binomial(covered, min(thing.recurrence, 0.6))
-    now = max(covered + number, round(thing.target.rate * (visit.jd - c.JD_START)) + number)
+    now = max(covered + number, round(thing.target.rate * (visit.jd - start_jd)) + number)
     start = first.jd if earlier == 0 else c.JD_START + 60 + 0.5 * max(first.jd - c.JD_START - 60, 0)
     return {"ndethist": int(earlier + number + 1), "ncovhist": now, "jdstarthist": start, "jdendhist": visit.jd}
 

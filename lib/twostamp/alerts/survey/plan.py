@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
 from twostamp.alerts.survey import constants as c
 from twostamp.alerts.survey import sky
+from twostamp.alerts.survey.ageing import DAYS_PER_YEAR, FIRST_REFERENCE, Ageing, Reference
 from twostamp.alerts.survey.sky import Floats, Visit
 from twostamp.taxonomy import CLASSES
 
@@ -19,11 +20,15 @@ EDGES = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """The observing nights, with each one's seeing (ln offset) and transparency (mag of extinction)."""
+    """The observing nights, with each one's seeing (ln offset) and transparency (mag of extinction).
+
+    ``per_year`` is their number in a year of an ageing survey, and that of all nights in another one.
+    """
 
     days: tuple[date, ...]
     seeing: Floats
     extinction: Floats
+    per_year: int
 
     def visit(self, night: int, hours: float, fid: int, rng: np.random.Generator) -> Visit:
         """An exposure at ``hours`` UTC."""
@@ -41,7 +46,8 @@ class Nights:
 @dataclass(frozen=True, slots=True)
 class Target:
     """An object of the survey. ``ra, dec, latitude`` (galactic) in deg; ``xpos, ypos`` on the chip; ``rate`` visits a
-    day; ``visits`` are its alerts in time, ``candid`` set."""
+    day; ``visits`` are its alerts in time, ``candid`` set; ``reference`` is its field's, and ``rejuvenation`` the
+    days by which its counts are younger than its date (`ageing`)."""
 
     index: int
     object_id: str
@@ -56,6 +62,8 @@ class Target:
     rcid: int
     rate: float
     visits: tuple[Visit, ...]
+    reference: Reference = FIRST_REFERENCE
+    rejuvenation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,12 @@ class _Spec:
     alerts: int
     labelled: bool
     fault: str = ""
+    year: int = -1
 
 
-def make_plan(pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int) -> tuple[Nights, list[Target]]:
+def make_plan(
+    pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int, ageing: Ageing | None = None
+) -> tuple[Nights, list[Target]]:
     """Plan a survey.
 
     Parameters
@@ -75,6 +86,7 @@ def make_plan(pairs_per_class: int, unlabelled_objects: int, nights: int, seed: 
     pairs_per_class, unlabelled_objects, nights : int
         As in `write_survey`.
     seed : int
+    ageing : Ageing, optional
 
     Returns
     -------
@@ -87,13 +99,36 @@ def make_plan(pairs_per_class: int, unlabelled_objects: int, nights: int, seed: 
     (10, 1)
     """
     rng = np.random.default_rng([seed, 0])
-    days = tuple(sky.draw_nights(nights, rng))
-    extinction = rng.exponential(c.CLOUD_SCALE, nights)
-    plan = Nights(days, rng.normal(0, c.SEEING_NIGHT_SCATTER, nights), extinction)
-    specs = [*_labelled_specs(pairs_per_class), *_unlabelled_specs(unlabelled_objects, rng)]
+    days = tuple(_draw_years(nights, ageing.years, rng) if ageing else sky.draw_nights(nights, rng))
+    extinction = rng.exponential(c.CLOUD_SCALE, len(days))
+    plan = Nights(days, rng.normal(0, c.SEEING_NIGHT_SCATTER, len(days)), extinction, nights if ageing else len(days))
+    labelled = _aged_specs(pairs_per_class, ageing) if ageing else _labelled_specs(pairs_per_class)
+    specs = [*labelled, *_unlabelled_specs(unlabelled_objects, rng)]
     targets = [_make_target(i, spec, plan, np.random.default_rng([seed, 1, i])) for i, spec in enumerate(specs)]
+    if ageing:
+        targets = [_age(target, spec.year, ageing, seed) for target, spec in zip(targets, specs, strict=True)]
     targets = _observe_one_exposure_twice(_move_to_edges(targets))
     return plan, _number_candidates(targets)
+
+
+def _draw_years(nights: int, years: int, rng: np.random.Generator) -> Iterator[date]:
+    start = sky.FIRST_NIGHT
+    for year in range(years):
+        first, last = (start + timedelta(days=round(DAYS_PER_YEAR * number)) for number in (year, year + 1))
+        yield from sky.draw_nights(nights, rng, first, last - timedelta(days=1))
+
+
+def _aged_specs(pairs_per_class: int, ageing: Ageing) -> Iterator[_Spec]:
+    for year in range(ageing.years):
+        yield from (replace(spec, year=year) for spec in _labelled_specs(ageing.pairs(year, pairs_per_class)))
+
+
+def _age(target: Target, year: int, ageing: Ageing, seed: int) -> Target:
+    first, rng = target.visits[0].jd, np.random.default_rng([seed, 4, target.index])
+    year = year if year >= 0 else int((first - sky.julian_midnight(sky.FIRST_NIGHT)) / DAYS_PER_YEAR)
+    rate = target.rate * ageing.rate_factor(first)
+    reference, rejuvenation = ageing.draw_reference(year, rng), ageing.rejuvenation(year)
+    return replace(target, rate=rate, reference=reference, rejuvenation=rejuvenation)
 
 
 def share_out(n: int, shares: dict[str, float]) -> list[str]:
@@ -169,7 +204,9 @@ def draw_gap(class_name: str, rng: np.random.Generator) -> float:
 
 def _draw_schedule(spec: _Spec, nights: Nights, rng: np.random.Generator) -> list[tuple[int, float]]:
     """Night and hour (UTC) of each alert."""
-    days = np.array([day.toordinal() for day in nights.days])
+    start = max(spec.year, 0) * nights.per_year
+    stop = start + nights.per_year if spec.year >= 0 else len(nights.days)
+    days = np.array([day.toordinal() for day in nights.days[start:stop]])
     gap = max(draw_gap(spec.class_name, rng), 0.0) if spec.alerts > 1 else 0.0
     first, second = _choose_nights(days, gap, rng)
     hours = rng.uniform(*NIGHT_HOURS, 2)
@@ -184,7 +221,7 @@ def _draw_schedule(spec: _Spec, nights: Nights, rng: np.random.Generator) -> lis
         night = min(second + int(rng.integers(0, 4)), len(days) - 1)
         later = hours[1] if night == second else NIGHT_HOURS[0]
         schedule.append((night, rng.uniform(later + 0.02, NIGHT_HOURS[1] + 0.4)))
-    return schedule
+    return [(start + night, hour) for night, hour in schedule]
 
 
 def _choose_nights(days: Floats, gap: float, rng: np.random.Generator) -> tuple[int, int]:

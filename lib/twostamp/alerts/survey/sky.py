@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from twostamp.alerts.survey import constants as c
 
 Floats = NDArray[np.float64]
+FIRST_NIGHT, LAST_NIGHT = date.fromisoformat(c.FIRST_NIGHT), date.fromisoformat(c.LAST_NIGHT)
 
 # ICRS to galactic (Hipparcos catalogue, 1.5.3) and to the ecliptic of J2000 (obliquity 23.4393 deg)
 TO_GALACTIC = np.array(
@@ -99,12 +100,16 @@ def julian_midnight(day: date) -> float:
     return day.toordinal() + 1721424.5
 
 
-def draw_nights(n: int, rng: np.random.Generator) -> list[date]:
+def draw_nights(
+    n: int,
+    rng: np.random.Generator,
+    first: date = FIRST_NIGHT,
+    last: date = LAST_NIGHT,
+) -> list[date]:
     """Observing nights in blocks with bad weather between and within them (figure 6.12 has such gaps).
 
     Blocks let 60 nights in three years have pairs 1, 2, 3 ... 100 days apart.
     """
-    first, last = date.fromisoformat(c.FIRST_NIGHT), date.fromisoformat(c.LAST_NIGHT)
     span, blocks = (last - first).days, max(1, round(n / c.NIGHTS_PER_RUN))
     starts = np.linspace(0, span - 2 * c.NIGHTS_PER_RUN, blocks) if blocks > 1 else np.zeros(1)
     jitter = rng.uniform(-0.3, 0.3, blocks) * (span / blocks - 2 * c.NIGHTS_PER_RUN)
@@ -186,7 +191,7 @@ def band_offsets(colour: Floats) -> Floats:
 
 
 def star_density(latitude: float) -> float:
-    """Stars per square arcsec above the reference depth, at a galactic latitude (deg)."""
+    """Stars per square arcsec brighter than `constants.REFERENCE_DEPTH`, at a galactic latitude (deg)."""
     return float(c.STAR_DENSITY_POLE * np.exp(c.STAR_DENSITY_PLANE * np.exp(-abs(latitude) / c.STAR_DENSITY_HEIGHT)))
 
 
@@ -202,14 +207,16 @@ def galaxy_radius(magnitude: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(typical * np.exp(rng.normal(0, c.HOST_RADIUS_SCATTER, len(magnitude))))
 
 
-def draw_field(latitude: float, rng: np.random.Generator) -> Sources:
-    """Stars and galaxies within `NEIGHBOUR_RADIUS` of a position at a galactic latitude (deg)."""
+def draw_field(latitude: float, rng: np.random.Generator, depth: float = c.REFERENCE_DEPTH) -> Sources:
+    """Stars and galaxies brighter than ``depth`` (mag) within `NEIGHBOUR_RADIUS` of a galactic latitude (deg)."""
     area = np.pi * c.NEIGHBOUR_RADIUS**2
     density = star_density(latitude) * np.exp(rng.normal(0, 0.3))
-    n_stars, n_galaxies = rng.poisson(density * area), rng.poisson(c.GALAXY_DENSITY * area)
+    deeper = depth - c.REFERENCE_DEPTH
+    n_stars = rng.poisson(density * area * 10 ** (c.STAR_SLOPE * deeper))
+    n_galaxies = rng.poisson(c.GALAXY_DENSITY * area * 10 ** (c.GALAXY_SLOPE * deeper))
     n = n_stars + n_galaxies
     star = np.arange(n) < n_stars
-    limits = (c.BRIGHTEST, c.REFERENCE_DEPTH)
+    limits = (c.BRIGHTEST, depth)
     stars = draw_magnitudes(n_stars, c.STAR_SLOPE, limits, rng)
     magnitude = np.concatenate([stars, draw_magnitudes(n_galaxies, c.GALAXY_SLOPE, limits, rng)])
     colour = np.clip(rng.normal(0.75, 0.35, n), -0.3, 1.6)

@@ -8,7 +8,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
@@ -20,6 +20,7 @@ from isal import igzip
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
+from twostamp.alerts.survey.ageing import Ageing
 from twostamp.alerts.survey.packets import make_alerts
 from twostamp.alerts.survey.plan import Nights, Target, make_plan
 
@@ -48,7 +49,14 @@ class SurveyReport:
 
 
 def write_survey(
-    folder: Path, *, pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int, workers: int | None = None
+    folder: Path,
+    *,
+    pairs_per_class: int,
+    unlabelled_objects: int,
+    nights: int,
+    seed: int,
+    workers: int | None = None,
+    ageing: Ageing | None = None,
 ) -> SurveyReport:
     """Write a simulated survey into a folder, or leave an identical finished one as it is.
 
@@ -67,6 +75,8 @@ def write_survey(
     seed : int
     workers : int, optional
         Processes; all processors by default. The files do not depend on it.
+    ageing : Ageing, optional
+        Makes a survey of several years that ages; pairs_per_class and nights are then those of a year.
 
     Returns
     -------
@@ -95,18 +105,20 @@ def write_survey(
     if min(pairs_per_class, nights, unlabelled_objects + 1) < 1:
         raise ValueError("a survey needs pairs_per_class and nights of 1 or more, unlabelled_objects of 0 or more")
     folder = Path(folder)
-    wanted = {
+    wanted: dict[str, Any] = {
         "pairs_per_class": pairs_per_class,
         "unlabelled_objects": unlabelled_objects,
         "nights": nights,
         "seed": seed,
         "code": _digest_code(),
     }
+    if ageing:
+        wanted["ageing"] = asdict(ageing)
     finished = _read_json(folder / FINGERPRINT)
     if finished.get("survey") == wanted and all((folder / name).is_file() for name in finished["files"]):
         return SurveyReport(folder, reused=True, **finished["report"])
     _clear(folder, wanted, finished)
-    plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed)
+    plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing)
     workers = workers or os.cpu_count() or 1
     places = _simulate(folder / PART_FOLDER, plan, targets, seed, workers)
     sizes = _assemble(folder, places, workers)
