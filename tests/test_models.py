@@ -9,6 +9,7 @@ import pytest
 from twostamp.arrays import Arrays
 from twostamp.models import (
     OTHER_LISTS,
+    SECOND_SEEN,
     VARIANTS,
     DeepHiTS,
     build_model,
@@ -71,6 +72,41 @@ def test_output_is_probabilities_for_any_number_of_classes(variant: str) -> None
         assert probabilities.shape == (7, n_classes)
         assert probabilities.dtype == np.float32
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("siamese", [False, True])
+def test_a_second_alert_that_is_not_seen_has_no_effect(siamese: bool) -> None:
+    model, arrays = build("one_or_two", siamese=siamese), make_arrays("one_or_two", 6)
+    seen = model_inputs("one_or_two", arrays)
+    assert (seen[SECOND_SEEN] == 1).all()
+    hidden = seen | {SECOND_SEEN: np.zeros((6, 1), "float32")}
+    expected = model.predict_on_batch(hidden)
+    rng = np.random.default_rng(2)
+    for name in ("stamps_2", "metadata_2", "deltajd"):
+        other = rng.normal(scale=9, size=seen[name].shape).astype("float32")
+        np.testing.assert_array_equal(model.predict_on_batch(hidden | {name: other}), expected)
+        assert not np.allclose(model.predict_on_batch(seen | {name: other}), model.predict_on_batch(seen))
+    assert not np.allclose(model.predict_on_batch(hidden | {"stamps_1": seen["stamps_2"]}), expected)
+    np.testing.assert_array_equal(predict(model, "one_or_two", arrays.first_alone()), expected)
+
+
+def test_one_batch_may_hold_objects_with_one_alert_and_with_two() -> None:
+    model, arrays = build("one_or_two"), make_arrays("one_or_two", 4)
+    inputs = model_inputs("one_or_two", arrays)
+    mixed = model.predict_on_batch(inputs | {SECOND_SEEN: np.array([[1], [0], [1], [0]], "float32")})
+    whole, first = (predict(model, "one_or_two", objects) for objects in (arrays, arrays.first_alone()))
+    np.testing.assert_allclose(mixed, np.where([[True], [False], [True], [False]], whole, first), atol=1e-6)
+
+
+def test_the_first_alert_alone_loses_only_what_belongs_to_the_second() -> None:
+    arrays = make_arrays("one_or_two", 4)
+    first = arrays.first_alone()
+    assert first.stamps_1 is arrays.stamps_1
+    assert first.labels is arrays.labels
+    assert first.stamps_2 is first.metadata_2 is first.deltajd is None
+    inputs = model_inputs("one_or_two", first)
+    assert {name: values.shape[1:] for name, values in inputs.items()} == input_shapes("one_or_two", 21)
+    assert not any(inputs[name].any() for name in ("stamps_2", "metadata_2", "deltajd", SECOND_SEEN))
 
 
 @pytest.mark.parametrize("variant", ["stamp_23", "stacked", "separated"])
@@ -147,7 +183,7 @@ def test_deltajd_is_not_batch_normalised() -> None:
     assert model.get_layer("concatenation").output.shape == (None, 64 + 53)
 
 
-@pytest.mark.parametrize("variant", ["stamp_26", "separated"])
+@pytest.mark.parametrize("variant", ["stamp_26", "separated", "one_or_two"])
 def test_a_saved_model_predicts_the_same(variant: str, tmp_path: Path) -> None:
     model, arrays = build(variant), make_arrays(variant, 4)
     model.save(tmp_path / "model.keras")

@@ -112,6 +112,18 @@ def test_a_loaded_model_gives_from_packets_what_the_records_give(
     np.testing.assert_allclose(probabilities, [expected[pair[0]["objectId"]] for pair in test], atol=1e-6)
 
 
+def test_a_model_of_one_or_two_alerts_answers_from_the_first_packet_alone(
+    folder: Path, records: Path, objects: Sequence[Any]
+) -> None:
+    classifier = load_model(folder / "one_or_two").at_first_alert()
+    arrays = load_arrays(records, "test").first_alone()
+    expected = dict(zip(arrays.object_ids, predict(build("one_or_two"), "one_or_two", arrays), strict=True))
+    test = [pair[:1] for pair in objects if pair[0]["objectId"] in expected]
+    np.testing.assert_allclose(classifier.predict(test), [expected[alert["objectId"]] for (alert,) in test], atol=1e-6)
+    with pytest.raises(ModelError, match="'separated' has no answer before the second alert"):
+        load_model(folder / "separated").at_first_alert()
+
+
 def test_bytes_and_decoded_packets_are_the_same(folder: Path, objects: Sequence[Any]) -> None:
     classifier = load_model(folder / "stacked")
     written = [tuple(write_packets([alert], read_schema()) for alert in pair) for pair in objects[:2]]

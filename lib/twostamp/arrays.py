@@ -4,7 +4,7 @@ Reads the extraction's Parquet folders (metadata at once, stamps by the batch) a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class Arrays:
 
     def __len__(self) -> int:
         return len(self.object_ids)
+
+    def first_alone(self) -> "Arrays":
+        """The same objects as they are known before their second alert."""
+        return replace(self, stamps_2=None, metadata_2=None, deltajd=None)
 
 
 @dataclass(frozen=True)

@@ -165,3 +165,38 @@ def compare_scores(
             row = (f"{a} < {b}", name, first[i], second[i], second[i] - first[i], *percentile_interval(drawn))
             rows.append((*row, percentile_p(drawn)))
     return pd.DataFrame(rows, columns=["comparison", "score", "first", "second", "difference", "low", "high", "p"])
+
+
+def bootstrap_means(
+    values: Mapping[str, ArrayLike], labels: ArrayLike, *, resamples: int, seed: int
+) -> dict[str, tuple[float, Floats]]:
+    """Means over objects and repetitions, and those of resamples of both.
+
+    Parameters
+    ----------
+    values : mapping of str to array_like, shape (r, n)
+        Something measured on each object by each repetition of a training, such as whether it is right. Repetitions
+        of the same number belong together.
+    labels : array_like of int, shape (n,)
+        Objects are drawn within their classes.
+    resamples, seed : int
+
+    Returns
+    -------
+    dict of (float, ndarray)
+        By name the mean, and those of the resamples, shape (resamples,). The same resamples for all, so that
+        differences are paired. Of r repetitions, resamples vary as (r - 1) / r of what trainings do.
+
+    Examples
+    --------
+    >>> means = bootstrap_means({"right": [[1, 1, 0], [1, 1, 0]]}, [0, 0, 1], resamples=100, seed=1)
+    >>> round(means["right"][0], 3), float(means["right"][1].std().round(6))
+    (0.667, 0.0)
+    """
+    tables = {name: np.atleast_2d(np.asarray(table, float)) for name, table in values.items()}
+    r, n = next(iter(tables.values())).shape
+    rng = np.random.default_rng(seed)
+    objects = draw_weights(labels, resamples, rng) / n
+    repetitions = rng.multinomial(r, np.full(r, 1 / r), size=resamples) / r
+    drawn = {name: ((objects @ table.T) * repetitions).sum(axis=1) for name, table in tables.items()}
+    return {name: (float(table.mean()), drawn[name]) for name, table in tables.items()}

@@ -41,7 +41,7 @@ class Variant:
     Attributes
     ----------
     architecture : str
-        ``"stamp"`` (first alert), ``"stacked"`` or ``"separated"`` (both alerts).
+        ``"stamp"`` (first alert), ``"stacked"`` or ``"separated"`` (both alerts), ``"one_or_two"`` (one or both).
     features : str or None
         Name of the metadata list in ``FEATURE_LISTS``; None for no metadata.
     deltajd : bool
@@ -62,9 +62,13 @@ VARIANTS: dict[str, Variant] = {
     "separated": Variant("separated", "thesis26", True),
     "stacked_stamps": Variant("stacked", None, False),
     "stacked_stamps_deltajd": Variant("stacked", None, True),
+    "one_or_two": Variant("one_or_two", "thesis26", True),
 }
 """Classifiers by name: M0 with the printed and the fair metadata (M10), with ALeRCE's recipe (T10) and as in ALeRCE's
-checkpoint, M1, M2, and the ablations of section 6.8."""
+checkpoint, M1, M2, the ablations of section 6.8, and M2 with a second branch that may stay empty (notebook 12)."""
+
+SECOND_SEEN = "second_seen"
+"""Input of the variant ``one_or_two``, shape (n, 1): 1 where the second alert is there, 0 where it is not."""
 
 OTHER_LISTS: dict[str, Variant] = {
     f"{architecture}_{features}": Variant(architecture, features, deltajd=architecture != "stamp")
@@ -272,22 +276,46 @@ def make_separated(inputs: dict[str, Any], design: Design) -> Any:
     Two one-stamp branches that share no weights, unless the design is siamese; their outputs and ln(deltajd) pass two
     more dense layers (A6).
     """
+    return _join([*_two_branches(inputs, design), inputs["deltajd"]], design)
+
+
+def make_one_or_two(inputs: dict[str, Any], design: Design) -> Any:
+    """Return the last hidden vector of a separated classifier whose second alert may be missing (not in the thesis).
+
+    What the second branch says, and ln(deltajd), count as zero where `SECOND_SEEN` is 0; the layers that join the
+    branches are told which it is. The second alert's inputs are then of no effect, and may be anything finite.
+    """
+    first, second = _two_branches(inputs, design)
+    seen = inputs[SECOND_SEEN]
+    second = layers.Multiply(name="second_branch_if_seen")([second, seen])
+    deltajd = layers.Multiply(name="deltajd_if_seen")([inputs["deltajd"], seen])
+    return _join([first, second, deltajd, seen], design)
+
+
+def _two_branches(inputs: dict[str, Any], design: Design) -> list[Any]:
     alerts = [(inputs[f"stamps_{i}"], inputs[f"metadata_{i}"]) for i in (1, 2)]
     if design.siamese:
         copies = [keras.Input(tensor.shape[1:]) for tensor in alerts[0]]
         branch = keras.Model(copies, _branch(copies[0], [design.normalise(copies[1])], design), name="branch")
-        branches = [branch(list(alert)) for alert in alerts]
-    else:
-        branches = [
-            _branch(stamps, [design.normalise(metadata, f"_{i}")], design, f"_{i}")
-            for i, (stamps, metadata) in enumerate(alerts, start=1)
-        ]
-    joined = layers.Concatenate(name="concatenation")([*branches, inputs["deltajd"]])
+        return [branch(list(alert)) for alert in alerts]
+    return [
+        _branch(stamps, [design.normalise(metadata, f"_{i}")], design, f"_{i}")
+        for i, (stamps, metadata) in enumerate(alerts, start=1)
+    ]
+
+
+def _join(vectors: list[Any], design: Design) -> Any:
+    joined = layers.Concatenate(name="concatenation")(vectors)
     hidden = design.dense(128, "fully_connected_1")(joined)
     return design.dense(64, "fully_connected_2")(hidden)
 
 
-ARCHITECTURES = {"stamp": make_stamp, "stacked": make_stacked, "separated": make_separated}
+ARCHITECTURES = {
+    "stamp": make_stamp,
+    "stacked": make_stacked,
+    "separated": make_separated,
+    "one_or_two": make_one_or_two,
+}
 
 
 def input_shapes(variant: str, crop_size: int) -> dict[str, tuple[int, ...]]:
@@ -306,7 +334,8 @@ def input_shapes(variant: str, crop_size: int) -> dict[str, tuple[int, ...]]:
         shapes[f"stamps_{alert}"] = (crop_size, crop_size, 3)
         if spec.features:
             shapes[f"metadata_{alert}"] = (len(FEATURE_LISTS[spec.features]),)
-    return {**shapes, "deltajd": (1,)} if spec.deltajd else shapes
+    shapes |= {"deltajd": (1,)} if spec.deltajd else {}
+    return {**shapes, SECOND_SEEN: (1,)} if spec.architecture == "one_or_two" else shapes
 
 
 def build_model(
@@ -357,8 +386,16 @@ def build_model(
 
 
 def model_inputs(variant: str, arrays: "Arrays") -> dict[str, np.ndarray]:
-    """Return the arrays that a variant takes, by input name."""
-    return {name: getattr(arrays, name) for name in input_shapes(variant, crop_size=0)}
+    """Return the arrays that a variant takes, by input name.
+
+    The variant ``one_or_two`` takes arrays without a second alert too: it then gets zeros, and is told so.
+    """
+    shapes = input_shapes(variant, crop_size=arrays.stamps_1.shape[1])
+    n, seen = len(arrays), arrays.stamps_2 is not None
+    known = {SECOND_SEEN: np.full((n, 1), seen, np.float32)}
+    if SECOND_SEEN in shapes and not seen:
+        known |= {name: np.zeros((n, *shapes[name]), np.float32) for name in ("stamps_2", "metadata_2", "deltajd")}
+    return {name: known[name] if name in known else getattr(arrays, name) for name in shapes}
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from twostamp.arrays import Preparation, arrays_from_table
 from twostamp.features import FEATURE_LISTS, Floats, Scaler
 from twostamp.inputs import Objects, prepare_objects
-from twostamp.models import VARIANTS, bfloat16, input_shapes, model_inputs
+from twostamp.models import SECOND_SEEN, VARIANTS, bfloat16, input_shapes, model_inputs
 from twostamp.params import Parameters
 from twostamp.records import load_scaler, read_info
 from twostamp.retraining import best_hyperparameters
@@ -63,6 +63,18 @@ class Classifier:
     n_alerts: int
     prepare: Callable[[pd.DataFrame], Any]
     card: Mapping[str, Any]
+
+    def at_first_alert(self) -> "Classifier":
+        """The same classifier as it answers before the second alert, from tuples of one packet.
+
+        Raises
+        ------
+        ModelError
+            The network does not do without a second alert; only the variant ``one_or_two`` does.
+        """
+        if SECOND_SEEN not in self.card.get("inputs", {}):
+            raise ModelError(f"a model {self.card.get('variant')!r} has no answer before the second alert")
+        return replace(self, n_alerts=1)
 
     def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
@@ -184,6 +196,7 @@ def make_card(trial: pd.Series, records: Path, params: Parameters, mark: str = "
         "feature_list": spec.features,
         "features": list(FEATURE_LISTS[spec.features]) if spec.features else [],
         "crop_size": crop,
+        "width": float(trial.get("width", 1.0)),
         "stamps": asdict(info.preparation),
         "scaler": {"file": SCALER, "recipe": params.metadata_recipe},
         "hyperparameters": asdict(best_hyperparameters(trial)),

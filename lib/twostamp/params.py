@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Rates = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
-Variant = Literal["stamp_23", "stamp_26", "stacked", "separated"]
+Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two"]
 
 
 class Parameters(BaseModel):
@@ -123,6 +123,16 @@ class Parameters(BaseModel):
     batch_normalisation: bool = True
     entropy_beta: Annotated[float, Field(ge=0)] = 0.0
     report_weights: Literal["last", "best"] = "last"
+    hide_second: Fraction = 0.5
+    """Share of the objects of a training step that the variant ``one_or_two`` sees without their second alert."""
+    cadence_augmentation: bool = False
+    """Train with weather gaps that are drawn anew at each step; the thesis does not."""
+    cadence_share: Fraction = 0.4
+    """Share of the objects of a step whose ``deltajd`` gets such a gap."""
+    cadence_gap: Annotated[float, Field(gt=1)] = 60.0
+    """Longest such gap, nights; their logarithms are uniform from one night on."""
+    cadence_start: Fraction = 0.5
+    """Share of the steps of a training before the first such gap: stamps are learned sooner without."""
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
@@ -162,6 +172,10 @@ class Parameters(BaseModel):
     """Share of objects of each class whose conformal set should hold their class."""
     night_mix: dict[str, PositiveFloat] = {}
     """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
+    revision_repetitions: Positive = 3
+    """Trainings of every model of notebook 12."""
+    gap_nights: Annotated[list[PositiveFloat], Field(min_length=1)] = [1, 3, 10, 30]
+    """Weather gaps between the two alerts, nights, under which notebook 12 tests."""
     ageing_years: Annotated[int, Field(ge=2)] = 7
     """Years of the simulated survey of notebook 13, the first of which is learnt from."""
     ageing_pairs_per_class: Positive = 16
@@ -234,7 +248,7 @@ class Parameters(BaseModel):
         label_sources = (self.label_csvs, self.bogus_csvs, self.bogus_reports, self.asteroids, self.broker_labels)
         if (self.labels == ASSEMBLED) != any(label_sources):
             raise ValueError("labels is 'assembled' exactly when there is something to assemble, such as label_csvs")
-        if self.training_alerts == "first" and {"stacked", "separated"} & set(self.search_variants):
+        if self.training_alerts == "first" and {"stacked", "separated", "one_or_two"} & set(self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
         combinations = 1
         for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):

@@ -1,7 +1,7 @@
 """What the finished models of a search say about each object: the probabilities of every repetition of each winner."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,15 @@ class Predictions:
     def right(self) -> dict[str, NDArray[np.bool_]]:
         """Whether the repetition that is best on validation is right, by model, shape (n,)."""
         return {model: values[0] == self.labels for model, values in self.predicted.items()}
+
+    def accuracy(self, model: str) -> float:
+        """Mean of the accuracies of a model's repetitions."""
+        return float(np.mean(self.predicted[model] == self.labels))
+
+    def without(self, model: str) -> "Predictions":
+        """The same of all models but one."""
+        kept = {name: values for name, values in self.probabilities.items() if name != model}
+        return replace(self, probabilities=kept)
 
     def ensemble(self) -> dict[str, NDArray[np.float64]]:
         """Mean of the repetitions' probabilities by model, shape (n, k)."""

@@ -301,5 +301,5 @@ def settings(records_folder: Path, params: Parameters, width: float = 1.0) -> di
 
 def _cost(job: Job) -> int:
     # The longest first, so that no worker waits at the end for one that started late.
-    branches = 2 if VARIANTS[job.trial.variant].architecture == "separated" else 1
+    branches = 2 if VARIANTS[job.trial.variant].architecture in ("separated", "one_or_two") else 1
     return branches * (job.trial.hyperparameters.crop_size * job.trial.hyperparameters.kernel_size) ** 2

@@ -13,7 +13,7 @@ import psutil
 import tensorflow as tf
 
 from .arrays import Arrays
-from .models import build_model, input_shapes, predict
+from .models import SECOND_SEEN, build_model, input_shapes, predict
 
 WARMUP_START = 0.1
 """Share of the learning rate at the first step (decision T2)."""
@@ -217,9 +217,18 @@ def make_repeatable(seed: int) -> None:
 
 
 def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
-    """Keep of each batch the inputs that a variant takes, and prepare one batch ahead."""
+    """Keep of each batch the inputs that a variant takes, and prepare one batch ahead.
+
+    Where nothing says which second alerts are seen (`twostamp.augmentation`), all are.
+    """
     names = list(input_shapes(variant, crop_size=0))
-    return batches.map(lambda inputs, labels: ({name: inputs[name] for name in names}, labels)).prefetch(1)
+
+    def choose(inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
+        if SECOND_SEEN in names:
+            inputs = {SECOND_SEEN: tf.ones((tf.shape(labels)[0], 1)), **inputs}
+        return {name: inputs[name] for name in names}, labels
+
+    return batches.map(choose).prefetch(1)
 
 
 def train_model(

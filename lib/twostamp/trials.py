@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from .arrays import Arrays
+from .augmentation import Augmentation, augment_batches
 from .distribution import assigned_gpu
 from .evaluation import accuracy, confusion_counts
 from .models import VARIANTS, predict
 from .params import Parameters
-from .records import balanced_batches, load_arrays, read_info, steps_per_epoch
+from .records import balanced_batches, load_arrays, load_scaler, read_info, steps_per_epoch
 from .training import Hyperparameters, limit_threads, make_repeatable, train_model, use_gpu
 
 SPLITS = ("validation", "test")
@@ -70,8 +71,17 @@ class Job:
             **asdict(trial.hyperparameters),
             "repetition": trial.repetition,
             "seed": trial.seed,
-            "settings": self.settings,
+            "settings": self.settings | asdict(self.augmentation) if self.augmentation else self.settings,
         }
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """What training draws anew at each step; None is the thesis's recipe."""
+        spec, params = VARIANTS[self.trial.variant], self.params
+        hidden = params.hide_second if spec.architecture == "one_or_two" else 0.0
+        share = params.cadence_share if params.cadence_augmentation and spec.deltajd else 0.0
+        drawn = Augmentation(hidden, share, params.cadence_gap, params.cadence_start)
+        return drawn if hidden or share else None
 
     def is_finished(self) -> bool:
         """Whether the result file holds exactly this trial, trained on these data with these settings."""
@@ -108,10 +118,15 @@ def _train(job: Job) -> dict[str, Any]:
     key = (job.records_folder, info.fingerprint, tuple(sorted(options.items())))
     arrays = {split: _load_judged(*key, split) for split in SPLITS}
     batch_size = trial.hyperparameters.batch_size
+    batches = balanced_batches(job.records_folder, batch_size=batch_size, seed=trial.seed, **options)
+    if job.augmentation:
+        scaler = load_scaler(job.records_folder, params.metadata_recipe)
+        steps = params.epochs * steps_per_epoch(job.records_folder, batch_size)
+        batches = augment_batches(batches, job.augmentation, scaler.deltajd, trial.seed, steps)
     training = train_model(
         trial.variant,
         trial.hyperparameters,
-        balanced_batches(job.records_folder, batch_size=batch_size, seed=trial.seed, **options),
+        batches,
         arrays["validation"],
         n_classes=len(info.classes),
         steps_per_epoch=steps_per_epoch(job.records_folder, batch_size),

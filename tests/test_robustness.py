@@ -1,0 +1,165 @@
+"""Cadence stress: what perturbations do to days for any days, and what is made of models under them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as numpy_arrays
+
+from twostamp import robustness
+from twostamp.arrays import Arrays, scale_deltajd
+from twostamp.features import ALL_FEATURES, DELTAJD_FLOOR, Scaler, ln_deltajd
+from twostamp.repetitions import Predictions
+from twostamp.robustness import Stress
+
+DAYS = numpy_arrays(np.float64, st.integers(1, 20), elements=st.floats(DELTAJD_FLOOR, 100))
+CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
+
+
+@given(DAYS, st.floats(-50, 50))
+def test_a_shift_moves_all_alike_and_never_below_the_floor(days, by):
+    shifted = robustness.shift_days(days, by)
+    assert (shifted >= DELTAJD_FLOOR).all()
+    free = days + by > DELTAJD_FLOOR
+    np.testing.assert_array_equal(shifted[free], (days + by)[free])
+    assert (shifted[~free] == DELTAJD_FLOOR).all()
+
+
+@given(DAYS, st.floats(0.01, 50))
+def test_censoring_drops_none_and_leaves_what_is_below_the_limit(days, limit):
+    censored = robustness.censor_days(days, limit)
+    assert censored.shape == days.shape
+    assert (censored <= limit).all()
+    np.testing.assert_array_equal(censored[days <= limit], days[days <= limit])
+    np.testing.assert_array_equal(robustness.censor_days(censored, limit), censored)
+
+
+@given(DAYS, st.floats(1, 10))
+def test_stretching_keeps_ratios_and_is_undone_by_its_inverse(days, factor):
+    stretched = robustness.stretch_days(days, factor)
+    np.testing.assert_allclose(stretched / days, factor)
+    np.testing.assert_allclose(robustness.stretch_days(stretched, 1 / factor), days)
+
+
+@given(DAYS, st.floats(0, 30), st.floats(0, 30))
+def test_gaps_add_up_and_keep_the_order(days, one, other):
+    longer = robustness.insert_gap(days, one)
+    np.testing.assert_allclose(robustness.insert_gap(longer, other), robustness.insert_gap(days, one + other))
+    assert (np.diff(longer[np.argsort(days)]) >= 0).all()
+    assert (longer >= one).all()
+
+
+def test_a_negative_gap_is_refused():
+    with pytest.raises(ValueError, match="cannot be negative"):
+        robustness.insert_gap([1.0], -2)
+
+
+def make_objects(days):
+    rng = np.random.default_rng(1)
+    features = rng.normal(5, 3, (len(days), len(ALL_FEATURES)))
+    scaler = Scaler.fit(features, features, ln_deltajd(rng.uniform(0.01, 50, 40)))
+    n = len(days)
+    stamps, metadata = rng.normal(size=(2, n, 21, 21, 3)), rng.normal(size=(2, n, 26))
+    return Arrays(*stamps, *metadata, scale_deltajd(days, scaler), np.arange(n) % 5, np.arange(n).astype(str)), scaler
+
+
+@given(DAYS)
+def test_standardised_days_are_taken_back_to_days(days):
+    objects, scaler = make_objects(days)
+    np.testing.assert_allclose(robustness.unscale_deltajd(objects.deltajd[:, 0], scaler), days, rtol=1e-4)
+
+
+@given(DAYS, st.sampled_from(robustness.list_stresses([1, 30])))
+def test_a_perturbation_changes_the_days_and_nothing_else(days, stress):
+    objects, scaler = make_objects(days)
+    changed = robustness.perturb(objects, scaler, stress)
+    np.testing.assert_allclose(robustness.unscale_deltajd(changed.deltajd[:, 0], scaler), stress(days), rtol=2e-4)
+    assert changed.deltajd.shape == objects.deltajd.shape
+    assert changed.deltajd.dtype == np.float32
+    for name in ("stamps_1", "stamps_2", "metadata_1", "metadata_2", "labels", "object_ids"):
+        assert getattr(changed, name) is getattr(objects, name)
+
+
+def test_objects_without_a_second_alert_cannot_be_perturbed():
+    objects, scaler = make_objects(np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="no second alert"):
+        robustness.perturb(objects.first_alone(), scaler, Stress("gap", 3))
+
+
+def make_view(skill, n=400, r=4, seed=0):
+    """Answers that are right for a share of the objects; a model's luck is the same object by object in every view."""
+    labels = np.arange(n) % 5
+    probabilities = {}
+    for model, right in skill.items():
+        luck = np.random.default_rng([seed, len(model)]).random((r, n))
+        answers = np.where(luck < right, labels, (labels + 1) % 5)
+        probabilities[model] = 0.1 + 0.5 * np.eye(5)[answers]
+    return Predictions(labels, CLASSES, probabilities)
+
+
+SIZE = {"resamples": 200, "seed": 1}
+
+
+def make_stress(robust=0.9, fragile=0.5):
+    seen = {robustness.UNDISTURBED: make_view({"robust": 0.9, "fragile": 0.9})}
+    for stress in robustness.list_stresses([5, 30]):
+        seen[stress.name] = make_view({"robust": robust, "fragile": fragile})
+    return seen, robustness.tabulate_stress(seen, robustness.list_stresses([5, 30]), **SIZE)
+
+
+def test_losses_are_paired_and_start_at_none():
+    _, table = make_stress()
+    gaps = table[table["kind"] == "gap"].set_index(["model", "amount"])
+    assert gaps.loc[("fragile", 0), ["loss", "loss low", "loss high"]].tolist() == [0, 0, 0]
+    assert gaps.loc[("robust", 30), ["loss", "loss low", "loss high"]].tolist() == [0, 0, 0]
+    assert gaps.loc[("fragile", 30), "loss"] == pytest.approx(0.4, abs=0.05)
+    assert (table["low"] <= table["accuracy"]).all()
+    assert (table["accuracy"] <= table["high"]).all()
+    assert (table["loss low"] <= table["loss high"]).all()
+    assert len(table) == 2 * (3 + len(robustness.list_stresses([])))
+    assert set(table["n"]) == {400}
+
+
+@pytest.mark.parametrize(
+    ("robust", "met"), [(0.90, ["yes", "yes"]), (0.80, ["no", "yes"]), (0.88, ["undecided", "yes"])]
+)
+def test_goals_are_met_missed_or_open(robust, met):
+    _, table = make_stress(robust)
+    equal = pd.DataFrame([("robust = twin", 0.01, 0.0, -0.002, 0.002, 0.01, "equivalent")])
+    equal.columns = ["comparison", "margin", "difference", "low", "high", "p", "verdict"]
+    goals = robustness.judge_goals(table, equal, ["robust"])
+    assert goals["met"].tolist() == met
+    assert goals["goal"].tolist()[0] == "robust: a gap of 30 nights costs less than 2 points"
+
+
+def test_equivalence_takes_small_spread_and_a_small_difference():
+    rng = np.random.default_rng(1)
+    labels = np.arange(4000) % 5
+
+    def answers(share):
+        wrong = rng.random((6, labels.size)) > share
+        return 0.1 + 0.5 * np.eye(5)[np.where(wrong, (labels + 1) % 5, labels)]
+
+    same = answers(0.9)
+    models = {"twin": same, "near": same.copy(), "far": answers(0.8), "unsure": answers(0.9)[:, :, :]}
+    models["near"][:, :4] = 0.1 + 0.5 * np.eye(5)[rng.integers(0, 5, (6, 4))]
+    view = Predictions(labels, CLASSES, models)
+    pairs = [("near", "twin"), ("far", "twin")]
+    table = robustness.check_equivalence(view, pairs, 0.01, **SIZE)
+    assert table["verdict"].tolist() == ["equivalent", "different"]
+    few = Predictions(labels[:40], CLASSES, {name: values[:, :40] for name, values in models.items()})
+    assert robustness.check_equivalence(few, [("unsure", "twin")], 0.01, **SIZE)["verdict"].tolist() == ["undecided"]
+    one = Predictions(labels, CLASSES, {name: values[:1] for name, values in models.items()})
+    assert robustness.check_equivalence(one, [("near", "twin")], 0.01, **SIZE)["verdict"].tolist() == ["undecided"]
+
+
+def test_the_figure_draws_every_model_and_the_answer_of_one_alert():
+    from twostamp.plots.revision import plot_stress
+
+    _, table = make_stress()
+    figure = plot_stress(table, {"one alert": 0.7})
+    assert len(figure.axes) == 2
+    assert {"robust", "fragile"} <= {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    plt.close(figure)
