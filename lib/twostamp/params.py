@@ -127,7 +127,7 @@ class Parameters(BaseModel):
     """Share of the objects of a training step that the variant ``one_or_two`` sees without their second alert."""
     cadence_augmentation: bool = False
     """Train with weather gaps that are drawn anew at each step; the thesis does not."""
-    cadence_share: Fraction = 0.4
+    cadence_share: Fraction = 0.5
     """Share of the objects of a step whose ``deltajd`` gets such a gap."""
     cadence_gap: Annotated[float, Field(gt=1)] = 60.0
     """Longest such gap, nights; their logarithms are uniform from one night on."""
@@ -172,7 +172,7 @@ class Parameters(BaseModel):
     """Share of objects of each class whose conformal set should hold their class."""
     night_mix: dict[str, PositiveFloat] = {}
     """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
-    revision_repetitions: Positive = 3
+    revision_repetitions: Positive = 2
     """Trainings of every model of notebook 12."""
     gap_nights: Annotated[list[PositiveFloat], Field(min_length=1)] = [1, 3, 10, 30]
     """Weather gaps between the two alerts, nights, under which notebook 12 tests."""

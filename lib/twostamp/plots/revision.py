@@ -23,7 +23,7 @@ MODEL_STYLES = {
 }
 OTHER_COLOURS = ("#332288", "#CC6677", "#117733", "#882255")
 MISSING = "#333333"
-KINDS = {"shift": "shifted by {:+g} d", "censor": "known up to {:g} d", "stretch": "stretched {:g} x"}
+KINDS = {"shift": "shift\n{:+g} d", "censor": "limit\n{:g} d", "stretch": "stretch\n{:g} x"}
 
 
 def plot_value(table: pd.DataFrame) -> Figure:
@@ -53,7 +53,7 @@ def plot_value(table: pd.DataFrame) -> Figure:
         ax.set_title(title)
     axes[1].scatter([], [], facecolor="white", edgecolor=MISSING, s=26, label="first alert alone")
     axes[1].scatter([], [], color=MISSING, s=26, label="both alerts; at the right: points gained, 95 %")
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
@@ -85,15 +85,14 @@ def plot_flips(table: pd.DataFrame) -> Figure:
         axes[1].scatter(100 * row["gain"], place, color=of_row, s=14, zorder=3)
     axes[1].axvline(0, color=MISSING, linewidth=0.6)
     axes[1].set_xlabel("accuracy gained, points (95 %)")
-    names = [f"{g}: {n} ({size})" if g != "all" else f"all ({size})" for g, n, size in _name_rows(table)]
+    spoken = {"all": "", "class and night": ""}
+    names = [
+        f"{spoken.get(g, f'{g}: ')}{n} ({size})" for g, n, size in zip(table["grouping"], table["group"], table["n"])
+    ]
     axes[0].set_yticks(places, names, fontsize=7)
     axes[0].set_ylim(-0.8, len(table) - 0.2)
     figure.legend(loc="outside upper right", ncols=len(FLIPS))
     return figure
-
-
-def _name_rows(table: pd.DataFrame) -> zip:  # type: ignore[type-arg]
-    return zip(table["grouping"], table["group"], table["n"])
 
 
 def plot_rivals(table: pd.DataFrame) -> Figure:
@@ -147,11 +146,11 @@ def plot_stress(table: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
         for ax in axes:
             ax.axhline(100 * value, color=MISSING, linewidth=1, linestyle=dashes, label=name if ax is axes[0] else None)
     ticks = [KINDS[kind].format(amount) for kind, amount in names]
-    axes[1].set_xticks(range(len(names)), ticks, rotation=40, ha="right")
+    axes[1].set_xticks(range(len(names)), ticks, fontsize=7)
     axes[0].set_ylabel("accuracy on test (%)")
     axes[0].set_title("weather gap before the second alert")
-    axes[1].set_title("other changes of cadence")
-    figure.legend(loc="outside lower center", ncols=3)
+    axes[1].set_title("deltajd shifted, cut at a limit, stretched")
+    figure.legend(loc="outside upper center", ncols=3)
     return figure
 
 
