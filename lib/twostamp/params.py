@@ -147,9 +147,9 @@ class Parameters(BaseModel):
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
     promote_repetitions: Positive = 2
 
-    # Beyond the thesis (notebooks 10 to 13)
+    # Beyond the thesis (notebooks 10 to 15)
     width: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 13 train; the search's are whole."""
+    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 15 train; the search's are whole."""
     repeated_splits: Annotated[int, Field(ge=2)] = 4
     """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
@@ -162,6 +162,20 @@ class Parameters(BaseModel):
     """Share of objects of each class whose conformal set should hold their class."""
     night_mix: dict[str, PositiveFloat] = {}
     """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
+    audit_repetitions: Positive = 2
+    """Trainings of notebook 14 with coordinates, and as many without."""
+    audit_objects: Annotated[int, Field(ge=2)] = 20
+    """Test objects whose pixels notebook 14 explains."""
+    audit_sky_objects: Annotated[int, Field(ge=2)] = 400
+    """Unlabelled objects that notebook 14 classifies with and without coordinates, at most."""
+    attribution_steps: Annotated[int, Field(ge=2)] = 16
+    """Points on the way from the baseline to an object at which notebook 14 takes gradients."""
+    permutations: Positive = 5
+    """Shuffles of every feature of the network, in notebook 14."""
+    specification_count: Annotated[int, Field(ge=2)] = 8
+    """Specifications that notebook 15 tries, of 17 280."""
+    specification_repetitions: Positive = 1
+    """Trainings of either model of a specification."""
 
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod

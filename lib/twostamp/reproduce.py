@@ -41,6 +41,8 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
 EXTENDED: dict[str, tuple[str, ...]] = {
     "10_significance": ("04_model_search",),
     "11_calibration": ("04_model_search", "07_unlabelled_sky"),
+    "14_shortcut_audit": ("04_model_search", "07_unlabelled_sky"),
+    "15_specification_curve": ("04_model_search",),
 }
 """The notebooks beyond the thesis, which ``--extend`` runs on what the others left."""
 
