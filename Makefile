@@ -25,7 +25,7 @@ setup: $(READY) ## make .venv
 reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
 	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml
 
-extend: $(READY) ## run notebooks 10-13, beyond the thesis, on RUN's data
+extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
 	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml --extend
 
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made

@@ -157,9 +157,9 @@ class Parameters(BaseModel):
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
     promote_repetitions: Positive = 2
 
-    # Beyond the thesis (notebooks 10 to 13)
+    # Beyond the thesis (notebooks 10 to 15)
     width: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 13 train; the search's are whole."""
+    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 15 train; the search's are whole."""
     repeated_splits: Annotated[int, Field(ge=2)] = 4
     """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
@@ -200,6 +200,20 @@ class Parameters(BaseModel):
     """Parts of 2018's real packets, each predicted by trainings on the others."""
     real_repetitions: Positive = 2
     """Divisions of 2018's real packets into such parts."""
+    audit_repetitions: Positive = 2
+    """Trainings of notebook 14 with coordinates, and as many without."""
+    audit_objects: Annotated[int, Field(ge=2)] = 20
+    """Test objects whose pixels notebook 14 explains."""
+    audit_sky_objects: Annotated[int, Field(ge=2)] = 400
+    """Unlabelled objects that notebook 14 classifies with and without coordinates, at most."""
+    attribution_steps: Annotated[int, Field(ge=2)] = 16
+    """Points on the way from the baseline to an object at which notebook 14 takes gradients."""
+    permutations: Positive = 5
+    """Shuffles of every feature of the network, in notebook 14."""
+    specification_count: Annotated[int, Field(ge=2)] = 8
+    """Specifications that notebook 15 tries, of 17 280."""
+    specification_repetitions: Positive = 1
+    """Trainings of either model of a specification."""
 
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod

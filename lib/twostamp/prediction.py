@@ -62,6 +62,7 @@ def predict_pairs(
     records: Path,
     recipe: str = "thesis",
     batch_size: int = 256,
+    replaced: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Classify pairs of alerts with a trained two-alert model, a batch at a time.
 
@@ -79,6 +80,8 @@ def predict_pairs(
         Of the metadata.
     batch_size : int
         Objects in memory at a time.
+    replaced : DataFrame, index objectId, optional
+        Columns of the pairs that are to have other values, such as ``ra_1``.
 
     Returns
     -------
@@ -90,6 +93,8 @@ def predict_pairs(
     tables = []
     with tqdm(total=len(object_ids), unit="object", desc="predict") as progress:
         for batch in read_batches(pairs, batch_size, object_ids):
+            if replaced is not None:
+                batch = batch.assign(**replaced.loc[batch["objectId"]].reset_index(drop=True).set_index(batch.index))
             tables.append(classify(batch))
             progress.update(len(batch))
     return pd.concat(tables).sort_values("objectId", ignore_index=True)

@@ -5,6 +5,7 @@ Thesis section 6.6, decision D6. The only module that needs healpy, which is GPL
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import healpy
 import numpy as np
@@ -254,12 +255,17 @@ def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240,
     >>> sample_density(np.ones(12, dtype=int)).round(6).max()  # 12 objects on 41253 square degrees
     np.float64(0.000291)
     """
+    return sample_sky(counts, shape) / healpy.nside2pixarea(healpy.npix2nside(len(counts)), degrees=True)
+
+
+def sample_sky(values: npt.NDArray[Any], shape: tuple[int, int] = (240, 480)) -> npt.NDArray[Any]:
+    """Draw any HEALPix map on a regular grid; as `sample_density`."""
     rows, columns = shape
     latitude = (np.arange(rows) + 0.5) * 180 / rows - 90
     longitude = (np.arange(columns) + 0.5) * 360 / columns - 180
-    nside = healpy.npix2nside(len(counts))
+    nside = healpy.npix2nside(len(values))
     pixel = healpy.ang2pix(nside, *np.meshgrid(longitude, latitude), lonlat=True)
-    return counts[pixel] / healpy.nside2pixarea(nside, degrees=True)
+    return np.asarray(values)[pixel]
 
 
 def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:

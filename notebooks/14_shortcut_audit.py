@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 14 Shortcut audit
+#
+# **Question.** Does the classifier look at the object, or at a shortcut: its place on the sky, a single number beside the
+# stamps, the edge of an image? Figure 6.6 cannot tell, since the coordinates that it draws are among the inputs.
+#
+# **In.** The winner of notebook 04, the records of 03, the unlabelled pairs of 07. **Out.** Sky maps with the coordinates
+# left out, what depends on them, permutation importance of forest and network side by side, integrated gradients on
+# stamps, and whether occlusion agrees with them.
+
+# %%
+from IPython.display import display
+
+from twostamp import agreement, attribution, forest, importance, sky_shortcut
+from twostamp.arrays import read_metadata
+from twostamp.plots import shortcuts as plots
+from twostamp.records import load_arrays, read_info
+from twostamp.repetitions import choose_winners
+from twostamp.retraining import best_hyperparameters
+from twostamp.run import open_run
+from twostamp.search import read_results
+
+# %% tags=["parameters"]
+run_name = "quick"
+seed = 20210901
+archive = "simulated"
+labels = "simulated"
+width = 0.25
+audit_repetitions = 2
+audit_objects = 20
+audit_sky_objects = 400
+attribution_steps = 16
+permutations = 5
+forest_count = 20
+bootstrap_resamples = 2000
+
+# %%
+run = open_run("14_shortcut_audit", globals())
+params, records = run.params, run.require("records")
+classes = read_info(records).classes
+size = {"resamples": params.bootstrap_resamples, "seed": params.seed}
+winners = choose_winners(read_results(run.require("search"), params.report_weights), {"M1": "stacked"})
+print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so that only the forest is audited)")
+
+# %% [markdown]
+# ## The same classifier without coordinates
+#
+# The stacked winner's hyper-parameters, trained anew with all metadata and without ra, dec, and ecliptic and Galactic
+# coordinates. What the coordinates are worth on test comes first; its interval is over objects, the same for both.
+
+# %%
+if winners:
+    best = best_hyperparameters(winners["M1"].iloc[0])
+    test = load_arrays(records, "test", crop=best.crop_size, recipe=params.metadata_recipe)
+
+# %%
+if winners:
+    trained = sky_shortcut.train_both(best, records, run.models / "shortcuts", params)
+    worth = sky_shortcut.compare_accuracy(trained, test.labels, **size)
+    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", aside=run.narrow)
+
+# %% [markdown]
+# ## What they make of the unlabelled sky
+#
+# Both see the unlabelled objects of notebook 07 (a seeded draw of at most `audit_sky_objects`). Then every object keeps its
+# stamps and all other metadata but is told the coordinates of another: whatever changes is the coordinates' doing.
+
+# %%
+if winners:
+    pairs = run.require("unlabelled_pairs.parquet")
+    objects = sky_shortcut.draw_objects(read_metadata(pairs), params)
+    seen = sky_shortcut.look(trained, pairs, objects, records, params)
+    fig = plots.plot_share_maps(seen, classes, sky_shortcut.choose_nside(len(objects), params.healpix_nside))
+    caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
+    run.save_extra_figure(fig, "coordinates_maps", caption=caption, aside=run.narrow)
+
+# %% [markdown]
+# A map without coordinates that still shows the plane and the ecliptic is drawn by the objects themselves. How much of each
+# class's probability does the distance from the Galactic plane explain? For moved objects it is the distance that the
+# classifier was told, with which nothing else in the object goes.
+
+# %%
+if winners:
+    dependence = sky_shortcut.tabulate_dependence(seen, classes, **size)
+    caption = "Share of the variance of each class's probability that the Galactic latitude explains."
+    run.save_extra_table(dependence, "coordinates_dependence", caption=caption, aside=run.narrow)
+    display(dependence.pivot(index="class", columns="coordinates", values="explained").round(3))
+
+# %%
+if winners:
+    caption = f"Mean probability of each class by |b|, {len(objects)} unlabelled objects."
+    run.save_extra_figure(plots.plot_profiles(seen, classes), "coordinates_latitude", caption=caption, aside=run.narrow)
+
+# %%
+if winners:
+    changes = sky_shortcut.tabulate_changes(seen, classes, **size)
+    caption = "Objects whose predicted class changes when they are told the coordinates of another."
+    run.save_extra_table(changes, "coordinates_changes", caption=caption, aside=run.narrow)
+    display(changes.round(3))
+
+# %% [markdown]
+# ## Which metadata: the forest and the network
+#
+# The forests of notebook 08 once more, now with both alerts of a feature shuffled together: shuffled alone, each stands in
+# for the other and both look useless. Beside them the network of notebook 04 (whole width), whose stamps stay as they are.
+
+# %%
+options = {"features": "thesis26", "recipe": params.metadata_recipe}
+train, held_out = (load_arrays(records, split, **options) for split in ("train", "test"))
+trees = {"count": params.forest_count, "trees": params.forest_trees, "n_jobs": params.workers, "grouped": True}
+forests = forest.fit_forests(train, held_out, features="thesis26", n_classes=len(classes), seed=params.seed, **trees)
+caption = "Importance of metadata in random forests, both alerts together."
+run.save_extra_table(forests.grouped, "importance_forest", caption=caption)
+
+# %%
+if winners:
+    of_network = importance.rank_inputs(winners["M1"], records, params)
+    run.save_extra_table(of_network, "importance_network", caption="What the network loses when inputs are shuffled.")
+    compared = importance.compare_importance(forests.grouped, of_network)
+    caption = f"Importance of metadata, both alerts together, in {params.forest_count} forests and the stacked network."
+    run.save_extra_figure(plots.plot_importances(compared), "importance_side_by_side", caption=caption)
+
+# %% [markdown]
+# ## Which pixels
+#
+# Integrated gradients of the log odds of the predicted class, from the mean of the training set (stamps and metadata) to
+# the object, averaged over the four rotations. They add up to what the object's log odds exceed the baseline's by.
+
+# %%
+if winners:
+    chosen = agreement.choose_objects(test.labels, params.audit_objects, params.seed)
+    case = attribution.open_case(winners["M1"].iloc[0], test, chosen, records, params)
+    explained = attribution.integrate_gradients(*case, params.attribution_steps)
+    print(attribution.check_completeness(*case, explained))
+
+# %%
+if winners:
+    shares = agreement.tabulate_shares(explained, importance.FEATURE_LISTS["thesis26"], **size)
+    run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
+    display(shares.round(4))
+
+# %%
+if winners:
+    rows = agreement.choose_examples(test.labels[chosen], case.targets)
+    titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[case.targets[row]]}" for row in rows]
+    fig = plots.plot_attributions(case.inputs, explained, dict(zip(rows, titles)))
+    caption = "Integrated gradients, averaged over rotations, of one test object of each class."
+    run.save_extra_figure(fig, "attributions", caption=caption)
+
+# %% [markdown]
+# ## Does occlusion agree?
+#
+# A patch of one image after the other is replaced by the baseline's. If the attributions mean anything, the patches that
+# they call strong are those whose loss moves the log odds: more so than for the attributions of another object, which
+# share that sources are in the middle, and than for those of a network with random weights (Adebayo et al. 2018).
+
+# %%
+if winners:
+    lost = abs(attribution.occlude(*case))
+    random = attribution.integrate_gradients(*case.with_random_weights(params.seed), params.attribution_steps)
+    pooled, of_random = attribution.pool_strength(explained), attribution.pool_strength(random)
+    agreed = agreement.check_agreement(pooled, lost, of_random, **size)
+    run.save_extra_table(agreed, "attribution_agreement", caption="Attributions against occlusion.")
+
+# %%
+if winners:
+    caption = f"Attributions and occlusion of {len(chosen)} test objects by patch, and how far their ranks agree."
+    run.save_extra_figure(plots.plot_agreement(pooled, lost, agreed), "attribution_agreement", caption=caption)
+    display(agreed.round(3))
+
+# %% [markdown]
+# ## What was found
+
+# %%
+if winners:
+    print(*sky_shortcut.describe_shortcut(worth, dependence, changes), sep="\n")
+    print(*importance.describe_importance(compared, of_network), sep="\n")
+    print(*agreement.describe_agreement(shares, agreed), sep="\n")
