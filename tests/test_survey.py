@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 
 from twostamp.alerts.packet import read_schema
-from twostamp.alerts.survey import SurveyReport, write_survey
+from twostamp.alerts.survey import Ageing, SurveyReport, write_survey
 from twostamp.alerts.survey import constants as c
-from twostamp.alerts.survey.images import Psf, cut_at_chip_edges, draw_points, encode_stamp
+from twostamp.alerts.survey.ageing import FIRST_REFERENCE, Reference
+from twostamp.alerts.survey.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
 from twostamp.alerts.survey.plan import Nights, Target, make_plan, share_out
-from twostamp.alerts.survey.sky import draw_nights
-from twostamp.alerts.survey.sources import draw_change
+from twostamp.alerts.survey.sky import FIRST_NIGHT, draw_field, draw_nights, julian_midnight
+from twostamp.alerts.survey.sources import Change, draw_change
 from twostamp.features import sky_coordinates
 from twostamp.stamps import expected_shape, read_stamp
 from twostamp.taxonomy import CLASSES, SUBCLASSES, read_labels
@@ -327,3 +328,77 @@ def test_points_agree_with_the_sum_written_out():
             shape = np.exp(-0.5 * (((columns - x[i]) / sx) ** 2 + ((rows - y[i]) / sy) ** 2))
             slow += share * flux[i] * shape / (2 * np.pi * sx * sy)
     np.testing.assert_allclose(draw_points(x, y, flux, psf), slow, atol=1e-5)
+
+
+def draw_ageing(**options):
+    return make_plan(20, 10, 48, seed=5, ageing=Ageing(years=3, first_year=2, **options))[1]
+
+
+def counts_of(targets, year):
+    """Visits since the survey began at the first alert, of the objects of a year (from 0)."""
+    start = julian_midnight(FIRST_NIGHT)
+    chosen = [t for t in targets if int((t.visits[0].jd - start) / 365.25) == year]
+    return [t.rate * (t.visits[0].jd - c.JD_START - t.rejuvenation) for t in chosen], chosen
+
+
+def test_an_ageing_survey_has_objects_of_its_own_every_year():
+    targets = draw_ageing()
+    labelled = [t for t in targets if t.labelled]
+    sizes = [sum(t.labelled for t in counts_of(targets, year)[1]) for year in range(3)]
+    assert sum(sizes) == len(labelled)
+    assert sizes[0] == pytest.approx(2 * sizes[1], rel=0.05)
+    assert sizes[1] == sizes[2]
+    for target in labelled:
+        assert int((target.visits[0].jd - julian_midnight(FIRST_NIGHT)) / 365.25) == int(
+            (target.visits[-1].jd - julian_midnight(FIRST_NIGHT)) / 365.25
+        )
+    assert len({t.object_id for t in targets}) == len(targets)
+
+
+def test_coverage_grows_and_references_are_renewed():
+    targets = draw_ageing(renewal=0.5)
+    medians = [np.median(counts_of(targets, year)[0]) for year in range(3)]
+    assert medians[0] * 2 < medians[1] < medians[2]
+    renewed = [np.mean([t.reference != FIRST_REFERENCE for t in counts_of(targets, year)[1]]) for year in range(3)]
+    assert renewed[0] == 0
+    assert renewed[1] == pytest.approx(0.5, abs=0.15)
+    assert renewed[2] == pytest.approx(0.75, abs=0.15)
+
+
+def test_a_stationary_survey_does_not_age():
+    targets = draw_ageing(grows=False)
+    medians = [np.median(counts_of(targets, year)[0]) for year in range(3)]
+    assert max(medians) < 1.5 * min(medians)
+    assert {t.reference for t in targets} == {FIRST_REFERENCE}
+
+
+def test_without_ageing_nothing_is_young_or_renewed(plan):
+    assert {(t.reference, t.rejuvenation) for t in plan[1]} == {(FIRST_REFERENCE, 0.0)}
+    assert (FIRST_REFERENCE.noise, FIRST_REFERENCE.depth) == (c.TEMPLATE_NOISE, c.REFERENCE_DEPTH)
+
+
+def test_a_renewed_reference_is_deeper():
+    rng = np.random.default_rng(1)
+    deep = Reference(c.RENEWED_FRAMES)
+    shallow_field, deep_field = (draw_field(60.0, np.random.default_rng(2), r.depth) for r in (FIRST_REFERENCE, deep))
+    assert len(deep_field.x) > len(shallow_field.x)
+    assert deep_field.magnitude[:, 1].max() <= deep.depth
+    visit = make_plan(1, 0, 2, seed=1)[1][0].visits[0]
+    sky = [
+        expose(
+            render(shallow_field.select(shallow_field.magnitude[:, 1] > 22), visit, (31.0, 31.0), reference),
+            Change(None, np.zeros(1)),
+            0.0,
+            rng,
+        ).template
+        for reference in (FIRST_REFERENCE, deep)
+    ]
+    assert np.nanstd(sky[1]) < 0.85 * np.nanstd(sky[0])
+
+
+def test_ageing_is_part_of_what_a_survey_is(tmp_path):
+    arguments = {"pairs_per_class": 1, "unlabelled_objects": 0, "nights": 2, "seed": 1, "workers": 1}
+    aged = write_survey(tmp_path, **arguments, ageing=Ageing(years=2))
+    assert aged.nights == 4
+    assert write_survey(tmp_path, **arguments, ageing=Ageing(years=2)).reused
+    assert not write_survey(tmp_path, **arguments, ageing=Ageing(years=2, grows=False)).reused

@@ -294,7 +294,7 @@ def compare_falls(answers: Answers, pairs: Sequence[tuple[str, str]], params: Pa
     ----------
     answers : Answers
     pairs : sequence of (str, str)
-        Lists to compare: the fall of the first minus that of the second.
+        Lists to compare: the fall of the first minus that of the second; pairs that are not there are left out.
     params : Parameters
 
     Returns
@@ -311,7 +311,7 @@ def compare_falls(answers: Answers, pairs: Sequence[tuple[str, str]], params: Pa
         for name, (fall, drawn) in falls.items():
             ends = accuracy[name][0][[0, -1]]
             rows.append((split, name, *ends, fall, *percentile_interval(drawn)))
-        for a, b in pairs:
+        for a, b in (pair for pair in pairs if set(pair) <= set(falls)):
             difference = falls[a][1] - falls[b][1]
             rows.append(
                 (split, f"{a} - {b}", np.nan, np.nan, falls[a][0] - falls[b][0], *percentile_interval(difference))

@@ -140,7 +140,7 @@ class StationaryModel:
     """A survey that does not drift, fitted to a reference: a Gaussian copula with an effect of each batch.
 
     Features keep their distribution and their correlations; batches differ by weather and moon as those of the
-    reference do. A trend through the reference is drift already and no part of that.
+    reference do, each feature by itself. A trend through the reference is drift already and no part of that.
 
     Attributes
     ----------

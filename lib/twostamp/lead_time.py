@@ -159,9 +159,9 @@ def measure_lead(answers: Answers, watch: Watch, list_name: str, params: Paramet
     Returns
     -------
     dict
-        features, alarm and fall (months after the first year; NaN for never), lead with low and high (95 %, bootstrap
-        over objects, repetitions and batches), and the shares of resamples without an alarm and without a fall, whose
-        fall is put at the end of the survey, so that the lead is a lower bound there.
+        features, alarm and fall (months after the first year, at the end of the batch; NaN for never), lead with low
+        and high (95 %, bootstrap over objects, repetitions and batches), and the shares of resamples without an alarm
+        and without a fall, whose fall is put at the end of the survey, so that the lead is a lower bound there.
     """
     tested, later = answers.tested[FORWARD], answers.years > 1
     groups = np.where(later, answers.batches - watch.alarm.n_reference + 1, 0)
@@ -180,8 +180,8 @@ def measure_lead(answers: Answers, watch: Watch, list_name: str, params: Paramet
     low, high = percentile_interval(leads[1:], LEVEL)
     return {
         "features": list_name,
-        "alarm": alarms[0] * month if alarms[0] >= 0 else np.nan,
-        "fall": falls[0] * month if falls[0] < n_batches else np.nan,
+        "alarm": (alarms[0] + 1) * month if alarms[0] >= 0 else np.nan,
+        "fall": (falls[0] + 1) * month if falls[0] < n_batches else np.nan,
         "lead": leads[0],
         "low": low,
         "high": high,

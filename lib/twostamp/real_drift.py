@@ -30,6 +30,8 @@ WANTED = CLASSES.index("asteroid")
 FIRST, LAST = 2018, 2023
 """Years of the goal: trained on the first, to be held within `MARGIN` in the other."""
 MARGIN = 0.10
+USEFUL = 0.5
+"""A classifier that does not find this share of the first year's asteroids has nothing to lose."""
 FEW_NIGHTS = 5
 """Fewer nights than this give no interval by night that deserves the name."""
 LARGE_NIGHT = 0.2
@@ -341,9 +343,12 @@ def judge_goal(calls: pd.DataFrame, rate: float) -> pd.DataFrame:
         limits = stats.binomtest(round(wrong["value"] * wrong["n"]), int(wrong["n"])).proportion_ci()
         kept = loss <= MARGIN and (np.isnan(after["low"]) or before["value"] - after["low"] <= MARGIN)
         more = limits.low > rate
-        found = f"{'kept' if kept else 'lost'}, false asteroids {'more' if more else 'not more'} than in {FIRST}"
+        useful = before["value"] >= USEFUL
+        found = f"{'kept' if kept else 'lost'}" if useful else "nothing to lose"
+        found += f", false asteroids {'more' if more else 'not more'} than in {FIRST}"
         few = min(_count_nights(row["nights"]) for row in (before, after)) < FEW_NIGHTS
-        verdict = "too few nights to tell" if few else ("goal met" if kept and not more else "goal not met")
+        met = useful and kept and not more
+        verdict = "too few nights to tell" if few else ("goal met" if met else "goal not met")
         rows.append(
             (name, before["value"], after["value"], loss, wrong["value"], limits.low, limits.high, found, verdict)
         )

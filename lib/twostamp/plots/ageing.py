@@ -63,7 +63,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
     for ax, name in zip(axes[0], lists):
         for score, rows in table[table["features"] == name].groupby("score", sort=False):
             colour = class_colour(str(score).removeprefix("recall "))
-            ax.fill_between(rows["year"], rows["low"], rows["high"], color=colour, alpha=0.12, linewidth=0)
+            ax.fill_between(rows["year"], rows["low"], rows["high"], color=colour, alpha=0.06, linewidth=0)
             ax.plot(rows["year"], rows["value"], color=colour, marker="o", markersize=3, label=str(score)[7:])
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("year")

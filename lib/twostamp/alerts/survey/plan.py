@@ -1,5 +1,6 @@
 """Who is observed when: the survey's nights, its objects and the visits that become alerts."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -112,10 +113,10 @@ def make_plan(
 
 
 def _draw_years(nights: int, years: int, rng: np.random.Generator) -> Iterator[date]:
-    start = sky.FIRST_NIGHT
     for year in range(years):
-        first, last = (start + timedelta(days=round(DAYS_PER_YEAR * number)) for number in (year, year + 1))
-        yield from sky.draw_nights(nights, rng, first, last - timedelta(days=1))
+        days = math.ceil(DAYS_PER_YEAR * year), math.floor(DAYS_PER_YEAR * (year + 1)) - 1
+        first, last = (sky.FIRST_NIGHT + timedelta(days=day) for day in days)
+        yield from sky.draw_nights(nights, rng, first, last)
 
 
 def _aged_specs(pairs_per_class: int, ageing: Ageing) -> Iterator[_Spec]:

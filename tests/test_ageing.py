@@ -1,0 +1,163 @@
+"""Year by year: what is trained on, what is tested, and that falls and leads come out as they were put in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twostamp import ageing, lead_time
+from twostamp.ageing import BOTH, FORWARD, Answers
+from twostamp.features import PACKET_FIELDS
+from twostamp.params import Parameters
+from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years
+from twostamp.sky import find_pixels
+
+PARAMS = Parameters(bootstrap_resamples=200, ageing_years=3, alarm_batches=4, alarm_surveys=40)
+CLASSES = ("AGN", "SN")
+
+
+def make_answers(accuracy, n=400, repetitions=3, seed=1, batches_per_year=4):
+    """Objects of several years, right with a probability by list and year."""
+    rng = np.random.default_rng(seed)
+    years = np.repeat(np.arange(1, len(next(iter(accuracy.values()))) + 1), n)
+    batches = (years - 1) * batches_per_year + np.tile(np.arange(n) % batches_per_year, years.max())
+    labels = np.arange(len(years)) // 2 % 2
+    blocked = rng.random((repetitions, len(years))) < 0.3
+    right = {name: rng.random(blocked.shape) < np.array(values)[years - 1] for name, values in accuracy.items()}
+    return Answers(labels, years, batches, CLASSES, {FORWARD: ~blocked, BOTH: blocked}, right)
+
+
+def make_table(n=600, growth=0.0, seed=1):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({f"{name}_1": rng.normal(20, 3, n) for name in PACKET_FIELDS})
+    table = table.assign(isdiffpos_1="t", fid_1=1, ra_1=rng.uniform(0, 360, n), dec_1=rng.uniform(-30, 80, n))
+    table["batch"] = np.arange(n) * 12 // n
+    table["ncovhist_1"] += growth * np.clip(table["batch"] - 3, 0, None)
+    return table.assign(
+        year=table["batch"] // 4 + 1, classALeRCE=rng.choice(["AGN", "SN"], n), objectId=np.arange(n).astype(str)
+    )
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_training_sees_neither_later_years_nor_the_blocked_sky(seed):
+    table = make_table()
+    train, held_out, blocked = ageing.divide(table, seed)
+    assert not set(train) & set(held_out)
+    assert (table["year"].iloc[[*train, *held_out]] == 1).all()
+    pixels = find_pixels(table["ra_1"], table["dec_1"], ageing.NSIDE)
+    assert not set(pixels[train]) & set(pixels[blocked])
+    assert set(train) | set(held_out) == set(np.flatnonzero((table["year"] == 1) & ~blocked))
+    assert set(table["classALeRCE"].iloc[held_out]) == {"AGN", "SN"}
+
+
+def test_recalls_are_plain_shares():
+    answers = make_answers({"thesis26": [0.9, 0.6]})
+    values, drawn = ageing.resample_recalls(answers, answers.years, answers.tested[FORWARD], resamples=50, seed=1)[
+        "thesis26"
+    ]
+    for g, label in np.ndindex(2, 2):
+        here = (answers.years == g + 1) & (answers.labels == label)
+        shares = [
+            (right & tested)[here].sum() / tested[here].sum()
+            for right, tested in zip(answers.right["thesis26"], answers.tested[FORWARD], strict=True)
+        ]
+        assert values[g, label] == pytest.approx(np.mean(shares))
+    assert drawn.shape == (50, 2, 2)
+
+
+def test_a_class_that_is_not_tested_is_unknown():
+    answers = make_answers({"thesis26": [0.9, 0.6]})
+    tested = answers.tested[FORWARD] & ((answers.years == 1) | (answers.labels == 0))
+    values, _ = ageing.resample_recalls(answers, answers.years, tested, resamples=10, seed=1)["thesis26"]
+    assert np.isnan(values).tolist() == [[False, False], [False, True]]
+
+
+def test_intervals_cover_the_truth():
+    covered = []
+    for seed in range(40):
+        table = ageing.tabulate_years(make_answers({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
+        row = table[(table["year"] == 2) & (table["score"] == "accuracy") & (table["split"] == FORWARD)].iloc[0]
+        covered.append(row["low"] <= 0.6 <= row["high"])
+    assert np.mean(covered) > 0.85
+
+
+def test_falls_come_out_as_put_in():
+    answers = make_answers({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
+    judged = ageing.judge_falls(ageing.compare_falls(answers, ageing.COMPARED, PARAMS), answers)
+    rows = judged[judged["split"] == FORWARD].set_index("what")
+    assert rows["verdict"].to_dict() == {
+        "thesis26": "falls",
+        "drift_safe": "cannot tell",
+        "thesis26 - drift_safe": "first falls more",
+    }
+    assert rows.loc["thesis26", "fall"] == pytest.approx(0.4, abs=0.06)
+    assert (judged["n_last"] > 0).all()
+    lines = ageing.describe_falls(judged, "simulated survey")
+    assert len(lines) == len(judged)
+    assert all(line.startswith("simulated survey") for line in lines)
+
+
+@pytest.mark.parametrize(("accuracy", "first"), [([0.9, 0.9, 0.5], 2), ([0.9, 0.95, 0.89], 3), ([0.86, 0.92, 0.9], 3)])
+def test_a_fall_has_to_last(accuracy, first):
+    assert lead_time.find_fall(np.array(accuracy), np.ones(3), before=0.9) == first
+
+
+def test_an_untested_batch_hides_no_fall():
+    assert lead_time.find_fall(np.array([0.9, np.nan, 0.5]), np.ones(3), before=0.9) == 2
+
+
+def test_the_alarm_leads_a_fall_that_comes_later():
+    watch = lead_time.watch_survey(make_table(1200, growth=8), PARAMS)
+    answers = make_answers({"thesis26": [0.99, 0.99, 0.4]}, n=800)
+    lead = lead_time.measure_lead(answers, watch, "thesis26", PARAMS)
+    assert (lead["alarm"], lead["fall"], lead["lead"]) == (3, 15, 12)
+    assert lead["low"] > 0
+    (line,) = lead_time.describe_leads(
+        pd.DataFrame([lead]), watch.checked.assign(features="thesis26"), "simulated survey"
+    )
+    assert "warned in time" in line
+
+
+def test_a_survey_that_does_not_drift_stays_silent():
+    table = make_table(1200)
+    watch = lead_time.watch_survey(table, PARAMS)
+    assert watch.alarm.first(watch.index) == -1
+    lead = lead_time.measure_lead(make_answers({"thesis26": [0.9, 0.9, 0.9]}, n=800), watch, "thesis26", PARAMS)
+    assert np.isnan(lead["alarm"])
+    silent = lead_time.measure_lead(make_answers({"thesis26": [0.9, 0.4, 0.4]}, n=800), watch, "thesis26", PARAMS)
+    assert silent["lead"] == -24  # an alarm that never rings is late by all that is left of the survey
+
+
+def test_resampling_does_not_push_the_index_up():
+    watch = lead_time.watch_survey(make_table(1200), PARAMS)
+    drawn = lead_time.resample_indices(watch, 200, seed=1)
+    assert drawn.mean(axis=0) == pytest.approx(watch.index)
+
+
+def test_archives_have_their_own_years(tmp_path):
+    params = PARAMS.model_copy(update={"archive": "x", "labels": "y"})
+    assert ageing.make_survey(tmp_path, params) == tmp_path
+    table = pd.DataFrame({"objectId": list("abcd"), "jd_1": [100.0, 460.0, 470.0, 9999.0], "classALeRCE": "VS"})
+    table.assign(ssdistnr_1=-999.0).to_parquet(tmp_path / "first_alerts.parquet")
+    read = ageing.read_years(tmp_path / "first_alerts.parquet", params)
+    assert read["year"].tolist() == [1, 1, 2]
+    assert read["batch"].tolist() == [0, 3, 4]
+
+
+def test_lists_of_an_alarm_have_no_coordinates():
+    assert "ra" not in lead_time.watched_features("thesis26")
+    assert len(lead_time.watched_features("drift_safe")) == 18
+
+
+def test_figures_show_every_list_and_split():
+    answers = make_answers({name: [0.9, 0.7, 0.6] for name in ageing.LISTS})
+    years = ageing.tabulate_years(answers, PARAMS)
+    assert [ax.get_title() for ax in plot_years(years).axes] == [FORWARD, BOTH]
+    assert len(plot_recalls(years, FORWARD).axes) == 4
+    watch = lead_time.watch_survey(make_table(growth=9), PARAMS)
+    figure = plot_drift({"thesis26": watch, "drift_safe": replace(watch, index=watch.index * 0)})
+    assert "no alarm" in figure.axes[1].get_title()
