@@ -25,7 +25,7 @@
 # %%
 import pandas as pd
 
-from twostamp import ageing, lead_time, real_drift
+from twostamp import ageing, asteroid_recall, lead_time, real_drift, yearly
 from twostamp.plots import ageing as plots
 from twostamp.repetitions import choose_winners
 from twostamp.retraining import best_hyperparameters
@@ -74,7 +74,7 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 winners = choose_winners(read_results(run.require("search"), run.params.report_weights), {"M1": "stacked"})
 best = best_hyperparameters(winners["M1"].iloc[0])
 answers = ageing.train_years(survey, pairs, run.models / "ageing", best, run.params)
-years = ageing.tabulate_years(answers, run.params)
+years = yearly.tabulate_years(answers, run.params)
 
 # %%
 run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", aside=run.narrow)
@@ -86,7 +86,7 @@ fig = plots.plot_recalls(years, ageing.FORWARD)
 run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
 
 # %%
-falls = ageing.judge_falls(ageing.compare_falls(answers, ageing.COMPARED, run.params), answers)
+falls = yearly.judge_falls(yearly.compare_falls(answers, yearly.COMPARED, run.params), answers)
 run.save_extra_table(falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", aside=run.narrow)
 falls.round(3)
 
@@ -143,7 +143,7 @@ print(real_drift.NO_PACKETS if real is None else real_drift.count_real(real).to_
 if real is not None:
     calls = real_drift.judge_years(source, real, run.models / "real", best, run.params)
     drifted = real_drift.compare_years(real)
-    verdicts = real_drift.judge_goal(calls, false_asteroid_rate)
+    verdicts = asteroid_recall.judge_goal(calls, false_asteroid_rate)
     note = {"aside": "; ".join(filter(None, ["real packets", run.narrow])), "source": "code"}
     run.save_extra_table(calls, "real_ageing", caption="Real packets: recall and false asteroids by year.", **note)
     run.save_extra_table(drifted, "real_psi", caption="PSI of real packets, 2018 against 2023, by class.", **note)
@@ -163,6 +163,6 @@ if real is not None:
 # ## What was found
 
 # %%
-print("\n".join(ageing.describe_falls(falls, run.mark or "archive")))
+print("\n".join(yearly.describe_falls(falls, run.mark or "archive")))
 print("\n".join(lead_time.describe_leads(leads, checked, run.mark or "archive")))
-print("\n".join(real_drift.describe_goal(verdicts, calls)) if real is not None else real_drift.NO_PACKETS)
+print("\n".join(asteroid_recall.describe_goal(verdicts, calls)) if real is not None else real_drift.NO_PACKETS)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import ageing, lead_time
-from twostamp.ageing import BOTH, FORWARD, Answers
+from twostamp import ageing, lead_time, yearly
+from twostamp.ageing import BOTH, FORWARD
 from twostamp.features import PACKET_FIELDS
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years
 from twostamp.sky import find_pixels
+from twostamp.yearly import Answers
 
 PARAMS = Parameters(bootstrap_resamples=200, ageing_years=3, alarm_batches=4, alarm_surveys=40)
 CLASSES = ("AGN", "SN")
@@ -56,7 +57,7 @@ def test_training_sees_neither_later_years_nor_the_blocked_sky(seed):
 
 def test_recalls_are_plain_shares():
     answers = make_answers({"thesis26": [0.9, 0.6]})
-    values, drawn = ageing.resample_recalls(answers, answers.years, answers.tested[FORWARD], resamples=50, seed=1)[
+    values, drawn = yearly.resample_recalls(answers, answers.years, answers.tested[FORWARD], resamples=50, seed=1)[
         "thesis26"
     ]
     for g, label in np.ndindex(2, 2):
@@ -72,14 +73,14 @@ def test_recalls_are_plain_shares():
 def test_a_class_that_is_not_tested_is_unknown():
     answers = make_answers({"thesis26": [0.9, 0.6]})
     tested = answers.tested[FORWARD] & ((answers.years == 1) | (answers.labels == 0))
-    values, _ = ageing.resample_recalls(answers, answers.years, tested, resamples=10, seed=1)["thesis26"]
+    values, _ = yearly.resample_recalls(answers, answers.years, tested, resamples=10, seed=1)["thesis26"]
     assert np.isnan(values).tolist() == [[False, False], [False, True]]
 
 
 def test_intervals_cover_the_truth():
     covered = []
     for seed in range(40):
-        table = ageing.tabulate_years(make_answers({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
+        table = yearly.tabulate_years(make_answers({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
         row = table[(table["year"] == 2) & (table["score"] == "accuracy") & (table["split"] == FORWARD)].iloc[0]
         covered.append(row["low"] <= 0.6 <= row["high"])
     assert np.mean(covered) > 0.85
@@ -87,7 +88,7 @@ def test_intervals_cover_the_truth():
 
 def test_falls_come_out_as_put_in():
     answers = make_answers({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
-    judged = ageing.judge_falls(ageing.compare_falls(answers, ageing.COMPARED, PARAMS), answers)
+    judged = yearly.judge_falls(yearly.compare_falls(answers, yearly.COMPARED, PARAMS), answers)
     rows = judged[judged["split"] == FORWARD].set_index("what")
     assert rows["verdict"].to_dict() == {
         "thesis26": "falls",
@@ -96,7 +97,7 @@ def test_falls_come_out_as_put_in():
     }
     assert rows.loc["thesis26", "fall"] == pytest.approx(0.4, abs=0.06)
     assert (judged["n_last"] > 0).all()
-    lines = ageing.describe_falls(judged, "simulated survey")
+    lines = yearly.describe_falls(judged, "simulated survey")
     assert len(lines) == len(judged)
     assert all(line.startswith("simulated survey") for line in lines)
 
@@ -155,7 +156,7 @@ def test_lists_of_an_alarm_have_no_coordinates():
 
 def test_figures_show_every_list_and_split():
     answers = make_answers({name: [0.9, 0.7, 0.6] for name in ageing.LISTS})
-    years = ageing.tabulate_years(answers, PARAMS)
+    years = yearly.tabulate_years(answers, PARAMS)
     assert [ax.get_title() for ax in plot_years(years).axes] == [FORWARD, BOTH]
     assert len(plot_recalls(years, FORWARD).axes) == 4
     watch = lead_time.watch_survey(make_table(growth=9), PARAMS)

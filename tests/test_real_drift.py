@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import real_drift
+from twostamp import asteroid_recall, real_drift
 from twostamp.features import PACKET_FIELDS
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_real
@@ -30,9 +30,9 @@ def make_table(nights_per_year=8, per_night=10, years=(2018, 2023)):
 def judge(scores, table, rate=RATE):
     folds = np.where(table["year"] == 2018, np.arange(len(table)) % 2, -1)[None]
     is_asteroid = (table["classALeRCE"] == "asteroid").to_numpy()
-    called = real_drift.call_asteroids(np.asarray(scores, float)[None], folds, is_asteroid, rate)[0]
-    calls = real_drift.tabulate_calls({"drift_safe": called}, table, PARAMS)
-    return calls, real_drift.judge_goal(calls, rate).iloc[0]
+    called = asteroid_recall.call_asteroids(np.asarray(scores, float)[None], folds, is_asteroid, rate)[0]
+    calls = asteroid_recall.tabulate_calls({"drift_safe": called}, table, PARAMS)
+    return calls, asteroid_recall.judge_goal(calls, rate).iloc[0]
 
 
 def make_scores(table, later=(0.9, 0.1), seed=1):
@@ -83,7 +83,7 @@ def test_two_nights_cannot_tell():
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.01, 0.99))
 def test_the_threshold_keeps_the_rate_and_is_the_lowest_to(scores, rate):
-    threshold = real_drift.find_threshold(scores, rate)
+    threshold = asteroid_recall.find_threshold(scores, rate)
     assert np.mean(np.array(scores) > threshold) <= rate
     lower = [score for score in scores if score < threshold]
     if lower:
@@ -95,9 +95,9 @@ def test_later_years_do_not_move_the_threshold():
     scores = make_scores(table)
     folds = np.where(table["year"] == 2018, np.arange(len(table)) % 2, -1)[None]
     is_asteroid = (table["classALeRCE"] == "asteroid").to_numpy()
-    before = real_drift.call_asteroids(scores[None], folds, is_asteroid, RATE)[1]
+    before = asteroid_recall.call_asteroids(scores[None], folds, is_asteroid, RATE)[1]
     scores[:, table["year"] == 2023] = 0.5
-    assert real_drift.call_asteroids(scores[None], folds, is_asteroid, RATE)[1] == pytest.approx(before)
+    assert asteroid_recall.call_asteroids(scores[None], folds, is_asteroid, RATE)[1] == pytest.approx(before)
 
 
 def test_the_first_year_is_judged_by_those_that_did_not_learn_from_it():
@@ -129,10 +129,10 @@ def test_nights_are_held_out_whole_and_a_large_one_by_place(seed):
 
 def test_intervals_are_by_night():
     values, options = np.repeat([0.0, 1.0], 50), {"resamples": 2000, "seed": 1}
-    assert np.isnan(real_drift.bootstrap_nights(values, ["a"] * 100, **options)[0])
-    assert real_drift.bootstrap_nights(values, np.repeat(["a", "b"], 50), **options) == (0, 1, "range of 2 nights")
+    assert np.isnan(asteroid_recall.bootstrap_nights(values, ["a"] * 100, **options)[0])
+    assert asteroid_recall.bootstrap_nights(values, np.repeat(["a", "b"], 50), **options) == (0, 1, "range of 2 nights")
     nights = np.repeat(np.arange(20), 5)
-    low, high, kind = real_drift.bootstrap_nights(values, nights, **options)
+    low, high, kind = asteroid_recall.bootstrap_nights(values, nights, **options)
     assert kind == "by 20 nights"
     expected = np.sqrt(0.25 / 20)
     assert high - low == pytest.approx(2 * 1.96 * expected, rel=0.15)
@@ -144,13 +144,13 @@ def test_a_new_threshold_does_not_mend_a_lost_order():
     is_asteroid, year = (table["classALeRCE"] == "asteroid").to_numpy(), table["year"].to_numpy()
     for later, recall in (((0.5, 0.2), 1.0), ((0.2, 0.5), 0.0)):
         scores = make_scores(table, later)[None]
-        assert real_drift.recall_at_realised_rate(scores, folds, is_asteroid, year, RATE) == recall
+        assert asteroid_recall.recall_at_realised_rate(scores, folds, is_asteroid, year, RATE) == recall
 
 
 def test_what_was_found_is_told_and_drawn():
     table = make_table()
     calls, verdict = judge(make_scores(table), table)
-    (line,) = real_drift.describe_goal(verdict.to_frame().T, calls)
+    (line,) = asteroid_recall.describe_goal(verdict.to_frame().T, calls)
     assert "false asteroids" in line
     assert "8 nights" in line
     assert len(plot_real(calls, RATE).axes) == 2

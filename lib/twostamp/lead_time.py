@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from twostamp.ageing import FORWARD, Answers, make_survey, read_years, resample_recalls
+from twostamp.ageing import FORWARD, make_survey, read_years
 from twostamp.bootstrap import percentile_interval
 from twostamp.drift import (
     LEVEL,
@@ -28,6 +28,7 @@ from twostamp.drift import (
 )
 from twostamp.features import COORDINATES, FEATURE_LISTS, compute_features
 from twostamp.params import Parameters
+from twostamp.yearly import Answers, resample_recalls
 
 Floats = NDArray[np.float64]
 FALL = 0.02

@@ -27,7 +27,7 @@ def plot_years(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `twostamp.ageing.tabulate_years`.
+        Of `twostamp.yearly.tabulate_years`.
     """
     table = table[table["score"] == "accuracy"]
     splits = table["split"].unique()
@@ -54,7 +54,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `twostamp.ageing.tabulate_years`.
+        Of `twostamp.yearly.tabulate_years`.
     split : str
     """
     table = table[(table["split"] == split) & table["score"].str.startswith("recall")]
@@ -121,7 +121,7 @@ def plot_real(calls: pd.DataFrame, rate: float) -> Figure:
     Parameters
     ----------
     calls : DataFrame
-        Of `twostamp.real_drift.tabulate_calls`.
+        Of `twostamp.asteroid_recall.tabulate_calls`.
     rate : float
         The false-asteroid rate of the first year.
     """
