@@ -150,6 +150,7 @@ if winners:
 if winners:
     shares = agreement.tabulate_shares(explained, importance.FEATURE_LISTS["thesis26"], **size)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
+    aside = f"the stamps have {agreement.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))
 
 # %%
@@ -158,7 +159,7 @@ if winners:
     titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[case.targets[row]]}" for row in rows]
     fig = plots.plot_attributions(case.inputs, explained, dict(zip(rows, titles)))
     caption = "Integrated gradients, averaged over rotations, of one test object of each class."
-    run.save_extra_figure(fig, "attributions", caption=caption)
+    run.save_extra_figure(fig, "attributions", caption=caption, aside=aside)
 
 # %% [markdown]
 # ## Does occlusion agree?
@@ -178,7 +179,9 @@ if winners:
 # %%
 if winners:
     caption = f"Attributions and occlusion of {len(chosen)} test objects by patch, and how far their ranks agree."
-    run.save_extra_figure(plots.plot_agreement(pooled, lost, agreed), "attribution_agreement", caption=caption)
+    run.save_extra_figure(
+        plots.plot_agreement(pooled, lost, agreed), "attribution_agreement", caption=caption, aside=aside
+    )
     display(agreed.round(3))
 
 # %% [markdown]

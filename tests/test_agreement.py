@@ -14,6 +14,7 @@ from twostamp.agreement import (
     correlate_ranks,
     describe_agreement,
     group_attributions,
+    share_of_stamps,
     tabulate_shares,
 )
 from twostamp.features import COORDINATES, FEATURE_LISTS
@@ -80,6 +81,7 @@ def test_kinds_of_input_share_out_all_of_it():
     np.testing.assert_allclose(groups["coordinates"], sum(both))
     shares = tabulate_shares(attributions, FEATURE_LISTS["thesis26"], **SIZE)
     assert shares["share"].iloc[:-1].sum() == pytest.approx(1)
+    assert share_of_stamps(shares) == pytest.approx(shares["share"].iloc[:6].sum())
     assert shares["share"].iloc[-1] == pytest.approx(1 / 9, abs=0.01)
     assert (shares["low"] <= shares["share"]).all()
 

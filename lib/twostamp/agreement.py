@@ -177,19 +177,23 @@ def choose_examples(labels: ArrayLike, targets: ArrayLike) -> list[int]:
     return [int(rows[np.argmax(called[rows] == true[rows])]) for rows in members]
 
 
+def share_of_stamps(shares: pd.DataFrame) -> float:
+    """Share of all attribution that the stamps of both alerts have together; of `tabulate_shares`."""
+    return float(shares.loc[shares["input"].str.contains(", alert "), "share"].sum())
+
+
 def describe_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]:
     """Say in sentences where attributions lie and whether occlusion agrees."""
-    found = shares.set_index("input")["share"]
-    stamps = found[[name for name in found.index if "alert" in name]]
+    found, stamps = shares.set_index("input")["share"], share_of_stamps(shares)
     central, own = found.iloc[-1], agreed.iloc[0]
     sky = f", coordinates {found['coordinates']:.1%}" if "coordinates" in found else ""
     lines = [
-        f"of all attribution the stamps have {stamps.sum():.1%}{sky}; of the stamps' {central:.0%} lies in the central "
+        f"of all attribution the stamps have {stamps:.1%}{sky}; of the stamps' {central:.0%} lies in the central "
         "ninth of the area",
-        f"rank correlation of attribution and occlusion {_interval(own, 'correlation', 'low', 'high')}",
     ]
-    if stamps.sum() < UNSEEN:
+    if stamps < UNSEEN:
         lines.append("the network does not look at its stamps: what follows is about next to nothing")
+    lines.append(f"rank correlation of attribution and occlusion {_interval(own, 'correlation', 'low', 'high')}")
     for row in agreed.iloc[1:].to_dict("records"):
         excess = _interval(row, "excess", "excess low", "excess high")
         lines.append(f"  {row['what']}: {row['correlation']:.2f}; the object's own are better by {excess}")
