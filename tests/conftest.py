@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import settings
 
 from twostamp.alerts.packet import read_schema, write_packets
 
 STAMPS = ("Science", "Template", "Difference")
+
+settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

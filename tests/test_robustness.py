@@ -88,7 +88,7 @@ def test_objects_without_a_second_alert_cannot_be_perturbed():
         robustness.perturb(objects.first_alone(), scaler, Stress("gap", 3))
 
 
-def make_view(skill, n=400, r=4, seed=0):
+def make_view(skill, n=400, r=5, seed=0):
     """Answers that are right for a share of the objects; a model's luck is the same object by object in every view."""
     labels = np.arange(n) % 5
     probabilities = {}
@@ -134,6 +134,13 @@ def test_goals_are_met_missed_or_open(robust, met):
     assert goals["goal"].tolist()[0] == "robust: a gap of 30 nights costs less than 2 points"
 
 
+def test_a_few_repetitions_decide_nothing():
+    _, table = make_stress(robust=0.5)
+    few = table.assign(repetitions=robustness.ENOUGH - 1)
+    for stress, met in ((table, "no"), (few, "undecided")):
+        assert robustness.judge_goals(stress, pd.DataFrame(), ["robust"])["met"].tolist() == [met]
+
+
 def test_equivalence_takes_small_spread_and_a_small_difference():
     rng = np.random.default_rng(1)
     labels = np.arange(4000) % 5
@@ -151,8 +158,9 @@ def test_equivalence_takes_small_spread_and_a_small_difference():
     assert table["verdict"].tolist() == ["equivalent", "different"]
     few = Predictions(labels[:40], CLASSES, {name: values[:, :40] for name, values in models.items()})
     assert robustness.check_equivalence(few, [("unsure", "twin")], 0.01, **SIZE)["verdict"].tolist() == ["undecided"]
-    one = Predictions(labels, CLASSES, {name: values[:1] for name, values in models.items()})
-    assert robustness.check_equivalence(one, [("near", "twin")], 0.01, **SIZE)["verdict"].tolist() == ["undecided"]
+    for r in (1, robustness.ENOUGH - 1):
+        less = Predictions(labels, CLASSES, {name: values[:r] for name, values in models.items()})
+        assert set(robustness.check_equivalence(less, pairs, 0.01, **SIZE)["verdict"]) == {"undecided"}
 
 
 def test_the_figure_draws_every_model_and_the_answer_of_one_alert():

@@ -195,6 +195,6 @@ def describe_revisions(table: pd.DataFrame) -> list[str]:
     ]
     for verdict in ("helps", "hurts"):
         found = table[(table["second alert"] == verdict) & (table["grouping"] != "all")]
-        named = [f"{row['group']} ({100 * row['gain']:+.1f})" for row in found.to_dict("records")]
+        named = [f"{row['grouping']} {row['group']} ({100 * row['gain']:+.1f})" for row in found.to_dict("records")]
         lines.append(f"it {verdict} (95 %, each group by itself): {'; '.join(named) or 'no group for sure'}")
     return lines

@@ -28,6 +28,8 @@ LIMITS = (1.0, 10.0)  # days
 FACTORS = (0.5, 2.0, 5.0)
 LOSS_ALLOWED = 0.02
 """What the accuracy of a classifier that knows of gaps may fall by under the longest one."""
+ENOUGH = 5
+"""Repetitions without which nothing is decided: resamples of fewer do not show how much trainings differ."""
 
 
 def shift_days(days: ArrayLike, by: float) -> Days:
@@ -212,7 +214,8 @@ def check_equivalence(
     DataFrame
         comparison, margin, difference (first minus second), low, high (90 %, over objects and repetitions), p (of the
         two tests on the repetitions' differences, for these objects), verdict. "equivalent" takes both: p below 5 %,
-        and the interval within the margin. "different" if the interval lies outside of it.
+        and the interval within the margin. "different" if the interval lies outside of it. Fewer than `ENOUGH`
+        repetitions leave it "undecided".
     """
     rows = []
     for a, b in pairs:
@@ -223,7 +226,9 @@ def check_equivalence(
         low, high = percentile_interval(drawn, 2 * LEVEL)
         p_value = equivalence_p(first.mean(axis=1) - second.mean(axis=1), margin)
         verdict = "undecided"
-        if -margin < low and high < margin and p_value < LEVEL:
+        if len(first) < ENOUGH:
+            pass
+        elif -margin < low and high < margin and p_value < LEVEL:
             verdict = "equivalent"
         elif low > margin or high < -margin:
             verdict = "different"
@@ -248,7 +253,8 @@ def judge_goals(stress: pd.DataFrame, equivalence: pd.DataFrame, models: Sequenc
     -------
     DataFrame
         goal, value, low, high, met ("yes", "no", "undecided"): accuracy under the longest gap falls by less than
-        `LOSS_ALLOWED` (95 %), and undisturbed it is equivalent within the margin (90 %).
+        `LOSS_ALLOWED` (95 %), and undisturbed it is equivalent within the margin (90 %). Fewer than `ENOUGH`
+        repetitions leave both "undecided".
     """
     gaps = stress[stress["kind"] == "gap"]
     longest = gaps[gaps["amount"] == gaps["amount"].max()].set_index("model")
@@ -256,6 +262,7 @@ def judge_goals(stress: pd.DataFrame, equivalence: pd.DataFrame, models: Sequenc
     for model in models:
         loss, low, high = longest.loc[model, ["loss", "loss low", "loss high"]]
         met = "yes" if high < LOSS_ALLOWED else "no" if low >= LOSS_ALLOWED else "undecided"
+        met = met if longest.loc[model, "repetitions"] >= ENOUGH else "undecided"
         goal = f"{model}: a gap of {gaps['amount'].max():g} nights costs less than {100 * LOSS_ALLOWED:g} points"
         rows.append((goal, loss, low, high, met))
     words = {"equivalent": "yes", "different": "no"}
