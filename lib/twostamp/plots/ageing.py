@@ -111,7 +111,7 @@ def _draw_excess(watch: Watch, ax: Axes) -> object:
 def _describe_first(watch: Watch) -> str:
     first = int(watch.alarm.first(watch.index))
     return (
-        "no alarm" if first < 0 else f"alarm {(first + 1) * PER_YEAR / watch.alarm.n_reference:.0f} months into year 2"
+        "no alarm" if first < 0 else f"alarm {(first + 1) * PER_YEAR / watch.alarm.n_reference:.0f} months after year 1"
     )
 
 
