@@ -21,6 +21,10 @@ LIST_STYLES = {
 """Colour and line by list of features: dashed without coordinates."""
 
 
+def _entitle(list_name: str) -> str:
+    return list_name.replace("_no_coordinates", "\nno coordinates")
+
+
 def plot_years(table: pd.DataFrame) -> Figure:
     """Accuracy by year and list of features, one panel a split, with intervals of 95 %.
 
@@ -65,7 +69,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
             colour = class_colour(str(score).removeprefix("recall "))
             ax.fill_between(rows["year"], rows["low"], rows["high"], color=colour, alpha=0.06, linewidth=0)
             ax.plot(rows["year"], rows["value"], color=colour, marker="o", markersize=3, label=str(score)[7:])
-        ax.set_title(name, fontsize=9)
+        ax.set_title(_entitle(name), fontsize=9)
         ax.set_xlabel("year")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_ylim(0, 1.02)
@@ -111,7 +115,7 @@ def _draw_excess(watch: Watch, ax: Axes) -> object:
 def _describe_first(watch: Watch) -> str:
     first = int(watch.alarm.first(watch.index))
     return (
-        "no alarm" if first < 0 else f"alarm {(first + 1) * PER_YEAR / watch.alarm.n_reference:.0f} months into year 2"
+        "no alarm" if first < 0 else f"alarm {(first + 1) * PER_YEAR / watch.alarm.n_reference:.0f} months after year 1"
     )
 
 
