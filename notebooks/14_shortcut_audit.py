@@ -178,10 +178,9 @@ if winners:
 
 # %%
 if winners:
+    fig = plots.plot_agreement(pooled, lost, agreed)
     caption = f"Attributions and occlusion of {len(chosen)} test objects by patch, and how far their ranks agree."
-    run.save_extra_figure(
-        plots.plot_agreement(pooled, lost, agreed), "attribution_agreement", caption=caption, aside=aside
-    )
+    run.save_extra_figure(fig, "attribution_agreement", caption=caption, aside=aside)
     display(agreed.round(3))
 
 # %% [markdown]

@@ -155,7 +155,7 @@ def choose_objects(labels: ArrayLike, count: int, seed: int) -> NDArray[np.int64
     Examples
     --------
     >>> chosen = choose_objects([0] * 5 + [1] * 5 + [2], count=6, seed=1)
-    >>> [sum(chosen < 5), sum((chosen >= 5) & (chosen < 10)), sum(chosen == 10)]
+    >>> [int(sum(chosen < 5)), int(sum((chosen >= 5) & (chosen < 10))), int(sum(chosen == 10))]
     [2, 2, 1]
     """
     classes = np.unique(labels)
