@@ -198,7 +198,7 @@ class Parameters(BaseModel):
     """Share of 2018's real variable stars and bogus that may be called asteroid; it sets the threshold."""
     real_folds: Annotated[int, Field(ge=2)] = 3
     """Parts of 2018's real packets, each predicted by trainings on the others."""
-    real_repetitions: Positive = 2
+    real_repetitions: Positive = 1
     """Divisions of 2018's real packets into such parts."""
     audit_repetitions: Positive = 2
     """Trainings of notebook 14 with coordinates, and as many without."""
