@@ -113,7 +113,7 @@ run.save_extra_figure(fig, "second_alert", caption=caption, **aside)
 
 # %%
 fig = plot_flips(revised)
-caption = "Answers that the second alert changes, and accuracy gained by group (green: helps; red: hurts)."
+caption = "Answers that the second alert changes, and accuracy gained by group (teal: helps; purple: hurts)."
 run.save_extra_figure(fig, "flips", caption=caption, **aside)
 revised[revised["second alert"] == "hurts"].round(3)
 

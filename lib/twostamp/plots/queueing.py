@@ -31,7 +31,7 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
             ax.axvline(survey.rate, color="#888888", linewidth=0.7, zorder=0)
             top = ax.get_xaxis_transform()
             ax.text(survey.rate, 1.01, survey.name, transform=top, ha="center", va="bottom", fontsize=7)
-    axes[0][0].set_ylabel("waiting + inference (s)")
+    axes[0][0].set_ylabel("waiting + inference (s)\nmedian, and 99 % dotted")
     axes[0][-1].legend(title="batch up to", loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 

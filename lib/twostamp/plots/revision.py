@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..revision import FLIPS
 from .style import CLASS_COLOURS, PAGE_WIDTH
 
-FLIP_COLOURS = dict(zip(FLIPS, ("#117733", "#CC3311", "#BBBBBB")))
+FLIP_COLOURS = dict(zip(FLIPS, ("#44AA99", "#882255", "#BBBBBB")))
 MODEL_STYLES = {
     "two alerts": ("#DDAA33", "--"),
     "two alerts, gaps learned": ("#DDAA33", "-"),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ..specifications import SWITCHES
 from .style import PAGE_WIDTH
 
-ABOVE, BELOW, BETWEEN, OWN = "#0072B2", "#D55E00", "#888888", "#222222"
+ABOVE, BELOW, BETWEEN, OWN = "#44AA99", "#882255", "#888888", "#222222"
 TITLES = {
     "normalisation": "normalisation (S2)",
     "metadata_recipe": "clipping (M5)",
