@@ -391,7 +391,7 @@ def model_inputs(variant: str, arrays: "Arrays") -> dict[str, np.ndarray]:
     The variant ``one_or_two`` takes arrays without a second alert too: it then gets zeros, and is told so.
     """
     shapes = input_shapes(variant, crop_size=arrays.stamps_1.shape[1])
-    n, seen = len(arrays), arrays.stamps_2 is not None
+    n, seen = len(arrays.stamps_1), arrays.stamps_2 is not None
     known = {SECOND_SEEN: np.full((n, 1), seen, np.float32)}
     if SECOND_SEEN in shapes and not seen:
         known |= {name: np.zeros((n, *shapes[name]), np.float32) for name in ("stamps_2", "metadata_2", "deltajd")}
