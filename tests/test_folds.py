@@ -14,10 +14,21 @@ from test_search import CLASSES, SMALL, make_records
 from twostamp import folds
 from twostamp.arrays import Preparation, read_metadata
 from twostamp.folds import Fold, FoldError, balance_rows, train_folds, write_objects
-from twostamp.params import Parameters
+from twostamp.params import TRAINING_OPTIONS, Parameters
 from twostamp.records import load_arrays
 
 PARAMS = Parameters(ageing_epochs=1, workers=2, width=0.25)
+OTHERWISE = {
+    **{"ageing_epochs": 2, "width": 0.5, "metadata_recipe": "alerce", "threads_per_trial": 2, "warmup_fraction": 0.5},
+    **{
+        "dropout_layers": 3,
+        "siamese": True,
+        "batch_normalisation": False,
+        "entropy_beta": 0.5,
+        "mixed_precision": True,
+    },
+}
+"""Another value of every parameter that a result depends on."""
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 60), st.integers(0, 9))
@@ -75,9 +86,10 @@ def test_the_name_of_a_result_knows_what_it_depends_on(jobs: list[Fold]) -> None
         replace(fold, seed=4),
         replace(fold, digest="other"),
         replace(fold, variant="stamp_23"),
-        replace(fold, params=PARAMS.model_copy(update={"ageing_epochs": 2})),
+        *(replace(fold, params=PARAMS.model_copy(update={name: value})) for name, value in OTHERWISE.items()),
     ]
-    assert len({fold.path, *(other.path for other in others)}) == 6
+    assert set(OTHERWISE) == set(folds.FOLD_OPTIONS)
+    assert len({fold.path, *(other.path for other in others)}) == 1 + len(others)
     assert replace(fold, params=PARAMS.model_copy(update={"workers": 1})).path == fold.path
 
 
@@ -91,6 +103,22 @@ def test_trainings_judge_all_objects_and_are_kept(spark: Any, jobs: list[Fold]) 
     again = train_folds(jobs, PARAMS)
     assert times == [job.path.stat().st_mtime_ns for job in jobs]
     assert all((one == two).all() for one, two in zip(first, again, strict=True))
+
+
+@pytest.mark.slow
+def test_a_training_follows_the_run(jobs: list[Fold], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def note(*_: Any, **options: Any) -> None:
+        told.update(options)
+        raise InterruptedError
+
+    monkeypatch.setattr("twostamp.training.train_model", note)
+    monkeypatch.setattr("twostamp.training.limit_threads", lambda threads: None)
+    params = PARAMS.model_copy(update={name: OTHERWISE[name] for name in TRAINING_OPTIONS})
+    with pytest.raises(InterruptedError):
+        folds.train_fold(replace(jobs[0], params=params))
+    assert {name: told[name] for name in TRAINING_OPTIONS} == params.training_options()
 
 
 @pytest.mark.slow

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from twostamp.arrays import Arrays, Preparation, count_alerts, read_batches, read_triplets, scale_deltajd
 from twostamp.features import Scaler, compute_features, ln_deltajd
-from twostamp.params import Parameters
+from twostamp.params import TRAINING_OPTIONS, Parameters
 from twostamp.stamps import crop_stamps
 
 if TYPE_CHECKING:
     from twostamp.training import Hyperparameters
 
 Rows = NDArray[np.int64]
+FOLD_OPTIONS = ("ageing_epochs", "width", "metadata_recipe", "threads_per_trial", *TRAINING_OPTIONS)
+"""Parameters on which what a training says depends."""
 
 
 class FoldError(RuntimeError):
@@ -104,8 +106,7 @@ class Fold:
     def path(self) -> Path:
         """File of the probabilities, named after everything that they depend on."""
         settings = [self.variant, self.hyperparameters.id, self.seed, self.digest]
-        settings += [getattr(self.params, name) for name in ("ageing_epochs", "width", "metadata_recipe", "siamese")]
-        settings += [getattr(self.params, name) for name in ("warmup_fraction", "dropout_layers", "entropy_beta")]
+        settings += [getattr(self.params, name) for name in FOLD_OPTIONS]
         digest = hashlib.sha256(repr(settings).encode())
         for rows in (self.labels, self.train, self.validation):
             digest.update(np.ascontiguousarray(rows).tobytes())
@@ -172,13 +173,9 @@ def train_fold(fold: Fold) -> None:
             n_classes=int(fold.labels.max()) + 1,
             steps_per_epoch=steps,
             epochs=params.ageing_epochs,
-            warmup_fraction=params.warmup_fraction,
             seed=fold.seed,
-            dropout_layers=params.dropout_layers,
-            siamese=params.siamese,
             width=params.width,
-            entropy_beta=params.entropy_beta,
-            mixed_precision=params.mixed_precision,
+            **params.training_options(),
         )
         probabilities = predict(training.model, fold.variant, arrays)
     partial = fold.path.with_name(f".{fold.path.name}")

@@ -17,6 +17,16 @@ ASSEMBLED = "assembled"
 
 PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
 
+TRAINING_OPTIONS = (
+    "warmup_fraction",
+    "dropout_layers",
+    "siamese",
+    "batch_normalisation",
+    "entropy_beta",
+    "mixed_precision",
+)
+"""Parameters that `twostamp.training.train_model` takes by their own names."""
+
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -270,6 +280,10 @@ class Parameters(BaseModel):
         if self.n_combinations > combinations:
             raise ValueError(f"n_combinations is {self.n_combinations}, but the grid has only {combinations}")
         return self
+
+    def training_options(self) -> dict[str, Any]:
+        """What every training of the run is told, whichever its model and its data; see `TRAINING_OPTIONS`."""
+        return {name: getattr(self, name) for name in TRAINING_OPTIONS}
 
     @property
     def simulated(self) -> bool:

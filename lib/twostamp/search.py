@@ -289,13 +289,10 @@ def load_trial(row: pd.Series) -> keras.Model:
 
 def settings(records_folder: Path, params: Parameters, width: float = 1.0) -> dict[str, Any]:
     """Return what a trial depends on besides itself; a result that was made with others is made again."""
-    names = (
-        *("epochs", "warmup_fraction", "metadata_recipe", "mixed_precision", "threads_per_trial"),
-        *("dropout_layers", "siamese", "entropy_beta"),
-    )
-    made_with = {name: getattr(params, name) for name in names}
-    if not params.batch_normalisation:  # named only where it is off: results from before the switch stay valid
-        made_with["batch_normalisation"] = False
+    made_with = {name: getattr(params, name) for name in ("epochs", "metadata_recipe", "threads_per_trial")}
+    made_with |= params.training_options()
+    if params.batch_normalisation:  # named only where it is off: results from before the switch stay valid
+        del made_with["batch_normalisation"]
     return {"data": read_info(records_folder).fingerprint, "width": width, **made_with}
 
 

@@ -131,14 +131,9 @@ def _train(job: Job) -> dict[str, Any]:
         n_classes=len(info.classes),
         steps_per_epoch=steps_per_epoch(job.records_folder, batch_size),
         epochs=params.epochs,
-        warmup_fraction=params.warmup_fraction,
         seed=trial.seed,
-        dropout_layers=params.dropout_layers,
-        siamese=params.siamese,
         width=job.settings["width"],
-        batch_normalisation=params.batch_normalisation,
-        entropy_beta=params.entropy_beta,
-        mixed_precision=params.mixed_precision,
+        **params.training_options(),
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,
     )
     result: dict[str, Any] = {"status": "done", "reason": "", "classes": info.classes, "n_classes": len(info.classes)}
