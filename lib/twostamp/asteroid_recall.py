@@ -126,8 +126,8 @@ def tabulate_calls(called: Mapping[str, Floats], table: pd.DataFrame, params: Pa
     Returns
     -------
     DataFrame
-        features, year, what (recall, false rate), n, nights (by name, with their objects), value (mean over the
-        repetitions), seeds_low, seeds_high (range over the repetitions), low, high, interval (what they are).
+        features, year, what (recall, false rate), n, n_nights, nights (by name, with their objects), value (mean over
+        the repetitions), seeds_low, seeds_high (range over the repetitions), low, high, interval (what they are).
     """
     is_asteroid = (table["classALeRCE"] == "asteroid").to_numpy()
     rows = []
@@ -141,10 +141,10 @@ def tabulate_calls(called: Mapping[str, Floats], table: pd.DataFrame, params: Pa
                 interval = bootstrap_nights(
                     answers[:, here].mean(axis=0), nights, resamples=params.bootstrap_resamples, seed=params.seed
                 )
-                row = (name, year, what, int(here.sum()), name_nights(nights), each.mean(), each.min(), each.max())
-                rows.append((*row, *interval))
-    columns = ["features", "year", "what", "n", "nights", "value", "seeds_low", "seeds_high", "low", "high", "interval"]
-    return pd.DataFrame(rows, columns=columns)
+                size = int(here.sum()), len(set(nights)), name_nights(nights)
+                rows.append((name, year, what, *size, each.mean(), each.min(), each.max(), *interval))
+    columns = ["features", "year", "what", "n", "n_nights", "nights", "value", "seeds_low", "seeds_high"]
+    return pd.DataFrame(rows, columns=[*columns, "low", "high", "interval"])
 
 
 def name_nights(nights: Sequence[str]) -> str:
@@ -180,9 +180,9 @@ def judge_goal(calls: pd.DataFrame, rate: float) -> pd.DataFrame:
         kept = loss <= MARGIN and (np.isnan(after["low"]) or before["value"] - after["low"] <= MARGIN)
         more = limits.low > rate
         useful = before["value"] >= USEFUL
-        found = f"{'kept' if kept else 'lost'}" if useful else "nothing to lose"
+        found = ("kept" if kept else "lost") if useful else "nothing to lose"
         found += f", false asteroids {'more' if more else 'not more'} than in {FIRST}"
-        few = min(_count_nights(row["nights"]) for row in (before, after)) < FEW_NIGHTS
+        few = min(before["n_nights"], after["n_nights"]) < FEW_NIGHTS
         met = useful and kept and not more
         verdict = "too few nights to tell" if few else ("goal met" if met else "goal not met")
         rows.append(
@@ -190,10 +190,6 @@ def judge_goal(calls: pd.DataFrame, rate: float) -> pd.DataFrame:
         )
     columns = [f"recall {FIRST}", f"recall {LAST}", "loss", f"false rate {LAST}", "low", "high", "on these nights"]
     return pd.DataFrame(rows, columns=["features", *columns, "verdict"])
-
-
-def _count_nights(text: str) -> int:
-    return text.count("(") or int(text.split()[0])
 
 
 def describe_goal(verdicts: pd.DataFrame, calls: pd.DataFrame) -> list[str]:

@@ -102,4 +102,4 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
         gap = tf.where(chosen < share, SHORTEST_GAP * tf.exp(length * reach), 0.0)
         return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}, labels
 
-    return batches.enumerate().map(lambda step, batch: draw(step, batch))
+    return batches.enumerate().map(draw)

@@ -168,11 +168,11 @@ def rank_inputs(trials: pd.DataFrame, records: Path, params: Parameters) -> pd.D
         for _, row in tqdm(trials.iterrows(), total=len(trials), desc="networks")
     ]
     groups = pd.concat(tables).groupby("feature", sort=False)
-    columns = {f"{score}_{name}": groups[score].agg(name) for score in ("accuracy", "nll") for name in ("mean",)}
-    columns |= {f"{score}_std": groups[score].std(ddof=0) for score in ("accuracy", "nll")}
+    columns: dict[str, Any] = {}
+    for score in ("accuracy", "nll"):
+        columns |= {f"{score}_mean": groups[score].mean(), f"{score}_std": groups[score].std(ddof=0)}
     table = pd.DataFrame(columns | {"n": groups.size()}).reset_index()
-    order = ["feature", "accuracy_mean", "accuracy_std", "nll_mean", "nll_std", "n"]
-    return table[order].sort_values("nll_mean", ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values("nll_mean", ascending=False, kind="stable", ignore_index=True)
 
 
 def compare_importance(of_forest: pd.DataFrame, of_network: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """How long before accuracy falls does the drift alarm ring?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,8 @@ def measure_lead(answers: Answers, watch: Watch, list_name: str, params: Paramet
     tested, later = answers.tested[FORWARD], answers.years > 1
     groups = np.where(later, answers.batches - watch.alarm.n_reference + 1, 0)
     options = {"resamples": params.bootstrap_resamples, "seed": params.seed}
-    values, drawn = resample_recalls(answers, groups, tested, **options)[list_name]
+    alone = replace(answers, right={list_name: answers.right[list_name]})
+    values, drawn = resample_recalls(alone, groups, tested, **options)[list_name]
     present = np.unique(groups)
     n_batches = watch.n_batches - watch.alarm.n_reference
     weights = np.bincount(groups, minlength=n_batches + 1)[1:].astype(float)

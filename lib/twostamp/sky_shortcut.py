@@ -113,6 +113,9 @@ def look(
         By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
         nothing.
     """
+    from twostamp.record_writer import read_info
+
+    classes = list(read_info(records).classes)
     object_ids, moved = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
     seen = {}
     ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], moved))
@@ -124,7 +127,7 @@ def look(
         ]
         if tables:
             ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
-            seen[way] = Sight(ra, dec, np.stack([table.iloc[:, 3:-1].to_numpy(float) for table in tables]))
+            seen[way] = Sight(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
     return seen
 
 
