@@ -19,7 +19,7 @@ from twostamp.specifications import (
     default_specification,
     draw_specifications,
     list_alternatives,
-    make_jobs,
+    list_trainings,
     read_labels,
     stack_right,
     tabulate_switches,
@@ -142,7 +142,7 @@ def test_preparations_are_written_once_with_the_same_objects_in_the_same_order(
 def test_a_one_alert_model_is_shared_by_the_architectures_that_it_knows_nothing_of(
     records: dict[str, Path], tmp_path: Path
 ) -> None:
-    made = [make_jobs(each, SMALL, records[each.records_name], tmp_path, PARAMS) for each in CHOSEN[:3]]
+    made = [list_trainings(each, SMALL, records[each.records_name], tmp_path, PARAMS) for each in CHOSEN[:3]]
     assert made[0]["one"] == made[1]["one"] == made[2]["one"]
     assert len({job.path for sides in made for job in sides["two"]}) == 3
 

@@ -111,23 +111,15 @@ def train_rivals(
     RuntimeError
         No repetition was finished by all; the message has a reason.
     """
-    from twostamp.search import INDEX, make_repeats, read_results, settings, train_jobs
-    from twostamp.trials import Job, write_json
+    from twostamp.search import make_jobs, make_repeats, run_groups
 
-    jobs, outputs = [], {}
+    groups = {}
     for name, rival in RIVALS.items():
-        output = (folder / name.replace(", ", "_").replace(" ", "_") / "trials").resolve()
-        output.mkdir(parents=True, exist_ok=True)
-        own = trained_with(name, params)
+        output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", trained_with(name, params)
         combination = combinations[rival.variant]
         trials = make_repeats(rival.variant, combination, params.revision_repetitions, params.seed)
-        made_with = settings(records, own, own.width)
-        jobs += [Job(trial, records.resolve(), output, own, made_with) for trial in trials]
-        outputs[name] = output, [trial.id for trial in trials]
-    train_jobs(jobs, params)
-    for output, names in outputs.values():
-        write_json(output / INDEX, names)
-    return _keep_finished({name: read_results(output, params.report_weights) for name, (output, _) in outputs.items()})
+        groups[name] = make_jobs(trials, records, output, own, own.width)
+    return _keep_finished(dict(zip(groups, run_groups(list(groups.values()), params), strict=True)))
 
 
 def _keep_finished(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

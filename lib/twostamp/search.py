@@ -120,14 +120,41 @@ def run_trials(
     DataFrame
         As of :func:`read_results`.
     """
+    return run_groups([make_jobs(trials, records_folder, output_folder, params, width)], params)[0]
+
+
+def make_jobs(
+    trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters, width: float = 1.0
+) -> list[Job]:
+    """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
     shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params, width))
-    train_jobs([Job(trial, *shared) for trial in trials], params)
-    write_json(output_folder / INDEX, [trial.id for trial in trials])
-    results = read_results(output_folder, params.report_weights)
-    for _, row in results[results["status"] == "failed"].iterrows():
-        tqdm.write(f"trial {row['trial_id']} failed twice and has no result: {row['reason']}")
-    return results
+    return [Job(trial, *shared) for trial in trials]
+
+
+def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[pd.DataFrame]:
+    """Train several groups of trials in one go, so that no worker waits for the end of another group.
+
+    Parameters
+    ----------
+    groups : sequence of sequence of Job
+        Each of :func:`make_jobs`, with a folder, records and parameters of its own. A group may be there twice.
+    params : Parameters
+        As for :func:`run_trials`: of Spark and its workers, and ``report_weights``.
+
+    Returns
+    -------
+    list of DataFrame
+        Of every group, as of :func:`read_results`.
+    """
+    train_jobs(list({job.path: job for group in groups for job in group}.values()), params)
+    tables = []
+    for group in groups:
+        write_json(group[0].output_folder / INDEX, [job.trial.id for job in group])
+        tables.append(read_results(group[0].output_folder, params.report_weights))
+        for _, row in tables[-1][tables[-1]["status"] == "failed"].iterrows():
+            tqdm.write(f"trial {row['trial_id']} failed twice and has no result: {row['reason']}")
+    return tables
 
 
 def train_jobs(jobs: Sequence[Job], params: Parameters) -> None:

@@ -210,7 +210,7 @@ def write_preparations(
     return paths
 
 
-def make_jobs(
+def list_trainings(
     specification: Specification, best: "Hyperparameters", records: Path, folder: Path, params: Parameters
 ) -> dict[str, list["Job"]]:
     """List the trainings of a specification: ``one`` and ``two`` alerts, each with its repetitions.
@@ -228,20 +228,16 @@ def make_jobs(
         The run's; specification_repetitions, width.
     """
     from twostamp.models import name_variant
-    from twostamp.search import make_repeats, settings
-    from twostamp.trials import Job
+    from twostamp.search import make_jobs, make_repeats
 
     architectures = {"one": "stamp", "two": "stacked" if specification.two_alerts == "stacked" else "separated"}
     jobs = {}
     for side, architecture in architectures.items():
         made_by = specification.one_alert() if side == "one" else specification
-        own, output = made_by.parameters(params), (folder / made_by.id / "trials").resolve()
-        output.mkdir(parents=True, exist_ok=True)
-        variant = name_variant(architecture, specification.features)
-        hyperparameters = specification.hyperparameters(best)
-        trials = make_repeats(variant, hyperparameters, params.specification_repetitions, params.seed)
-        made_with = settings(records, own, params.width)
-        jobs[side] = [Job(trial, records.resolve(), output, own, made_with) for trial in trials]
+        variant, combination = name_variant(architecture, specification.features), specification.hyperparameters(best)
+        trials = make_repeats(variant, combination, params.specification_repetitions, params.seed)
+        output = folder / made_by.id / "trials"
+        jobs[side] = make_jobs(trials, records, output, made_by.parameters(params), params.width)
     return jobs
 
 
@@ -261,7 +257,7 @@ def train_specifications(
     records : mapping of str to Path
         Of `write_preparations`.
     folder, params
-        As for `make_jobs`.
+        As for `list_trainings`.
 
     Returns
     -------
@@ -269,18 +265,14 @@ def train_specifications(
         One row a specification, model and repetition: specification (its place), side (``one``, ``two``), and the
         columns of `twostamp.search.read_results`. A training that failed has status ``failed``.
     """
-    from twostamp.search import INDEX, read_results, train_jobs
-    from twostamp.trials import write_json
+    from twostamp.search import run_groups
 
-    listed = [make_jobs(each, best, records[each.records_name], folder, params) for each in specifications]
-    jobs = {job.path: job for sides in listed for side in sides.values() for job in side}
-    train_jobs(list(jobs.values()), params)
-    tables = []
-    for place, sides in enumerate(listed):
-        for side, own in sides.items():
-            write_json(own[0].output_folder / INDEX, [job.trial.id for job in own])
-            results = read_results(own[0].output_folder, params.report_weights)
-            tables.append(results.assign(specification=place, side=side))
+    listed = [list_trainings(each, best, records[each.records_name], folder, params) for each in specifications]
+    groups = {(place, side): own for place, sides in enumerate(listed) for side, own in sides.items()}
+    tables = [
+        results.assign(specification=place, side=side)
+        for (place, side), results in zip(groups, run_groups(list(groups.values()), params), strict=True)
+    ]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -92,20 +92,13 @@ def train_splits(
     DataFrame
         As of `twostamp.search.read_results`, with the column split.
     """
-    from twostamp.search import INDEX, make_repeats, read_results, settings, train_jobs
-    from twostamp.trials import Job, write_json
+    from twostamp.search import make_jobs, make_repeats, run_groups
 
-    jobs, outputs = [], []
+    groups = []
     for source, seed in zip(records, split_seeds(params), strict=True):
-        output = (folder / source.name / "trials").resolve()
-        output.mkdir(parents=True, exist_ok=True)
         trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
-        made_with = settings(source, params, params.width)
-        jobs += [Job(trial, source.resolve(), output, params, made_with) for trial in trials]
-        write_json(output / INDEX, [trial.id for trial in trials])
-        outputs.append(output)
-    train_jobs(jobs, params)
-    tables = [read_results(output, params.report_weights).assign(split=i) for i, output in enumerate(outputs)]
+        groups.append(make_jobs(trials, source, folder / source.name / "trials", params, params.width))
+    tables = [table.assign(split=i) for i, table in enumerate(run_groups(groups, params))]
     return pd.concat(tables, ignore_index=True)
 
 
