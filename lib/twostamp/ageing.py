@@ -15,6 +15,7 @@ from twostamp.arrays import Preparation, read_metadata
 from twostamp.dataset import filter_pairs
 from twostamp.folds import Fold, train_folds, write_objects
 from twostamp.params import Parameters
+from twostamp.splits import draw_seeds
 from twostamp.taxonomy import CLASSES
 from twostamp.yearly import Answers
 
@@ -152,10 +153,7 @@ def train_years(
     digest = write_objects(
         folder / "pairs.parquet", models / "objects.npz", table, hyperparameters.crop_size, preparation
     )
-    seeds = [
-        int(np.random.SeedSequence([params.seed, 13, i]).generate_state(1)[0]) >> 1
-        for i in range(params.ageing_repetitions)
-    ]
+    seeds = draw_seeds(params.seed, 13, params.ageing_repetitions)
     parts = [divide(table, seed) for seed in seeds]
     folds = [
         Fold(

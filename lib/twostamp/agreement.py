@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from twostamp.arrays import STAMPS
-from twostamp.bootstrap import percentile_interval
+from twostamp.bootstrap import draw_rows, mean_interval
 from twostamp.features import COORDINATES
 
 Floats = NDArray[np.float64]
@@ -71,15 +71,14 @@ def check_agreement(
     found = {"own attributions": own, NULLS[0]: np.nanmean(others, axis=0)}
     found[NULLS[1]] = np.diag(correlate_ranks(of_random_weights, occlusion)).copy()
     usable = np.isfinite(np.stack(list(found.values()))).all(axis=0)
-    drawn = np.random.default_rng(seed).integers(0, usable.sum(), (resamples, int(usable.sum())))
+    drawn = draw_rows(int(usable.sum()), resamples, seed)
     rows = []
     for what, values in found.items():
-        row: dict[str, Any] = {"what": what, "objects": int(usable.sum()), "correlation": values[usable].mean()}
-        row["low"], row["high"] = percentile_interval(values[usable][drawn].mean(axis=1))
+        row: dict[str, Any] = {"what": what, "objects": int(usable.sum())}
+        row |= dict(zip(("correlation", "low", "high"), mean_interval(values[usable], drawn)))
         if what in NULLS:
-            excess = (own - values)[usable]
-            row["excess"] = excess.mean()
-            row["excess low"], row["excess high"] = percentile_interval(excess[drawn].mean(axis=1))
+            excess = mean_interval((own - values)[usable], drawn)
+            row |= dict(zip(("excess", "excess low", "excess high"), excess))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -135,8 +134,8 @@ def tabulate_shares(
     total = np.sum(list(groups.values()), axis=0)
     shares = {name: values / total for name, values in groups.items()}
     shares["of the stamps' attribution, in the central ninth"] = central_share(attributions)
-    drawn = np.random.default_rng(seed).integers(0, len(total), (resamples, len(total)))
-    rows = [(name, each.mean(), *percentile_interval(each[drawn].mean(axis=1))) for name, each in shares.items()]
+    drawn = draw_rows(len(total), resamples, seed)
+    rows = [(name, *mean_interval(each, drawn)) for name, each in shares.items()]
     return pd.DataFrame(rows, columns=["input", "share", "low", "high"])
 
 

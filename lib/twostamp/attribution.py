@@ -148,7 +148,7 @@ def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Path
     variant, model = str(trial["variant"]), load_trial(trial)
     inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(variant, arrays).items()}
     options: dict[str, Any] = {"crop": int(trial["crop_size"]), "recipe": params.metadata_recipe, "seed": params.seed}
-    baseline = mean_inputs(records, inputs, features=VARIANTS[variant].features or "thesis26", **options)
+    baseline = mean_inputs(records, inputs, features=VARIANTS[variant].features_read, **options)
     targets = np.concatenate([model.predict_on_batch(part).argmax(axis=1) for part, _ in _chunks(inputs, chosen)])
     return Case(LogOdds(model), inputs, baseline, targets)
 

@@ -124,6 +124,24 @@ def percentile_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float,
     return float(low), float(high)
 
 
+def mean_interval(values: ArrayLike, drawn: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Mean over objects and its interval of 95 %.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+    drawn : ndarray of int, shape (b, n)
+        Of `draw_rows`; the same for values that are compared.
+    """
+    table = np.asarray(values, float)
+    return float(table.mean()), *percentile_interval(table[drawn].mean(axis=1))
+
+
+def draw_rows(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Rows of n objects that each resample draws, of all classes together, shape (resamples, n)."""
+    return np.random.default_rng(seed).integers(0, n, (resamples, n))
+
+
 def percentile_p(values: ArrayLike) -> float:
     """Two-sided p of 0: twice the smaller share of resampled differences on one side, ties counting half, at least 1/b.
 

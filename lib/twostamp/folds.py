@@ -215,7 +215,7 @@ def _make_arrays(fold: Fold) -> Arrays:
     stamps, features, days = (content[name] for name in ("stamps", "features", "days"))
     known = features[fold.train]
     scaler = Scaler.fit(known[:, 0], known[:, -1], ln_deltajd(days[fold.train]), fold.params.metadata_recipe)
-    names = VARIANTS[fold.variant].features or "thesis26"
+    names = VARIANTS[fold.variant].features_read
     paired = features.shape[1] == 2
     return Arrays(
         stamps_1=stamps[:, 0],

@@ -160,7 +160,7 @@ def rank_inputs(trials: pd.DataFrame, records: Path, params: Parameters) -> pd.D
     from twostamp.search import load_trial
 
     variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-    features = VARIANTS[variant].features or "thesis26"
+    features = VARIANTS[variant].features_read
     arrays = load_arrays(records, "test", features=features, crop=crop, recipe=params.metadata_recipe)
     size = {"permutations": params.permutations, "seed": params.seed}
     tables = [

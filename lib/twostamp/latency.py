@@ -167,7 +167,7 @@ def load_model(row: pd.Series, records: Path, recipe: str) -> tuple[Any, Inputs]
     recipe : str
         Of the metadata.
     """
-    features = VARIANTS[row["variant"]].features or "thesis26"
+    features = VARIANTS[row["variant"]].features_read
     arrays = load_arrays(records, "test", features=features, crop=int(row["crop_size"]), recipe=recipe)
     return load_trial(row), model_inputs(row["variant"], arrays)
 

@@ -52,6 +52,11 @@ class Variant:
     features: str | None
     deltajd: bool
 
+    @property
+    def features_read(self) -> str:
+        """The list that records are read with: without metadata the thesis's, which the network then leaves alone."""
+        return self.features or "thesis26"
+
 
 VARIANTS: dict[str, Variant] = {
     "stamp_23": Variant("stamp", "alerce23", False),

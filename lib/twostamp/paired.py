@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 
+from twostamp.bootstrap import draw_rows, mean_interval
 from twostamp.significance import LEVEL, Alternative, WelchResult
 
 Floats = NDArray[np.float64]
@@ -153,9 +154,7 @@ def probability_better(
     """
     values = np.asarray(first, float) - np.asarray(second, float)
     wins = (np.sign(values) + 1) / 2
-    drawn = np.random.default_rng(seed).integers(0, wins.size, (resamples, wins.size))
-    low, high = np.quantile(wins[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(wins.mean()), float(low), float(high)
+    return mean_interval(wins, draw_rows(wins.size, resamples, seed))
 
 
 def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:

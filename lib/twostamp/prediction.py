@@ -111,7 +111,7 @@ class _Classifier:
         self.info, self.scaler = read_info(records), load_scaler(records, recipe)
         self.model = load_trial(pd.Series(trial))
         self.variant, self.crop = str(trial["variant"]), int(trial["crop_size"])
-        self.features, self.names = VARIANTS[self.variant].features or "thesis26", list(self.info.classes)
+        self.features, self.names = VARIANTS[self.variant].features_read, list(self.info.classes)
 
     def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
         from twostamp.models import predict

@@ -102,7 +102,7 @@ def predict_winners(winners: Mapping[str, pd.DataFrame], records: Path, split: s
     probabilities, labels = {}, np.empty(0, np.int64)
     for model, trials in winners.items():
         variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        features = VARIANTS[variant].features or "thesis26"
+        features = VARIANTS[variant].features_read
         arrays = load_arrays(records, split, features=features, crop=crop, recipe=params.metadata_recipe)
         labels = np.asarray(arrays.labels)
         each = [predict(load_trial(row), variant, arrays) for _, row in trials.iterrows()]

@@ -159,7 +159,7 @@ def predict_rivals(
     labels = np.empty(0, np.int64)
     for name, trials in tqdm(trained.items(), desc="models", disable=len(trained) < 2):
         variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        features = VARIANTS[variant].features or "thesis26"
+        features = VARIANTS[variant].features_read
         arrays = load_arrays(records, "test", features=features, crop=crop, recipe=params.metadata_recipe)
         labels = np.asarray(arrays.labels)
         views = _list_views(VARIANTS[variant].architecture, arrays, scaler, stresses)

@@ -86,7 +86,7 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, r
         stage, batch_size, times (ms), mean, std, median, p99. Stage ``prepare`` covers repair and normalisation of
         six stamps an object, and metadata.
     """
-    features = VARIANTS[row["variant"]].features or "thesis26"
+    features = VARIANTS[row["variant"]].features_read
     options: dict[str, Any] = {"features": features, "crop": int(row["crop_size"])}
     options["preparation"] = read_info(records).preparation
     scaler, server = load_scaler(records, recipe), make_server(load_trial(row))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from twostamp.bootstrap import percentile_interval
+from twostamp.bootstrap import draw_rows, mean_interval, percentile_interval
 from twostamp.features import sky_coordinates
 from twostamp.params import Parameters
 from twostamp.prediction import predict_pairs
@@ -222,7 +222,7 @@ def tabulate_changes(seen: Mapping[str, Sight], classes: Sequence[str], *, resam
         (95 %, over objects). The last row, for comparison, is the share on which two trainings with coordinates differ.
     """
     before, after = seen[WITH].predicted, seen[SWAPPED].predicted
-    drawn = np.random.default_rng(seed).integers(0, before.shape[1], (resamples, before.shape[1]))
+    drawn = draw_rows(before.shape[1], resamples, seed)
     rows = []
     for name in (*classes, "all"):
         mine = np.ones_like(before, bool) if name == "all" else before == list(classes).index(name)
@@ -309,21 +309,17 @@ def compare_accuracy(trained: pd.DataFrame, labels: ArrayLike, *, resamples: int
         coordinates, repetitions, accuracy, low, high; the last row is the difference, with minus without.
     """
     labels = np.asarray(labels)
-    drawn = np.random.default_rng(seed).integers(0, len(labels), (resamples, len(labels)))
+    drawn = draw_rows(len(labels), resamples, seed)
     done, right = trained[trained["status"] == "done"], {}
     for way, variant in VARIANTS.items():
         answers = done.loc[done["variant"] == variant, "test_predicted"].tolist()
         if answers:
             right[way] = np.array(answers) == labels
     means = {way: values.mean(axis=0) for way, values in right.items()}
-    rows = [(way, len(right[way]), *_mean(values, drawn)) for way, values in means.items()]
+    rows = [(way, len(right[way]), *mean_interval(values, drawn)) for way, values in means.items()]
     if len(means) == 2:
-        rows.append(("difference", min(map(len, right.values())), *_mean(means[WITH] - means[WITHOUT], drawn)))
+        rows.append(("difference", min(map(len, right.values())), *mean_interval(means[WITH] - means[WITHOUT], drawn)))
     return pd.DataFrame(rows, columns=["coordinates", "repetitions", "accuracy", "low", "high"])
-
-
-def _mean(values: Floats, drawn: NDArray[Any]) -> tuple[float, float, float]:
-    return float(values.mean()), *percentile_interval(values[drawn].mean(axis=1))
 
 
 def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:

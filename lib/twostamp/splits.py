@@ -30,7 +30,12 @@ def split_seeds(params: Parameters) -> list[int]:
     >>> len(set(seeds)), split_seeds(Parameters(repeated_splits=2)) == seeds[:2]
     (3, True)
     """
-    states = [np.random.SeedSequence([params.seed, 10, i]).generate_state(1)[0] for i in range(params.repeated_splits)]
+    return draw_seeds(params.seed, 10, params.repeated_splits)
+
+
+def draw_seeds(seed: int, notebook: int, count: int) -> list[int]:
+    """Return seeds for several trainings of a notebook; more of them begin with the same."""
+    states = (np.random.SeedSequence([seed, notebook, i]).generate_state(1)[0] for i in range(count))
     return [int(state) >> 1 for state in states]
 
 

@@ -111,7 +111,7 @@ def _train(job: Job) -> dict[str, Any]:
     make_repeatable(trial.seed)
     info = read_info(job.records_folder)
     options: dict[str, Any] = {
-        "features": VARIANTS[trial.variant].features or "thesis26",
+        "features": VARIANTS[trial.variant].features_read,
         "crop": trial.hyperparameters.crop_size,
         "recipe": params.metadata_recipe,
     }

@@ -73,13 +73,18 @@ def pair_up(row: str, unit: str, ours: Sequence[float], reference: Sequence[floa
 def bound(row: str, unit: str, measured: Sequence[float], limit: float) -> Row:
     """Make a row of something that should stay small: the ratio is limit / measured, so that 1 or more is good.
 
+    A ratio is 1000 at most: what is measured may be 0.
+
     Examples
     --------
     >>> bound("slope", "log-log", [1.0, 0.5, 2.0], limit=1.0)
     Row(row='slope', unit='log-log', ours=1.0, reference=1.0, ratio=1.0, low=0.5, high=2.0, target=1.0)
+    >>> bound("difference", "probability", [0.0], limit=1.0).ratio
+    1000.0
     """
     low, middle, high = (float(f(measured)) for f in (np.min, np.median, np.max))
-    return Row(row, unit, middle, limit, limit / middle, limit / high, limit / low, 1.0)
+    ratios = (limit / max(value, limit / 1000) for value in (middle, high, low))
+    return Row(row, unit, middle, limit, *ratios, 1.0)
 
 
 def growth(name: str, works: Sequence[int], make: Callable[[int], Callable[[], Any]], repeats: int = PAIRS) -> Row:
