@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from twostamp.alerts.survey.ageing import DAYS_PER_YEAR
 from twostamp.arrays import Preparation, read_metadata
 from twostamp.dataset import filter_pairs
 from twostamp.folds import Fold, train_folds, write_objects
@@ -22,7 +23,6 @@ from twostamp.yearly import Answers
 if TYPE_CHECKING:
     from twostamp.training import Hyperparameters
 
-DAYS_PER_YEAR = 365.25
 LISTS = {
     "thesis26": "stacked",
     "drift_safe": "stacked_drift_safe",
