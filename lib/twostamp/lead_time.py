@@ -28,7 +28,7 @@ from twostamp.drift import (
 )
 from twostamp.features import COORDINATES, FEATURE_LISTS, compute_features
 from twostamp.params import Parameters
-from twostamp.yearly import Answers, resample_recalls
+from twostamp.yearly import Answers, mean_known, resample_recalls
 
 Floats = NDArray[np.float64]
 FALL = 0.02
@@ -173,7 +173,7 @@ def measure_lead(answers: Answers, watch: Watch, list_name: str, params: Paramet
     n_batches = watch.n_batches - watch.alarm.n_reference
     weights = np.bincount(groups, minlength=n_batches + 1)[1:].astype(float)
     everything = np.full((params.bootstrap_resamples + 1, n_batches + 1), np.nan)
-    everything[:, present] = np.nanmean(np.concatenate([values[None], drawn]), axis=-1)
+    everything[:, present] = mean_known(np.concatenate([values[None], drawn]), axis=-1)
     falls = np.array([find_fall(accuracy[1:], weights, accuracy[0]) for accuracy in everything])
     index = np.concatenate([watch.index[None], resample_indices(watch, params.bootstrap_resamples, params.seed)])
     alarms = watch.alarm.first(index)

@@ -76,12 +76,18 @@ def resample_recalls(
                 hits = weights @ (tested & right)[:, rows].T
                 share = np.divide(hits, total, out=np.full_like(hits, np.nan), where=total > 0)
                 share[1:] = np.take_along_axis(share[1:], drawn, axis=1)
-                with np.errstate(invalid="ignore"):
-                    found[name][:, g, label] = _nanmean(share, axis=1)
+                found[name][:, g, label] = mean_known(share, axis=1)
     return {name: (values[0], values[1:]) for name, values in found.items()}
 
 
-def _nanmean(values: Floats, axis: int) -> Floats:
+def mean_known(values: Floats, axis: int) -> Floats:
+    """Mean of what is not NaN along an axis; NaN where there is nothing else.
+
+    Examples
+    --------
+    >>> mean_known(np.array([[1.0, np.nan], [np.nan, np.nan]]), axis=1).tolist()
+    [1.0, nan]
+    """
     count = (~np.isnan(values)).sum(axis=axis)
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
 
@@ -99,7 +105,7 @@ def tabulate_years(answers: Answers, params: Parameters) -> pd.DataFrame:
         options = {"resamples": params.bootstrap_resamples, "seed": params.seed}
         recalls = resample_recalls(answers, answers.years, tested, **options)
         for name, (values, drawn) in recalls.items():
-            scores = {"accuracy": (_nanmean(values, -1), _nanmean(drawn, -1))}
+            scores = {"accuracy": (mean_known(values, -1), mean_known(drawn, -1))}
             scores |= {f"recall {c}": (values[:, i], drawn[..., i]) for i, c in enumerate(answers.classes)}
             for g, year in enumerate(np.unique(answers.years)):
                 here = tested.any(axis=0) & (answers.years == year)
@@ -130,7 +136,7 @@ def compare_falls(answers: Answers, pairs: Sequence[tuple[str, str]], params: Pa
     for split, tested in answers.tested.items():
         options = {"resamples": params.bootstrap_resamples, "seed": params.seed}
         recalls = resample_recalls(answers, answers.years, tested, **options)
-        accuracy = {name: (_nanmean(value, -1), _nanmean(drawn, -1)) for name, (value, drawn) in recalls.items()}
+        accuracy = {name: (mean_known(value, -1), mean_known(drawn, -1)) for name, (value, drawn) in recalls.items()}
         falls = {name: (value[0] - value[-1], drawn[:, 0] - drawn[:, -1]) for name, (value, drawn) in accuracy.items()}
         for name, (fall, drawn) in falls.items():
             ends = accuracy[name][0][[0, -1]]
