@@ -276,7 +276,7 @@ def test_real_packets_arrive_as_they_were_sent(real_alerts, tmp_path):
             objects.setdefault(packet["objectId"], []).append(packet)
     with serve(Alerce(objects, packets=packets)) as server:
         report = fetch_first_two(make_broker(server), objects, tmp_path)
-    assert report.with_two_alerts + report.with_one_alert == len(wanted) == 33
+    assert report.with_two_alerts + report.with_one_alert == len(wanted)
     for path in tmp_path.rglob("*.avro"):
         key = read_keys(path.read_bytes())[0]
         assert path.read_bytes() == packets[key.objectId, key.candid]

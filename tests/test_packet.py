@@ -148,6 +148,44 @@ def test_candidate_types():
     assert len(types) == 103
 
 
+def nullable(avro):
+    """A schema as Fink and Spark write it: every field a union with null, records of other names."""
+    if isinstance(avro, list):
+        return [nullable(kind) for kind in avro]
+    if not isinstance(avro, dict) or avro["type"] != "record":
+        return avro | {"items": nullable(avro["items"])} if isinstance(avro, dict) and avro["type"] == "array" else avro
+    fields = []
+    for field in avro["fields"]:
+        kinds = nullable(field["type"] if isinstance(field["type"], list) else [field["type"]])
+        fields.append({"name": field["name"], "type": [kind for kind in kinds if kind != "null"] + ["null"]})
+    return {"type": "record", "name": f"topLevelRecord.{avro['name'].rsplit('.')[-1]}", "fields": fields}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_a_packet_whose_every_field_may_be_null_is_the_same(count, codec):
+    schema = nullable(read_schema())
+    named = {"science": "cutoutTemplate", "difference": "cutoutDifference"}
+    cutout = next(field for field in schema["fields"] if field["name"] == "cutoutScience")["type"][0]
+    for name in named.values():
+        next(field for field in schema["fields"] if field["name"] == name)["type"][0] = cutout["name"]
+    data = write_container([ALERT] * count, schema, codec=codec)
+    assert read_keys(data) == read_keys(PACKET) * count
+    assert read_packets(data) == read_packets(PACKET) * count
+    assert read_candidate_types(data) == read_candidate_types(PACKET)
+    (packet, *_) = read_packets(data, history=False)
+    assert packet["cutoutScience"] == {"stampData": ALERT["cutoutScience"]["stampData"]}
+
+
+def test_a_type_with_notes_is_the_type_in_it():
+    schema = read_schema()
+    candidate = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]
+    for field in candidate["fields"]:
+        if field["type"] == "string":
+            field["type"] = {"type": "string", "avro.java.string": "String"}
+    assert read_candidate_types(write_container([ALERT], schema)) == read_candidate_types(PACKET)
+
+
 def test_real_packets_of_every_schema_agree_with_fastavro(real_alerts):
     versions = set()
     for source in sorted(real_alerts.glob("*.tar.gz")):

@@ -70,12 +70,8 @@ def test_read_labels_names_file_and_column(tmp_path):
 
 def test_read_labels_of_real_packets(real_alerts):
     labels, counts = read_labels(real_alerts / "labels.csv")
-    assert counts["rows read"] == 602
-    assert counts["CV/Nova, which has no class"] == 13
-    assert labels["classALeRCE"].value_counts().to_dict() == {
-        "asteroid": 264,
-        "VS": 198,
-        "bogus": 77,
-        "SN": 42,
-        "AGN": 8,
-    }
+    rows = pd.read_csv(real_alerts / "labels.csv", dtype=str, keep_default_na=False)
+    of_a_class = rows[rows["subclassALeRCE"] != "CV/Nova"]
+    assert counts["rows read"] == len(rows)
+    assert counts["CV/Nova, which has no class"] == len(rows) - len(of_a_class)
+    assert labels["classALeRCE"].value_counts().to_dict() == of_a_class["classALeRCE"].value_counts().to_dict()

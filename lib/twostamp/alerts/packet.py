@@ -246,10 +246,15 @@ def _parse_schemas(schema: bytes) -> _Schemas:
         front = fastavro.parse_schema(head) if _is_usual(whole["fields"], len(head["fields"])) else None
         if head["fields"] and (last := head["fields"][-1])["name"] == "candidate":
             # Nothing is read behind it, so it may end early too.
-            head["fields"][-1] = last | {"type": _cut(last["type"], KEY_FIELDS)}
+            head["fields"][-1] = last | {"type": _cut_candidate(last["type"])}
         return _Schemas(fastavro.parse_schema(whole), front, fastavro.parse_schema(head))
     except Exception as error:
         raise CorruptPacket(f"the container's schema is damaged: {type(error).__name__}") from error
+
+
+def _as_union(avro: Any) -> list[Any]:
+    """The kinds that a value can have: Fink and Spark make every field, ``candidate`` too, a union with null."""
+    return avro if isinstance(avro, list) else [avro]
 
 
 def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -258,12 +263,19 @@ def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return record | {"fields": record["fields"][: max(wanted, default=-1) + 1]}
 
 
+def _cut_candidate(avro: Any) -> Any:
+    """Cut the type of ``candidate``, a record or a union of one with null, behind the last field of a key."""
+    if isinstance(avro, list):
+        return [kind if kind == "null" else _cut(kind, KEY_FIELDS) for kind in avro]
+    return _cut(avro, KEY_FIELDS)
+
+
 def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
     """Whether only history and the three cutouts, each null or (a name, gzipped bytes), follow the first fields."""
     names = [field["name"] for field in fields[front:]]
     if tuple(names[-3:]) != CUTOUTS or not set(names[:-3]) <= set(HISTORY):
         return False
-    kinds = [[kind for kind in field["type"] if kind != "null"] for field in fields[-3:]]
+    kinds = [[kind for kind in _as_union(field["type"]) if kind != "null"] for field in fields[-3:]]
     record, *others = (kind[0] if len(kind) == 1 else None for kind in kinds)
     return (
         isinstance(record, dict)
@@ -320,11 +332,14 @@ def _candidate_types(schema: bytes) -> dict[str, str]:
     fields = {field["name"]: field for field in _parse_schemas(schema).whole["fields"]}
     if "candidate" not in fields:
         raise MissingField("the packet has no candidate")
-    return {field["name"]: _arrow_type(field["type"]) for field in fields["candidate"]["type"]["fields"]}
+    records = [kind for kind in _as_union(fields["candidate"]["type"]) if kind != "null"]
+    return {field["name"]: _arrow_type(field["type"]) for record in records for field in record["fields"]}
 
 
 def _arrow_type(avro: Any) -> str:
-    names = set(avro if isinstance(avro, list) else [avro]) - {"null"}
+    # A type with notes, such as {"type": "string", "avro.java.string": "String"}, is the type in it.
+    kinds = [kind["type"] if isinstance(kind, dict) else kind for kind in _as_union(avro)]
+    names = set(kinds) - {"null"}
     if names <= {"int", "long"}:
         return "int64"
     return "double" if names <= {"int", "long", "float", "double"} else "string"
