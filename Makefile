@@ -23,28 +23,28 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## make .venv
 
 reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
-	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml
+	$(BIN)/python -m twostamp.pipeline.notebooks params/$(RUN).yaml
 
 extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
-	$(BIN)/python -m twostamp.reproduce params/$(RUN).yaml --extend
+	$(BIN)/python -m twostamp.pipeline.notebooks params/$(RUN).yaml --extend
 
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
-	$(BIN)/python -m twostamp.report $(RUN)
+	$(BIN)/python -m twostamp.pipeline.report $(RUN)
 
 plan: $(READY) ## trials, hours and cost of RUN's search, from rates measured here
-	$(BIN)/python -m twostamp.plan params/$(RUN).yaml
+	$(BIN)/python -m twostamp.pipeline.plan params/$(RUN).yaml
 
 alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks
-	$(BIN)/python -m twostamp.sources params/$(RUN).yaml
+	$(BIN)/python -m twostamp.data.sources params/$(RUN).yaml
 
 dataset: $(READY) ## write the pairs of RUN as a data set to give away: outputs/RUN/dataset
-	$(BIN)/python -m twostamp.release params/$(RUN).yaml
+	$(BIN)/python -m twostamp.data.release params/$(RUN).yaml
 
 test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
 	$(BIN)/python -m pytest
 	rm -rf $(TEST_OUTPUTS)
-	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml
-	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.reproduce params/test.yaml --extend
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.pipeline.notebooks params/test.yaml
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.pipeline.notebooks params/test.yaml --extend
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 

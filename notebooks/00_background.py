@@ -25,12 +25,12 @@
 import numpy as np
 from matplotlib import pyplot as plt
 
-from twostamp import background
-from twostamp.ledger import read_catalogue
+from twostamp.analysis import background
+from twostamp.data.labels import read_labels
+from twostamp.pipeline.ledger import read_catalogue
+from twostamp.pipeline.run import open_run
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
-from twostamp.run import open_run
-from twostamp.taxonomy import read_labels
 
 # %% tags=["parameters"]
 run_name = "quick"

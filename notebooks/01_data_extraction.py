@@ -26,14 +26,17 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from twostamp.accounting import compare_with_thesis, longest_gap
+from twostamp.alerts.extraction import extract_first_two
 from twostamp.alerts.packet import read_schema
-from twostamp.alerts.survey import write_survey
-from twostamp.extract import cluster_cost, extract_first_two, make_spark
-from twostamp.plots.extraction import plot_bytes_per_night
-from twostamp.run import open_run
-from twostamp.sources import describe_sources, prepare_inputs
-from twostamp.taxonomy import SUBCLASSES, read_labels
+from twostamp.analysis.data_extraction import cluster_cost, compare_with_thesis
+from twostamp.data.labels import read_labels
+from twostamp.data.sources import describe_sources, prepare_inputs
+from twostamp.pipeline.run import open_run
+from twostamp.plots.data_extraction import plot_bytes_per_night
+from twostamp.simulation.survey import write_survey
+from twostamp.taxonomy import SUBCLASSES
+from twostamp.utils.dates import longest_gap
+from twostamp.utils.spark import make_spark
 
 # %% tags=["parameters"]
 run_name = "quick"

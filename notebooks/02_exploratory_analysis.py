@@ -26,13 +26,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
 
-from twostamp import exploration
-from twostamp.arrays import read_metadata
-from twostamp.dataset import count_subclasses
-from twostamp.plots import annex_c, chapter3
+from twostamp.analysis import exploratory_analysis as exploration
+from twostamp.analysis.exploratory_analysis import compare_metadata, read_real_alerts, realism_auc
+from twostamp.data.arrays import read_metadata
+from twostamp.data.splits import count_subclasses
+from twostamp.pipeline.run import open_run
+from twostamp.plots import exploratory_analysis as annex_c
+from twostamp.plots import exploratory_analysis as chapter3
+from twostamp.plots.dataset_preparation import plot_subclass_counts
 from twostamp.plots.style import PAGE_WIDTH
-from twostamp.realism import compare_metadata, read_real_alerts, realism_auc
-from twostamp.run import open_run
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -81,7 +83,7 @@ run.save_figure(figure, "3.1", caption="Objects per class, whatever their number
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.4))
-chapter3.plot_subclass_counts(count_subclasses(first_alerts), ax)
+plot_subclass_counts(count_subclasses(first_alerts), ax)
 run.save_figure(figure, "3.2", caption="Objects per subclass, most numerous first, in the colour of their class.")
 
 # %% [markdown]

@@ -25,15 +25,17 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from twostamp import baseline, taxonomy
-from twostamp.allocation import describe_levelling
-from twostamp.arrays import describe_sentinels, read_metadata
-from twostamp.dataset import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, make_split_table, split_objects
-from twostamp.features import RECIPES, compute_features, feature_names_two
-from twostamp.plots.chapter3 import plot_subclass_counts
-from twostamp.records import balanced_batches, load_arrays, load_scaler, steps_per_epoch, write_records
-from twostamp.run import open_run
-from twostamp.stamps import QUANTILES, RANGE
+from twostamp import taxonomy
+from twostamp.analysis.dataset_preparation import describe_levelling, describe_sentinels, make_split_table
+from twostamp.data.arrays import read_metadata
+from twostamp.data.features import RECIPES, compute_features, feature_names_two
+from twostamp.data.splits import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, split_objects
+from twostamp.data.stamps import QUANTILES, RANGE
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import balanced_batches, load_arrays, load_scaler, steps_per_epoch
+from twostamp.models import alerce as baseline
+from twostamp.pipeline.run import open_run
+from twostamp.plots.dataset_preparation import plot_subclass_counts
 
 # %% tags=["parameters"]
 run_name = "quick"

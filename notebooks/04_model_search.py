@@ -26,14 +26,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import tensorflow as tf
 
-from twostamp import architecture, baseline, cluster, packaging
-from twostamp.evaluation import confusion_mean_std, format_mean_std, format_search, report_mean_std
-from twostamp.models import PADDING, build_model
-from twostamp.plots.chapter4 import plot_deephits, plot_model
+from twostamp.analysis.model_search import format_search
+from twostamp.evaluation.metrics import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
+from twostamp.models import alerce as baseline
+from twostamp.models import classifier as packaging
+from twostamp.models import summary as architecture
+from twostamp.models.architectures import build_model
+from twostamp.models.layers import PADDING
+from twostamp.models.search import make_trials, rank_combinations, run_trials, sample_combinations, select_trials
+from twostamp.pipeline.run import open_run
 from twostamp.plots.confusion import plot_confusions
-from twostamp.retraining import format_repeats
-from twostamp.run import open_run
-from twostamp.search import make_trials, rank_combinations, run_trials, sample_combinations, select_trials
+from twostamp.plots.model_search import plot_deephits, plot_model
+from twostamp.utils import spark as cluster
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -181,7 +185,7 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
 # ## Models to hand on
 #
 # The best repetition of each classifier becomes a folder of its own, network, statistics and a card that says what it
-# takes and how well it did. `twostamp.models.load_model(folder).predict(objects)` classifies tuples of Avro packets.
+# takes and how well it did. `twostamp.models.architectures.load_model(folder).predict(objects)` classifies tuples of Avro packets.
 
 # %%
 folders = packaging.package_winners(results, run.require("records"), run.models, params, run.mark)

@@ -22,14 +22,14 @@
 # %%
 import pandas as pd
 
-from twostamp import comparison
-from twostamp.baseline import read_alerce
-from twostamp.latency import choose_models, time_models
-from twostamp.paths import outputs_root
-from twostamp.retraining import record_numbers
-from twostamp.run import open_run
-from twostamp.search import read_results
-from twostamp.significance import LEVEL, make_thesis_table
+from twostamp.analysis import model_comparison as comparison
+from twostamp.analysis.inference_time.latency import time_models
+from twostamp.analysis.model_comparison import make_thesis_table
+from twostamp.evaluation.bootstrap import LEVEL
+from twostamp.models.alerce import read_alerce
+from twostamp.models.search import choose_models, read_results
+from twostamp.pipeline.run import open_run, record_numbers
+from twostamp.utils.paths import outputs_root
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -23,14 +23,14 @@
 # %%
 from matplotlib import pyplot as plt
 
-from twostamp import latency, queueing, serving
-from twostamp.evaluation import format_mean_std
-from twostamp.plots import chapter6 as plots
-from twostamp.plots.queueing import plot_queue
-from twostamp.retraining import record_numbers
-from twostamp.run import open_run
-from twostamp.search import read_results
-from twostamp.sources import find_archive
+from twostamp.analysis.inference_time import latency, queueing
+from twostamp.analysis.inference_time import stages as serving
+from twostamp.data.sources import find_archive
+from twostamp.evaluation.metrics import format_mean_std
+from twostamp.models.search import choose_models, read_results
+from twostamp.pipeline.run import open_run, record_numbers
+from twostamp.plots import inference_time as plots
+from twostamp.plots.inference_time import plot_queue
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -54,7 +54,7 @@ run = open_run("06_inference_time", globals())
 
 # %%
 results = read_results(run.require("search"), run.params.report_weights)
-chosen = latency.choose_models(results, run.params.best_models, ("stamp_23", "stacked", "separated"))
+chosen = choose_models(results, run.params.best_models, ("stamp_23", "stacked", "separated"))
 chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]].round(3)
 
 # %% [markdown]

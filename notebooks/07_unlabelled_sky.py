@@ -25,14 +25,17 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from twostamp import sky
-from twostamp.arrays import read_metadata
-from twostamp.extract import extract_first_two, make_spark
-from twostamp.paths import outputs_root
-from twostamp.plots.sky import plot_sky_maps
-from twostamp.prediction import find_best_stacked, predict_on_spark
-from twostamp.run import open_run
-from twostamp.unlabelled import find_unlabelled
+from twostamp.alerts.extraction import extract_first_two
+from twostamp.analysis import unlabelled_sky as sky
+from twostamp.analysis.unlabelled_sky import find_unlabelled
+from twostamp.data.arrays import read_metadata
+from twostamp.models.prediction import predict_on_spark
+from twostamp.models.search import find_best_stacked
+from twostamp.pipeline.run import open_run
+from twostamp.plots.sky_maps import plot_sky_maps
+from twostamp.utils.healpix import write_healpix_counts
+from twostamp.utils.paths import outputs_root
+from twostamp.utils.spark import make_spark
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -124,7 +127,7 @@ spark.stop()
 
 # %%
 if not reason:
-    maps = sky.write_healpix_counts(predicted, run.data / "predictions_healpix.parquet", params.healpix_nside, classes)
+    maps = write_healpix_counts(predicted, run.data / "predictions_healpix.parquet", params.healpix_nside, classes)
     fig = plot_sky_maps({name: maps[name].to_numpy() for name in classes}, plt.figure(figsize=(7, 7.2)))
     caption = (
         f"{len(predictions)} unlabelled objects by predicted class, Galactic coordinates; the line is the ecliptic."

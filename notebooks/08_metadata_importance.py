@@ -21,14 +21,15 @@
 # of the thesis hold, and the ledger's rows for sections 6.7 to 6.9 and 7.1.
 
 # %%
-from twostamp import forest
-from twostamp.evaluation import format_mean_std, report_mean_std
-from twostamp.plots.chapter6 import plot_importance
+from twostamp.analysis.metadata_importance import check_claims, train_ablations
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import load_arrays
+from twostamp.evaluation.metrics import format_mean_std, format_repeats, report_mean_std
+from twostamp.inspection import forest
+from twostamp.models.search import find_best_stacked
+from twostamp.pipeline.run import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
-from twostamp.prediction import find_best_stacked
-from twostamp.records import load_arrays, read_info
-from twostamp.retraining import format_repeats, record_numbers, train_ablations
-from twostamp.run import open_run
+from twostamp.plots.metadata_importance import plot_importance
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -98,7 +99,7 @@ run.save_extra_table(forests.importance, "importance", caption="Importance of me
 # Its claims, checked on this run. "Among the most important" is taken as the first quarter of the ranking.
 
 # %%
-claims = forest.check_claims(forests.importance)
+claims = check_claims(forests.importance)
 run.save_extra_table(claims, "importance_claims", caption="The thesis's claims on the importance of metadata.")
 print(claims.to_string(index=False))
 

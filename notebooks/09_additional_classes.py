@@ -21,13 +21,13 @@
 # and the ledger's rows for section 6.10.
 
 # %%
-from twostamp.arrays import read_metadata
-from twostamp.dataset import make_split_table
-from twostamp.evaluation import report_mean_std
+from twostamp.analysis.additional_classes import promote_all, train_promoted
+from twostamp.analysis.dataset_preparation import make_split_table
+from twostamp.data.arrays import read_metadata
+from twostamp.evaluation.metrics import format_repeats, report_mean_std
+from twostamp.models.search import find_best_stacked
+from twostamp.pipeline.run import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
-from twostamp.prediction import find_best_stacked
-from twostamp.retraining import format_repeats, promote_all, record_numbers, train_promoted
-from twostamp.run import open_run
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -21,17 +21,18 @@
 # false-positive rate of each on known truth, what a difference needs to be seen, and which claims stand.
 
 # %%
-from twostamp import comparison, protocol, splits
-from twostamp.latency import choose_models
-from twostamp.null_worlds import describe_rates, judge_tests
-from twostamp.plots.comparisons import plot_comparisons, plot_false_positives
-from twostamp.power import make_power_table
-from twostamp.record_writer import read_info
-from twostamp.repetitions import choose_winners, predict_winners
-from twostamp.retraining import best_hyperparameters
-from twostamp.run import open_run
-from twostamp.search import read_results
-from twostamp.significance import make_thesis_table
+from twostamp.analysis import model_comparison as comparison
+from twostamp.analysis.model_comparison import make_thesis_table
+from twostamp.analysis.significance import comparisons as protocol
+from twostamp.analysis.significance import repeated_splits as splits
+from twostamp.analysis.significance.false_positive_rates import describe_rates, judge_tests
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.evaluation.power import make_power_table
+from twostamp.models.prediction import predict_winners
+from twostamp.models.search import best_hyperparameters, choose_models, choose_winners, read_results
+from twostamp.pipeline.run import open_run
+from twostamp.plots.significance import plot_comparisons, plot_false_positives
+from twostamp.thesis import MODELS
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -91,7 +92,7 @@ for title, table in rates.items():
 # quarter of the width, and every figure says so.
 
 # %%
-winners = choose_winners(results, protocol.MODELS)
+winners = choose_winners(results, MODELS)
 combinations = {trials["variant"].iloc[0]: best_hyperparameters(trials.iloc[0]) for trials in winners.values()}
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
 records = splits.write_split_records(source, run.data / "splits", run.params)

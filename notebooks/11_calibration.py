@@ -24,12 +24,13 @@
 # %%
 import pandas as pd
 
-from twostamp import calibration, candidates, conformal
+from twostamp.analysis.calibration import choose_mix, describe_candidates
+from twostamp.evaluation import calibration, candidates, conformal
+from twostamp.models.prediction import predict_winners
+from twostamp.models.search import choose_winners, read_results
+from twostamp.pipeline.run import open_run
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
-from twostamp.protocol import MODELS
-from twostamp.repetitions import choose_winners, predict_winners
-from twostamp.run import open_run
-from twostamp.search import read_results
+from twostamp.thesis import MODELS
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -90,7 +91,7 @@ scores[["model", "method", *calibration.MEASURES]].round(3)
 reference = "M1" if "M1" in winners else next(iter(winners))
 temperature = calibration.fit_temperature(validation.probabilities[reference][0], validation.labels)
 truth = run.data / "survey" / "truth.csv" if run.simulated else None
-mix, origin = candidates.choose_mix(run.data / "predictions.parquet", temperature, classes, run.params, truth)
+mix, origin = choose_mix(run.data / "predictions.parquet", temperature, classes, run.params, truth)
 run.save_extra_table(mix, "night_mix", caption=f"Classes among a night's new objects: {origin}.")
 print(f"the mix is {origin}")
 mix.round(3)
@@ -149,6 +150,6 @@ table.round(2)
 
 # %%
 print(f"mix: {', '.join(f'{name} {share:.0%}' for name, share in zip(classes, mix['share']))}; {origin}")
-print("\n".join(candidates.describe_candidates(curves)))
+print("\n".join(describe_candidates(curves)))
 verdicts = covered[covered["class"] != "all"]["verdict"].value_counts().to_dict()
 print(f"conformal sets, {coverage:.0%} promised: {verdicts}")

@@ -22,14 +22,15 @@
 # gaps, learned in training and not.
 
 # %%
-from twostamp import revision, rivals, robustness
-from twostamp.packaging import package_winners
-from twostamp.plots.revision import plot_flips, plot_rivals, plot_stress, plot_value
-from twostamp.protocol import MODELS
-from twostamp.records import load_arrays
-from twostamp.repetitions import choose_winners
-from twostamp.run import open_run
-from twostamp.search import read_results
+from twostamp.analysis.second_alert import cadence_stress as robustness
+from twostamp.analysis.second_alert import classifiers as rivals
+from twostamp.analysis.second_alert import revisions as revision
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models.classifier import package_winners
+from twostamp.models.search import choose_winners, read_results
+from twostamp.pipeline.run import open_run
+from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_stress, plot_value
+from twostamp.thesis import MODELS
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -25,12 +25,13 @@
 # %%
 import pandas as pd
 
-from twostamp import ageing, asteroid_recall, lead_time, real_drift, yearly
+from twostamp.analysis.ageing import lead_time, yearly
+from twostamp.analysis.ageing import real_packets as asteroid_recall
+from twostamp.analysis.ageing import real_packets as real_drift
+from twostamp.analysis.ageing import simulated_survey as ageing
+from twostamp.models.search import best_hyperparameters, choose_winners, read_results
+from twostamp.pipeline.run import open_run
 from twostamp.plots import ageing as plots
-from twostamp.repetitions import choose_winners
-from twostamp.retraining import best_hyperparameters
-from twostamp.run import open_run
-from twostamp.search import read_results
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -24,14 +24,16 @@
 # %%
 from IPython.display import display
 
-from twostamp import agreement, attribution, forest, importance, sky_shortcut
-from twostamp.arrays import read_metadata
-from twostamp.plots import shortcuts as plots
-from twostamp.records import load_arrays, read_info
-from twostamp.repetitions import choose_winners
-from twostamp.retraining import best_hyperparameters
-from twostamp.run import open_run
-from twostamp.search import read_results
+from twostamp.analysis import shortcut_audit as sky_shortcut
+from twostamp.data.arrays import read_metadata
+from twostamp.data.features import FEATURE_LISTS
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import load_arrays
+from twostamp.inspection import agreement, attribution, forest
+from twostamp.inspection import permutation as importance
+from twostamp.models.search import best_hyperparameters, choose_winners, read_results
+from twostamp.pipeline.run import open_run
+from twostamp.plots import shortcut_audit as plots
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -148,7 +150,7 @@ if winners:
 
 # %%
 if winners:
-    shares = agreement.tabulate_shares(explained, importance.FEATURE_LISTS["thesis26"], **size)
+    shares = agreement.tabulate_shares(explained, FEATURE_LISTS["thesis26"], **size)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
     aside = f"the stamps have {agreement.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))

@@ -21,13 +21,11 @@
 # specification tried, their curve (Simonsohn et al. 2020), a test of all together, and which switch matters.
 
 # %%
-from twostamp import specification_curve as curve
-from twostamp import specifications
-from twostamp.plots.specifications import plot_curve
-from twostamp.prediction import find_best_stacked
-from twostamp.records import read_info
-from twostamp.retraining import best_hyperparameters
-from twostamp.run import open_run
+from twostamp.analysis.specification_curve import curve, specifications
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.models.search import best_hyperparameters, find_best_stacked
+from twostamp.pipeline.run import open_run
+from twostamp.plots.specification_curve import plot_curve
 
 # %% tags=["parameters"]
 run_name = "quick"

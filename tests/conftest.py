@@ -32,7 +32,7 @@ def real_alerts() -> Path:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """One small Spark session for the whole run of the tests."""
-    from twostamp.extract import make_spark
+    from twostamp.utils.spark import make_spark
 
     session = make_spark("local[2,4]")
     yield session

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import ageing, lead_time, yearly
-from twostamp.ageing import BOTH, FORWARD
-from twostamp.features import PACKET_FIELDS
+from twostamp.analysis.ageing import lead_time, yearly
+from twostamp.analysis.ageing import simulated_survey as ageing
+from twostamp.analysis.ageing.simulated_survey import BOTH, FORWARD
+from twostamp.analysis.ageing.yearly import Answers
+from twostamp.data.features import PACKET_FIELDS
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years
-from twostamp.sky import find_pixels
-from twostamp.yearly import Answers
+from twostamp.utils.healpix import find_pixels
 
 PARAMS = Parameters(bootstrap_resamples=200, ageing_years=3, alarm_batches=4, alarm_surveys=40)
 CLASSES = ("AGN", "SN")

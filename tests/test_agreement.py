@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from twostamp.agreement import (
+from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.inspection.agreement import (
     NULLS,
     central_share,
     check_agreement,
@@ -17,8 +18,7 @@ from twostamp.agreement import (
     share_of_stamps,
     tabulate_shares,
 )
-from twostamp.features import COORDINATES, FEATURE_LISTS
-from twostamp.plots.shortcuts import plot_agreement, plot_attributions
+from twostamp.plots.shortcut_audit import plot_agreement, plot_attributions
 
 SIZE = {"resamples": 300, "seed": 1}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from twostamp.architecture import describe_layers
-from twostamp.models import build_model
+from twostamp.models.architectures import build_model
+from twostamp.models.summary import describe_layers
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,8 @@ import pytest
 
 from test_models import build, make_arrays
 from test_search import make_records
-from twostamp.attribution import (
+from twostamp.data.tfrecords import load_arrays
+from twostamp.inspection.attribution import (
     LogOdds,
     check_completeness,
     completeness_gap,
@@ -23,9 +24,9 @@ from twostamp.attribution import (
     randomise,
     rotate_stamps,
 )
-from twostamp.models import input_shapes, model_inputs, predict
+from twostamp.models.architectures import input_shapes
+from twostamp.models.inference import model_inputs, predict
 from twostamp.params import Parameters
-from twostamp.records import load_arrays
 
 pytestmark = pytest.mark.slow
 N = 3

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from test_models import make_arrays
 from test_search import SMALL, make_records
 from test_training import make_dataset
-from twostamp.augmentation import Augmentation, augment_batches, lengthen
-from twostamp.features import DELTAJD_FLOOR
-from twostamp.models import SECOND_SEEN, input_shapes
+from twostamp.data.features import DELTAJD_FLOOR
+from twostamp.models.architectures import SECOND_SEEN, input_shapes
+from twostamp.models.augmentation import Augmentation, augment_batches, lengthen
+from twostamp.models.search import make_repeats
+from twostamp.models.search import settings as made_with
+from twostamp.models.training import make_batches
+from twostamp.models.trial import Job
 from twostamp.params import Parameters
-from twostamp.search import make_repeats
-from twostamp.search import settings as made_with
-from twostamp.training import make_batches
-from twostamp.trials import Job
 
 pytestmark = pytest.mark.slow
 SCALE = (0.7, 2.3)
@@ -126,7 +126,7 @@ def test_a_result_with_another_augmentation_is_made_again(records: Path, tmp_pat
 
 
 def test_gaps_change_only_what_they_should_in_real_batches(records: Path):
-    from twostamp.records import balanced_batches, load_scaler
+    from twostamp.data.tfrecords import balanced_batches, load_scaler
 
     batches = balanced_batches(records, batch_size=6, seed=1).take(1).cache()
     scale = load_scaler(records).deltajd

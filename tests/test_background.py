@@ -11,12 +11,13 @@ from hypothesis.extra.numpy import arrays
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from twostamp import background
-from twostamp.ledger import read_catalogue
+from twostamp.analysis import background
+from twostamp.data.labels import read_labels
 from twostamp.params import Parameters
+from twostamp.pipeline.ledger import read_catalogue
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
-from twostamp.taxonomy import SUBCLASSES, read_labels
+from twostamp.taxonomy import SUBCLASSES
 
 values = st.integers(-9, 9).map(float)
 images = st.tuples(st.integers(4, 9), st.integers(4, 9)).flatmap(lambda shape: arrays(float, shape, elements=values))

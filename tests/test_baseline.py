@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from conftest import make_alert, make_stamp
-from twostamp.baseline import package_alerce, read_alerce, train_alerce, write_alerce_records
-from twostamp.comparison import MODELS, compare_winners, judge_two_stamps
-from twostamp.evaluation import format_search
-from twostamp.inputs import decode_objects
+from twostamp.analysis.model_comparison import MODELS, compare_winners, judge_two_stamps
+from twostamp.analysis.model_search import format_search
+from twostamp.data.decode import decode_objects
+from twostamp.data.tfrecords import load_arrays
 from twostamp.models import load_model
+from twostamp.models.alerce import package_alerce, read_alerce, train_alerce, write_alerce_records
 from twostamp.params import Parameters
-from twostamp.records import load_arrays
 
 CLASSES = ("AGN", "SN", "bogus")
 PARAMS = Parameters(run_name="test", n_repetitions=1, epochs=2, workers=1)

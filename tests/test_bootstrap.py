@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from twostamp.bootstrap import (
+from twostamp.evaluation.bootstrap import (
     bootstrap_scores,
     compare_scores,
     draw_weights,

@@ -18,12 +18,11 @@ import requests
 from conftest import make_alert
 from fake_alerce import JD, SMALL, Alerce, make_objects
 from local_server import FAULTS, serve
+from twostamp.alerts.alerce_api import FAILURES, JOURNAL, MOST_DETECTIONS, Broker, BrokerError, fetch_first_two
 from twostamp.alerts.archive import iter_members
-from twostamp.alerts.broker import MOST_DETECTIONS, Broker, BrokerError
-from twostamp.alerts.fetch import FAILURES, JOURNAL, fetch_first_two
 from twostamp.alerts.packet import read_keys, read_packets, read_schema, write_packets
-from twostamp.alerts.passes import night_of
-from twostamp.alerts.web import PoliteSession, RateLimit, explain
+from twostamp.utils.dates import night_of
+from twostamp.utils.http import PoliteSession, RateLimit, explain
 
 
 def expected_files(alerts):
@@ -166,7 +165,7 @@ def test_a_kill_in_the_middle(tmp_path):
     pd.DataFrame({"objectId": list(objects)}).to_csv(tmp_path / "labels.csv")
     folder = tmp_path / "alerts"
     with serve(Alerce(objects), slow=0.01) as server:
-        command = [sys.executable, "-m", "twostamp.alerts.broker", str(tmp_path / "labels.csv"), str(folder)]
+        command = [sys.executable, "-m", "twostamp.alerts.alerce_api", str(tmp_path / "labels.csv"), str(folder)]
         command += ["--rate", "1000", "--workers", "3", "--api-url", server.url, "--avro-url", server.url]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         journal = folder / JOURNAL
@@ -190,7 +189,7 @@ def test_a_kill_in_the_middle(tmp_path):
 
 
 def test_objects_by_class_over_several_pages(monkeypatch):
-    monkeypatch.setattr("twostamp.alerts.broker.PAGE_SIZE", 10)
+    monkeypatch.setattr("twostamp.alerts.alerce_api.PAGE_SIZE", 10)
     names = [f"ZTF18aa{n:05d}" for n in range(25)]
     with serve(Alerce({}, {"SN": names})) as server:
         broker = make_broker(server)
@@ -238,7 +237,7 @@ def test_explanations_need_no_address():
 
 @pytest.mark.slow
 def test_extraction_from_the_broker_equals_extraction_from_the_whole_archive(tmp_path, spark):
-    from twostamp.extract import extract_first_two
+    from twostamp.alerts.extraction import extract_first_two
 
     objects = make_objects(30, seed=9)
     stamped = [a for alerts in objects.values() for a in alerts if a["candidate"]["rb"] != -1]

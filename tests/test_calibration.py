@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import brier_score_loss, log_loss
 
-from twostamp import calibration, candidates, conformal
+from twostamp.analysis.calibration import choose_mix
+from twostamp.evaluation import calibration, candidates, conformal
+from twostamp.evaluation.predictions import Predictions
 from twostamp.params import Parameters
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
-from twostamp.repetitions import Predictions
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 
@@ -198,10 +199,10 @@ def _part(folder):
 
 def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     path = tmp_path / "predictions.parquet"
-    given_mix, source = candidates.choose_mix(path, 1.0, CLASSES, Parameters(night_mix={"SN": 1, "VS": 3}))
+    given_mix, source = choose_mix(path, 1.0, CLASSES, Parameters(night_mix={"SN": 1, "VS": 3}))
     assert given_mix["share"].tolist() == [0, 0.25, 0.75, 0, 0]
     assert "parameter night_mix" in source
-    equal, source = candidates.choose_mix(path, 1.0, CLASSES, Parameters())
+    equal, source = choose_mix(path, 1.0, CLASSES, Parameters())
     assert equal["share"].tolist() == pytest.approx([0.2] * 5)
     assert source.startswith("equal")
     shares = np.array([0.1, 0.1, 0.5, 0.2, 0.1])
@@ -210,7 +211,7 @@ def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     pd.DataFrame(probabilities, columns=list(CLASSES)).assign(objectId=names).to_parquet(_part(path))
     truth = pd.DataFrame({"objectId": names, "classALeRCE": [CLASSES[k] for k in labels]})
     truth.to_csv(tmp_path / "truth.csv", index=False)
-    mix, source = candidates.choose_mix(path, 1.0, CLASSES, Parameters(), tmp_path / "truth.csv")
+    mix, source = choose_mix(path, 1.0, CLASSES, Parameters(), tmp_path / "truth.csv")
     assert "1500 unlabelled objects" in source
     assert mix["true"].sum() == pytest.approx(1)
     assert ((mix["low"] <= mix["true"]) & (mix["true"] <= mix["high"])).sum() >= 4

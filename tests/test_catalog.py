@@ -9,9 +9,16 @@ import pytest
 import sqlalchemy as sql
 
 from postgres import MISSING, find_binaries, run_postgres
-from twostamp.alerts import catalog as module
-from twostamp.alerts.catalog import Catalog, CatalogError, find_connection, search_cones, select_asteroids, select_cone
-from twostamp.sky import cone_centres
+from twostamp.alerts import alerce_database as module
+from twostamp.alerts.alerce_database import (
+    Catalog,
+    CatalogError,
+    find_connection,
+    search_cones,
+    select_asteroids,
+    select_cone,
+)
+from twostamp.analysis.unlabelled_sky import cone_centres
 
 READER = "quiet-reader-secret"
 N = 1_000_000

@@ -18,9 +18,9 @@ from isal import igzip
 from conftest import make_alert
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_schema, write_packets
-from twostamp.checkpoint import CheckpointError, read_feature_stats
-from twostamp.features import ALL_FEATURES, FEATURE_LISTS
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS
 from twostamp.models import load_alerce_checkpoint
+from twostamp.models.alerce import CheckpointError, read_feature_stats
 
 pytestmark = pytest.mark.slow
 

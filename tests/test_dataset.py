@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostamp.allocation import level_subclasses, level_subclasses_by_loop, share_out
-from twostamp.dataset import (
+from twostamp.analysis.dataset_preparation import make_split_table
+from twostamp.data.splits import (
     cap_classes,
     count_subclasses,
     drop_small_classes,
     filter_pairs,
-    make_split_table,
+    level_subclasses,
+    level_subclasses_by_loop,
     promote_subclasses,
+    share_out,
     split_objects,
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark import cloudpickle
 
-from twostamp.distribution import DIED, run_jobs
+from twostamp.utils.spark import DIED, run_jobs
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a file of tests
 

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from conftest import make_alert
 from local_server import serve
 from twostamp.alerts.archive import list_sources, read_members
-from twostamp.alerts.download import download_nights, parse_nights
 from twostamp.alerts.packet import read_schema, write_packets
-from twostamp.alerts.resume import Archive
+from twostamp.alerts.ztf_archive import Archive, download_nights, parse_nights
 
 
 def make_night(night, n=20):
@@ -72,7 +71,7 @@ def open_archive(server, **options):
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr("twostamp.alerts.resume.RateLimit.wait", lambda self, again=False: None)
+    monkeypatch.setattr("twostamp.alerts.ztf_archive.RateLimit.wait", lambda self, again=False: None)
 
 
 def path_of(night):
@@ -224,7 +223,7 @@ def test_a_night_that_cannot_be_sifted_leaves_nothing(tmp_path):
 def test_a_kill_in_the_middle(tmp_path):
     folder = tmp_path / "nights"
     with serve(PublicArchive(), trickle=0.01) as server:
-        command = [sys.executable, "-m", "twostamp.alerts.download", "20180601-20180602", str(folder)]
+        command = [sys.executable, "-m", "twostamp.alerts.ztf_archive", "20180601-20180602", str(folder)]
         command += ["--base-url", server.url + "/public/"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (folder / ".ztf_public_20180602.tar.gz.part").exists():
@@ -240,7 +239,7 @@ def test_a_kill_in_the_middle(tmp_path):
 
 
 def test_the_command_line_names_what_is_wrong(tmp_path):
-    command = [sys.executable, "-m", "twostamp.alerts.download", "2018", str(tmp_path)]
+    command = [sys.executable, "-m", "twostamp.alerts.ztf_archive", "2018", str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "'2018' is no night" in refused.stderr

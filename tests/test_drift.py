@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import entropy
 
-from twostamp.drift import (
-    WATCHED,
+from twostamp.analysis.ageing.lead_time import WATCHED, select
+from twostamp.data.features import ALL_FEATURES, COORDINATES
+from twostamp.evaluation.drift import (
     Alarm,
     StationaryModel,
     calibrate_alarm,
@@ -17,10 +18,8 @@ from twostamp.drift import (
     find_edges,
     measure_psi,
     psi,
-    select,
     summarise,
 )
-from twostamp.features import ALL_FEATURES, COORDINATES
 
 counts = hnp.arrays(np.int64, 6, elements=st.integers(0, 500))
 SIZES = [60] * 4 + [25, 40] * 4

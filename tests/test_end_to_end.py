@@ -6,14 +6,13 @@ import pytest
 
 from fake_alerce import Alerce
 from local_server import serve
-from twostamp import dataset
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets
-from twostamp.alerts.survey import write_survey
+from twostamp.data.release import open_dataset, write_dataset
 from twostamp.params import make_parameters
-from twostamp.paths import outputs_root
-from twostamp.release import write_dataset
-from twostamp.reproduce import run_notebooks
+from twostamp.pipeline.notebooks import run_notebooks
+from twostamp.simulation.survey import write_survey
+from twostamp.utils.paths import outputs_root
 
 SECRET = "hush-hush-secret"
 
@@ -50,7 +49,7 @@ def test_from_parameters_to_a_data_set(tmp_path, monkeypatch):
         run_notebooks(params, ["01_data_extraction"])
         folder = write_dataset(params, outputs_root() / "sky")
 
-    data = dataset.open(folder)
+    data = open_dataset(folder)
     metadata = data.metadata().merge(labels, on="objectId", suffixes=("", "_true"))
     assert len(metadata) == len(data) > 20
     assert (metadata["classALeRCE"] == metadata["classALeRCE_true"]).all()

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from twostamp.evaluation import (
+from twostamp.analysis.model_search import format_search
+from twostamp.evaluation.metrics import (
     accuracy,
     class_report,
     confusion_counts,
     confusion_mean_std,
     format_mean_std,
-    format_search,
     report_mean_std,
 )
 

@@ -11,14 +11,16 @@ import pandas as pd
 import pytest
 
 from conftest import STAMP, make_alert, make_stamp
-from twostamp import cluster
-from twostamp.accounting import ExtractionReport, cluster_cost
 from twostamp.alerts.archive import iter_members
+from twostamp.alerts.cutouts import expected_shape, read_stamp
+from twostamp.alerts.extraction import extract_first_two, read_objects
+from twostamp.alerts.extraction_report import ExtractionReport
 from twostamp.alerts.packet import read_packets, read_schema, write_packets
-from twostamp.arrays import read_metadata
-from twostamp.extract import extract_first_two, make_spark, read_objects
-from twostamp.stamps import expected_shape, read_stamp
-from twostamp.taxonomy import read_labels
+from twostamp.analysis.data_extraction import cluster_cost
+from twostamp.data.arrays import read_metadata
+from twostamp.data.labels import read_labels
+from twostamp.utils import spark as cluster
+from twostamp.utils.spark import make_spark
 
 pytestmark = pytest.mark.slow
 
@@ -161,10 +163,10 @@ def test_a_finished_extraction_is_left_alone(spark, archive, extraction):
 
 def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, extraction, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("twostamp.extract._write_pairs", lambda *_: 1 / 0)
+        patch.setattr("twostamp.alerts.extraction._write_pairs", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             extract_first_two(spark, str(archive), LABELS, tmp_path)
-    monkeypatch.setattr("twostamp.cluster.publish", lambda *_: pytest.fail("a finished chunk is done again"))
+    monkeypatch.setattr("twostamp.utils.spark.publish", lambda *_: pytest.fail("a finished chunk is done again"))
     extract_first_two(spark, str(archive), LABELS, tmp_path)
     for path in chain(tmp_path.glob("*/*"), tmp_path.glob("*.parquet")):
         if path.is_file():

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from conftest import make_alert
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets
-from twostamp.features import (
+from twostamp.data.features import (
     ALL_FEATURES,
     CLIPS,
     FEATURE_LISTS,
@@ -23,8 +23,8 @@ from twostamp.features import (
     count_other_filters,
     feature_names_two,
     ln_deltajd,
-    sky_coordinates,
 )
+from twostamp.utils.coordinates import sky_coordinates
 
 ALERCE = [
     *("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3", "isdiffpos", "fwhm", "magpsf"),

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_search import CLASSES, SMALL, make_records
-from twostamp import folds
-from twostamp.arrays import Preparation, read_metadata
-from twostamp.folds import Fold, FoldError, balance_rows, train_folds, write_objects
+from twostamp.data.arrays import Preparation, read_metadata
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models import cross_fitting as folds
+from twostamp.models.cross_fitting import Fold, FoldError, balance_rows, train_folds, write_objects
 from twostamp.params import TRAINING_OPTIONS, Parameters
-from twostamp.records import load_arrays
 
 PARAMS = Parameters(ageing_epochs=1, workers=2, width=0.25)
 OTHERWISE = {
@@ -113,8 +113,8 @@ def test_a_training_follows_the_run(jobs: list[Fold], monkeypatch: pytest.Monkey
         told.update(options)
         raise InterruptedError
 
-    monkeypatch.setattr("twostamp.training.train_model", note)
-    monkeypatch.setattr("twostamp.training.limit_threads", lambda threads: None)
+    monkeypatch.setattr("twostamp.models.training.train_model", note)
+    monkeypatch.setattr("twostamp.models.training.limit_threads", lambda threads: None)
     params = PARAMS.model_copy(update={name: OTHERWISE[name] for name in TRAINING_OPTIONS})
     with pytest.raises(InterruptedError):
         folds.train_fold(replace(jobs[0], params=params))

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from twostamp.features import FEATURE_LISTS, feature_names_two
-from twostamp.forest import FILTERS, check_claims, fit_forests, permute_features, stack_metadata
+from twostamp.analysis.metadata_importance import FILTERS, check_claims
+from twostamp.data.features import FEATURE_LISTS, feature_names_two
+from twostamp.inspection.forest import fit_forests, permute_features, stack_metadata
 
 WIDTH = len(FEATURE_LISTS["thesis26"])
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from test_models import build, make_arrays
-from twostamp.features import COORDINATES, FEATURE_LISTS
-from twostamp.forest import group_alerts
-from twostamp.importance import (
+from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.inspection.forest import group_alerts
+from twostamp.inspection.permutation import (
     ALL,
     SKY,
     STAMPS,
@@ -20,8 +20,9 @@ from twostamp.importance import (
     shuffle_inputs,
     split_network,
 )
-from twostamp.models import input_shapes, model_inputs
-from twostamp.plots.shortcuts import plot_importances
+from twostamp.models.architectures import input_shapes
+from twostamp.models.inference import model_inputs
+from twostamp.plots.shortcut_audit import plot_importances
 
 NAMES = FEATURE_LISTS["thesis26"]
 

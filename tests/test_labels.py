@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp.labels import (
+from twostamp.data.labels import (
     STATES,
     assemble_labels,
     count_provenance,
@@ -13,8 +13,9 @@ from twostamp.labels import (
     read_bogus_csv,
     read_bogus_reports,
     read_label_csv,
+    read_labels,
 )
-from twostamp.taxonomy import LABEL_COLUMNS, SUBCLASSES, map_label, read_labels
+from twostamp.taxonomy import LABEL_COLUMNS, SUBCLASSES, map_label
 
 
 def table(*rows):

@@ -6,12 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp import latency, serving
 from twostamp.alerts.packet import read_packets
-from twostamp.arrays import arrays_from_table
-from twostamp.comparison import compare_winners, describe_comparison, describe_contradiction, make_summary
-from twostamp.features import ALL_FEATURES, Scaler
-from twostamp.models import build_model, model_inputs
+from twostamp.analysis.inference_time import latency
+from twostamp.analysis.inference_time import stages as serving
+from twostamp.analysis.model_comparison import (
+    compare_winners,
+    describe_comparison,
+    describe_contradiction,
+    make_summary,
+)
+from twostamp.data.arrays import arrays_from_table
+from twostamp.data.features import ALL_FEATURES, Scaler
+from twostamp.models.architectures import build_model
+from twostamp.models.inference import make_server, model_inputs
+from twostamp.models.search import choose_models
 
 
 def trial(variant, repetition, validation, kernel_size=3, status="done"):
@@ -59,14 +67,14 @@ def test_batches_larger_than_the_set_start_again():
 
 
 def test_the_best_combinations_of_finished_trials_are_chosen(results):
-    chosen = latency.choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
+    chosen = choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
     assert chosen["variant"].tolist() == ["stamp_23", "stacked", "separated"]
     assert chosen["kernel_size"].tolist() == [3, 3, 9]
     assert chosen["repetition"].tolist() == [0, 0, 0]
     assert chosen.loc[1, "validation_mean"] == pytest.approx(0.905)
     assert chosen.loc[1, "test_values"] == pytest.approx([0.89, 0.90])
-    assert latency.choose_models(results, 5, ("stacked",))["rank"].tolist() == [1, 2]
-    assert latency.choose_models(results, 5, ("stamp_26",)).empty
+    assert choose_models(results, 5, ("stacked",))["rank"].tolist() == [1, 2]
+    assert choose_models(results, 5, ("stamp_26",)).empty
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +93,13 @@ def stacked():
 def test_server_gives_what_the_model_gives(stacked, size):
     model, inputs = stacked
     batch = {name: values[:size] for name, values in inputs.items()}
-    np.testing.assert_allclose(latency.make_server(model)(batch), model.predict(batch, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(make_server(model)(batch), model.predict(batch, verbose=0), atol=1e-6)
 
 
 def test_bfloat16_is_close_and_left_behind(stacked):
     model, inputs = stacked
     exact = model.predict(inputs, verbose=0)
-    served = latency.make_server(model, mixed_precision=True)(inputs)
+    served = make_server(model, mixed_precision=True)(inputs)
     assert served.dtype == np.float32
     np.testing.assert_allclose(served, exact, atol=2e-2)
     np.testing.assert_array_equal(model.predict(inputs, verbose=0), exact)
@@ -108,7 +116,7 @@ def test_a_graph_is_traced_once_for_all_sizes(stacked):
             traced.append(training)
             return model(batch, training=training)
 
-    server = latency.make_server(Spy())
+    server = make_server(Spy())
     for size in (1, 2, 5, 40):
         assert server({name: values[:size] for name, values in inputs.items()}).shape == (size, 3)
     assert traced == [False]
@@ -146,7 +154,7 @@ def test_decoded_packets_are_a_table_that_preparation_takes(make_packet):
 
 
 def winners(results):
-    chosen = latency.choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
+    chosen = choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
     times = {"mean": 2.0, "std": 0.1, "median": 1.9, "p99": 3.0}
     return chosen.assign(**times)
 

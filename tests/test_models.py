@@ -6,18 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from twostamp.arrays import Arrays
-from twostamp.models import (
-    OTHER_LISTS,
-    SECOND_SEEN,
-    VARIANTS,
-    DeepHiTS,
-    build_model,
-    input_shapes,
-    model_inputs,
-    name_variant,
-    predict,
-)
+from twostamp.data.arrays import Arrays
+from twostamp.models.architectures import OTHER_LISTS, SECOND_SEEN, VARIANTS, build_model, input_shapes, name_variant
+from twostamp.models.inference import model_inputs, predict
+from twostamp.models.layers import DeepHiTS
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp.null_worlds import COMBINATIONS, THESIS, Sizes, World, choose_sizes, count_false_positives
+from twostamp.analysis.significance.false_positive_rates import (
+    COMBINATIONS,
+    THESIS,
+    Sizes,
+    World,
+    choose_sizes,
+    count_false_positives,
+)
 from twostamp.params import Parameters
 
 SMALL = Sizes(train=30, validation=10, test=10, splits=3)

@@ -17,11 +17,14 @@ from isal import igzip
 
 from conftest import make_alert, make_stamp
 from twostamp.alerts.packet import BadStamp, CorruptPacket, MissingField, PacketError, read_schema, write_packets
-from twostamp.inputs import decode_objects
-from twostamp.models import VARIANTS, build_model, load_model, predict
-from twostamp.packaging import CARD, NETWORK, ModelError, export_onnx, package_winners, save_model
+from twostamp.data.decode import decode_objects
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models import load_model
+from twostamp.models.architectures import VARIANTS, build_model
+from twostamp.models.classifier import CARD, NETWORK, ModelError, export_onnx, package_winners, save_model
+from twostamp.models.inference import predict
 from twostamp.params import Parameters
-from twostamp.records import load_arrays, write_records
 
 pytestmark = pytest.mark.slow
 
@@ -265,6 +268,6 @@ def test_onnx_agrees_with_keras(variant: str, folder: Path, records: Path, objec
 
 
 def test_export_without_its_packages_says_which(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twostamp.packaging.find_spec", lambda name: None)
+    monkeypatch.setattr("twostamp.models.classifier.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'twostamp\[onnx\]'"):
         export_onnx(folder / "stacked")

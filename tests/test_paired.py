@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.weightstats import ttost_paired
 
-from twostamp.paired import (
+from twostamp.evaluation.hypothesis_tests import (
     cochran_test,
     compare_splits,
     corrected_error,

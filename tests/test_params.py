@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twostamp.params import ParameterError, Parameters, make_parameters, read_parameters
-from twostamp.paths import PARAMS
+from twostamp.utils.paths import PARAMS
 
 
 def test_defaults_are_quicks():

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from twostamp import plan
+from twostamp.models.search import make_trials
 from twostamp.params import Parameters, read_parameters
-from twostamp.paths import PARAMS
-from twostamp.search import make_trials
+from twostamp.pipeline import plan
+from twostamp.utils.paths import PARAMS
 
 
 def test_hours_add_up_over_trials_and_are_shared_by_workers():

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from conftest import STAMP, make_alert
-from twostamp.exploration import (
+from twostamp.analysis.exploratory_analysis import (
     EXPLORED,
     count_whole_stamps,
     explored_metadata,
@@ -16,17 +16,18 @@ from twostamp.exploration import (
     read_gallery,
     sample_per_class,
 )
-from twostamp.features import feature_names_two
-from twostamp.plots.annex_c import PARTS, plot_joint_metadata
-from twostamp.plots.chapter3 import (
+from twostamp.data.features import feature_names_two
+from twostamp.plots.dataset_preparation import plot_subclass_counts
+from twostamp.plots.exploratory_analysis import (
+    PARTS,
     plot_both_alerts,
     plot_class_counts,
     plot_deltajd,
     plot_filter_pairs,
     plot_gallery,
     plot_histograms,
+    plot_joint_metadata,
     plot_realism,
-    plot_subclass_counts,
 )
 from twostamp.plots.style import CLASS_COLOURS, class_colour
 

@@ -2,8 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from twostamp.accounting import longest_gap
-from twostamp.plots.extraction import plot_bytes_per_night
+from twostamp.plots.data_extraction import plot_bytes_per_night
+from twostamp.utils.dates import longest_gap
 
 
 def test_every_night_is_a_bar_in_the_panel_of_its_year():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostamp.power import (
+from twostamp.evaluation.power import (
     count_objects,
     count_repetitions,
     count_splits,

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from conftest import make_stamp
-from twostamp import prediction
-from twostamp.features import PACKET_FIELDS
-from twostamp.models import build_model
-from twostamp.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts
-from twostamp.records import write_records
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.models import prediction
+from twostamp.models.architectures import build_model
+from twostamp.models.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts
 
 CLASSES = ("AGN", "SN", "bogus")
 N, PARTS = 40, 5

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp import protocol
+from twostamp.analysis.significance import comparisons as protocol
+from twostamp.evaluation.predictions import Predictions
 from twostamp.params import Parameters
-from twostamp.plots.comparisons import plot_comparisons, plot_false_positives
-from twostamp.repetitions import Predictions
+from twostamp.plots.significance import plot_comparisons, plot_false_positives
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 PARAMS = Parameters(bootstrap_resamples=200)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import queueing
-from twostamp.plots.queueing import plot_queue
+from twostamp.analysis.inference_time import queueing
+from twostamp.plots.inference_time import plot_queue
 
 
 def cost(n):

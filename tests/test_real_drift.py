@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import asteroid_recall, real_drift
-from twostamp.features import PACKET_FIELDS
+from twostamp.analysis.ageing import real_packets as asteroid_recall
+from twostamp.analysis.ageing import real_packets as real_drift
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.evaluation.bootstrap import bootstrap_nights
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_real
 
@@ -129,10 +131,10 @@ def test_nights_are_held_out_whole_and_a_large_one_by_place(seed):
 
 def test_intervals_are_by_night():
     values, options = np.repeat([0.0, 1.0], 50), {"resamples": 2000, "seed": 1}
-    assert np.isnan(asteroid_recall.bootstrap_nights(values, ["a"] * 100, **options)[0])
-    assert asteroid_recall.bootstrap_nights(values, np.repeat(["a", "b"], 50), **options) == (0, 1, "range of 2 nights")
+    assert np.isnan(bootstrap_nights(values, ["a"] * 100, **options)[0])
+    assert bootstrap_nights(values, np.repeat(["a", "b"], 50), **options) == (0, 1, "range of 2 nights")
     nights = np.repeat(np.arange(20), 5)
-    low, high, kind = asteroid_recall.bootstrap_nights(values, nights, **options)
+    low, high, kind = bootstrap_nights(values, nights, **options)
     assert kind == "by 20 nights"
     expected = np.sqrt(0.25 / 20)
     assert high - low == pytest.approx(2 * 1.96 * expected, rel=0.15)

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from twostamp.alerts.survey import write_survey
-from twostamp.features import PACKET_FIELDS
-from twostamp.realism import compare_metadata, read_real_alerts, realism_auc
+from twostamp.analysis.exploratory_analysis import compare_metadata, read_real_alerts, realism_auc
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.simulation.survey import write_survey
 
 REAL = os.environ.get("TWOSTAMP_REAL_ALERTS", "")
 needs_real_alerts = pytest.mark.skipif(not REAL, reason="TWOSTAMP_REAL_ALERTS is not set")

@@ -14,28 +14,14 @@ import pytest
 from astropy.io import fits
 
 from conftest import make_stamp
-from twostamp import record_writer, records
-from twostamp.arrays import (
-    STAMPS,
-    Preparation,
-    arrays_from_table,
-    describe_sentinels,
-    read_batches,
-    read_metadata,
-    read_triplets,
-)
-from twostamp.dataset import SPLITS
-from twostamp.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
-from twostamp.records import (
-    RecordsError,
-    balanced_batches,
-    class_turns,
-    load_arrays,
-    load_scaler,
-    read_info,
-    steps_per_epoch,
-    write_records,
-)
+from twostamp.analysis.dataset_preparation import describe_sentinels
+from twostamp.data import tfrecord_writer as record_writer
+from twostamp.data import tfrecords as records
+from twostamp.data.arrays import STAMPS, Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
+from twostamp.data.splits import SPLITS
+from twostamp.data.tfrecord_writer import RecordsError, read_info, write_records
+from twostamp.data.tfrecords import balanced_batches, class_turns, load_arrays, load_scaler, steps_per_epoch
 
 pytestmark = pytest.mark.slow
 CLASSES = ("SN", "EB/EW", "bogus")
@@ -421,5 +407,5 @@ def test_importing_does_not_load_tensorflow() -> None:
     import subprocess
     import sys
 
-    code = "import sys, twostamp.records; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, twostamp.data.tfrecords; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from conftest import make_stamp
-from twostamp import dataset
-from twostamp.arrays import read_triplets
-from twostamp.data_card import count_objects, measure_biases
-from twostamp.features import PACKET_FIELDS
+from twostamp.data import splits as dataset
+from twostamp.data.arrays import read_triplets
+from twostamp.data.data_card import count_objects, measure_biases
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.data.release import HASHES, DatasetError, PairsDataset, open_dataset, write_dataset
 from twostamp.params import make_parameters
-from twostamp.release import HASHES, DatasetError, PairsDataset, write_dataset
 
 N = 60
 CLASSES = ("AGN", "SN", "asteroid")
@@ -63,7 +63,7 @@ def written(tmp_path_factory, params):
 
 def test_what_was_written_is_read_back(written):
     table, folder, _ = written
-    data = dataset.open(folder)
+    data = open_dataset(folder)
     data.verify()
     metadata = data.metadata()
     stamps = [name for name in table if table[name].map(type).eq(bytes).all()]
@@ -98,8 +98,8 @@ def test_splits_are_notebook_03s(written, params):
 def test_too_few_objects_to_split_are_still_a_data_set(tmp_path):
     make_run(tmp_path)
     folder = write_dataset(make_parameters({"validation_per_class": 500}), tmp_path)
-    assert set(dataset.open(folder).metadata()["split"]) == {""}
-    assert set(dataset.open(folder).tables) == {"labelled"}
+    assert set(open_dataset(folder).metadata()["split"]) == {""}
+    assert set(open_dataset(folder).tables) == {"labelled"}
 
 
 def test_croissant_is_valid_and_reads_the_data(written):
@@ -132,11 +132,11 @@ def test_hashes_are_those_of_sha256sum(written):
 
 def test_the_card_says_what_it_must(written):
     table, folder, _ = written
-    card = dataset.open(folder).card
+    card = open_dataset(folder).card
     for text in ("60 labelled objects and 60 unlabelled", "simulated survey", "deltajd", "ncovhist", "Asteroids move"):
         assert text in card
     assert "Not a single alert of ZTF" in card
-    counts = count_objects(dataset.open(folder).metadata())
+    counts = count_objects(open_dataset(folder).metadata())
     assert counts["objects"].sum() == len(table)
     assert f"| SN | SNIa | {counts.set_index('classALeRCE').loc['SN', 'not chosen']} |" in card
 
@@ -144,10 +144,10 @@ def test_the_card_says_what_it_must(written):
 def test_a_run_on_the_sky_acknowledges_it(tmp_path):
     make_run(tmp_path)
     folder = write_dataset(make_parameters({"archive": "/a", "labels": "/l", "mark": "a few nights"}), tmp_path)
-    card = dataset.open(folder).card
+    card = open_dataset(folder).card
     for text in ("AST-2034437", "Förster", "a few nights", "public data of ZTF/IPAC"):
         assert text in card
-    assert "ztf.caltech.edu" in dataset.open(folder).croissant["license"]
+    assert "ztf.caltech.edu" in open_dataset(folder).croissant["license"]
 
 
 def test_distances_cross_the_meridian():
@@ -172,33 +172,33 @@ def test_damage_is_named(tmp_path, what):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=f"{path.name} is damaged"):
-        dataset.open(folder).verify()
+        open_dataset(folder).verify()
     path.unlink()
     with pytest.raises(DatasetError, match=f"{path.name} is missing"):
-        dataset.open(folder)
+        open_dataset(folder)
 
 
 def test_an_interrupted_writing_leaves_the_old_data_set(written, params, monkeypatch):
     _, folder, root = written
     before = (folder / HASHES).read_bytes()
-    monkeypatch.setattr("twostamp.release.make_croissant", lambda *_: 1 / 0)
+    monkeypatch.setattr("twostamp.data.release.make_croissant", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_dataset(params, root)
     assert (folder / HASHES).read_bytes() == before
-    dataset.open(folder).verify()
+    open_dataset(folder).verify()
 
 
 def test_nothing_to_give_away(tmp_path, params):
     with pytest.raises(DatasetError, match=r"pairs\.parquet holds no pairs: run notebook 01"):
         write_dataset(params, tmp_path)
     with pytest.raises(DatasetError, match="is no data set"):
-        dataset.open(tmp_path)
+        open_dataset(tmp_path)
 
 
 def test_the_command_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
     (tmp_path / "mine.yaml").write_text("run_name: mine\n")
-    command = [sys.executable, "-m", "twostamp.release", str(tmp_path / "mine.yaml")]
+    command = [sys.executable, "-m", "twostamp.data.release", str(tmp_path / "mine.yaml")]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     make_run(tmp_path / "mine")

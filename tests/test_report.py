@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from browser import Browser
-from twostamp.ledger import read_catalogue
 from twostamp.params import Parameters
-from twostamp.paths import REPOSITORY
-from twostamp.report import ReportError, collect_chapters, count_statuses, main, read_table, write_report
-from twostamp.run import Run
+from twostamp.pipeline.ledger import read_catalogue
+from twostamp.pipeline.report import ReportError, collect_chapters, count_statuses, main, read_table, write_report
+from twostamp.pipeline.run import Run
+from twostamp.utils.paths import REPOSITORY
 
 QUICK = REPOSITORY / "outputs" / "quick"
 WIDTHS = {"phone": (390, 844), "desk": (1400, 900)}

@@ -1,9 +1,9 @@
 import subprocess
 import sys
 
-from twostamp import reproduce
 from twostamp.params import Parameters
-from twostamp.paths import PARAMS
+from twostamp.pipeline import notebooks as reproduce
+from twostamp.utils.paths import PARAMS
 
 
 def test_misspelt_key_stops_before_anything_runs(tmp_path, monkeypatch, capsys):

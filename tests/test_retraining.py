@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twostamp.analysis.additional_classes import PromotionError, promote_all, promote_pairs, train_promoted
+from twostamp.analysis.metadata_importance import train_ablations
 from twostamp.params import Parameters
-from twostamp.retraining import PromotionError, promote_all, promote_pairs, train_ablations, train_promoted
 
 PARAMS = Parameters(cap_per_class=60, validation_per_class=10, test_per_class=10)
 

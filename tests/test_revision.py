@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostamp import revision
-from twostamp.plots.revision import plot_flips, plot_rivals, plot_value
-from twostamp.repetitions import Predictions
+from twostamp.analysis.second_alert import revisions as revision
+from twostamp.evaluation.predictions import Predictions
+from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_value
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 SIZE = {"resamples": 100, "seed": 1}

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from test_search import CLASSES, SMALL, make_records
-from twostamp import rivals, robustness
+from twostamp.analysis.second_alert import cadence_stress as robustness
+from twostamp.analysis.second_alert import classifiers as rivals
+from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress
+from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
-from twostamp.robustness import UNDISTURBED, Stress
-from twostamp.training import Hyperparameters
 
 pytestmark = pytest.mark.slow
 PARAMS = Parameters(revision_repetitions=2, epochs=1, workers=2, width=0.25)

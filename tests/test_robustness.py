@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as numpy_arrays
 
-from twostamp import robustness
-from twostamp.arrays import Arrays, scale_deltajd
-from twostamp.features import ALL_FEATURES, DELTAJD_FLOOR, Scaler, ln_deltajd
-from twostamp.repetitions import Predictions
-from twostamp.robustness import Stress
+from twostamp.analysis.second_alert import cadence_stress as robustness
+from twostamp.analysis.second_alert.cadence_stress import Stress
+from twostamp.data.arrays import Arrays, scale_deltajd
+from twostamp.data.features import ALL_FEATURES, DELTAJD_FLOOR, Scaler, ln_deltajd
+from twostamp.evaluation.predictions import Predictions
 
 DAYS = numpy_arrays(np.float64, st.integers(1, 20), elements=st.floats(DELTAJD_FLOOR, 100))
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
@@ -164,7 +164,7 @@ def test_equivalence_takes_small_spread_and_a_small_difference():
 
 
 def test_the_figure_draws_every_model_and_the_answer_of_one_alert():
-    from twostamp.plots.revision import plot_stress
+    from twostamp.plots.second_alert import plot_stress
 
     _, table = make_stress()
     figure = plot_stress(table, {"one alert": 0.7})

@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from twostamp.ledger import Ledger, read_catalogue
 from twostamp.params import ParameterError, Parameters
-from twostamp.run import MissingInputError, Run, open_run
+from twostamp.pipeline.ledger import Ledger, read_catalogue
+from twostamp.pipeline.run import MissingInputError, Run, open_run
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ import psutil
 import pytest
 
 from conftest import make_stamp
-from twostamp.features import PACKET_FIELDS
-from twostamp.models import predict
-from twostamp.params import Parameters
-from twostamp.records import load_arrays, write_records
-from twostamp.search import (
-    load_trial,
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models.inference import predict
+from twostamp.models.search import (
     make_repeats,
     make_trials,
     rank_combinations,
@@ -32,8 +31,10 @@ from twostamp.search import (
     settings,
     train_repeats,
 )
-from twostamp.training import Hyperparameters
-from twostamp.trials import Job, Trial, train_trial, write_json
+from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import Job, Trial, load_trial, train_trial
+from twostamp.params import Parameters
+from twostamp.utils.files import write_json
 
 CLASSES = ("AGN", "SN", "bogus")
 SMALL = Hyperparameters(3, 21, 6, 1e-3, 0.3)

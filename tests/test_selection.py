@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp.selection import bad_alerts, choose_alerts, first_two
+from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
 
 EMPTY = pd.DataFrame({"objectId": [], "candid": [], "jd": [], "reason": []})
 

@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from twostamp.significance import (
-    compare_models,
-    describe_p,
-    make_thesis_table,
-    welch_from_statistics,
-    welch_test,
-)
+from twostamp.analysis.model_comparison import make_thesis_table
+from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics, welch_test
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from twostamp import prediction, sky
+from twostamp.analysis import unlabelled_sky as sky
+from twostamp.models.search import find_best_stacked
 from twostamp.params import Parameters
-from twostamp.plots.sky import plot_sky_maps
+from twostamp.plots.sky_maps import plot_sky_maps
+from twostamp.utils.coordinates import add_coordinates, ecliptic_line
+from twostamp.utils.healpix import healpix_counts, sample_density, write_healpix_counts
 
 directions = st.lists(
     st.tuples(st.floats(0, 360, exclude_max=True), st.floats(-90, 90)), min_size=1, max_size=40, unique=True
@@ -101,7 +104,7 @@ def make_predictions(n=500):
 
 def test_maps_hold_every_object_at_its_galactic_place():
     predictions = make_predictions()
-    counts = sky.healpix_counts(predictions, 8)
+    counts = healpix_counts(predictions, 8)
     assert {name: c.sum() for name, c in counts.items()} == {
         **predictions["predicted"].value_counts().to_dict(),
         "bogus": 0,
@@ -115,15 +118,15 @@ def test_maps_hold_every_object_at_its_galactic_place():
 
 def test_density_integrates_to_the_number_of_objects():
     counts = np.random.default_rng(1).integers(0, 9, healpy.nside2npix(4))
-    density = sky.sample_density(counts, (360, 720))
+    density = sample_density(counts, (360, 720))
     latitude = np.radians(np.arange(360) * 0.5 - 89.75)
     assert (density.sum(axis=1) * np.cos(latitude)).sum() * 0.25 == pytest.approx(counts.sum(), rel=0.01)
 
 
 def test_ecliptic_line_lies_on_the_ecliptic():
-    longitude, latitude = sky.ecliptic_line(50)
+    longitude, latitude = ecliptic_line(50)
     position = SkyCoord(longitude * u.deg, latitude * u.deg, frame="galactic").icrs
-    located = sky.add_coordinates(pd.DataFrame({"ra": position.ra.deg, "dec": position.dec.deg}))
+    located = add_coordinates(pd.DataFrame({"ra": position.ra.deg, "dec": position.dec.deg}))
     assert located["ecl_lat"].abs().max() < 1e-6
 
 
@@ -142,7 +145,7 @@ def test_expectations_can_fail_or_be_untold():
 
 
 def test_maps_are_drawn_for_any_classes_even_empty_ones():
-    counts = sky.healpix_counts(make_predictions(), 4, ["AGN", "SN", "YSO"])
+    counts = healpix_counts(make_predictions(), 4, ["AGN", "SN", "YSO"])
     figure = plot_sky_maps(counts, Figure(figsize=(7, 5)))
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert titles[2] == "Predicted YSO (0 objects)"
@@ -154,8 +157,8 @@ def test_counts_of_many_parts_are_the_counts_of_all(tmp_path):
     for number, part in enumerate(np.array_split(np.arange(len(predictions)), 3)):
         predictions.iloc[part].to_parquet(tmp_path / f"part-{number}.parquet")
     predictions.iloc[:0].to_parquet(tmp_path / "part-9.parquet")
-    maps = sky.write_healpix_counts(tmp_path, tmp_path.parent / "maps.parquet", 4)
-    expected = sky.healpix_counts(predictions, 4)
+    maps = write_healpix_counts(tmp_path, tmp_path.parent / "maps.parquet", 4)
+    expected = healpix_counts(predictions, 4)
     assert maps["pixel"].tolist() == list(range(192))
     for name, counts in expected.items():
         np.testing.assert_array_equal(maps[name], counts)
@@ -166,4 +169,4 @@ def test_counts_of_many_parts_are_the_counts_of_all(tmp_path):
 
 
 def test_no_search_means_no_model(tmp_path):
-    assert prediction.find_best_stacked(tmp_path) is None
+    assert find_best_stacked(tmp_path) is None

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from test_prediction import N, world  # noqa: F401
-from twostamp import sky_shortcut
-from twostamp.models import build_model
+from twostamp.analysis import shortcut_audit as sky_shortcut
+from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
+from twostamp.models.architectures import build_model
+from twostamp.models.prediction import predict_pairs
 from twostamp.params import Parameters
-from twostamp.plots.shortcuts import plot_profiles, plot_share_maps
-from twostamp.prediction import predict_pairs
-from twostamp.sky_shortcut import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
+from twostamp.plots.shortcut_audit import plot_profiles, plot_share_maps
 
 CLASSES = ("AGN", "SN", "VS")
 SIZE = {"resamples": 200, "seed": 1}

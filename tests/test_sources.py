@@ -11,14 +11,22 @@ import yaml
 from fake_alerce import Alerce, make_objects
 from local_server import serve
 from test_download import PublicArchive
-from twostamp import reproduce
+from twostamp.alerts.alerce_database import Catalog, CatalogError
 from twostamp.alerts.archive import list_sources, read_members
-from twostamp.alerts.catalog import Catalog, CatalogError
 from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.analysis.unlabelled_sky import find_unlabelled
+from twostamp.data.labels import read_labels
+from twostamp.data.sources import (
+    PROVENANCE,
+    describe_fetched,
+    describe_sources,
+    find_archive,
+    find_labels,
+    prepare_inputs,
+)
 from twostamp.params import make_parameters
-from twostamp.sources import PROVENANCE, describe_fetched, describe_sources, find_archive, find_labels, prepare_inputs
-from twostamp.taxonomy import LABEL_COLUMNS, read_labels
-from twostamp.unlabelled import find_unlabelled
+from twostamp.pipeline import notebooks as reproduce
+from twostamp.taxonomy import LABEL_COLUMNS
 
 SECRET = "hush-hush-secret"
 
@@ -180,7 +188,7 @@ def test_the_command_line(alerce, tmp_path, monkeypatch):
     (tmp_path / "sim.yaml").write_text("run_name: sim\n")
 
     def run(name):
-        command = [sys.executable, "-m", "twostamp.sources", str(tmp_path / name)]
+        command = [sys.executable, "-m", "twostamp.data.sources", str(tmp_path / name)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run("sky.yaml")

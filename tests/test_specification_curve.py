@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp import specification_curve as curve
-from twostamp.plots.specifications import plot_curve
-from twostamp.specifications import SWITCHES, Specification, draw_specifications
+from twostamp.analysis.specification_curve import curve
+from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification, draw_specifications
+from twostamp.plots.specification_curve import plot_curve
 
 LABELS = np.repeat(np.arange(5), 20)
 SIZE = {"resamples": 400, "seed": 1}

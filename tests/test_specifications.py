@@ -9,11 +9,7 @@ import pandas as pd
 import pytest
 
 from test_search import CLASSES, SMALL, make_records
-from twostamp.features import FEATURE_LISTS
-from twostamp.params import Parameters
-from twostamp.records import load_arrays, read_info
-from twostamp.search import load_trial, settings
-from twostamp.specifications import (
+from twostamp.analysis.specification_curve.specifications import (
     SWITCHES,
     Specification,
     default_specification,
@@ -26,6 +22,12 @@ from twostamp.specifications import (
     train_specifications,
     write_preparations,
 )
+from twostamp.data.features import FEATURE_LISTS
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models.search import settings
+from twostamp.models.trial import load_trial
+from twostamp.params import Parameters
 
 PARAMS = Parameters(
     validation_per_class=1, test_per_class=1, cap_per_class=6, epochs=1, workers=2, width=0.25, seed=1

@@ -7,11 +7,18 @@ import pandas as pd
 import pytest
 
 from test_search import CLASSES, SMALL, make_records
+from twostamp.analysis.significance.repeated_splits import (
+    pivot_scores,
+    share_of_test,
+    split_seeds,
+    train_splits,
+    write_split_records,
+)
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.models.prediction import predict_winners
+from twostamp.models.search import choose_winners
+from twostamp.models.trial import load_trial
 from twostamp.params import Parameters
-from twostamp.record_writer import read_info
-from twostamp.repetitions import choose_winners, predict_winners
-from twostamp.search import load_trial
-from twostamp.splits import pivot_scores, share_of_test, split_seeds, train_splits, write_split_records
 
 pytestmark = pytest.mark.slow
 PARAMS = Parameters(

@@ -14,20 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from twostamp.alerts.archive import iter_members
+from twostamp.alerts.cutouts import CHIP_HEIGHT, CHIP_WIDTH, SIZE, expected_shape, read_stamp, repair_stamp
 from twostamp.alerts.packet import BadStamp, read_packets
-from twostamp.quantiles import deal_for_quantiles, find_quantiles, sort_for_quantiles
-from twostamp.stamps import (
-    CHIP_HEIGHT,
-    CHIP_WIDTH,
+from twostamp.data.stamps import (
     QUANTILES,
-    SIZE,
     count_degenerate,
     crop_stamps,
-    expected_shape,
+    deal_for_quantiles,
+    find_quantiles,
     make_triplets,
     normalise_stamps,
-    read_stamp,
-    repair_stamp,
+    sort_for_quantiles,
 )
 
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")

@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twostamp.alerts.cutouts import expected_shape, read_stamp
 from twostamp.alerts.packet import read_schema
-from twostamp.alerts.survey import Ageing, SurveyReport, write_survey
-from twostamp.alerts.survey import constants as c
-from twostamp.alerts.survey.ageing import FIRST_REFERENCE, Reference
-from twostamp.alerts.survey.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
-from twostamp.alerts.survey.plan import Nights, Target, make_plan, share_out
-from twostamp.alerts.survey.sky import FIRST_NIGHT, draw_field, draw_nights, julian_midnight
-from twostamp.alerts.survey.sources import Change, draw_change
-from twostamp.features import sky_coordinates
-from twostamp.stamps import expected_shape, read_stamp
-from twostamp.taxonomy import CLASSES, SUBCLASSES, read_labels
+from twostamp.data.labels import read_labels
+from twostamp.simulation import constants as c
+from twostamp.simulation.ageing import FIRST_REFERENCE, Ageing, Reference
+from twostamp.simulation.conditions import FIRST_NIGHT, draw_field, draw_nights, julian_midnight
+from twostamp.simulation.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
+from twostamp.simulation.light_curves import Change, draw_change
+from twostamp.simulation.schedule import Nights, Target, make_plan, share_out
+from twostamp.simulation.survey import SurveyReport, write_survey
+from twostamp.taxonomy import CLASSES, SUBCLASSES
+from twostamp.utils.coordinates import sky_coordinates
 
 SMALL = {"pairs_per_class": 4, "unlabelled_objects": 8, "nights": 16, "seed": 3}
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
@@ -90,11 +91,11 @@ def test_a_finished_survey_is_not_made_again(survey):
 def test_a_killed_survey_is_taken_up(tmp_path, monkeypatch):
     arguments = {"pairs_per_class": 1, "unlabelled_objects": 2, "nights": 4, "seed": 1, "workers": 1}
     with monkeypatch.context() as patch:
-        patch.setattr("twostamp.alerts.survey.write._assemble", lambda *_: 1 / 0)
+        patch.setattr("twostamp.simulation.survey._assemble", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write_survey(tmp_path, **arguments)
     with monkeypatch.context() as patch:
-        patch.setattr("twostamp.alerts.survey.write.make_alerts", lambda *_: 1 / 0)  # the parts are there already
+        patch.setattr("twostamp.simulation.survey.make_alerts", lambda *_: 1 / 0)  # the parts are there already
         write_survey(tmp_path, **arguments)
     assert not list(tmp_path.glob(".*"))
 

@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from twostamp.taxonomy import CLASSES, SUBCLASSES, canonical_subclass, class_of, read_labels
+from twostamp.data.labels import read_labels
+from twostamp.taxonomy import CLASSES, SUBCLASSES, canonical_subclass, class_of
 
 
 def write(path, rows):

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from test_models import make_arrays
-from twostamp.arrays import Arrays
-from twostamp.models import OTHER_LISTS, VARIANTS, model_inputs
-from twostamp.training import Hyperparameters, LinearWarmup, Training, entropy_loss, train_model
+from twostamp.data.arrays import Arrays
+from twostamp.models.architectures import OTHER_LISTS, VARIANTS
+from twostamp.models.inference import model_inputs
+from twostamp.models.training import Hyperparameters, LinearWarmup, Training, entropy_loss, train_model
 
 pytestmark = pytest.mark.slow
 SMALL = Hyperparameters(kernel_size=3, crop_size=21, batch_size=5, learning_rate=1e-3, dropout_rate=0.3)

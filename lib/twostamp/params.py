@@ -11,8 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 SIMULATED = "simulated"
+
 ALERCE = "alerce"
+
 PUBLIC = "public"
+
 ASSEMBLED = "assembled"
 
 PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
@@ -25,13 +28,18 @@ TRAINING_OPTIONS = (
     "entropy_beta",
     "mixed_precision",
 )
-"""Parameters that `twostamp.training.train_model` takes by their own names."""
+"""Parameters that `twostamp.models.training.train_model` takes by their own names."""
 
 Positive = Annotated[int, Field(gt=0)]
+
 Count = Annotated[int, Field(ge=0)]
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
 PositiveFloat = Annotated[float, Field(gt=0)]
+
 Rates = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+
 Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two"]
 
 
@@ -71,7 +79,7 @@ class Parameters(BaseModel):
     """Asteroids to draw from the database (the thesis: 60 000)."""
     database: str = ""
     """``$VARIABLE`` that holds a URL or a file's path, a URL without a password, or a JSON file's path or address; see
-    `twostamp.alerts.catalog.find_connection`."""
+    `twostamp.alerts.alerce_database.find_connection`."""
     broker_labels: list[Annotated[str, Field(pattern=r"^[^/]+/.+$")]] = []
     """``classifier/class`` of ALeRCE, whose most certain objects become labels where nothing else is known of them."""
     broker_probability: Fraction = 0.9

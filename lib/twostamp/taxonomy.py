@@ -1,9 +1,6 @@
 """The classes, their subclasses and where ALeRCE's taxonomy puts them (thesis Table 3.3, annex A; decision D5)."""
 
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
 
 CLASSES: tuple[str, ...] = ("AGN", "SN", "VS", "asteroid", "bogus")
 """The five classes of the stamp classifier, in the order of every table, matrix and output vector."""
@@ -151,55 +148,3 @@ def class_of(subclass_name: str) -> str:
         if subclass_name.endswith("-unspecified")
         else (_CANONICAL[subclass_name.lower()].class_name)
     )
-
-
-def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read a label file in the form of thesis Table 3.4 and clean it.
-
-    Rows that repeat another are dropped; an object with two different labels is dropped whole, since
-    nobody can say which is right; CV/Nova is dropped (D5). Every drop is counted.
-
-    Parameters
-    ----------
-    path : str or Path
-        CSV with the columns objectId, classALeRCE, subclassALeRCE (others are ignored).
-
-    Returns
-    -------
-    labels : DataFrame
-        The three columns, one row an object, sorted by objectId, canonical names.
-    counts : dict
-        Rows read, kept, and dropped by reason; kept + dropped = read.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or a class or subclass unknown; the message names the file.
-    """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [column for column in LABEL_COLUMNS if column not in table]
-    if absent:
-        raise ValueError(f"{path}: column {absent[0]} is missing; a label file has {', '.join(LABEL_COLUMNS)}")
-    table = table[LABEL_COLUMNS].apply(lambda column: column.str.strip())
-    empty = (table["objectId"] == "") | (table["classALeRCE"] == "")
-    labels = table[~empty].copy()
-    try:
-        names = {pair: canonical_subclass(*pair) for pair in set(zip(labels["classALeRCE"], labels["subclassALeRCE"]))}
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    pairs = [names[pair] for pair in zip(labels["classALeRCE"], labels["subclassALeRCE"])]
-    labels["classALeRCE"] = [pair[0] for pair in pairs]
-    labels["subclassALeRCE"] = [pair[1] for pair in pairs]
-    unique = labels.drop_duplicates()
-    conflict = unique["objectId"].duplicated(keep=False)
-    without_class = ~conflict & (unique["classALeRCE"] == "")
-    kept = unique[~conflict & ~without_class].sort_values("objectId", ignore_index=True)
-    counts = {
-        "rows read": len(table),
-        "kept": len(kept),
-        "no object or class": int(empty.sum()),
-        "repeated rows": len(labels) - len(unique),
-        "conflicting labels": int(conflict.sum()),
-        "CV/Nova, which has no class": int(without_class.sum()),
-    }
-    return kept, counts

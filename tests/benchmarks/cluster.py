@@ -14,9 +14,9 @@ import pandas as pd
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
 
-from twostamp.cluster import make_spark, map_sources, open_spark
-from twostamp.extract import extract_first_two
+from twostamp.alerts.extraction import extract_first_two
 from twostamp.params import Parameters
+from twostamp.utils.spark import make_spark, map_sources, open_spark
 
 NIGHTS, ALERTS, LABELLED = 20, 1000, 0.01
 GROWING = (2, 4, 8, 16)
@@ -111,8 +111,8 @@ def shuffle_bytes(spark: Any) -> int:
 
 def search() -> Iterator[Row]:
     """Trials two at a time on Spark, beside one after the other with all cores given to TensorFlow."""
-    from twostamp.search import WORKER_ENVIRONMENT, make_trials, run_trials, settings
-    from twostamp.trials import Job, train_trial
+    from twostamp.models.search import make_trials, run_trials, settings
+    from twostamp.models.trial import WORKER_ENVIRONMENT, Job, train_trial
 
     records = inputs.find_records(
         inputs.bench_folder() / "data" / "pairs.parquet", inputs.bench_folder() / "data/records"

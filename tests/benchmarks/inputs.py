@@ -13,11 +13,11 @@ from isal import igzip
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import PacketError, read_keys
-from twostamp.alerts.survey import write_survey
-from twostamp.arrays import read_metadata
-from twostamp.dataset import cap_classes, filter_pairs, split_objects
-from twostamp.paths import outputs_root
+from twostamp.data.arrays import read_metadata
+from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.simulation.survey import write_survey
 from twostamp.taxonomy import CLASSES
+from twostamp.utils.paths import outputs_root
 
 SEED = 20210901
 SMALL_SURVEY = {"pairs_per_class": 60, "unlabelled_objects": 100, "nights": 30, "seed": SEED}
@@ -125,8 +125,8 @@ def _letters(index: int) -> str:
 
 def extract_pairs() -> Path:
     """Pairs of the small simulated survey, made once."""
-    from twostamp.cluster import open_spark
-    from twostamp.extract import extract_first_two
+    from twostamp.alerts.extraction import extract_first_two
+    from twostamp.utils.spark import open_spark
 
     survey, folder = find_survey(), bench_folder() / "data"
     with open_spark("local[2,4]") as spark:
@@ -136,7 +136,7 @@ def extract_pairs() -> Path:
 
 def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Path:
     """TFRecords of pairs, made once."""
-    from twostamp.record_writer import write_records
+    from twostamp.data.tfrecord_writer import write_records
 
     table, _ = filter_pairs(read_metadata(pairs))
     assignment = split_objects(cap_classes(table, cap, SEED), held_out, held_out, SEED)

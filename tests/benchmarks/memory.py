@@ -13,7 +13,7 @@ from tests.benchmarks import inputs
 from tests.benchmarks.measure import Row, bound
 
 from twostamp.params import Parameters
-from twostamp.reproduce import _PeakMemory
+from twostamp.pipeline.notebooks import _PeakMemory
 
 QUICK = Parameters()
 LIMIT, LARGER = 1.5, 4
@@ -38,7 +38,7 @@ def peak_of(step: Callable[[Path, int], Any], folder: Path, size: int) -> int:
 
 def survey(folder: Path, size: int) -> None:
     """Simulate the alerts."""
-    from twostamp.alerts.survey import write_survey
+    from twostamp.simulation.survey import write_survey
 
     write_survey(
         folder / "survey",
@@ -52,8 +52,8 @@ def survey(folder: Path, size: int) -> None:
 
 def extraction(folder: Path, size: int) -> None:
     """Find the first two alerts of labelled objects."""
-    from twostamp.cluster import open_spark
-    from twostamp.extract import extract_first_two
+    from twostamp.alerts.extraction import extract_first_two
+    from twostamp.utils.spark import open_spark
 
     with open_spark("local[2,4]") as spark:
         extract_first_two(spark, str(folder / "survey"), pd.read_csv(folder / "survey" / "labels.csv"), folder)
@@ -68,8 +68,8 @@ def records(folder: Path, size: int) -> None:
 
 def training(folder: Path, size: int) -> None:
     """Train one trial of one epoch."""
-    from twostamp.search import make_trials, settings
-    from twostamp.trials import Job, train_trial
+    from twostamp.models.search import make_trials, settings
+    from twostamp.models.trial import Job, train_trial
 
     params = QUICK.model_copy(update={"epochs": 1, "grid_batch_size": [64]})
     trial = next(trial for trial in make_trials(params) if trial.variant == "stacked")
@@ -79,9 +79,10 @@ def training(folder: Path, size: int) -> None:
 
 def prediction(folder: Path, size: int) -> None:
     """Classify every pair, a batch at a time, whatever the archive holds."""
-    from twostamp.arrays import arrays_from_table, read_batches
-    from twostamp.models import build_model, predict
-    from twostamp.records import load_scaler
+    from twostamp.data.arrays import arrays_from_table, read_batches
+    from twostamp.data.tfrecords import load_scaler
+    from twostamp.models.architectures import build_model
+    from twostamp.models.inference import predict
 
     model = build_model("stacked", n_classes=5, crop_size=21, kernel_size=3, dropout_rate=0.3)
     scaler = load_scaler(folder / "records")

@@ -13,13 +13,14 @@ import tensorflow as tf
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, growth_of, has_fast_bfloat16, pair_up, rate_of
 
-from twostamp.arrays import Arrays, arrays_from_table
-from twostamp.features import compute_features
-from twostamp.latency import make_server, take_batch
-from twostamp.models import ONEDNN_BFLOAT16, build_model, model_inputs
-from twostamp.packaging import Classifier
-from twostamp.records import balanced_batches, load_arrays, load_scaler
-from twostamp.training import Hyperparameters, train_model
+from twostamp.analysis.inference_time.latency import take_batch
+from twostamp.data.arrays import Arrays, arrays_from_table
+from twostamp.data.features import compute_features
+from twostamp.data.tfrecords import balanced_batches, load_arrays, load_scaler
+from twostamp.models.architectures import build_model
+from twostamp.models.classifier import Classifier
+from twostamp.models.inference import ONEDNN_BFLOAT16, make_server, model_inputs
+from twostamp.models.training import Hyperparameters, train_model
 
 VARIANT, CROP, BATCH, CLASSES = "stacked", 21, 256, 5
 STEPS, EPOCHS, LEARNING_RATE = 3, 4, 5e-3

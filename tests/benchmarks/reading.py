@@ -11,8 +11,9 @@ from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
 
 from twostamp.alerts.archive import read_members
+from twostamp.alerts.cutouts import read_stamp, repair_stamp
 from twostamp.alerts.packet import read_keys, read_packets
-from twostamp.stamps import normalise_stamps, read_stamp, repair_stamp
+from twostamp.data.stamps import normalise_stamps
 
 CROP = 21
 STAMPS = 600

@@ -8,10 +8,10 @@ import jupytext
 import nbformat
 import pytest
 
-from twostamp.ledger import read_catalogue
 from twostamp.params import Parameters
-from twostamp.paths import NOTEBOOKS
-from twostamp.reproduce import EXTENDED, STANDS_ON
+from twostamp.pipeline.ledger import read_catalogue
+from twostamp.pipeline.notebooks import EXTENDED, STANDS_ON
+from twostamp.utils.paths import NOTEBOOKS
 
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 
@@ -83,7 +83,7 @@ def test_every_item_is_named_by_its_owner_and_saved_by_nobody_else():
     owners = {(row.kind, row.id): row.notebook for row in catalogue.itertuples()}
     texts = {path.stem: "\n".join(cell.source for cell in code_cells(path)) for path in SOURCES}
     for (_, item), notebook in owners.items():
-        in_a_loop = item.startswith("C.")  # annex C's figures are listed in twostamp.plots.annex_c
+        in_a_loop = item.startswith("C.")  # annex C's figures are listed in twostamp.plots.exploratory_analysis
         assert in_a_loop or f'"{item}"' in texts[notebook], f"{item} is not in {notebook}"
     saved = [
         (("algorithm" if item == "B.1" else kind, item), notebook)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..lead_time import PER_YEAR, Watch
-from .style import PAGE_WIDTH, class_colour
+from twostamp.analysis.ageing.lead_time import PER_YEAR, Watch
+from twostamp.plots.style import PAGE_WIDTH, class_colour
 
 LIST_STYLES = {
     "thesis26": ("#CC3311", "-"),
@@ -31,7 +31,7 @@ def plot_years(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `twostamp.yearly.tabulate_years`.
+        Of `twostamp.analysis.ageing.yearly.tabulate_years`.
     """
     table = table[table["score"] == "accuracy"]
     splits = table["split"].unique()
@@ -58,7 +58,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `twostamp.yearly.tabulate_years`.
+        Of `twostamp.analysis.ageing.yearly.tabulate_years`.
     split : str
     """
     table = table[(table["split"] == split) & table["score"].str.startswith("recall")]
@@ -125,7 +125,7 @@ def plot_real(calls: pd.DataFrame, rate: float) -> Figure:
     Parameters
     ----------
     calls : DataFrame
-        Of `twostamp.asteroid_recall.tabulate_calls`.
+        Of `twostamp.analysis.ageing.real_packets.tabulate_calls`.
     rate : float
         The false-asteroid rate of the first year.
     """

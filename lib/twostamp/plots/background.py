@@ -10,13 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from twostamp.background import max_pool, slide_kernel
+from twostamp.analysis.background import max_pool, slide_kernel
 from twostamp.plots.style import CLASS_COLOURS, FILTER_COLOURS
 from twostamp.taxonomy import CLASSES, SUBCLASSES
 
 FloatArray = npt.NDArray[np.float64]
+
 FILTERS = {1: "g", 2: "r", 3: "i"}
+
 MARKERS = {1: "o", 2: "s", 3: "D"}
+
 TITLES = ("Science", "Reference", "Difference")
 
 
@@ -45,7 +48,7 @@ def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
     Parameters
     ----------
     curve : DataFrame
-        Of `twostamp.background.make_light_curve`.
+        Of `twostamp.analysis.background.make_light_curve`.
     ax : Axes
     title : str
     """

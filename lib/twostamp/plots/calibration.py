@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike, NDArray
 
-from ..calibration import calibration_scores, measure_reliability
-from ..conformal import CANNOT_TELL
-from .comparisons import LABELS
-from .style import ARCHITECTURE_COLOURS, PAGE_WIDTH, class_colour
+from twostamp.evaluation.calibration import calibration_scores, measure_reliability
+from twostamp.evaluation.conformal import CANNOT_TELL
+from twostamp.plots.significance import LABELS
+from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH, class_colour
 
 MODEL_COLOURS = {
     "M0": ARCHITECTURE_COLOURS["stamp"],
@@ -33,7 +33,7 @@ def plot_reliability(
     Parameters
     ----------
     calibrated : mapping
-        Of `twostamp.calibration.calibrate`.
+        Of `twostamp.evaluation.calibration.calibrate`.
     labels : array_like of int, shape (n,)
     bins : int
     methods : tuple of str
@@ -75,7 +75,7 @@ def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Of `twostamp.candidates.tabulate_candidates`, by title.
+        Of `twostamp.evaluation.candidates.tabulate_candidates`, by title.
     wanted : str
         What the class is called.
     """
@@ -103,7 +103,7 @@ def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Of `twostamp.conformal.check_coverage`, by model.
+        Of `twostamp.evaluation.conformal.check_coverage`, by model.
     coverage : float
         What was promised.
     """

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..evaluation import confusion_mean_std
+from twostamp.evaluation.metrics import confusion_mean_std
 
 CELL = 0.72
 """Side of a cell of a small matrix, inches."""
+
 MANY = 8
 """From this many classes on, cells shrink and only their notable shares are written."""
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
-from twostamp.background import apparent_magnitude
+from twostamp.analysis.background import apparent_magnitude
 
 INK, INPUT, HIDDEN, OUTPUT = "#333333", "#BBDDF0", "#F6DDA8", "#B7E0D2"
 

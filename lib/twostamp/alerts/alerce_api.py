@@ -1,0 +1,379 @@
+"""Alerts from ALeRCE's public API: the first two of each object, as the Avro packets that ZTF sent (thesis, 3.2).
+
+``python -m twostamp.alerts.alerce_api labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out by
+night, ``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. An object's packets
+are written when it has all that it needs, so that what is on disk are always its *first* alerts; ``broker.jsonl`` says
+which objects are done, and they are not asked for again.
+"""
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import requests
+from tqdm.auto import tqdm
+
+from twostamp.alerts.cutouts import read_cutouts
+from twostamp.alerts.packet import BadStamp, CorruptPacket, PacketError, read_keys, read_packets
+from twostamp.utils.dates import night_of
+from twostamp.utils.files import write_file
+from twostamp.utils.http import PoliteSession, RateLimit, explain
+
+PAGE_SIZE = 500
+
+MOST_DETECTIONS = 10**6
+
+Answer = TypeVar("Answer")
+
+
+class BrokerError(RuntimeError):
+    """An answer of the broker that cannot be used; one sentence."""
+
+
+def _check_detections(answer: Any) -> list[dict[str, Any]]:
+    if not isinstance(answer, list) or not all({"mjd", "candid", "has_stamp"} <= set(row) for row in answer):
+        raise BrokerError("the answer is no list of detections")
+    return answer
+
+
+def check_packet(data: bytes, object_id: str, candid: int) -> bytes:
+    """Return an Avro packet if it is the one that was asked for, and raise `CorruptPacket` if it is not."""
+    read_packets(data)  # a key can be read from half a packet
+    key = read_keys(data)[0]
+    if (key.objectId, key.candid) != (object_id, candid):
+        raise CorruptPacket("the server sent another packet")
+    return data
+
+
+class Broker:
+    """ALeRCE's API for ZTF, through its own client, politely.
+
+    Parameters
+    ----------
+    api_url, avro_url : str
+        Servers of the catalogue and of the packets; those of the client by default.
+    rate : float
+        Requests a second, over all threads.
+    timeout, attempts, first_pause
+        See `twostamp.utils.http.PoliteSession`. An answer that arrives whole and cannot be read is asked for again
+        as well.
+    """
+
+    def __init__(
+        self,
+        api_url: str = "",
+        avro_url: str = "",
+        *,
+        rate: float = 5.0,
+        timeout: float = 30.0,
+        attempts: int = 5,
+        first_pause: float = 1.0,
+    ) -> None:
+        self.api_url, self.avro_url = api_url, avro_url
+        self.attempts, self.first_pause = attempts, first_pause
+        self.limit = RateLimit(rate)
+        self._options: dict[str, Any] = {"timeout": timeout, "attempts": attempts, "first_pause": first_pause}
+        self._local = threading.local()  # requests does not promise that threads can share a session
+
+    @property
+    def client(self) -> Any:
+        """ALeRCE's client of this thread."""
+        if not hasattr(self._local, "client"):
+            from alerce.core import Alerce
+
+            client = Alerce()
+            catalogue, packets = client.legacy_ztf_client, client.legacy_stamps_client
+            catalogue.session = PoliteSession(self.limit, **self._options)
+            packets.session = PoliteSession(self.limit, raise_errors=True, **self._options)
+            if self.api_url:
+                catalogue.load_config_from_object({"ZTF_API_URL": self.api_url.rstrip("/")})
+            if self.avro_url:
+                packets.load_config_from_object({"AVRO_URL": self.avro_url.rstrip("/")})
+            self._local.client = client
+        return self._local.client
+
+    def find_objects(
+        self, classifier: str, class_name: str, probability: float, limit: int, *, min_detections: int = 2
+    ) -> pd.DataFrame:
+        """Find objects by what a classifier of ALeRCE says of them, the most certain first.
+
+        Parameters
+        ----------
+        classifier, class_name : str
+            As ALeRCE names them, for instance ``stamp_classifier`` and ``SN``.
+        probability : float
+            Of the class, at least.
+        limit : int
+            Objects, at most.
+        min_detections : int
+            Of each object, at least; a detection need not have stamps.
+
+        Returns
+        -------
+        DataFrame
+            objectId, probability; each object once.
+
+        Raises
+        ------
+        BrokerError
+            The API cannot be asked, or does not answer as expected.
+        """
+        found: dict[str, float | None] = {}
+        with tqdm(total=limit, unit="object", desc=f"{classifier} {class_name}") as progress:
+            for items in self._pages(classifier, class_name, probability, min_detections):
+                # An uncounted answer does not say whether there is more: the end is a page that brings nothing new.
+                new = {str(item["oid"]): item.get("probability") for item in items if str(item["oid"]) not in found}
+                found |= new
+                progress.update(len(new))
+                if not new or len(found) >= limit:
+                    break
+        table = pd.DataFrame({"objectId": list(found), "probability": list(found.values())})
+        return table.astype({"objectId": str, "probability": float})[:limit]
+
+    def _pages(
+        self, classifier: str, class_name: str, probability: float, min_detections: int
+    ) -> Iterator[list[dict[str, Any]]]:
+        query = {
+            "classifier": classifier,
+            "class_name": class_name,
+            "probability": probability,
+            "ndet": [min_detections, MOST_DETECTIONS],
+            "order_by": "probability",
+            "order_mode": "DESC",
+            "page_size": PAGE_SIZE,
+            "count": "false",
+        }
+        for page in count(1):
+            try:
+                answer = self._insist(partial(self._page, query | {"page": page}))
+            except Exception as error:
+                if page > 1 and getattr(error, "code", 0) == 404:
+                    return
+                raise BrokerError(f"objects of {classifier}, class {class_name}: {explain(error)}") from error
+            yield answer["items"]
+
+    def _page(self, query: dict[str, Any]) -> dict[str, Any]:
+        answer = self.client.query_objects(format="json", survey="ztf", **query)
+        if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
+            raise BrokerError("the answer has no list of objects")
+        return answer
+
+    def find_detections(self, object_id: str) -> list[tuple[float, int]]:
+        """List an object's detections that have stamps, as (mjd, candid), in the order of time."""
+        answer = self._insist(
+            lambda: _check_detections(self.client.query_detections(object_id, format="json", survey="ztf"))
+        )
+        return sorted({(float(row["mjd"]), int(row["candid"])) for row in answer if row["has_stamp"]})
+
+    def fetch_packet(self, object_id: str, candid: int) -> bytes:
+        """Fetch one Avro packet and make sure that it is the one asked for, whole and readable."""
+        return self._insist(
+            lambda: check_packet(self.client.get_avro(object_id, candid, survey="ztf"), object_id, candid)
+        )
+
+    def _insist(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again when an answer came whole and cannot be read; the session sees to all other faults."""
+        for attempt in range(self.attempts - 1):
+            try:
+                return ask()
+            except (CorruptPacket, BrokerError, requests.exceptions.JSONDecodeError):
+                time.sleep(self.first_pause * 2**attempt)
+        return ask()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if no object failed, 1 if some did."""
+    from twostamp.alerts.alerce_api import fetch_first_two
+
+    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.alerce_api", description=__doc__.splitlines()[0])
+    parser.add_argument("labels", type=Path, help="CSV with a column objectId")
+    parser.add_argument("folder", type=Path, help="where the packets go")
+    parser.add_argument("--rate", type=float, default=5.0, help="requests a second (5)")
+    parser.add_argument("--workers", type=int, default=4, help="requests under way at once (4)")
+    parser.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
+    parser.add_argument("--avro-url", default="", help="another server of its packets")
+    options = parser.parse_args(arguments)
+    table = pd.read_csv(options.labels, dtype=str)
+    if "objectId" not in table:
+        parser.error(f"{options.labels} has no column objectId")
+    broker = Broker(options.api_url, options.avro_url, rate=options.rate)
+    report = fetch_first_two(broker, table["objectId"].dropna(), options.folder, workers=options.workers)
+    print("\n".join(report.lines()))
+    return int(report.failed > 0)
+
+
+JOURNAL = "broker.jsonl"
+
+FAILURES = "broker_failures.csv"
+
+MJD = 2400000.5
+
+
+@dataclass
+class FetchReport:
+    """What became of the objects asked for; every one is in exactly one of the last four counts.
+
+    ``done_before`` are those of them that an earlier call had finished; ``failures`` has objectId and reason.
+    """
+
+    objects: int = 0
+    done_before: int = 0
+    packets: int = 0
+    packets_with_a_bad_stamp: int = 0
+    requests: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    with_two_alerts: int = 0
+    with_one_alert: int = 0
+    without_a_whole_alert: int = 0
+    failed: int = 0
+    failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"objectId": [], "reason": []}, dtype=str))
+
+    def lines(self) -> list[str]:
+        """Lines to print."""
+        counts = {name: value for name, value in asdict(self).items() if name != "failures"}
+        reasons = self.failures["reason"].value_counts()
+        return [f"{name.replace('_', ' '):26}{value:10g}" for name, value in counts.items()] + [
+            f"  failed: {reason} ({n})" for reason, n in reasons.items()
+        ]
+
+
+def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:
+    """Fetch the packets of the first two alerts of every object, by the rule of `twostamp.alerts.extraction.extract_first_two`.
+
+    A packet with a bad stamp is kept, so that the extraction can put it in the quarantine, and the object's next alert
+    is fetched. Objects that failed are listed in ``broker_failures.csv`` and tried again by the next call.
+
+    Parameters
+    ----------
+    broker : Broker
+    object_ids : iterable of str
+    folder : Path
+        Archive of the packets.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    FetchReport
+    """
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = list(dict.fromkeys(object_ids))
+    done = _read_journal(folder)
+    outcomes = [done[name] for name in wanted if name in done]
+    before = len(outcomes)
+    left = [name for name in wanted if name not in done]
+    with (folder / JOURNAL).open("a") as journal, tqdm(total=len(wanted), initial=before, unit="object") as progress:
+        for outcome in _in_threads(lambda name: _fetch_object(broker, name, folder), left, workers):
+            if "reason" not in outcome:
+                journal.write(json.dumps(outcome) + "\n")
+                journal.flush()
+            outcomes.append(outcome)
+            progress.update()
+    report = _make_report(outcomes, before)
+    report.requests, report.retries = broker.limit.requests, broker.limit.retries
+    report.seconds = round(time.monotonic() - started, 1)
+    write_file(folder / FAILURES, report.failures.to_csv(index=False).encode())
+    return report
+
+
+def _in_threads(work: Callable[[str], Any], names: list[str], workers: int) -> Iterator[Any]:
+    executor = ThreadPoolExecutor(max_workers=workers)
+    try:
+        for future in as_completed([executor.submit(work, name) for name in names]):
+            yield future.result()
+    finally:
+        executor.shutdown(cancel_futures=True)  # an interrupt waits for what is under way, not for all that is left
+
+
+def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
+    """Objects that are done and whose packets are still there; a line cut by a kill counts for nothing."""
+    path, done = folder / JOURNAL, {}
+    if not path.exists():
+        return {}
+    text = path.read_text()
+    for line in text.splitlines():
+        try:
+            outcome = json.loads(line)
+            if all((folder / name).exists() for name in outcome["files"]):
+                done[outcome["objectId"]] = outcome
+        except (ValueError, KeyError, TypeError):
+            continue
+    if text and not text.endswith("\n"):
+        with path.open("a") as journal:
+            journal.write("\n")
+    return done
+
+
+def _fetch_object(broker: Broker, object_id: str, folder: Path) -> dict[str, Any]:
+    """Fetch what one object needs; says what went wrong instead of raising, but for the disk."""
+    files: list[str] = []
+    fetched: dict[str, bytes] = {}
+    whole: list[float] = []
+    try:
+        for mjd, candid in broker.find_detections(object_id):
+            if len(whole) == 2:
+                break
+            if mjd in whole:  # the same exposure (D9)
+                continue
+            name = f"ztf_public_{night_of(mjd + MJD).replace('-', '')}/{candid}.avro"
+            files.append(name)
+            if (data := _read(folder / name, object_id, candid)) is None:
+                data = fetched[name] = broker.fetch_packet(object_id, candid)
+            if _is_whole(data):
+                whole.append(mjd)
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise
+        return {"objectId": object_id, "reason": explain(error)}
+    for name, data in fetched.items():
+        write_file(folder / name, data)
+    return {"objectId": object_id, "files": files, "whole": len(whole)}
+
+
+def _read(path: Path, object_id: str, candid: int) -> bytes | None:
+    """Read a packet that an earlier call has fetched; None if there is none that can be used."""
+    try:
+        return check_packet(path.read_bytes(), object_id, candid)
+    except (FileNotFoundError, PacketError):
+        return None
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        read_cutouts(read_packets(data)[0])
+    except BadStamp:
+        return False
+    return True
+
+
+def _make_report(outcomes: list[dict[str, Any]], done_before: int) -> FetchReport:
+    failures = [(o["objectId"], o["reason"]) for o in outcomes if "reason" in o]
+    fetched = [o for o in outcomes if "reason" not in o]
+    whole = [o["whole"] for o in fetched]
+    return FetchReport(
+        objects=len(outcomes),
+        done_before=done_before,
+        packets=sum(len(o["files"]) for o in fetched),
+        packets_with_a_bad_stamp=sum(len(o["files"]) - o["whole"] for o in fetched),
+        with_two_alerts=whole.count(2),
+        with_one_alert=whole.count(1),
+        without_a_whole_alert=whole.count(0),
+        failed=len(failures),
+        failures=pd.DataFrame(failures, columns=["objectId", "reason"]).sort_values("objectId", ignore_index=True),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

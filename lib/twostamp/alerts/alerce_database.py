@@ -1,0 +1,289 @@
+"""ALeRCE's database: the asteroids of thesis section 3.1.4 and the cones of section 6.6.
+
+The connection is named, never written down: an environment variable or a file outside the repository holds it, and no
+password is printed, logged or passed to a notebook. Needs ``psycopg`` (``pip install "twostamp[database]"``).
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import requests
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from tqdm.auto import tqdm
+
+from twostamp.utils.files import write_file
+from twostamp.utils.http import explain
+
+ALERCE_READER = "https://raw.githubusercontent.com/alercebroker/usecases/master/alercereaduser_v4.json"
+"""Where ALeRCE publishes its read-only account."""
+
+DRIVER = "postgresql+psycopg"
+
+SSDISTNR_MAX = 10.0
+
+DTYPES: dict[str, Any] = {
+    "objectId": str,
+    "ra": float,
+    "dec": float,
+    "ssdistnr": float,
+    "n_alerts": "int64",
+    "ndet": "int64",
+}
+
+METADATA = sql.MetaData()
+
+OBJECT = sql.Table(
+    "object",
+    METADATA,
+    sql.Column("oid", sql.String, primary_key=True),
+    sql.Column("meanra", sql.Double),
+    sql.Column("meandec", sql.Double),
+    sql.Column("ndet", sql.Integer),
+)
+
+SS_ZTF = sql.Table(
+    "ss_ztf", METADATA, sql.Column("oid", sql.String, primary_key=True), sql.Column("ssdistnr", sql.Double)
+)
+
+
+class CatalogError(RuntimeError):
+    """The database cannot be reached or asked; one sentence, without a password."""
+
+
+def find_connection(database: str) -> sql.URL:
+    """Find out how to connect.
+
+    Parameters
+    ----------
+    database : str
+        ``$VARIABLE`` with one of the following in it; a URL ``postgresql://user@host/name`` (a password comes from the
+        variable, from ``~/.pgpass`` or from ``$PGPASSWORD``); or a path or address of a JSON file in the form in which
+        ALeRCE publishes its reader's (`ALERCE_READER`): ``{"params": {"dbname", "user", "host", "password"}}``.
+
+    Returns
+    -------
+    sqlalchemy.URL
+        Hides its password when it is printed.
+
+    Raises
+    ------
+    CatalogError
+        If the variable is not set or there is no connection in it.
+
+    Examples
+    --------
+    >>> find_connection("postgresql://reader:hush@db.example.org/ztf")
+    postgresql+psycopg://reader:***@db.example.org/ztf
+    """
+    if database.startswith("$"):
+        if not (value := os.environ.get(database[1:].strip("{}"), "")):
+            raise CatalogError(f"{database} is not set: put the database's URL or its JSON file's path there")
+        database = value
+    if database.startswith(("http://", "https://")) or database.endswith(".json"):
+        return _read_json(database)
+    try:
+        return sql.make_url(database).set(drivername=DRIVER)
+    except ArgumentError:
+        raise CatalogError("the database is neither a postgresql:// URL nor a .json file") from None
+
+
+def _read_json(place: str) -> sql.URL:
+    try:
+        if place.startswith("http"):
+            response = requests.get(place, timeout=30)
+            response.raise_for_status()
+            params = response.json()["params"]
+        else:
+            params = json.loads(Path(place).expanduser().read_text())["params"]
+        return sql.URL.create(
+            DRIVER,
+            username=params["user"],
+            password=params["password"],
+            host=params["host"],
+            port=int(params["port"]) if params.get("port") else None,
+            database=params["dbname"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:  # requests' errors are OSErrors
+        what = f"{error} is missing" if isinstance(error, KeyError) else explain(error)
+        raise CatalogError(f"{place} does not say how to connect: {what}") from None
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def _shuffled(seed: int) -> Any:
+    return sql.func.md5(sql.func.concat(OBJECT.c.oid, str(seed)))
+
+
+def select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Select[Any]:
+    """Query of `Catalog.sample_asteroids`."""
+    distance = sql.func.min(SS_ZTF.c.ssdistnr)
+    return (
+        sql.select(OBJECT.c.oid.label("objectId"), distance.label("ssdistnr"), OBJECT.c.ndet)
+        .join(SS_ZTF, SS_ZTF.c.oid == OBJECT.c.oid)
+        .where(SS_ZTF.c.ssdistnr >= 0, SS_ZTF.c.ssdistnr < SSDISTNR_MAX, OBJECT.c.ndet >= min_detections)
+        .group_by(OBJECT.c.oid, OBJECT.c.ndet)
+        .order_by(_shuffled(seed), OBJECT.c.oid)
+        .limit(limit)
+    )
+
+
+def select_cone(
+    ra: float, dec: float, radius: float, limit: int, seed: int, min_detections: int = 2
+) -> sql.Select[Any]:
+    """Query of `Catalog.search_cone`; q3c's function finds its index whatever the place on the sky."""
+    near = sql.func.q3c_radial_query(OBJECT.c.meanra, OBJECT.c.meandec, float(ra), float(dec), float(radius))
+    columns = [OBJECT.c.oid.label("objectId"), OBJECT.c.meanra.label("ra"), OBJECT.c.meandec.label("dec")]
+    return (
+        sql.select(*columns, OBJECT.c.ndet.label("n_alerts"))
+        .where(near, OBJECT.c.ndet >= min_detections)
+        .order_by(_shuffled(seed), OBJECT.c.oid)
+        .limit(limit)
+    )
+
+
+class Catalog:
+    """Read-only access to the tables ``object`` and ``ss_ztf``.
+
+    Parameters
+    ----------
+    database : str
+        See `find_connection`.
+    timeout : float
+        Seconds that a query may take.
+    """
+
+    def __init__(self, database: str, *, timeout: float = 1800.0) -> None:
+        options = f"-c statement_timeout={int(1000 * timeout)} -c default_transaction_read_only=on"
+        try:
+            self._engine = sql.create_engine(
+                find_connection(database), connect_args={"options": options, "connect_timeout": 30}
+            )
+        except (NoSuchModuleError, ModuleNotFoundError):
+            raise CatalogError('the database needs psycopg: pip install "twostamp[database]"') from None
+
+    def sample_asteroids(self, limit: int, seed: int, *, min_detections: int = 2) -> pd.DataFrame:
+        """Draw objects near a known body of the Solar System (section 3.1.4).
+
+        The thesis draws with ``random()``, which nobody can repeat; here the order is that of a hash of objectId and
+        seed, the same on every server.
+
+        Parameters
+        ----------
+        limit : int
+            Objects, at most.
+        seed : int
+        min_detections : int
+            Of each object, at least.
+
+        Returns
+        -------
+        DataFrame
+            objectId, ssdistnr (arcsec), ndet; each object once, sorted by objectId.
+        """
+        return self._read(select_asteroids(limit, seed, min_detections)).sort_values("objectId", ignore_index=True)
+
+    def search_cone(
+        self, ra: float, dec: float, radius: float, limit: int, seed: int, *, min_detections: int = 2
+    ) -> pd.DataFrame:
+        """List the objects in a cone (section 6.6), at most `limit` of them, drawn by a hash of objectId and seed.
+
+        Parameters
+        ----------
+        ra, dec, radius : float
+            Degrees.
+        limit, seed, min_detections
+            As for `sample_asteroids`.
+
+        Returns
+        -------
+        DataFrame
+            objectId, ra, dec (degrees, mean), n_alerts (detections), sorted by objectId.
+        """
+        query = select_cone(ra, dec, radius, limit, seed, min_detections)
+        return self._read(query).sort_values("objectId", ignore_index=True)
+
+    def explain(self, query: sql.Select[Any]) -> str:
+        """Ask for the plan of a query."""
+        with self._connect() as connection:
+            statement = query.compile(connection, compile_kwargs={"render_postcompile": True})
+            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", statement.params)
+            return "\n".join(row[0] for row in rows)
+
+    def _read(self, query: sql.Select[Any]) -> pd.DataFrame:
+        with self._connect() as connection:
+            try:
+                result = connection.execute(query)
+                table = pd.DataFrame(result.all(), columns=list(result.keys()))
+            except SQLAlchemyError as error:
+                raise CatalogError(f"the database refuses the query: {_first_line(error)}") from None
+        return table.astype({name: kind for name, kind in DTYPES.items() if name in table})
+
+    def _connect(self) -> sql.Connection:
+        try:
+            return self._engine.connect()
+        except SQLAlchemyError as error:
+            raise CatalogError(f"no connection to {self._engine.url!r}: {_first_line(error)}") from None
+
+
+def search_cones(
+    catalog: Catalog,
+    centres: np.ndarray,
+    radius: float,
+    cap: int,
+    seed: int,
+    folder: Path,
+    *,
+    leave_out: Iterable[str] = (),
+    min_detections: int = 2,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Draw unlabelled objects from the grid of cones (section 6.6, D6): `twostamp.analysis.unlabelled_sky.select_in_cones` on the database.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    centres : ndarray, shape (n, 2)
+        Right ascension and declination, degrees; see `twostamp.analysis.unlabelled_sky.cone_centres`.
+    radius : float
+        Of every cone, degrees.
+    cap : int
+        Objects drawn from a cone, at most.
+    seed : int
+    folder : Path
+        Keeps each cone's answer, so that an interrupted search goes on.
+    leave_out : iterable of str
+        objectIds that are not wanted: the labelled ones.
+    min_detections : int
+
+    Returns
+    -------
+    selected : DataFrame
+        objectId, ra, dec, n_alerts, cone (the first that drew it); each object once, sorted by objectId.
+    counts : dict
+        Objects drawn, drawn again by another cone, labelled, selected.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for index, (ra, dec) in enumerate(tqdm(centres, unit="cone")):
+        path = folder / f"{ra:g}_{dec:g}_{radius:g}_{cap}_{seed}_{min_detections}.parquet"
+        if not path.exists():
+            table = catalog.search_cone(ra, dec, radius, cap, seed, min_detections=min_detections)
+            write_file(path, table.to_parquet(index=False))
+        tables.append(pd.read_parquet(path).assign(cone=index))
+    drawn = pd.concat(tables, ignore_index=True)
+    once = drawn.drop_duplicates("objectId")
+    selected = once[~once["objectId"].isin(set(leave_out))].sort_values("objectId", ignore_index=True)
+    counts = {
+        "objects drawn": len(drawn),
+        "drawn by another cone as well": len(drawn) - len(once),
+        "labelled": len(once) - len(selected),
+        "selected": len(selected),
+    }
+    return selected, counts

@@ -1,0 +1,209 @@
+"""The three stamps of one alert: gzipped FITS to arrays, repaired at the chip's edges."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from isal import igzip, igzip_lib
+
+from twostamp.alerts.packet import BadStamp
+from twostamp.utils.typing import Floats
+
+STAMPS = ("science", "template", "difference")
+
+
+def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
+    """Check the three stamps of a packet, of `twostamp.alerts.packet.read_packets`.
+
+    Returns
+    -------
+    stamps : dict
+        `STAMPS` -> gzipped FITS.
+    square : bool
+        All three are 63 x 63.
+
+    Raises
+    ------
+    BadStamp
+        One is missing, unreadable or of a shape that S1 does not explain.
+    """
+    stamps = {name: _read_cutout(packet, name) for name in STAMPS}
+    shapes = {_check_stamp(name, stamp, packet["candidate"]) for name, stamp in stamps.items()}
+    return stamps, shapes == {(SIZE, SIZE)}
+
+
+def _read_cutout(packet: dict[str, Any], name: str) -> bytes:
+    cutout = packet.get(f"cutout{name.title()}")
+    if not cutout or not cutout.get("stampData"):
+        raise BadStamp(f"the {name} stamp is missing")
+    return cutout["stampData"]
+
+
+def _check_stamp(name: str, stamp: bytes, candidate: dict[str, Any]) -> tuple[int, ...]:
+    try:
+        shape = read_stamp(stamp).shape
+    except BadStamp as error:
+        raise BadStamp(f"the {name} stamp cannot be used: {error.reason}") from error
+    position = [math.nan if candidate.get(axis) is None else candidate[axis] for axis in ("xpos", "ypos")]
+    expected = expected_shape(*position) if all(map(math.isfinite, position)) else (SIZE, SIZE)
+    if shape != expected:
+        sizes = f"is {shape[0]} x {shape[1]}, where its position explains {expected[0]} x {expected[1]}"
+        raise BadStamp(f"the {name} stamp {sizes} (S1)")
+    return shape
+
+
+SIZE = 63
+
+CENTRE = SIZE // 2
+
+CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant) of ZTF
+
+_BLOCK, _CARD = 2880, 80
+
+
+def read_stamp(data: bytes) -> Floats:
+    """Decode one stamp of an alert packet.
+
+    Plain primary images (one 2880-byte header, BITPIX -32, two axes, no scaling), which is all that ZTF has sent so
+    far, are read directly; anything else goes through `astropy.io.fits`.
+
+    Parameters
+    ----------
+    data : bytes
+        Gzipped FITS, as in ``cutoutScience["stampData"]``.
+
+    Returns
+    -------
+    ndarray, shape (h, w), float32
+        Pixel values in DN, native byte order, NaN where ZTF masked.
+
+    Raises
+    ------
+    BadStamp
+        The bytes are missing, not gzip, not FITS, or hold no two-dimensional image.
+
+    Examples
+    --------
+    >>> image = fits.PrimaryHDU(np.ones((63, 55), "float32"))
+    >>> stream = BytesIO()
+    >>> image.writeto(stream)
+    >>> read_stamp(igzip.compress(stream.getvalue())).shape
+    (63, 55)
+    """
+    if not data:
+        raise BadStamp("stamp is missing")
+    try:
+        raw = igzip.decompress(data)
+    except (OSError, EOFError, igzip_lib.IsalError) as error:  # type: ignore[misc]  # its stub is no class
+        raise BadStamp(f"stamp is not readable gzip: {error}") from error
+    shape = _plain_shape(raw[:_BLOCK])
+    if shape is None or len(raw) < _BLOCK + 4 * shape[0] * shape[1]:
+        return _read_unusual(raw)
+    pixels = np.frombuffer(raw, dtype=">f4", count=shape[0] * shape[1], offset=_BLOCK)
+    return pixels.astype(np.float32).reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _plain_shape(header: bytes) -> tuple[int, int] | None:
+    """Shape (h, w) of a plain float image, None when the header asks for a real FITS reader."""
+    cards = {header[i : i + 8].strip(): header[i + 10 : i + _CARD] for i in range(0, len(header), _CARD)}
+    if not header.startswith(b"SIMPLE") or b"END" not in cards or cards.keys() & {b"BSCALE", b"BZERO"}:
+        return None
+    try:
+        bitpix, naxis, width, height = (
+            int(cards[name].partition(b"/")[0]) for name in (b"BITPIX", b"NAXIS", b"NAXIS1", b"NAXIS2")
+        )
+    except (KeyError, ValueError):
+        return None
+    return (height, width) if (bitpix, naxis) == (-32, 2) and min(height, width) > 0 else None
+
+
+def _read_unusual(raw: bytes) -> Floats:
+    """First two-dimensional image of a FITS file: compressed, scaled, integer, in an extension."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(BytesIO(raw), memmap=False) as hdus:
+                images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise BadStamp(f"stamp is not readable FITS: {error}") from error
+    if not images or not images[0].size:
+        raise BadStamp("stamp holds no two-dimensional image")
+    return np.ascontiguousarray(images[0], dtype=np.float32)
+
+
+def expected_shape(xpos: float, ypos: float) -> tuple[int, int]:
+    """Shape that ZTF gives to a stamp cut at pixel (xpos, ypos) of a 3072 x 3080 quadrant (S1).
+
+    Parameters
+    ----------
+    xpos, ypos : float
+        Candidate's position on the chip, pixels counted from 1, as in the packet.
+
+    Returns
+    -------
+    (int, int)
+        Height and width. Not positive when the position is off the chip by more than half a stamp.
+
+    Examples
+    --------
+    >>> expected_shape(1500.2, 1500.2), expected_shape(3048.63, 791.28), expected_shape(2875.64, 19.78)
+    ((63, 63), (63, 55), (51, 63))
+    """
+    return _expected_length(ypos, CHIP_HEIGHT), _expected_length(xpos, CHIP_WIDTH)
+
+
+def _expected_length(position: float, chip: int) -> int:
+    return min(SIZE, CENTRE + round(position), chip + CENTRE + 1 - round(position))
+
+
+def repair_stamp(stamp: Floats, xpos: float, ypos: float) -> Floats:
+    """Put a stamp cut at the chip's edge back to 63 x 63, its source in the centre pixel (31, 31) (S1, section 3.1.3).
+
+    A piece cut at a low edge lacks its first columns or rows, at a high edge its last: the padding goes there.
+
+    Parameters
+    ----------
+    stamp : ndarray, shape (h, w), float32
+    xpos, ypos : float
+        Position of the candidate on the chip, pixels.
+
+    Returns
+    -------
+    ndarray, shape (63, 63), float32
+        NaN where there is no chip. A stamp that is 63 x 63 already is returned as it is.
+
+    Raises
+    ------
+    BadStamp
+        The shape is not the one that the position explains.
+
+    Examples
+    --------
+    >>> repaired = repair_stamp(np.zeros((51, 63), np.float32), xpos=2875.6, ypos=19.8)
+    >>> np.isnan(repaired).any(axis=1).nonzero()[0].tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    """
+    if stamp.shape == (SIZE, SIZE):
+        return stamp
+    if not np.isfinite([xpos, ypos]).all():
+        raise BadStamp(f"stamp of shape {stamp.shape} and no xpos, ypos to explain it")
+    if stamp.shape != expected_shape(xpos, ypos):
+        raise BadStamp(
+            f"stamp of shape {stamp.shape}: xpos {xpos:.1f}, ypos {ypos:.1f} explain {expected_shape(xpos, ypos)}"
+        )
+    (height, width), low_y, low_x = stamp.shape, _missing_before(ypos), _missing_before(xpos)
+    repaired = np.full((SIZE, SIZE), np.nan, dtype=np.float32)
+    repaired[low_y : low_y + height, low_x : low_x + width] = stamp
+    return repaired
+
+
+def _missing_before(position: float) -> int:
+    return max(0, CENTRE + 1 - round(position))

@@ -1,0 +1,306 @@
+"""First two alerts of every labelled object, on Spark (thesis, section 3.2).
+
+The key pass reads the key of every alert and keeps those of labelled objects. The stamp pass opens only the packets
+that rank first and second, and an object's next ones when a stamp is bad. Stamps that lose are never shuffled, nor even
+decoded.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from functools import partial, reduce
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from twostamp.alerts.archive import measure_sources
+from twostamp.alerts.cutouts import STAMPS
+from twostamp.alerts.extraction_report import ExtractionReport
+from twostamp.alerts.extraction_tasks import KEY, PLACE, SCAN, merge_types, open_source, scan_source, write_part
+from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
+from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
+from twostamp.taxonomy import LABEL_COLUMNS
+from twostamp.utils.spark import map_sources, run_sources, store
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
+
+PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
+
+ALERTS_PER_PART = 2000
+
+NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
+
+
+def extract_first_two(
+    spark: "SparkSession", archive: str, labels: pd.DataFrame | None, folder: Path, *, prefix: str = ""
+) -> ExtractionReport:
+    """Extract the first two alerts of every wanted object.
+
+    The first two are the two smallest distinct jd among distinct candid with three whole stamps; of several at one jd
+    the smallest candid (decision D9). Writes ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
+    ``quarantine.parquet``. An output made from the same sources and labels is left as it is, and a run that was
+    killed goes on with what it had stored.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    archive : str
+        Folder, tarball or URL of alerts.
+    labels : DataFrame or None
+        objectId (unique), classALeRCE, subclassALeRCE. With objectId alone, or None for every object of the archive,
+        the output has no labels.
+    folder : Path
+        Where to write, on a file system that all workers share.
+    prefix : str
+        Put before the names of the outputs; without labels the default is ``unlabelled_``.
+
+    Returns
+    -------
+    ExtractionReport
+
+    Raises
+    ------
+    ArchiveError
+        If the archive holds no alerts. Damaged sources and packets do not raise: they are rows of the quarantine.
+    ValueError
+        If an object is labelled twice.
+    """
+    started = time.monotonic()
+    labels = None if labels is None else _check_labels(labels)
+    prefix = prefix or ("" if labels is not None and "classALeRCE" in labels else "unlabelled_")
+    sizes = measure_sources(archive)
+    fingerprint = _make_fingerprint(sizes, labels)
+    folder = Path(folder).resolve()
+    report_path = folder / f"{prefix}extraction.json"
+    if (done := ExtractionReport.load(report_path, fingerprint)) is not None:
+        return done
+    report_path.unlink(missing_ok=True)
+    scratch = folder / f".{prefix}extraction-{fingerprint[:12]}"
+    outputs = {name: folder / f"{prefix}{name}.parquet" for name in ("first_alerts", "pairs", "quarantine")}
+    report = _extract(spark, sizes, labels, scratch, outputs)
+    report.seconds = round(time.monotonic() - started, 3)
+    report.save(report_path, fingerprint)
+    shutil.rmtree(scratch)
+    return report
+
+
+def read_objects(spark: "SparkSession", archive: str) -> pd.DataFrame:
+    """List the objects of an archive (section 6.6).
+
+    Returns
+    -------
+    DataFrame
+        objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd), sorted by objectId.
+    """
+    from pyspark.sql import functions as sql
+
+    sizes = measure_sources(archive)
+    scan = map_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=None), SCAN)
+    order = sql.struct("jd", "candid")
+    positions = [sql.min_by(name, order).alias(name) for name in ("ra", "dec")]
+    exposures = sql.count_distinct("jd").alias("n_alerts")
+    objects = scan.where("kind = 'alert'").groupBy("objectId").agg(*positions, exposures)
+    return objects.toPandas().sort_values("objectId", ignore_index=True)
+
+
+def _check_labels(labels: pd.DataFrame) -> pd.DataFrame:
+    twice = labels.loc[labels["objectId"].duplicated(), "objectId"]
+    if len(twice):
+        raise ValueError(f"{twice.iloc[0]} is labelled twice: clean the labels with twostamp.data.labels.read_labels")
+    return labels[[name for name in LABEL_COLUMNS if name in labels]].sort_values("objectId", ignore_index=True)
+
+
+def _make_fingerprint(sizes: dict[str, int], labels: pd.DataFrame | None) -> str:
+    text = json.dumps(sizes) + ("" if labels is None else labels.to_csv(index=False))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _extract(
+    spark: "SparkSession", sizes: dict[str, int], labels: pd.DataFrame | None, scratch: Path, outputs: dict[str, Path]
+) -> ExtractionReport:
+    wanted = None if labels is None else frozenset(labels["objectId"])
+    scan = run_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys")
+    notes = scan.where("kind != 'alert'").select(*NOTES).toPandas()
+    alerts = store(_rank_alerts(scan), scratch / "alerts")
+    first = alerts.where("exposure <= 2").toPandas()
+    opened, tried = _open_winners(alerts, first, sizes, _find_fields(notes), scratch)
+    used = first_two(tried)
+    _write_pairs(opened, used, labels, outputs)
+    quarantine = _make_quarantine(notes, tried)
+    partial_path = outputs["quarantine"].with_name(f".{outputs['quarantine'].name}")
+    quarantine.to_parquet(partial_path, index=False)
+    partial_path.replace(outputs["quarantine"])
+    report = _make_report(notes, alerts, used, quarantine)
+    _count_objects(report, first["objectId"].nunique(), used, labels)
+    report.sources, report.archive_bytes = len(sizes), sum(sizes.values())
+    report.written_bytes = sum(file.stat().st_size for path in outputs.values() for file in path.glob("*.parquet"))
+    report.check()
+    return report
+
+
+def _rank_alerts(scan: "DataFrame") -> "DataFrame":
+    """Keep one of the copies of an alert (same candid), the first in the order of the archive; rank the exposures."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as sql
+
+    keys = scan.where("kind = 'alert'").select(*PLACE, *KEY).repartition("objectId")  # the one shuffle of both steps
+    first = sql.min(sql.struct(*PLACE, "jd")).alias("first")
+    alerts = keys.groupBy("objectId", "candid").agg(first, sql.count("*").alias("copies"))
+    exposure = sql.dense_rank().over(Window.partitionBy("objectId").orderBy("jd"))
+    return alerts.select("first.*", "objectId", "candid", "copies").withColumn("exposure", exposure)
+
+
+def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
+    """Fields of ``candidate`` in schema 3.3 and in any packet of the archive, with their Arrow types."""
+    seen = notes.loc[notes["kind"] == "fields", "text"].unique()
+    base = read_candidate_types(write_packets([], read_schema()))
+    fields = reduce(merge_types, map(json.loads, sorted(seen)), base)
+    return {name: kind for name, kind in fields.items() if name not in KEY}
+
+
+def _open_winners(
+    alerts: "DataFrame", first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
+) -> tuple["DataFrame", pd.DataFrame]:
+    """Open packets, round after round, until every object has two whole alerts or none left to try."""
+    columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
+    work, spark = partial(open_source, fields=fields), alerts.sparkSession
+    opened = map_sources(spark, {}, sizes, work, columns)
+    tried = pd.DataFrame({name: pd.Series(dtype=PANDAS_TYPES[kind]) for name, kind in OPENED.items()})
+    for attempt in count():
+        bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
+        if attempt:  # of the objects with a bad alert, all alerts are candidates
+            first = alerts.join(spark.createDataFrame(bad), "objectId").toPandas() if len(bad) else first[:0]
+        left = choose_alerts(first, tried, effort=4**attempt)
+        if left.empty:
+            return opened, tried
+        frame = run_sources(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
+        opened = opened.union(frame) if attempt else frame
+        tried = opened.select(*OPENED).toPandas()
+    raise AssertionError  # count() does not end
+
+
+def _make_tasks(left: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
+    """Group the alerts to open by source and member."""
+    tasks: dict[str, dict[str, list[dict]]] = {}
+    for row in left.sort_values(list(PLACE))[[*PLACE, *KEY]].to_dict("records"):
+        tasks.setdefault(row.pop("source"), {}).setdefault(row.pop("member"), []).append(row)
+    return tasks
+
+
+def _write_pairs(
+    opened: "DataFrame", used: pd.DataFrame, labels: pd.DataFrame | None, outputs: dict[str, Path]
+) -> None:
+    """Write both tables in parts that objectId alone decides, so that the same alerts give the same files."""
+    from pyspark import TaskContext
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    shared = [] if labels is None else [name for name in LABEL_COLUMNS[1:] if name in labels]
+    places = used[["objectId", "candid", "place"]]
+    places = places if labels is None else places.merge(labels, on="objectId")
+    ddl = "objectId string, candid bigint, place bigint" + "".join(f", {name} string" for name in shared)
+    winners = opened.join(opened.sparkSession.createDataFrame(places, ddl), ["objectId", "candid"])
+    winners = winners.drop(*OPENED.keys() - KEY).repartition(max(4, -(-len(used) // ALERTS_PER_PART)), "objectId")
+    schema = to_arrow_schema(winners.schema)
+    hidden = {name: outputs[name].with_name(f".{outputs[name].name}") for name in ("first_alerts", "pairs")}
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        number = TaskContext.get().partitionId()
+        write_part(pa.Table.from_batches(batches, schema), number, shared, hidden)
+        yield pa.RecordBatch.from_pydict({"part": pa.array([number], pa.int32())})
+
+    for folder in hidden.values():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
+        write_part(schema.empty_table(), 0, shared, hidden)
+    for name, folder in hidden.items():
+        shutil.rmtree(outputs[name], ignore_errors=True)
+        folder.rename(outputs[name])
+
+
+def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
+    """List every alert and source that could not be used, with the reason."""
+    columns = ["source", "member", "candid", "reason"]
+    unread = notes[notes["kind"] == "bad"].rename(columns={"text": "reason"})[columns]
+    table = pd.concat([unread.astype({"candid": "Int64"}), bad_alerts(tried)[columns].astype({"candid": "Int64"})])
+    return table.sort_values(columns[:3], ignore_index=True)
+
+
+def _make_report(
+    notes: pd.DataFrame, alerts: "DataFrame", used: pd.DataFrame, quarantine: pd.DataFrame
+) -> ExtractionReport:
+    """Count where every alert went, each count by itself, so that their sum can be checked."""
+    sums = ["alerts", "unlabelled", "bytes"]
+    nights = notes[notes["kind"] == "night"].groupby("text")[sums].sum().astype("int64")
+    unread = int(((quarantine["member"] != "") & quarantine["candid"].isna()).sum())
+    states, n_keys = _count_states(alerts, used, quarantine["candid"].dropna())
+    both = used.groupby("objectId")["square"].agg(["first", "last", "size"]).query("size == 2")[["first", "last"]]
+    both = both.astype(bool)
+    return ExtractionReport(
+        alerts_read=int(nights["alerts"].sum()) + unread,
+        alerts_used=states.get("used", 0),
+        alerts_quarantined=unread + states.get("quarantined", 0),
+        alerts_not_selected={
+            "object not labelled": int(nights["unlabelled"].sum()),
+            "copy of an alert (same candid)": n_keys - sum(states.values()),
+            "same exposure as a used alert": states.get("same exposure", 0),
+            "third or later": states.get("later", 0),
+        },
+        damaged_sources=int((quarantine["member"] == "").sum()),
+        square_stamps={
+            "first": float(both["first"].mean()),
+            "second": float(both["last"].mean()),
+            "both": float(both.all(axis=1).mean()),
+        },
+        bytes_per_night={str(night): int(size) for night, size in nights["bytes"].items()},
+    )
+
+
+def _count_states(alerts: "DataFrame", used: pd.DataFrame, bad: pd.Series) -> tuple[dict[str, int], int]:
+    """Count the distinct alerts of wanted objects by what became of them, and all keys, copies among them."""
+    from pyspark.sql import functions as sql
+
+    spark = alerts.sparkSession
+    wide = used.pivot_table(index="objectId", columns="place", values="jd").reindex(columns=[1, 2]).reset_index()
+    places = spark.createDataFrame(
+        wide.set_axis(["objectId", "jd_1", "jd_2"], axis=1), "objectId string, jd_1 double, jd_2 double"
+    )
+    marks = spark.createDataFrame(
+        pd.DataFrame({"candid": [*used["candid"], *bad], "mark": ["used"] * len(used) + ["quarantined"] * len(bad)}),
+        "candid bigint, mark string",
+    )
+    state = (
+        sql.when(sql.col("mark").isNotNull(), sql.col("mark"))
+        .when((sql.col("jd") == sql.col("jd_1")) | (sql.col("jd") == sql.col("jd_2")), "same exposure")
+        .when(sql.col("jd") > sql.col("jd_2"), "later")
+        .otherwise("unexplained")
+    )
+    joined = alerts.join(places, "objectId", "left").join(marks, "candid", "left").groupBy(state.alias("state"))
+    counts = joined.agg(sql.count("*"), sql.sum("copies")).collect()
+    return {state: n for state, n, _ in counts}, sum(copies for *_, copies in counts)
+
+
+def _count_objects(report: ExtractionReport, found: int, used: pd.DataFrame, labels: pd.DataFrame | None) -> None:
+    n_used = used.groupby("objectId").size()
+    wanted = found if labels is None else len(labels)
+    report.objects = {
+        "wanted": wanted,
+        "found in the archive": found,
+        "absent from the archive": wanted - found,
+        "without a whole alert": found - len(n_used),
+        "with one alert only": int((n_used == 1).sum()),
+        "with two alerts": int((n_used == 2).sum()),
+    }
+    if labels is not None and "classALeRCE" in labels:
+        n = labels["objectId"].map(n_used).fillna(0)
+        groups = labels.assign(found=n > 0, pairs=n == 2).groupby(LABEL_COLUMNS[1:])
+        counts = groups.agg(labelled=("objectId", "size"), found=("found", "sum"), pairs=("pairs", "sum"))
+        report.classes = counts.reset_index().to_numpy().tolist()

@@ -1,0 +1,189 @@
+"""The two passes over an archive and the writing of pairs: what Spark's workers run (thesis, section 3.2).
+
+The key pass says what a source holds; the stamp pass opens the packets that won. Both give rows (dicts) for Arrow, and
+put whatever is wrong with an alert into a row instead of raising it.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from twostamp.alerts.archive import ArchiveError, read_members
+from twostamp.alerts.cutouts import STAMPS, read_cutouts
+from twostamp.alerts.packet import PacketError, read_candidate_types, read_keys, read_packets
+from twostamp.utils.dates import night_of
+
+Row = dict[str, Any]
+
+PLACE = {"source": "string", "member": "string", "record": "int64"}
+
+KEY = {"objectId": "string", "candid": "int64", "jd": "double"}
+
+ROWS_PER_GROUP = 256
+"""Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
+
+SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
+
+SUMS = ("alerts", "unlabelled", "bytes")
+
+SCAN |= dict.fromkeys(SUMS, "int64")
+"""Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
+reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
+
+
+def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator[Row]:
+    """Read the keys of one source.
+
+    Parameters
+    ----------
+    source : str
+        As `twostamp.alerts.archive.list_sources` gives it.
+    wanted : frozenset of str, or None
+        objectIds whose alerts become rows; None for all.
+
+    Yields
+    ------
+    dict
+        Columns of `SCAN`.
+    """
+    nights: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    schemas: list[dict[str, str]] = []
+    try:
+        for member in read_members(source):
+            try:
+                keys = read_keys(member.data)
+                fields = read_candidate_types(member.data)
+            except PacketError as error:
+                yield {"kind": "bad", "source": source, "member": member.name, "text": error.reason}
+                continue
+            if fields not in schemas:
+                schemas.append(fields)
+            for record, key in enumerate(keys):
+                unlabelled = wanted is not None and key.objectId not in wanted
+                sums = nights[night_of(key.jd)]
+                sums[0] += 1
+                sums[1] += unlabelled
+                sums[2] += len(member.data) // len(keys)
+                if not unlabelled:
+                    place = {"kind": "alert", "source": source, "member": member.name, "record": record}
+                    yield place | {name: getattr(key, name) for name in (*KEY, "ra", "dec")}
+    except ArchiveError as error:
+        yield {"kind": "bad", "source": source, "member": "", "text": str(error)}
+    for night, sums in sorted(nights.items()):
+        yield {"kind": "night", "source": source, "text": night} | dict(zip(SUMS, sums, strict=True))
+    merged = reduce(merge_types, schemas or [{}])
+    yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
+
+
+def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
+    """Open the packets of one source that won, and check that their three stamps are whole.
+
+    Parameters
+    ----------
+    source : str
+    winners : dict
+        Member -> rows with record, objectId, candid and jd. Each gives one row, come what may.
+    fields : dict
+        Fields of ``candidate`` to keep -> Arrow type.
+
+    Yields
+    ------
+    dict
+        Columns `PLACE`, `KEY`, ``reason`` (None when the stamps are whole), ``square`` (all three are 63 x 63), fields
+        and `STAMPS` (gzipped FITS).
+    """
+    waiting = {(member, row["record"], row["candid"]): row for member, rows in winners.items() for row in rows}
+    with suppress(ArchiveError):  # the key pass has put it in the quarantine
+        for member in read_members(source, names=winners):
+            for row in winners[member.name]:
+                found = _open_alert(member.data, row, fields)
+                if found and waiting.pop((member.name, row["record"], row["candid"]), None):
+                    yield {"source": source, "member": member.name} | row | found
+    for (name, _, _), row in waiting.items():
+        yield {"source": source, "member": name} | row | {"reason": "the packet was not found again"}
+
+
+def write_part(alerts: pa.Table, number: int, labels: list[str], folders: dict[str, Path]) -> None:
+    """Write one part of ``first_alerts.parquet`` and ``pairs.parquet``.
+
+    Parameters
+    ----------
+    alerts : Table
+        First and second alerts of some objects: objectId, the label columns, ``place`` (1 or 2), candid, jd, fields of
+        ``candidate`` and stamps.
+    number : int
+        Of the part: the files' names derive from it.
+    labels : list of str
+        Label columns; may be empty.
+    folders : dict
+        ``first_alerts`` and ``pairs`` -> folder that exists.
+    """
+    alerts = alerts.sort_by("objectId")
+    known = {"objectId", "place", "candid", "jd", *labels, *STAMPS}
+    groups = [["candid"], ["jd"], [name for name in alerts.column_names if name not in known], list(STAMPS)]
+    first, second = (alerts.filter(pc.equal(alerts["place"], place)) for place in (1, 2))
+    both = first.filter(pc.is_in(first["objectId"], second["objectId"]))
+    tables = {
+        name: {column: half[column] for column in ("objectId", *labels)}
+        for name, half in (("first_alerts", first), ("pairs", both))
+    }
+    for group in groups:
+        tables["first_alerts"] |= _suffix(first, group, 1)
+        tables["pairs"] |= _suffix(both, group, 1) | _suffix(second, group, 2)
+        if group == ["jd"]:
+            tables["pairs"]["deltajd"] = pc.subtract(second["jd"], both["jd"])
+    for name, columns in tables.items():
+        path = folders[name] / f"part-{number:05d}.parquet"
+        hidden = path.with_name(f".{path.name}-{os.getpid()}")
+        pq.write_table(pa.table(columns), hidden, row_group_size=ROWS_PER_GROUP)
+        hidden.replace(path)
+
+
+def _suffix(table: pa.Table, names: Iterable[str], place: int) -> dict[str, pa.ChunkedArray]:
+    return {f"{name}_{place}": table[name] for name in names}
+
+
+def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
+    """Unite the fields of two schema versions; where types differ, the wider one holds.
+
+    Examples
+    --------
+    >>> merge_types({"fid": "int64", "rb": "double"}, {"fid": "double", "drb": "double"})
+    {'fid': 'double', 'rb': 'double', 'drb': 'double'}
+    """
+    if first == second:
+        return first
+    kinds = {name: {first.get(name, kind), kind} for name, kind in second.items()}
+    return first | {name: next(k for k in ("string", "double", "int64") if k in both) for name, both in kinds.items()}
+
+
+def _open_alert(data: bytes, row: Row, fields: dict[str, str]) -> Row | None:
+    """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
+    try:
+        packets = read_packets(data, history=False)
+        packet = packets[row["record"]] if row["record"] < len(packets) else {"candidate": {}}
+        candidate = packet["candidate"]
+        if (packet.get("candid") or candidate.get("candid")) != row["candid"]:
+            return None
+        stamps, square = read_cutouts(packet)
+    except PacketError as error:
+        return {"reason": error.reason}
+    values = {name: _convert(candidate.get(name), kind) for name, kind in fields.items()}
+    return values | stamps | {"square": square}
+
+
+def _convert(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "string":
+        return "ft"[value] if isinstance(value, bool) else str(value)
+    return float(value) if kind == "double" else int(value)

@@ -1,0 +1,367 @@
+"""Nights of ZTF's public alert archive (thesis, section 3.1.1): whole tarballs, or the packets of some objects alone.
+
+``python -m twostamp.alerts.ztf_archive 20180601-20180607 FOLDER`` downloads nights, and goes on where it stopped. With
+``--objects labels.csv`` a night is read as it arrives and only those objects' packets are kept: a year of nights takes
+terabytes, the first alerts of a label file some gigabytes. Notebook 01 reads either.
+"""
+
+import argparse
+import hashlib
+import io
+import re
+import shutil
+import sys
+import time
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import requests
+import urllib3
+from tqdm.auto import tqdm
+
+from twostamp.alerts.archive import ArchiveError, read_tarball
+from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.utils.files import write_file
+from twostamp.utils.http import PoliteSession, RateLimit, explain
+
+LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
+
+
+@dataclass
+class DownloadReport:
+    """What became of the nights asked for; every one is in exactly one of the first four.
+
+    ``checked`` nights had an entry in the archive's list of checksums; ``resumed_bytes`` were there from before.
+    """
+
+    downloaded: list[str] = field(default_factory=list)
+    done_before: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    checked: int = 0
+    bytes: int = 0
+    resumed_bytes: int = 0
+
+    def lines(self) -> list[str]:
+        """Lines to print."""
+        counts = {"downloaded": len(self.downloaded), "of them checked": self.checked}
+        counts |= {"there before": len(self.done_before), "not in the archive": len(self.absent)}
+        counts |= {"failed": len(self.failed)}
+        lines = [f"{name:20}{n:8d}" for name, n in counts.items()]
+        lines.append(f"{self.bytes / 1e6:.1f} MB, after {self.resumed_bytes / 1e6:.1f} MB of an earlier call")
+        return lines + [f"  {night}: {reason}" for night, reason in self.failed.items()]
+
+
+def parse_nights(text: str) -> list[str]:
+    """Read nights and ranges of nights (UTC dates, both ends included).
+
+    Examples
+    --------
+    >>> parse_nights("20180601-20180603,2020-02-29")
+    ['20180601', '20180602', '20180603', '20200229']
+    >>> parse_nights("20180631")
+    Traceback (most recent call last):
+    ValueError: '20180631' is no night: write YYYYMMDD, or YYYYMMDD-YYYYMMDD for a range
+    """
+    nights: set[str] = set()
+    for part in re.split(r"[,\s]+", text.strip()):
+        match = re.fullmatch(r"(\d{8})(?:-(\d{8}))?", re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\1\2\3", part))
+        try:
+            first, last = (pd.to_datetime(day, format="%Y%m%d") for day in (match[1], match[2] or match[1]))  # type: ignore[index]
+        except (TypeError, ValueError):
+            raise ValueError(f"{part!r} is no night: write YYYYMMDD, or YYYYMMDD-YYYYMMDD for a range") from None
+        nights.update(pd.date_range(first, last).strftime("%Y%m%d"))
+    return sorted(nights)
+
+
+class _Hashed(io.RawIOBase):
+    """A stream that is hashed as it is read."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.digest, self.size = stream, hashlib.md5(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.stream.read(len(buffer))
+        buffer[: len(block)] = block
+        self.digest.update(block)
+        self.size += len(block)
+        return len(block)
+
+
+def _of_objects(stream: Any, name: str, objects: Container[str]) -> Iterator[tuple[str, bytes]]:
+    for member in read_tarball(stream, name):
+        try:
+            wanted = any(key.objectId in objects for key in read_keys(member.data))
+        except PacketError:
+            wanted = True  # nobody can say whose it is: the extraction puts it in the quarantine
+        if wanted:
+            yield Path(member.name).name, member.data
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if every night is there or absent from the archive, 1 if one failed."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.ztf_archive", description=__doc__.splitlines()[0])
+    parser.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
+    parser.add_argument("folder", type=Path, help="where the nights go")
+    parser.add_argument("--objects", type=Path, help="CSV with a column objectId: keep the packets of these alone")
+    parser.add_argument("--base-url", default=PUBLIC_ARCHIVE, help=f"another archive ({PUBLIC_ARCHIVE})")
+    options = parser.parse_args(arguments)
+    try:
+        nights = parse_nights(options.nights)
+        objects = frozenset(pd.read_csv(options.objects, dtype=str)["objectId"]) if options.objects else None
+        report = download_nights(Archive(options.base_url), nights, options.folder, objects=objects)
+    except (ValueError, KeyError, OSError) as error:  # requests' errors are OSErrors
+        print(explain(error), file=sys.stderr)
+        return 2
+    print("\n".join(report.lines()))
+    return int(bool(report.failed))
+
+
+PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
+
+CHECKSUMS = "MD5SUMS"
+
+GZIP = b"\x1f\x8b"
+
+BLOCK = 1 << 20
+
+ANEW = 2
+"""Times that a file is downloaded from its beginning when its checksum is wrong."""
+
+
+class NightError(RuntimeError):
+    """A night that could not be had; one sentence."""
+
+
+class Archive:
+    """A web server with one tarball a night.
+
+    Parameters
+    ----------
+    base_url : str
+        Where the tarballs ``ztf_public_YYYYMMDD.tar.gz`` are, with a list ``MD5SUMS`` of their checksums if the archive
+        gives one.
+    timeout, attempts, first_pause
+        See `twostamp.utils.http.PoliteSession`; `attempts` that bring not a byte, for a download.
+    """
+
+    def __init__(
+        self, base_url: str = PUBLIC_ARCHIVE, *, timeout: float = 60.0, attempts: int = 5, first_pause: float = 1.0
+    ) -> None:
+        self.base_url = base_url.rstrip("/") + "/"
+        self.attempts, self.first_pause = attempts, first_pause
+        self.session = PoliteSession(RateLimit(2), timeout=timeout, attempts=attempts, first_pause=first_pause)
+        self.session.headers["Accept-Encoding"] = "identity"
+
+    def read_checksums(self) -> dict[str, str]:
+        """Read the list of checksums, name -> MD5; empty if the archive has none."""
+        response = self.session.get(self.base_url + CHECKSUMS)
+        if response.status_code == 404:
+            return {}
+        response.raise_for_status()
+        entries = re.findall(r"^([0-9a-fA-F]{32})[ \t]+\*?(?:\S*/)?(\S+)$", response.text, re.MULTILINE)
+        return {name: checksum.lower() for checksum, name in entries}
+
+    def open(self, name: str, headers: dict[str, str] | None = None) -> requests.Response:
+        """Open a file to be streamed.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the archive has no such night.
+        """
+        response = self.session.get(self.base_url + name, headers=headers, stream=True)
+        if response.status_code == 404:
+            raise FileNotFoundError(name)
+        if response.status_code != 416:
+            response.raise_for_status()
+        return response
+
+
+def download_nights(
+    archive: Archive, nights: list[str], folder: Path, *, objects: Container[str] | None = None
+) -> DownloadReport:
+    """Download nights that are not there yet, one after another.
+
+    Parameters
+    ----------
+    archive : Archive
+    nights : list of str
+        UTC dates YYYYMMDD, see `parse_nights`.
+    folder : Path
+        Gets ``ztf_public_YYYYMMDD.tar.gz``, or with `objects` folders ``ztf_public_YYYYMMDD`` of packets. A file has
+        its name only once it is complete and, where there is a checksum, right.
+    objects : container of str, optional
+        objectIds whose packets are kept; all by default.
+
+    Returns
+    -------
+    DownloadReport
+
+    Raises
+    ------
+    requests.RequestException
+        If the list of checksums cannot be asked for: then the archive is not there. A night that fails is reported.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    report = DownloadReport()
+    checksums = archive.read_checksums()
+    for night in tqdm(nights, unit="night"):
+        path = folder / f"ztf_public_{night}.tar.gz"
+        kept = folder / f"ztf_public_{night}"
+        if path.exists() or (objects is not None and kept.exists()):
+            report.done_before.append(night)
+            continue
+        try:
+            if objects is None:
+                received, resumed = download_file(archive, path, checksums.get(path.name, ""))
+                report.bytes += received
+                report.resumed_bytes += resumed
+            else:
+                _sift(archive, path.name, kept, objects, checksums.get(path.name, ""), report)
+        except FileNotFoundError:
+            report.absent.append(night)
+        except (NightError, ArchiveError, *LOST) as error:
+            report.failed[night] = explain(error)
+        else:
+            report.downloaded.append(night)
+            report.checked += path.name in checksums
+    return report
+
+
+def _sift(
+    archive: Archive, name: str, folder: Path, objects: Container[str], checksum: str, report: DownloadReport
+) -> None:
+    """Keep the packets of some objects of a night as it streams by; the night is a folder once it is complete."""
+    hidden = folder.with_name(f".{folder.name}.part")
+    for attempt in range(archive.attempts):
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir()
+        try:
+            with archive.open(name) as response:
+                stream = _Hashed(response.raw)
+                for member, data in _of_objects(stream, name, objects):
+                    (hidden / member).write_bytes(data)
+            if checksum and stream.digest.hexdigest() != checksum:
+                raise ArchiveError("the checksum is not that of the archive's list")
+            report.bytes += stream.size
+            hidden.rename(folder)
+            return
+        except (ArchiveError, *LOST):
+            if attempt + 1 == archive.attempts:
+                raise
+            time.sleep(archive.first_pause * 2**attempt)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def download_file(archive: Archive, path: Path, checksum: str = "") -> tuple[int, int]:
+    """Download a gzip file, from where an earlier call was interrupted.
+
+    Parameters
+    ----------
+    archive : Archive
+    path : Path
+        Where it goes; its name is that on the server.
+    checksum : str
+        MD5, if it is known.
+
+    Returns
+    -------
+    received, resumed : int
+        Bytes of this call, and bytes that were there from an earlier one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the archive does not have it.
+    requests.RequestException
+        If the archive cannot be asked for it.
+    NightError
+        If it breaks off again and again without progress, or what arrives is not the file.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    resumed = furthest = _size(partial)
+    received = idle = wrong = 0
+    while idle < archive.attempts:
+        complete, new = _continue(archive, path.name, partial)
+        received += new
+        if complete:
+            _validator_path(partial).unlink(missing_ok=True)
+            if not (fault := _find_fault(partial, checksum)):
+                partial.replace(path)
+                return received, resumed
+            partial.unlink()
+            if (wrong := wrong + 1) == ANEW:
+                raise NightError(fault)
+        # Over a bad line a long file breaks often: only breaks that brought nothing new count.
+        idle = 0 if _size(partial) > furthest else idle + 1
+        furthest = max(furthest, _size(partial))
+        time.sleep(archive.first_pause * 2**idle)
+    raise NightError("it breaks off again and again")
+
+
+def _continue(archive: Archive, name: str, partial: Path) -> tuple[bool, int]:
+    """Ask for what is missing of a file: whether nothing is left, and bytes received. A changed file starts again."""
+    start, validator = _size(partial), _validator_path(partial)
+    headers = {}
+    if start and validator.exists():
+        headers = {"Range": f"bytes={start}-", "If-Range": validator.read_text()}
+    with archive.open(name, headers) as response:
+        content_range = response.headers.get("Content-Range", "")
+        if response.status_code == 416:
+            if complete := content_range == f"bytes */{start}":
+                return complete, 0
+            partial.unlink()
+            return False, 0
+        _keep_validator(response, validator)
+        resumes = response.status_code == 206 and content_range.startswith(f"bytes {start}-")
+        left = int(response.headers.get("Content-Length", 0)) or None
+        with (
+            partial.open("ab" if resumes else "wb") as stream,
+            tqdm(total=left, unit="B", unit_scale=True, desc=name, leave=False) as progress,
+        ):
+            try:
+                for block in response.raw.stream(BLOCK, decode_content=False):
+                    stream.write(block)
+                    progress.update(len(block))
+            except urllib3.exceptions.HTTPError:
+                return False, int(progress.n)
+    return True, int(progress.n)
+
+
+def _keep_validator(response: requests.Response, path: Path) -> None:
+    """Keep the server's mark of a file's version, so that two versions are never joined."""
+    strong = [mark for mark in [response.headers.get("ETag", "")] if not mark.startswith("W/")]
+    if mark := next(filter(None, [*strong, response.headers.get("Last-Modified", "")]), ""):
+        write_file(path, mark.encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _validator_path(partial: Path) -> Path:
+    return partial.with_suffix(".version")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _find_fault(path: Path, checksum: str) -> str:
+    with path.open("rb") as stream:
+        if stream.read(2) != GZIP:
+            return "the answer is no gzip file"
+        stream.seek(0)
+        if checksum and hashlib.file_digest(stream, "md5").hexdigest() != checksum:
+            return "the checksum is not that of the archive's list"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What is trained with the winner's hyper-parameters: ablations and more classes (thesis sections 6.8 to 6.10)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from twostamp.data.splits import cap_classes, drop_small_classes, filter_pairs, promote_subclasses, split_objects
+from twostamp.data.tfrecord_writer import safe_name, write_records
+from twostamp.models.search import _finished, best_hyperparameters
+from twostamp.params import Parameters
+
+ALL = "all"
+
+SHARE = 5
+"""A class gives at most a fifth of its objects to validation and a fifth to test."""
+
+
+class PromotionError(ValueError):
+    """Subclasses that cannot become classes; one sentence with the reason."""
+
+
+def list_experiments(promote: Sequence[str]) -> list[list[str]]:
+    """Split the parameter ``promote`` into data sets: the subclasses it names, and every subclass at once.
+
+    Examples
+    --------
+    >>> list_experiments(["YSO", "Blazar", "all"])
+    [['YSO', 'Blazar'], ['all']]
+    """
+    named = [name for name in promote if name != ALL]
+    return ([named] if named else []) + ([[ALL]] if ALL in promote else [])
+
+
+@dataclass(frozen=True)
+class PromotedData:
+    """A data set with classes of its own.
+
+    Attributes
+    ----------
+    name : str
+        Of the data set, for files.
+    classes : tuple of str
+        In the order of the labels.
+    table : DataFrame
+        objectId, classALeRCE, subclassALeRCE, split among others.
+    dropped : dict
+        Objects of the classes that are too small or unspecified.
+    per_class : dict of str to int
+        Validation and test objects of each class.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+    dropped: dict[str, int]
+    per_class: dict[str, int]
+
+    def write(self, pairs_path: Path, folder: Path, params: Parameters) -> Path:
+        """Write its TFRecords below `folder`, prepared like the run's own; return where."""
+        target = folder / f"records_{self.name}"
+        options = {"normalisation": params.normalisation, "nan_value": params.nan_value, "seed": params.seed}
+        cropped = params.crop_before_normalising
+        write_records(pairs_path, self.table, target, self.classes, crop_before_normalising=cropped, **options)  # type: ignore[arg-type]
+        return target
+
+
+def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters) -> PromotedData:
+    """Filter, promote, cap and split pairs with the classes that promotion makes (section 6.10).
+
+    The split gives each class as many validation and test objects as the run's own, or a fifth of the smallest class
+    where that is less: a subclass is smaller than a class. With every subclass a class, those that cannot give
+    the run's own shares are dropped and counted instead, since the rarest would size the test set of all.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Metadata of ``pairs.parquet``.
+    names : sequence of str
+        Subclasses, or ``["all"]``.
+    params : Parameters
+        deltajd_max, ssdistnr_on, cap_per_class, validation_per_class, test_per_class, seed.
+
+    Returns
+    -------
+    PromotedData
+
+    Raises
+    ------
+    PromotionError
+        If a named subclass has no object, or fewer than five, or fewer than two classes are left.
+    """
+    kept, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
+    try:
+        table, classes = promote_subclasses(kept, names)
+    except ValueError as error:
+        raise PromotionError(str(error)) from None
+    everything = list(names) == [ALL]
+    needed = params.validation_per_class + params.test_per_class + 1 if everything else SHARE
+    table, classes, dropped = drop_small_classes(table, classes, needed)
+    if lost := sorted(set(names) & set(dropped)):
+        raise PromotionError(
+            f"subclass {lost[0]} has {dropped[lost[0]]} pairs, and a class needs {needed} to be split into training, "
+            "validation and test: take it out of promote, or add alerts"
+        )
+    if len(classes) < 2:
+        raise PromotionError(f"only {len(classes)} class(es) have the {needed} pairs that a split needs: add alerts")
+    table = cap_classes(table, params.cap_per_class, params.seed)
+    share = max(1, int(table["classALeRCE"].value_counts().min()) // SHARE)
+    per_class = {"validation": params.validation_per_class, "test": params.test_per_class}
+    if not everything:
+        per_class = {split: min(size, share) for split, size in per_class.items()}
+    table = split_objects(table, per_class["validation"], per_class["test"], params.seed)
+    name = "-".join(safe_name(name) for name in names)
+    return PromotedData(name, classes, table, dropped, per_class)
+
+
+def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, PromotedData], dict[str, str]]:
+    """Make every data set of the parameter ``promote``.
+
+    Returns
+    -------
+    promoted : dict of PromotedData
+        By name.
+    refused : dict of str
+        Reason, by name, of those that cannot be made.
+    """
+    promoted, refused = {}, {}
+    for names in list_experiments(params.promote):
+        try:
+            promoted["-".join(names)] = promote_pairs(pairs, names, params)
+        except PromotionError as error:
+            refused["-".join(names)] = str(error)
+    return promoted, refused
+
+
+def train_promoted(
+    promoted: dict[str, PromotedData], best: pd.Series | None, pairs_path: Path, data: Path, models: Path,
+    params: Parameters, mark: str = "",
+) -> dict[str, pd.DataFrame]:  # fmt: skip
+    """Train the stacked classifier on each data set, and save the best of each to hand on (`twostamp.models.classifier`).
+
+    Parameters
+    ----------
+    promoted : dict of PromotedData
+        Of `promote_all`.
+    best : Series or None
+        Row of the search with the hyper-parameters; None, for a run without a stacked classifier, trains nothing.
+    pairs_path, data, models : Path
+        ``pairs.parquet``, and the run's folders of data and models.
+    params : Parameters
+    mark : str
+        What figures and tables of the run say about its data.
+
+    Returns
+    -------
+    dict of DataFrame
+        Finished trials by name of the data set, as of `twostamp.models.search.read_results`; none without any.
+    """
+    from twostamp.models.classifier import package_winners
+    from twostamp.models.search import train_repeats
+
+    if best is None:
+        return {}
+    trained = {}
+    for name, dataset in promoted.items():
+        records, count = dataset.write(pairs_path, data, params), params.promote_repetitions
+        folder = models / f"promoted_{dataset.name}"
+        trained[name] = train_repeats("stacked", best_hyperparameters(best), count, records, folder, params)
+        package_winners(trained[name], records, folder, params, mark)
+    return _finished(trained)

@@ -1,0 +1,324 @@
+"""What chapters 1 and 2 of the thesis show, computed: counts of supernovae, one object's alerts, convolution."""
+
+from collections import defaultdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.signal import correlate2d
+
+from twostamp.alerts.archive import list_sources, read_members
+from twostamp.alerts.cutouts import read_stamp
+from twostamp.alerts.packet import BadStamp, PacketError, read_packets
+from twostamp.data.sources import prepare_inputs
+from twostamp.params import Parameters
+
+STAMPS = ("Science", "Template", "Difference")
+
+FloatArray = npt.NDArray[np.float64]
+
+TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
+
+TNS_TOTAL, TNS_BY_ALERCE = 8675, 1431
+
+_TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
+
+
+def simulate_tns(seed: int) -> pd.DataFrame:
+    """Make up an export of the Transient Name Server for a run that has no real one.
+
+    Only the two totals are the thesis's (8675 confirmed supernovae, 1431 of them reported by ALeRCE, figures
+    1.1 and 1.2); growth by year and shares of types are assumptions near those of magnitude-limited samples.
+
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        `TNS_COLUMNS`, one row a confirmed supernova discovered from 2011 to August 2021.
+
+    Examples
+    --------
+    >>> len(simulate_tns(1)), int(simulate_tns(1)["Reporting Group/s"].eq("ALeRCE").sum())
+    (8675, 1431)
+    """
+    rng = np.random.default_rng(seed)
+    start, end, alerce_start = (np.datetime64(day) for day in ("2011-01-01", "2021-09-01", "2019-08-01"))
+    span = (end - start).astype(int)
+    days = np.sort(start + (span * rng.beta(2.6, 1.0, TNS_TOTAL)).astype(int))
+    group = np.full(TNS_TOTAL, "other", dtype=object)
+    group[rng.choice(np.flatnonzero(days >= alerce_start), TNS_BY_ALERCE, replace=False)] = "ALeRCE"
+    names, shares = zip(*(entry.rsplit(" ", 1) for entry in _TNS_SHARES.split(", ")), strict=True)
+    weights = np.array(shares, dtype=float)
+    types = rng.choice(names, TNS_TOTAL, p=weights / weights.sum())
+    labels = [f"SN {day.astype(object).year}-{index}" for index, day in enumerate(days)]
+    return pd.DataFrame(dict(zip(TNS_COLUMNS, [labels, types, group, days.astype(str)], strict=True)))
+
+
+def read_tns(path: str | Path) -> pd.DataFrame:
+    """Read a search export of the Transient Name Server and keep its supernovae.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with at least `TNS_COLUMNS`; a row whose type does not start with "SN" or "SLSN" is dropped.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing; the message names the file and the column.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    absent = [column for column in TNS_COLUMNS if column not in table]
+    if absent:
+        raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
+    return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), TNS_COLUMNS].reset_index(drop=True)
+
+
+def find_supernovae(params: Parameters) -> pd.DataFrame | None:
+    """Supernovae of the run: of its TNS export, else made up in a simulated run, else None.
+
+    Examples
+    --------
+    >>> find_supernovae(Parameters(archive="alerts", labels="labels.csv")) is None
+    True
+    """
+    if params.tns_csv:
+        return read_tns(params.tns_csv)
+    return simulate_tns(params.seed) if params.simulated else None
+
+
+def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
+    """Supernovae by year of discovery, from the first year to the last (figure 1.1)."""
+    years = pd.to_datetime(supernovae["Discovery Date (UT)"]).dt.year
+    return years.value_counts().reindex(range(years.min(), years.max() + 1), fill_value=0)
+
+
+def count_types(supernovae: pd.DataFrame, group: str = "ALeRCE") -> pd.Series:
+    """Supernovae that a group reported, by type, most frequent first (figure 1.2).
+
+    Examples
+    --------
+    >>> rows = [["a", "SN Ia", "ALeRCE, ZTF", "2021-01-01"], ["b", "SN II", "ATLAS", "2021-01-01"]]
+    >>> count_types(pd.DataFrame(rows, columns=TNS_COLUMNS)).to_dict()
+    {'SN Ia': 1}
+    """
+    return supernovae.loc[supernovae["Reporting Group/s"].str.contains(group, regex=False), "Obj. Type"].value_counts()
+
+
+def read_literature() -> pd.DataFrame:
+    """The articles that the thesis reviews (Table 2.1), all text.
+
+    Examples
+    --------
+    >>> len(read_literature())
+    6
+    """
+    with resources.files("twostamp").joinpath("literature.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
+    """Archive and label file to draw examples from: the run's own (fetched, if need be), or a survey of a few objects.
+
+    The run's simulated survey is made after this chapter, so a simulated run gets a tiny one of its own.
+
+    Parameters
+    ----------
+    params : Parameters
+    data : Path
+        The run's data folder; the tiny survey goes below it.
+
+    Returns
+    -------
+    archive, labels : str
+    """
+    if not params.simulated:
+        return prepare_inputs(params, data)
+    from twostamp.simulation.survey import write_survey
+
+    folder = data / "background_survey"
+    write_survey(folder, pairs_per_class=4, unlabelled_objects=0, nights=600, seed=params.seed, workers=1)
+    return str(folder), str(folder / "labels.csv")
+
+
+def read_newest_packets(archive: str, limit: int = 1500) -> list[dict[str, Any]]:
+    """Read whole packets from an archive's newest nights, without going through all of a large one.
+
+    Parameters
+    ----------
+    archive : str
+    limit : int
+        Stop after the night in which this many packets are reached.
+
+    Returns
+    -------
+    packets : list of dict
+        Ordered by source, newest first. Packets that cannot be read are passed over: notebook 01 counts them.
+    """
+    packets: list[dict[str, Any]] = []
+    for source in reversed(list_sources(archive)):
+        for member in read_members(source):
+            try:
+                packets.extend(read_packets(member.data))
+            except PacketError:
+                continue
+            if len(packets) >= limit:
+                return packets
+    return packets
+
+
+def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFrame:
+    """Light curve of an object from its alerts and the previous candidates that they carry (figure 2.2).
+
+    Parameters
+    ----------
+    packets : list of dict
+        Whole packets, of any objects.
+    object_id : str
+
+    Returns
+    -------
+    DataFrame
+        One row an exposure: mjd (days), fid (1 g, 2 r, 3 i), magpsf and sigmapsf (magnitudes; NaN where nothing
+        was detected) and diffmaglim (limiting magnitude), ordered by mjd.
+    """
+    fields = ["jd", "fid", "magpsf", "sigmapsf", "diffmaglim"]
+    records = [
+        {field: record.get(field) for field in fields}
+        for packet in packets
+        if packet["objectId"] == object_id
+        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]
+    ]
+    curve = pd.DataFrame(records, columns=fields).astype(float)
+    curve = curve.sort_values(["jd", "magpsf"]).drop_duplicates(["jd", "fid"])
+    curve.insert(0, "mjd", curve.pop("jd") - 2400000.5)
+    return curve.astype({"fid": int}).reset_index(drop=True)
+
+
+def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> str:
+    """Object with the most detections in the packets and their previous candidates, then with the most upper limits.
+
+    Objects labelled bogus or asteroid, which have no light curve at a fixed place, come last.
+
+    Examples
+    --------
+    >>> alert = {"objectId": "a", "candidate": {"jd": 2.0, "magpsf": 19.0}, "prv_candidates": None}
+    >>> other = {**alert, "objectId": "b", "prv_candidates": [{"jd": 1.0, "magpsf": 19.5}]}
+    >>> choose_light_curve([alert, other], pd.DataFrame({"objectId": [], "classALeRCE": []}))
+    'b'
+    """
+    exposures: dict[str, dict[float, bool]] = defaultdict(dict)
+    for packet in packets:
+        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]:
+            exposures[packet["objectId"]][record["jd"]] = record.get("magpsf") is not None
+    fixed = set(exposures) - set(labels.loc[labels["classALeRCE"].isin(["asteroid", "bogus"]), "objectId"])
+    return min(fixed or exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
+
+
+def choose_triplet(
+    packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN"
+) -> tuple[str, npt.NDArray[np.float32]]:
+    """Stamps of the brightest positive alert of a class whose three stamps are whole (figure 2.11).
+
+    Parameters
+    ----------
+    packets : list of dict
+        Whole packets.
+    labels : DataFrame
+        Of `twostamp.data.labels.read_labels`.
+    class_name : str
+        Class preferred; other alerts are taken only if it has none.
+
+    Returns
+    -------
+    name : str
+        Object and class.
+    stamps : ndarray, shape (3, 63, 63), float32
+        Science, template (the thesis's "reference") and difference, in DN.
+
+    Raises
+    ------
+    LookupError
+        If no packet has three whole stamps.
+    """
+    classes = dict(zip(labels["objectId"], labels["classALeRCE"], strict=True))
+
+    def rank(packet: dict[str, Any]) -> tuple[bool, bool, float, int]:
+        candidate, found = packet["candidate"], classes.get(packet["objectId"])
+        positive = str(candidate["isdiffpos"]) in ("t", "1", "True")
+        return found != class_name, not positive, candidate["magpsf"], packet["candid"]
+
+    for packet in sorted(packets, key=rank):
+        try:
+            stamps = [
+                read_stamp(packet[f"cutout{kind}"]["stampData"]) for kind in ("Science", "Template", "Difference")
+            ]
+        except (BadStamp, KeyError, TypeError):
+            continue
+        if all(stamp.shape == (63, 63) and np.isfinite(stamp).all() for stamp in stamps):
+            name = packet["objectId"]
+            return f"{name} ({classes.get(name, 'no label')})", np.stack(stamps)
+    raise LookupError("no alert has three whole stamps in the packets read")
+
+
+def apparent_magnitude(absolute: float, parsecs: float) -> float:
+    """Apparent magnitude of a star of an absolute magnitude at a distance, without extinction (section 2.1.1).
+
+    Examples
+    --------
+    >>> apparent_magnitude(4.8, 10), apparent_magnitude(-0.2, 100)
+    (4.8, 4.8)
+    """
+    return absolute + 5 * float(np.log10(parsecs / 10))
+
+
+def slide_kernel(image: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Weighted sum under a kernel that slides over an image with stride 1 (figures 2.15, 2.17, 2.18).
+
+    As every neural network library does, the kernel is not turned over.
+
+    Parameters
+    ----------
+    image : ndarray, shape (h, w)
+    kernel : ndarray, shape (k, k)
+
+    Returns
+    -------
+    feature_map : ndarray, shape (h - k + 1, w - k + 1)
+
+    Examples
+    --------
+    >>> slide_kernel(np.arange(9.0).reshape(3, 3), np.array([[1.0, 0.0], [0.0, -1.0]]))
+    array([[-4., -4.],
+           [-4., -4.]])
+    """
+    return correlate2d(image, kernel, mode="valid")
+
+
+def max_pool(image: FloatArray, size: int = 2) -> FloatArray:
+    """Largest value of each block of an image, blocks side by side (figure 2.19).
+
+    Parameters
+    ----------
+    image : ndarray, shape (h, w)
+    size : int
+        Side of a block and stride; rows and columns that fill no block are left out.
+
+    Returns
+    -------
+    pooled : ndarray, shape (h // size, w // size)
+
+    Examples
+    --------
+    >>> max_pool(np.arange(16.0).reshape(4, 4))
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    h, w = (side // size for side in image.shape)
+    return image[: h * size, : w * size].reshape(h, size, w, size).max(axis=(1, 3))

@@ -1,0 +1,106 @@
+"""Notebook 03: tables of the data set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from twostamp.data.arrays import SENTINEL, Floats
+from twostamp.data.features import ALL_FEATURES, Scaler
+from twostamp.data.splits import (
+    LABELS,
+    SPLITS,
+    count_subclasses,
+    level_subclasses,
+    level_subclasses_by_loop,
+)
+
+
+def describe_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFrame:
+    """What sentinels of -999 do to the statistics of a feature, recipe by recipe (M5).
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, len(ALL_FEATURES)), float32
+        Raw, of the first alerts of the training set.
+    scalers : sequence of Scaler
+        Of that training set, one a recipe.
+
+    Returns
+    -------
+    DataFrame
+        One row a feature that has sentinels: their share in per cent, then for each recipe the mean, the standard
+        deviation, and the spread of the real values once standardised (1 without sentinels).
+    """
+    sentinel = features <= SENTINEL
+    rows = []
+    for name, missing, values in zip(ALL_FEATURES, sentinel.T, features.T, strict=True):
+        if not missing.any() or missing.all():
+            continue
+        row = {"feature": name, "sentinels %": 100 * missing.mean()}
+        column = ALL_FEATURES.index(name)
+        for scaler in scalers:
+            mean, std = scaler.mean[0, column], scaler.std[0, column]
+            row |= {f"mean {scaler.recipe}": mean, f"std {scaler.recipe}": std}
+            row[f"spread {scaler.recipe}"] = np.nanstd(values[~missing], dtype=np.float64) / std
+        rows.append(row)
+    columns = [f"{statistic} {scaler.recipe}" for scaler in scalers for statistic in ("mean", "std", "spread")]
+    return pd.DataFrame(rows, columns=["feature", "sentinels %", *columns]).round(3)
+
+
+def make_split_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Table 3.5: training, validation and test objects by subclass, their total and percentage.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `split_objects` returns it.
+
+    Returns
+    -------
+    DataFrame
+        Columns class, subclass, training, validation, test; last rows ``Total`` and ``%``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"classALeRCE": "SN", "subclassALeRCE": "SNIa", "split": ["train"] * 3 + ["test"]})
+    >>> make_split_table(table).to_csv(index=False).split()
+    ['class,subclass,training,validation,test', 'SN,SNIa,3,0,1', 'Total,,3,0,1', '%,,75.00,0.00,25.00']
+    """
+    counts = pd.crosstab([table[name] for name in LABELS], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    rows = count_subclasses(table)[LABELS].join(counts, on=LABELS)
+    rows.columns = pd.Index(["class", "subclass", "training", "validation", "test"])
+    totals = rows[["training", "validation", "test"]].sum()
+    shares = (100 * totals / totals.sum()).map("{:.2f}".format)
+    footer = pd.DataFrame([{"class": "Total", "subclass": "", **totals}, {"class": "%", "subclass": "", **shares}])
+    return pd.concat([rows.astype(object), footer], ignore_index=True)
+
+
+def describe_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
+    """Algorithm B.1 at work on a data set: objects before and after, in closed form and by the literal loop.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Columns classALeRCE, subclassALeRCE, objects, as `twostamp.data.splits.count_subclasses` returns them.
+    cap : int
+        Objects per class, at most.
+
+    Returns
+    -------
+    DataFrame
+        Columns class, subclass, before, after, after by the loop.
+
+    Examples
+    --------
+    >>> counts = pd.DataFrame({"classALeRCE": "SN", "subclassALeRCE": ["SNIa", "SLSN"], "objects": [9, 2]})
+    >>> describe_levelling(counts, cap=6).to_csv(index=False).split()[-2:]
+    ['SN,SNIa,9,4,4', 'SN,SLSN,2,2,2']
+    """
+    table = counts.rename(columns={"classALeRCE": "class", "subclassALeRCE": "subclass", "objects": "before"})
+    ways = {"after": level_subclasses, "after by the loop": level_subclasses_by_loop}
+    for _, part in table.groupby("class"):
+        sizes = dict(zip(part["subclass"], part["before"].tolist(), strict=True))
+        for column, level in ways.items():
+            table.loc[part.index, column] = part["subclass"].map(level(sizes, cap))
+    return table.astype(dict.fromkeys(ways, int))

@@ -1,0 +1,370 @@
+"""What the exploratory analysis looks at: a sample of every class, its filters, its stamps (thesis section 3.3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+from twostamp.alerts.archive import iter_members
+from twostamp.alerts.cutouts import SIZE, expected_shape
+from twostamp.alerts.packet import PacketError, read_packets
+from twostamp.data.arrays import read_batches, read_triplets
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
+from twostamp.data.labels import read_labels
+from twostamp.taxonomy import CLASSES
+
+FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
+
+EXPLORED = tuple(name for name in FEATURE_LISTS["thesis26"] if not name.startswith("fid_"))
+"""The 24 metadata of figures C.1 to C.4: Table 3.2's 18, what is derived from them, and elong."""
+
+_FROM_CATALOGUE = "Pan-STARRS1 source closest to the candidate"
+
+_METADATA = (
+    ("sgscore1, sgscore2, sgscore3", "", "packet", f"star/galaxy score of the first, second, third {_FROM_CATALOGUE}: "
+     "near 1 is a star; -999 without a source"),
+    ("distpsnr1, distpsnr2, distpsnr3", "arcsec", "packet", f"distance to the first, second, third {_FROM_CATALOGUE}, "
+     "within 30 arcsec; -999 without a source"),
+    ("isdiffpos", "", "packet", "1 where science minus template is positive, else 0"),
+    ("fwhm", "pixel", "packet", "full width at half maximum of a Gaussian core, of SExtractor on the science image"),
+    ("magpsf", "mag", "packet", "magnitude of PSF-fit photometry on the difference image"),
+    ("sigmapsf", "mag", "packet", "1 sigma uncertainty of magpsf"),
+    ("ra, dec", "deg", "packet", "right ascension and declination, J2000"),
+    ("diffmaglim", "mag", "packet", "5 sigma limiting magnitude of the difference image"),
+    ("classtar", "", "packet", "star/galaxy classification of SExtractor on the science image"),
+    ("ndethist", "", "packet", "detections within 1.5 arcsec since the survey began, to a signal/noise of about 3"),
+    ("ncovhist", "", "packet", "times that the position fell on any field and readout channel since the survey began"),
+    ("chinr, sharpnr", "", "packet", "chi and sharp of DAOPhot of the closest source of the reference image, "
+     "within 30 arcsec"),
+    ("ecl_lat, ecl_long", "deg", "ra, dec", "ecliptic latitude and longitude, J2000"),
+    ("gal_lat, gal_long", "deg", "ra, dec", "Galactic latitude and longitude"),
+    ("non_detections", "", "ncovhist - ndethist", "visits to the position without a detection, approximately"),
+    ("elong", "", "packet", "ratio of the major to the minor axis (added by the thesis)"),
+    ("fid_g, fid_r", "", "fid", "filter of the alert, one-hot (added by the thesis)"),
+    ("deltajd", "day", "jd_2 - jd_1", "time between the two alerts (added by the thesis)"),
+)  # fmt: skip
+
+
+def make_metadata_table() -> pd.DataFrame:
+    """Table 3.2: every metadatum, its unit, where it comes from and what it is, with what the thesis adds to it.
+
+    Returns
+    -------
+    DataFrame
+        Columns metadatum, unit, source, description. (Section 3.1.2; diffmaglim's 5 sigma is of ZTF's schema.)
+
+    Examples
+    --------
+    >>> make_metadata_table()["metadatum"].tolist()[-1]
+    'deltajd'
+    """
+    return pd.DataFrame(_METADATA, columns=["metadatum", "unit", "source", "description"])
+
+
+def order_classes(names: pd.Series) -> list[str]:
+    """Classes that occur, in the order of the taxonomy; any other (a promoted subclass) after them, by name.
+
+    Examples
+    --------
+    >>> order_classes(pd.Series(["YSO", "bogus", "AGN", "bogus"]))
+    ['AGN', 'bogus', 'YSO']
+    """
+    found = set(names)
+    return [name for name in CLASSES if name in found] + sorted(found - set(CLASSES))
+
+
+def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    """Draw up to `size` objects of every class, whatever the order of the rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns objectId and classALeRCE.
+    size : int
+        The thesis takes 2000.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        In random order, so that no class is drawn on top of another.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"objectId": list("abcde"), "classALeRCE": ["SN"] * 4 + ["VS"]})
+    >>> sample_per_class(table, 2, seed=1)["classALeRCE"].value_counts().to_dict()
+    {'SN': 2, 'VS': 1}
+    """
+    shuffled = table.sort_values("objectId").sample(frac=1, random_state=np.random.default_rng(seed))
+    return shuffled.groupby("classALeRCE").head(size).reset_index(drop=True)
+
+
+def filter_pairs_of(fid_1: pd.Series, fid_2: pd.Series) -> pd.Series:
+    """Filters of the first and second alert, such as ``gr``; any with the i band is ``other`` (figure 3.6).
+
+    Examples
+    --------
+    >>> filter_pairs_of(pd.Series([1, 2, 3]), pd.Series([2, 2, 1])).tolist()
+    ['gr', 'rr', 'other']
+    """
+    names = {1: "g", 2: "r"}
+    return (fid_1.map(names) + fid_2.map(names)).fillna("other")
+
+
+def count_whole_stamps(table: pd.DataFrame) -> pd.DataFrame:
+    """Objects by class whose stamps are 63 x 63, as the positions on the chip say (S1); no stamp is opened.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns classALeRCE and xpos_1, ypos_1, xpos_2, ypos_2, pixels.
+
+    Returns
+    -------
+    DataFrame
+        Columns class, objects, first, second, both: percent of the objects, with ``all`` in the last row.
+    """
+    whole = pd.DataFrame({name: _are_whole(table, alert) for name, alert in (("first", 1), ("second", 2))})
+    whole["both"] = whole["first"] & whole["second"]
+    groups = {name: whole[(table["classALeRCE"] == name).to_numpy()] for name in order_classes(table["classALeRCE"])}
+    rows = [(name, len(group), *(100 * group.mean()).round(2)) for name, group in (groups | {"all": whole}).items()]
+    return pd.DataFrame(rows, columns=["class", "objects", *whole])
+
+
+def _are_whole(table: pd.DataFrame, alert: int) -> list[bool]:
+    positions = zip(table[f"xpos_{alert}"], table[f"ypos_{alert}"], strict=True)
+    return [expected_shape(x, y) == (SIZE, SIZE) for x, y in positions]
+
+
+def explored_metadata(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """The 24 metadata of annex C for the first and the second alert, sentinels of -999 made NaN.
+
+    Returns
+    -------
+    dict of DataFrame
+        Keys 1 and 2; columns `EXPLORED`, rows as in `table`.
+    """
+    frames = {}
+    for alert in (1, 2):
+        values = pd.DataFrame(compute_features(table, alert), columns=list(ALL_FEATURES), index=table.index)
+        frames[alert] = values[list(EXPLORED)].where(values != -999)
+    return frames
+
+
+def read_gallery(path: Path, table: pd.DataFrame, per_class: int) -> dict[str, NDArray[Any]]:
+    """Stamps of the first alert of the first objects of every class in `table`.
+
+    Parameters
+    ----------
+    path : Path
+        ``pairs.parquet`` or ``first_alerts.parquet``.
+    table : DataFrame
+        Columns objectId and classALeRCE, drawn at random before.
+    per_class : int
+
+    Returns
+    -------
+    dict of ndarray, shape (at most per_class, 63, 63, 3), float32
+        By class, in DN with NaN where there is no pixel.
+    """
+    chosen = table.groupby("classALeRCE").head(per_class)
+    drawn = pd.concat(read_batches(path, object_ids=chosen["objectId"].tolist())).sort_values("objectId")
+    groups = dict(list(drawn.groupby("classALeRCE")))
+    return {name: read_triplets(groups[name], alert=1) for name in order_classes(drawn["classALeRCE"])}
+
+
+SENTINEL = -900.0
+"""Values below are ZTF's -999 for "none"; `compare_metadata` reports their share and leaves them out of the rest."""
+
+AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_ratio")
+"""Never shown to the forest: the field pointed at and the age of the survey, which a few real nights give away."""
+
+COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
+"""Left out as well in the second AUC: 2018's real packets come from few fields, so position alone betrays them."""
+
+MINIMUM = 20
+
+FOLDS = 5
+
+
+def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None = 2018) -> pd.DataFrame:
+    """Read the first packet of every labelled object of a year from an archive of real alerts, without Spark.
+
+    Parameters
+    ----------
+    archive : str or Path
+        As in `twostamp.alerts.archive.list_sources`.
+    labels : str or Path
+        CSV with the columns of thesis Table 3.4.
+    year : int, optional
+        Only packets of this year (UTC), so that drift of the survey is not taken for a flaw of the simulation; None for
+        all.
+
+    Returns
+    -------
+    DataFrame
+        One row an object, sorted by objectId, with the columns of ``first_alerts.parquet`` but for the stamps:
+        objectId, classALeRCE, subclassALeRCE, candid_1, jd_1 and ``<candidate field>_1``. Packets that cannot be read
+        are left out (the extraction quarantines and counts them).
+
+    Examples
+    --------
+    >>> real = read_real_alerts("alerts", "alerts/labels.csv")  # doctest: +SKIP
+    """
+    rows = [row for member in iter_members(str(archive)) for row in _read_candidates(member.data)]
+    alerts = pd.DataFrame(rows)
+    if year is not None and len(alerts):
+        alerts = alerts[pd.to_datetime(alerts["jd"] - 2440587.5, unit="D").dt.year == year]
+    if alerts.empty:
+        raise ValueError(f"{archive} holds no alert of {year or 'any year'}: choose another archive or year")
+    alerts = alerts.sort_values(["objectId", "jd", "candid"]).drop_duplicates("objectId")
+    fields = alerts.drop(columns="objectId").add_suffix("_1").assign(objectId=alerts["objectId"])
+    return read_labels(labels)[0].merge(fields, on="objectId").sort_values("objectId", ignore_index=True)
+
+
+def _read_candidates(data: bytes) -> list[dict[str, object]]:
+    try:
+        return [packet["candidate"] | {"objectId": packet["objectId"]} for packet in read_packets(data)]
+    except PacketError:
+        return []
+
+
+def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:
+    """Set simulated first alerts against real ones, per class and feature.
+
+    Parameters
+    ----------
+    simulated, real : DataFrame
+        First alerts with classALeRCE and ``<candidate field>_1``: ``first_alerts.parquet`` and `read_real_alerts`.
+    classes : sequence of str
+        Classes to compare; one that either side lacks is left out.
+
+    Returns
+    -------
+    DataFrame
+        Columns classALeRCE, feature, n_simulated, n_real, median, q16 and q84 of both (``median_simulated``, ...), the
+        share of -999 and missing values of both (``missing_simulated``, ...) and ``ks``, the Kolmogorov-Smirnov
+        distance (0 equal, 1 disjoint; NaN where a side has no value). Sentinels count as missing.
+
+    Examples
+    --------
+    >>> from twostamp.data.features import PACKET_FIELDS
+    >>> row = dict.fromkeys(PACKET_FIELDS, 1.0) | {"isdiffpos": "t"}
+    >>> table = pd.DataFrame([row] * 3).add_suffix("_1").assign(classALeRCE="VS")
+    >>> float(compare_metadata(table, table, ["VS"])["ks"].max())
+    0.0
+    """
+    sides = [_features_by_class(table) for table in (simulated, real)]
+    return pd.DataFrame(
+        [
+            {"classALeRCE": name, "feature": feature} | _compare(*(side[name][:, column] for side in sides))
+            for name in classes
+            if all(name in side for side in sides)
+            for column, feature in enumerate(ALL_FEATURES)
+        ]
+    )
+
+
+def _features_by_class(table: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
+    features = compute_features(table, alert=1)
+    names = table["classALeRCE"].to_numpy()
+    return {name: features[names == name] for name in pd.unique(names)}
+
+
+def _compare(simulated: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, float]:
+    row: dict[str, float] = {"n_simulated": len(simulated), "n_real": len(real)}
+    kept = []
+    for side, values in (("simulated", simulated), ("real", real)):
+        valid = values[values > SENTINEL]
+        quantiles = np.quantile(valid, [0.5, 0.16, 0.84]) if len(valid) else [np.nan] * 3
+        row |= {f"{name}_{side}": float(value) for name, value in zip(("median", "q16", "q84"), quantiles)}
+        row[f"missing_{side}"] = 1 - len(valid) / len(values)
+        kept.append(np.sort(valid))
+    return row | {"ks": _kolmogorov_smirnov(*kept)}
+
+
+def _kolmogorov_smirnov(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    if not len(first) or not len(second):
+        return float("nan")
+    every = np.concatenate([first, second])
+    shares = [np.searchsorted(values, every, side="right") / len(values) for values in (first, second)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def realism_auc(
+    simulated: pd.DataFrame,
+    real: pd.DataFrame,
+    seed: int,
+    *,
+    coordinates: bool = True,
+    classes: Sequence[str] = CLASSES,
+) -> pd.DataFrame:
+    """How well a random forest tells simulated from real first alerts: 0.5 it cannot, 1 it always can.
+
+    Parameters
+    ----------
+    simulated, real : DataFrame
+        As in `compare_metadata`.
+    seed : int
+    coordinates : bool
+        Whether the forest sees ecliptic and galactic coordinates. It never sees `AGEING`.
+    classes : sequence of str
+        Only those with 20 or more on both sides are in the result.
+
+    Returns
+    -------
+    DataFrame
+        Columns classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0 over five stratified folds) and ``tells``,
+        the three most important features.
+
+    Notes
+    -----
+    The larger side is thinned to twice the smaller. A high value says that the two differ somewhere in these features,
+    for instance because the real ones come from a few nights; `compare_metadata` says where.
+
+    Examples
+    --------
+    >>> from twostamp.data.features import PACKET_FIELDS
+    >>> rng = np.random.default_rng(1)
+    >>> def draw():
+    ...     table = pd.DataFrame(rng.normal(size=(200, len(PACKET_FIELDS))), columns=list(PACKET_FIELDS))
+    ...     return table.assign(isdiffpos="t").add_suffix("_1").assign(classALeRCE="VS")
+    >>> realism_auc(draw(), draw(), seed=1)["auc_mean"].between(0.35, 0.65).all().item()
+    True
+    """
+    hidden = AGEING if coordinates else (*AGEING, *COORDINATES)
+    names = [name for name in ALL_FEATURES if name not in hidden]
+    columns = [ALL_FEATURES.index(name) for name in names]
+    sides = [_features_by_class(table) for table in (simulated, real)]
+    rows = []
+    for name in classes:
+        if all(name in side and len(side[name]) >= MINIMUM for side in sides):
+            simulated_rows, real_rows = (side[name][:, columns] for side in sides)
+            rows.append({"classALeRCE": name} | _tell_apart(simulated_rows, real_rows, names, seed))
+    return pd.DataFrame(rows, columns=["classALeRCE", "n_simulated", "n_real", "auc_mean", "auc_std", "tells"])
+
+
+def _tell_apart(
+    simulated: NDArray[np.float32], real: NDArray[np.float32], names: list[str], seed: int
+) -> dict[str, object]:
+    rng = np.random.default_rng(seed)
+    size = 2 * min(len(simulated), len(real))
+    sides = [side[np.sort(rng.permutation(len(side))[:size])] for side in (simulated, real)]
+    features = np.nan_to_num(np.concatenate(sides), nan=-999.0)
+    is_real = np.repeat([0, 1], [len(side) for side in sides])
+    forest = RandomForestClassifier(200, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=1)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    scores = cross_val_score(forest, features, is_real, cv=folds, scoring="roc_auc")
+    importance = forest.fit(features, is_real).feature_importances_
+    return {
+        "n_simulated": len(simulated),
+        "n_real": len(real),
+        "auc_mean": float(scores.mean()),
+        "auc_std": float(scores.std()),
+        "tells": ", ".join(names[i] for i in np.argsort(-importance)[:3]),
+    }

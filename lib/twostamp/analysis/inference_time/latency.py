@@ -1,0 +1,194 @@
+"""How long a prediction takes, and what comes before it (thesis section 6.5; decision T9).
+
+The clock starts with arrays, as in the thesis, and stops when the probabilities are back in NumPy. A model runs as a
+broker would serve it, as one traced graph; decoding and preparation of the packets are timed as stages of their own.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from twostamp.data.tfrecords import load_arrays
+from twostamp.evaluation.hypothesis_tests import welch_test
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.inference import make_server, model_inputs
+from twostamp.models.trial import load_trial
+from twostamp.utils.typing import Inputs
+
+WARM_UP = 5
+"""Calls before the clock starts: tracing, memory, caches."""
+
+THESIS_P = {
+    "fastest against slowest stacked": 0.075,
+    "fastest against slowest separated": 0.026,
+    "stacked against separated": 5.251e-3,
+}
+"""Values of p that section 6.5 prints."""
+
+
+def time_calls(
+    calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = WARM_UP
+) -> dict[Any, NDArray[np.float64]]:
+    """Time several calls, in turns, so that a busy moment of the machine falls on all of them.
+
+    Parameters
+    ----------
+    calls : mapping
+        Functions without arguments, by name.
+    repeats : int
+        Times that each is measured.
+    warm_up : int
+        Times that each is called before, unmeasured.
+
+    Returns
+    -------
+    dict of ndarray, shape (repeats,), float64
+        Milliseconds, by name.
+
+    Examples
+    --------
+    >>> times = time_calls({"sleep": lambda: time.sleep(0.002), "nothing": lambda: None}, repeats=3)
+    >>> times["sleep"].shape, bool(times["sleep"].min() > 2 > times["nothing"].max())
+    ((3,), True)
+    """
+    for call in calls.values():
+        for _ in range(warm_up):
+            call()
+    times = {name: np.empty(repeats) for name in calls}
+    collecting = gc.isenabled()
+    gc.disable()  # as timeit does: a collection is no part of a prediction
+    try:
+        for i in tqdm(range(repeats), desc="timing"):
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call()
+                times[name][i] = 1e3 * (time.perf_counter() - start)
+    finally:
+        if collecting:
+            gc.enable()
+    return times
+
+
+def summarise_times(times: NDArray[np.float64]) -> dict[str, float]:
+    """Mean, standard deviation (ddof 0), median and 99th percentile of times.
+
+    Examples
+    --------
+    >>> summarise_times(np.array([1.0, 1.0, 4.0]))
+    {'mean': 2.0, 'std': 1.4142135623730951, 'median': 1.0, 'p99': 3.94}
+    """
+    summary = {"mean": times.mean(), "std": times.std(), "median": np.median(times), "p99": np.percentile(times, 99)}
+    return {name: float(value) for name, value in summary.items()}
+
+
+def take_batch(inputs: Inputs, batch_size: int) -> dict[str, NDArray[Any]]:
+    """First objects of the inputs, from the beginning again when there are fewer.
+
+    Examples
+    --------
+    >>> take_batch({"deltajd": np.array([[1.0], [2.0]])}, 3)["deltajd"].ravel().tolist()
+    [1.0, 2.0, 1.0]
+    """
+    return {name: np.take(values, range(batch_size), axis=0, mode="wrap") for name, values in inputs.items()}
+
+
+def load_model(row: pd.Series, records: Path, recipe: str) -> tuple[Any, Inputs]:
+    """Load a trained model and the test objects it takes, ready for `make_server` and `take_batch`.
+
+    Parameters
+    ----------
+    row : Series
+        Of `choose_models`.
+    records : Path
+        Folder of the records.
+    recipe : str
+        Of the metadata.
+    """
+    features = VARIANTS[row["variant"]].features_read
+    arrays = load_arrays(records, "test", features=features, crop=int(row["crop_size"]), recipe=recipe)
+    return load_trial(row), model_inputs(row["variant"], arrays)
+
+
+def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, batch_size: int = 1) -> pd.DataFrame:
+    """Time the prediction of one batch by several models (Figure 6.4, Table 6.4).
+
+    Parameters
+    ----------
+    chosen : DataFrame
+        Of `choose_models`.
+    records, recipe
+        As for `load_model`.
+    repeats, batch_size : int
+
+    Returns
+    -------
+    DataFrame
+        `chosen` with the columns times (ms, `repeats` of them), mean, std, median, p99.
+    """
+    calls = {}
+    for i, row in chosen.iterrows():
+        model, inputs = load_model(row, records, recipe)
+        calls[i] = bind(make_server(model), take_batch(inputs, batch_size))
+    return tabulate(chosen, time_calls(calls, repeats))
+
+
+def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
+    """Time one model on batches of several sizes (Figure 6.5).
+
+    Returns
+    -------
+    DataFrame
+        batch_size, times (ms), mean, std, median, p99.
+    """
+    model, inputs = load_model(row, records, recipe)
+    times: dict[Any, NDArray[np.float64]] = {}
+    for i, size in enumerate(batch_sizes):
+        # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
+        times |= time_calls({i: bind(make_server(model), take_batch(inputs, size))}, repeats, warm_up=1)
+    return tabulate(pd.DataFrame({"batch_size": batch_sizes}), times)
+
+
+def bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:
+    """Fix the argument of a function, for `time_calls`."""
+    return lambda: function(argument)
+
+
+def tabulate(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
+    """Add the columns times, mean, std, median and p99 (ms) to a table with one row a call."""
+    summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
+    return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)
+
+
+def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
+    """Welch's tests of section 6.5, two-sided: fastest model against slowest, one architecture against the other.
+
+    Parameters
+    ----------
+    timed : DataFrame
+        Of `time_models`: variant, median, times. Architectures are compared by their fastest models.
+
+    Returns
+    -------
+    DataFrame
+        comparison, p, thesis, reason (why p is NaN).
+    """
+    ordered = {str(name): rows.sort_values("median")["times"] for name, rows in timed.groupby("variant")}
+    rows = []
+    for comparison, printed in THESIS_P.items():
+        chosen = [ordered.get(name, pd.Series(dtype=object)) for name in ("stacked", "separated") if name in comparison]
+        samples = [times.iloc[0] for times in chosen if len(times)]
+        if len(chosen) == 1:
+            samples = [chosen[0].iloc[i] for i in (0, -1)] if len(chosen[0]) > 1 else []
+        if len(samples) == 2:
+            result = welch_test(samples[0], samples[1], "two-sided")
+            rows.append((comparison, result.p_value, printed, result.reason))
+        else:
+            rows.append((comparison, float("nan"), printed, "this run has no two such models"))
+    return pd.DataFrame(rows, columns=["comparison", "p", "thesis", "reason"])

@@ -1,0 +1,125 @@
+"""From Avro packets to probabilities, stage by stage, as a broker goes (left out by thesis section 6.5; T9)."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from twostamp.alerts.archive import ArchiveError, iter_members
+from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.analysis.inference_time.latency import bind, tabulate, time_calls
+from twostamp.data.arrays import Arrays, arrays_from_table, read_metadata
+from twostamp.data.decode import decode_objects
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import load_scaler
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.inference import make_server, model_inputs
+from twostamp.models.trial import load_trial
+
+STAGES = ("decode", "prepare", "predict")
+
+BATCHES = (1, 10)
+
+Pair = tuple[bytes, bytes]
+
+
+def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int) -> list[Pair]:
+    """Find the packets of objects with two alerts; the archive is read until there are enough.
+
+    Parameters
+    ----------
+    archive : str
+        As for `twostamp.alerts.archive.iter_members`.
+    candids : mapping of str to (int, int)
+        First and second candid by objectId.
+    count : int
+        Objects.
+
+    Returns
+    -------
+    list of (bytes, bytes)
+        Avro files of the first and the second alert; fewer than `count` when the archive holds fewer.
+    """
+    found: dict[str, dict[int, bytes]] = {}
+    pairs: list[Pair] = []
+    with contextlib.suppress(ArchiveError):  # notebook 01 has reported the damage; what could be read is here
+        for member in iter_members(archive, progress=False):
+            for object_id, candid in _keys_of(member.data):
+                wanted = candids.get(object_id)
+                if wanted and candid in wanted:
+                    packets = found.setdefault(object_id, {})
+                    packets[candid] = member.data
+                    if len(packets) == 2:
+                        pairs.append((packets[wanted[0]], packets[wanted[1]]))
+            if len(pairs) >= count:
+                break
+    return pairs[:count]
+
+
+def _keys_of(data: bytes) -> list[tuple[str, int]]:
+    try:
+        return [(key.objectId, key.candid) for key in read_keys(data)]
+    except PacketError:
+        return []  # quarantined by notebook 01
+
+
+def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
+    """Decode the packets of `find_pairs` into the table that `twostamp.data.arrays.arrays_from_table` takes."""
+    return decode_objects(pairs, n_alerts=2)
+
+
+def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:
+    """Time the way from Avro packets to probabilities: decode, prepare, predict (T9).
+
+    Parameters
+    ----------
+    row : Series
+        Of `choose_models`, a two-stamp classifier.
+    pairs : list of (bytes, bytes)
+        Packets of the batch.
+    records, recipe
+        As for `twostamp.analysis.inference_time.latency.load_model`.
+    repeats : int
+
+    Returns
+    -------
+    DataFrame
+        stage, batch_size, times (ms), mean, std, median, p99. Stage ``prepare`` covers repair and normalisation of
+        six stamps an object, and metadata.
+    """
+    features = VARIANTS[row["variant"]].features_read
+    options: dict[str, Any] = {"features": features, "crop": int(row["crop_size"])}
+    options["preparation"] = read_info(records).preparation
+    scaler, server = load_scaler(records, recipe), make_server(load_trial(row))
+
+    def prepare(table: pd.DataFrame) -> Arrays:
+        return arrays_from_table(table, scaler, **options)
+
+    table = decode_pairs(pairs)
+    inputs = model_inputs(row["variant"], prepare(table))
+    calls = {0: bind(decode_pairs, pairs), 1: bind(prepare, table), 2: bind(server, inputs)}
+    stages = pd.DataFrame({"stage": STAGES, "batch_size": len(pairs)})
+    return tabulate(stages, time_calls(calls, repeats))
+
+
+def time_archive(
+    row: pd.Series, archive: str, pairs_path: Path, records: Path, recipe: str, repeats: int
+) -> pd.DataFrame:
+    """Time the stages for one object and for a batch of ten, on packets of the archive.
+
+    Parameters
+    ----------
+    row, records, recipe, repeats
+        As for `time_stages`.
+    archive : str
+        As for `find_pairs`.
+    pairs_path : Path
+        ``pairs.parquet``, which says which packets belong together.
+    """
+    table = read_metadata(pairs_path)
+    candids = dict(zip(table["objectId"], zip(table["candid_1"], table["candid_2"], strict=True), strict=True))
+    pairs = find_pairs(archive, candids, max(BATCHES))
+    sizes = sorted({min(size, len(pairs)) for size in BATCHES} - {0})
+    return pd.concat([time_stages(row, pairs[:size], records, recipe, repeats) for size in sizes], ignore_index=True)

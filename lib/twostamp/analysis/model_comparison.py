@@ -1,0 +1,214 @@
+"""The best model of each architecture side by side (thesis section 6.4, Table 6.4; decisions T6, T7, T10, M10)."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from twostamp.data.arrays import read_metadata
+from twostamp.data.splits import filter_pairs
+from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics
+from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
+from twostamp.params import Parameters
+from twostamp.thesis import PAIRS, THESIS_ACCURACY, THESIS_P, THESIS_REPETITIONS
+
+BASELINES = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M0 (ALeRCE)": "stamp_alerce"}
+
+TWO_STAMPS = {"M1": "stacked", "M2": "separated"}
+
+MODELS = BASELINES | TWO_STAMPS
+"""Models of Table 6.4; M0 with the printed list of metadata, with the fair one (M10) and with ALeRCE's recipe (T10)."""
+
+COMPARISONS = (*((one, two) for two in TWO_STAMPS for one in BASELINES), ("M2", "M1"))
+"""Comparisons, the model that the thesis finds worse first."""
+
+THESIS = {
+    "M0 (23)": ("0.928 ± 0.004", "0.923 ± 0.005", "0.970 ± 0.099"),
+    "M1": ("0.950 ± 0.003", "0.937 ± 0.003", "1.050 ± 0.181"),
+    "M2": ("0.946 ± 0.001", "0.932 ± 0.006", "1.740 ± 0.304"),
+}
+
+PRINTED_P = {"M0 (23) < M1": "1.668e-5", "M0 (23) < M2": "1.817e-4", "M2 < M1": "2.749e-2"}
+
+
+def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Welch's tests between the winners on one set.
+
+    Parameters
+    ----------
+    winners : DataFrame
+        variant and <split>_values, as `twostamp.models.search.choose_models` gives them with one model a variant.
+    split : {"validation", "test"}
+
+    Returns
+    -------
+    DataFrame
+        As of `twostamp.evaluation.hypothesis_tests.compare_models`, with the columns set and thesis (its p, for validation).
+    """
+    values = winners.set_index("variant")[f"{split}_values"]
+    samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}
+    table = compare_models(samples, COMPARISONS)
+    thesis = table["comparison"].map(PRINTED_P).fillna("") if split == "validation" else ""
+    return table.assign(set=split, thesis=thesis)
+
+
+def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
+    """Lay out Table 6.4.
+
+    Parameters
+    ----------
+    winners : DataFrame
+        Of `twostamp.analysis.inference_time.latency.time_models`, one model a variant.
+    tests : DataFrame
+        Of `compare_winners` on validation.
+
+    Returns
+    -------
+    DataFrame
+        One row a model: accuracy on validation and test, inference time of one object (ms), each beside the thesis's,
+        then mean, std (ddof 0) and the values; below them one row a comparison with its one-sided p.
+    """
+    by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
+    present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
+    rows = [_summarise(model, row) for model, row in present.items()]
+    for test in tests.to_dict("records"):
+        p, thesis = test["one-sided p"], test["thesis"]
+        shown = f"p = {p:.3g}" if pd.notna(p) else f"undefined: {test['reason']}"
+        printed = f"p = {thesis}" if thesis else ""
+        rows.append({"model": test["comparison"], "accuracy validation": shown, "thesis validation": printed})
+    table = pd.DataFrame(rows).astype(object)
+    return table.where(table.notna(), "")
+
+
+def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
+    thesis = THESIS.get(model, ("", "", ""))
+    line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if model not in THESIS else "")}
+    for split, printed in zip(("validation", "test"), thesis, strict=False):
+        line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"])
+        line[f"thesis {split}"] = printed
+    line["inference [ms]"], line["thesis inference"] = format_mean_std(row["mean"], row["std"]), thesis[2]
+    kinds = [f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]
+    return line | {kind: row[kind] for kind in kinds} | {f"inference_{kind}": row[kind] for kind in ("median", "p99")}
+
+
+def format_accuracies(winners: pd.DataFrame, split: str) -> dict[str, str]:
+    """Write the accuracy of each winner as mean ± std, by variant."""
+    columns = (winners["variant"], winners[f"{split}_mean"], winners[f"{split}_std"])
+    return {variant: format_mean_std(mean, std) for variant, mean, std in zip(*columns, strict=True)}
+
+
+def describe_comparison(tests: pd.DataFrame) -> list[str]:
+    """Say what each comparison found, one sentence a row of `compare_winners`."""
+    return [
+        f"{row['set']}: {row['comparison']}, difference {row['difference']:+.3f}; "
+        f"one-sided {describe_p(row['one-sided p'], row['reason'])}; "
+        f"two-sided {describe_p(row['two-sided p'], row['reason'])}"
+        for _, row in tests.iterrows()
+    ]
+
+
+def judge_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+    """Say whether two stamps beat one, against the baseline that is stronger on validation (T10).
+
+    Parameters
+    ----------
+    winners : DataFrame
+        As for `compare_winners`.
+    tests : DataFrame
+        Of `compare_winners` on test, where the baseline was not chosen.
+
+    Returns
+    -------
+    list of str
+        One sentence a two-stamp model of the run.
+    """
+    means = winners.set_index("variant")["validation_mean"]
+    baselines = {model: means[variant] for model, variant in BASELINES.items() if variant in means}
+    if not baselines:
+        return ["This run has no one-stamp classifier to beat."]
+    stronger = max(baselines, key=lambda model: baselines[model])
+    sentences = []
+    for row in tests.to_dict("records"):
+        worse, better = row["comparison"].split(" < ")
+        if worse == stronger:
+            sentences.append(
+                f"{better} against {stronger}, the stronger baseline on validation: {row['difference']:+.3f} on test, "
+                f"one-sided {describe_p(row['one-sided p'], row['reason'])}"
+            )
+    return sentences or ["This run has no two-stamp classifier."]
+
+
+def describe_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str:
+    """Say whether this run's stacked and separated models differ, beside the thesis's two statements (T7)."""
+    thesis = (
+        "The thesis calls M1 better than M2 (6.4, validation) and finds no significant difference (7.1); "
+        "from its printed test accuracies the two-sided p is 0.188 (ddof 0) or 0.148 (ddof 1)."
+    )
+    rows = [tests[tests["comparison"] == "M2 < M1"] for tests in (validation, test)]
+    if any(row.empty for row in rows):
+        return f"{thesis} This run did not train both."
+    ours = [f"on {row['set'].iloc[0]} {describe_p(row['two-sided p'].iloc[0], row['reason'].iloc[0])}" for row in rows]
+    return f"{thesis} Here, two-sided: {'; '.join(ours)}."
+
+
+def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.DataFrame:
+    """Score another run's two-stamp models on the pairs of this one.
+
+    Parameters
+    ----------
+    pairs_path : Path
+        ``pairs.parquet`` of this run; its pairs are filtered as for training.
+    root : Path
+        Folder of the other run, with its models and records.
+    params : Parameters
+        Of this run.
+
+    Returns
+    -------
+    DataFrame
+        One row per class and model: model, class, precision, recall, f1, support; the row ``accuracy`` has it as
+        recall. Empty when the other run has no two-stamp model.
+    """
+    from twostamp.data.tfrecord_writer import read_info
+    from twostamp.models.prediction import predict_pairs
+    from twostamp.models.search import choose_models, read_results
+
+    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
+    results, records = read_results(root / "models" / "search", params.report_weights), root / "data" / "records"
+    classes, tables = list(read_info(records).classes), []
+    for _, trial in choose_models(results, 1, ("stacked", "separated")).iterrows():
+        ids = pairs["objectId"].tolist()
+        predicted = predict_pairs(pairs_path, ids, trial, records, params.metadata_recipe).set_index("objectId")
+        counts = confusion_counts(
+            pairs["classALeRCE"].map(classes.index), predicted.loc[ids, "predicted"].map(classes.index), len(classes)
+        )
+        report = class_report(counts, classes)
+        whole = {"class": "accuracy", "recall": accuracy(counts), "support": len(ids)}
+        report = pd.concat([report, pd.DataFrame([whole])])
+        report.insert(0, "model", trial["trial_id"])
+        tables.append(report)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def make_thesis_table() -> pd.DataFrame:
+    """Recompute the thesis's tests from the means and deviations that it prints (T6, T7).
+
+    Returns
+    -------
+    DataFrame
+        One row per comparison and set: comparison, set, printed (the thesis's p; NaN for the test set, which it does
+        not compare), then p one- and two-sided with either ddof.
+    """
+    rows = []
+    for name in ("validation", "test"):
+        for a, b in PAIRS:
+            row: dict[str, object] = {"comparison": f"{a} < {b}", "set": name}
+            row["printed"] = THESIS_P[a, b] if name == "validation" else math.nan
+            samples = [(*THESIS_ACCURACY[model][name], THESIS_REPETITIONS) for model in (a, b)]
+            for sides, alternative in (("one", "less"), ("two", "two-sided")):
+                for ddof in (0, 1):
+                    result = welch_from_statistics(*samples[0], *samples[1], ddof=ddof, alternative=alternative)  # type: ignore[arg-type]
+                    row[f"{sides}-sided, ddof {ddof}"] = result.p_value
+            rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,46 @@
+"""Notebook 04: tables of the search."""
+
+import pandas as pd
+
+from twostamp.evaluation.metrics import format_mean_std
+
+SEARCHED = {
+    "dropout_rate": "dr",
+    "kernel_size": "ks",
+    "learning_rate": "lr",
+    "crop_size": "cs",
+    "batch_size": "bs",
+}
+"""Hyper-parameters and their headings in Tables 6.1-6.3."""
+
+OURS = {"stamp_26": "ours: the metadata that M1 and M2 have", "stamp_alerce": "ours: ALeRCE's recipe"}
+"""Rows of Table 6.1 that the thesis does not have."""
+
+
+def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
+    """Lay out ranked combinations as Tables 6.1-6.3, with the numbers behind each "±".
+
+    Parameters
+    ----------
+    ranked : DataFrame
+        Of ``search.rank_combinations``: best first.
+    rows : int
+        Number of combinations kept of each variant.
+
+    Returns
+    -------
+    DataFrame
+        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text; a remark on rows that the thesis
+        does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
+    """
+    best = ranked.groupby("variant").head(rows).reset_index(drop=True)
+    table = best[[*SEARCHED, "features"]].rename(columns=SEARCHED)
+    for split in ("validation", "test"):
+        pairs = zip(best[f"{split}_mean"], best[f"{split}_std"], strict=True)
+        table[f"accuracy {split}"] = [format_mean_std(mean, std) for mean, std in pairs]
+    remarks = best["variant"].map(OURS).fillna("")
+    if remarks.any():
+        table["remark"] = remarks
+    return table.join(
+        best[[f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]]
+    )

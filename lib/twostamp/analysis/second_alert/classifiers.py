@@ -1,0 +1,185 @@
+"""The classifiers that notebook 12 sets side by side, trained at one width on one split: one alert, two, one or two."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress, perturb
+from twostamp.evaluation.predictions import Predictions
+from twostamp.models.search import best_hyperparameters, choose_winners
+from twostamp.params import Parameters
+
+if TYPE_CHECKING:
+    from twostamp.data.arrays import Arrays
+    from twostamp.data.features import Scaler
+    from twostamp.models.training import Hyperparameters
+
+FIRST_ALONE = "first alert alone"
+"""Name of the view in which the second alert is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A classifier and how it is trained.
+
+    Attributes
+    ----------
+    variant : str
+        A key of ``models.VARIANTS``.
+    gaps : bool
+        Whether weather gaps are drawn in its training (`twostamp.models.augmentation`).
+    """
+
+    variant: str
+    gaps: bool = False
+
+
+RIVALS = {
+    "one alert": Rival("stamp_26"),
+    "two alerts": Rival("separated"),
+    "two alerts, gaps learned": Rival("separated", gaps=True),
+    "one or two": Rival("one_or_two"),
+    "one or two, gaps learned": Rival("one_or_two", gaps=True),
+}
+
+LEARNED = {"two alerts, gaps learned": "two alerts", "one or two, gaps learned": "one or two"}
+"""The models that learn gaps, and their twins that do not."""
+
+REVISING = "one or two, gaps learned"
+"""The model that a broker would use: it answers at the first alert, and again at the second."""
+
+STANDS_FOR = {
+    "stamp_26": ("stamp_26", "stamp_23", "separated", "stacked"),
+    "separated": ("separated", "stacked", "stamp_26", "stamp_23"),
+    "one_or_two": ("one_or_two", "separated", "stacked", "stamp_26", "stamp_23"),
+}
+"""Whose winning hyper-parameters a variant takes: the first of these that the search of notebook 04 has."""
+
+
+def trained_with(model: str, params: Parameters) -> Parameters:
+    """Parameters that a rival is trained with: the run's, with gaps or without."""
+    return params.model_copy(update={"cadence_augmentation": RIVALS[model].gaps})
+
+
+def choose_combinations(results: pd.DataFrame) -> dict[str, "Hyperparameters"]:
+    """Choose hyper-parameters for the rivals among the winners of a search.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of `twostamp.models.search.read_results`.
+
+    Returns
+    -------
+    dict of Hyperparameters
+        By variant.
+    """
+    winners = choose_winners(results, {name: name for order in STANDS_FOR.values() for name in order})
+    chosen = {variant: next(name for name in order if name in winners) for variant, order in STANDS_FOR.items()}
+    return {variant: best_hyperparameters(winners[name].iloc[0]) for variant, name in chosen.items()}
+
+
+def train_rivals(
+    combinations: Mapping[str, "Hyperparameters"], records: Path, folder: Path, params: Parameters
+) -> dict[str, pd.DataFrame]:
+    """Train every rival some times, by the machinery of the search, with networks of the run's ``width``.
+
+    Parameters
+    ----------
+    combinations : mapping of str to Hyperparameters
+        By variant, of `choose_combinations`.
+    records : Path
+        With pairs.
+    folder : Path
+        Gets one folder a rival; finished trainings are not done again.
+    params : Parameters
+        revision_repetitions, hide_second, cadence_share, cadence_gap, and all that notebook 04 uses.
+
+    Returns
+    -------
+    dict of DataFrame
+        By rival, the repetitions that all rivals have finished, in their order. The n-th repetition of a model with
+        learned gaps has the weights at the start and the order of batches of its twin's n-th.
+
+    Raises
+    ------
+    RuntimeError
+        No repetition was finished by all; the message has a reason.
+    """
+    from twostamp.models.search import make_jobs, make_repeats, run_groups
+
+    groups = {}
+    for name, rival in RIVALS.items():
+        output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", trained_with(name, params)
+        combination = combinations[rival.variant]
+        trials = make_repeats(rival.variant, combination, params.revision_repetitions, params.seed)
+        groups[name] = make_jobs(trials, records, output, own, own.width)
+    return _keep_finished(dict(zip(groups, run_groups(list(groups.values()), params), strict=True)))
+
+
+def _keep_finished(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    done = {name: table[table["status"] == "done"].set_index("repetition") for name, table in tables.items()}
+    common = sorted(set.intersection(*(set(table.index) for table in done.values())))
+    if not common:
+        failed = next(table for table in tables.values() if (table["status"] != "done").any())
+        raise RuntimeError(f"no repetition was finished by all models; one failed: {failed['reason'].iloc[0]}")
+    return {name: table.loc[common].reset_index() for name, table in done.items()}
+
+
+def predict_rivals(
+    trained: Mapping[str, pd.DataFrame], records: Path, stresses: Sequence[Stress], params: Parameters
+) -> dict[str, Predictions]:
+    """Apply every repetition of the rivals to the test set: as it is, without second alerts, and under stress.
+
+    Parameters
+    ----------
+    trained : mapping of str to DataFrame
+        Rows of `twostamp.models.search.read_results` by model.
+    records : Path
+    stresses : sequence of Stress
+    params : Parameters
+        metadata_recipe.
+
+    Returns
+    -------
+    dict of Predictions
+        By `UNDISTURBED`, `FIRST_ALONE` and the stresses' names; in each the models that it concerns.
+    """
+    from twostamp.data.tfrecord_writer import read_info
+    from twostamp.data.tfrecords import load_arrays, load_scaler
+    from twostamp.models.architectures import VARIANTS
+    from twostamp.models.inference import predict
+    from twostamp.models.trial import load_trial
+
+    scaler = load_scaler(records, params.metadata_recipe)
+    seen: dict[str, dict[str, np.ndarray]] = {}
+    labels = np.empty(0, np.int64)
+    for name, trials in tqdm(trained.items(), desc="models", disable=len(trained) < 2):
+        variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
+        features = VARIANTS[variant].features_read
+        arrays = load_arrays(records, "test", features=features, crop=crop, recipe=params.metadata_recipe)
+        labels = np.asarray(arrays.labels)
+        views = _list_views(VARIANTS[variant].architecture, arrays, scaler, stresses)
+        each: dict[str, list[np.ndarray]] = {view: [] for view in views}
+        for _, row in trials.iterrows():
+            model = load_trial(row)
+            for view, objects in views.items():
+                each[view].append(predict(model, variant, objects))
+        for view, parts in each.items():
+            seen.setdefault(view, {})[name] = np.stack(parts).astype(np.float64)
+    classes = tuple(read_info(records).classes)
+    return {view: Predictions(labels, classes, probabilities) for view, probabilities in seen.items()}
+
+
+def _list_views(
+    architecture: str, arrays: "Arrays", scaler: "Scaler", stresses: Sequence[Stress]
+) -> dict[str, "Arrays"]:
+    if architecture == "stamp":
+        return {UNDISTURBED: arrays, FIRST_ALONE: arrays}
+    views = {UNDISTURBED: arrays} | {stress.name: perturb(arrays, scaler, stress) for stress in stresses}
+    return views | ({FIRST_ALONE: arrays.first_alone()} if architecture == "one_or_two" else {})

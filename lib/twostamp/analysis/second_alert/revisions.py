@@ -1,0 +1,202 @@
+"""From the first answer to the second: what a second alert changes, for whom, and when it does harm."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.alerts.cutouts import SIZE, expected_shape
+from twostamp.data.arrays import read_metadata
+from twostamp.evaluation.bootstrap import bootstrap_means, percentile_interval
+from twostamp.evaluation.predictions import Predictions
+
+Floats = NDArray[np.float64]
+
+FLIPS = ("wrong to right", "right to wrong", "wrong to other wrong")
+
+DAYS = {"same night": 0.5, "0.5-3 d": 3, "3-10 d": 10, "10-30 d": 30, "over 30 d": np.inf}
+
+MAGNITUDES = {"brighter than 18": 18, "18-19": 19, "19-20": 20, "fainter than 20": np.inf}
+"""Groups of objects by their upper limits."""
+
+
+def follow_revisions(before: ArrayLike, after: ArrayLike, labels: ArrayLike) -> dict[str, Floats]:
+    """Measure on each object what becomes of a first answer.
+
+    Parameters
+    ----------
+    before, after : array_like, shape (r, n, k)
+        Probabilities of r repetitions of one model (or of two), with one alert and with two.
+    labels : array_like of int, shape (n,)
+
+    Returns
+    -------
+    dict of ndarray, shape (r, n)
+        accuracy with one, accuracy with two (0 or 1), probability with one, probability with two (of the true class),
+        and the three `FLIPS` (0 or 1).
+
+    Examples
+    --------
+    >>> revisions = follow_revisions([[[0.6, 0.4, 0.0]]], [[[0.1, 0.2, 0.7]]], labels=[1])
+    >>> {name: float(values[0, 0]) for name, values in revisions.items() if values.any()}
+    {'probability with one': 0.4, 'probability with two': 0.2, 'wrong to other wrong': 1.0}
+    """
+    first, second, truth = np.asarray(before, float), np.asarray(after, float), np.asarray(labels)
+    was, now = first.argmax(axis=2), second.argmax(axis=2)
+    place = np.broadcast_to(truth[:, None], (*was.shape, 1))
+    measured = {
+        "accuracy with one": was == truth,
+        "accuracy with two": now == truth,
+        "probability with one": np.take_along_axis(first, place, axis=2)[..., 0],
+        "probability with two": np.take_along_axis(second, place, axis=2)[..., 0],
+        "wrong to right": (was != truth) & (now == truth),
+        "right to wrong": (was == truth) & (now != truth),
+        "wrong to other wrong": (was != truth) & (now != truth) & (was != now),
+    }
+    return {name: values.astype(float) for name, values in measured.items()}
+
+
+def describe_objects(pairs_path: Path, object_ids: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
+    """Say of each object in which groups it is.
+
+    Parameters
+    ----------
+    pairs_path : Path
+        ``pairs.parquet``.
+    object_ids : array_like of str, shape (n,)
+    classes : sequence of str
+        In the order in which their groups shall be.
+
+    Returns
+    -------
+    DataFrame, n rows
+        Categories: class, deltajd (`DAYS`), class and night (such as "SN, same night"), magnitude of the first alert
+        (`MAGNITUDES`), stamps ("cut by an edge" if those of either alert are), filters ("same", "different").
+    """
+    table = read_metadata(pairs_path).set_index("objectId").loc[list(np.asarray(object_ids, str))]
+    days = _cut(table["deltajd"], DAYS)
+    night = np.where(days == "same night", "same night", "later")
+    named = [f"{name}, {when}" for name in classes for when in ("same night", "later")]
+    edge = np.any([_is_cut(table, alert) for alert in (1, 2)], axis=0)
+    groups = {
+        "class": pd.Categorical(table["classALeRCE"], list(classes)),
+        "deltajd": days,
+        "class and night": pd.Categorical(table["classALeRCE"] + ", " + night, named),
+        "magnitude": _cut(table["magpsf_1"], MAGNITUDES),
+        "stamps": pd.Categorical(np.where(edge, "cut by an edge", "whole"), ["whole", "cut by an edge"]),
+        "filters": pd.Categorical(
+            np.where(table["fid_1"] == table["fid_2"], "same", "different"), ["same", "different"]
+        ),
+    }
+    return pd.DataFrame(groups)
+
+
+def _cut(values: pd.Series, limits: Mapping[str, float]) -> pd.Categorical:
+    return pd.cut(values.astype(float), [-np.inf, *limits.values()], right=False, labels=list(limits)).array
+
+
+def _is_cut(table: pd.DataFrame, alert: int) -> list[bool]:
+    positions = zip(table[f"xpos_{alert}"].astype(float), table[f"ypos_{alert}"].astype(float), strict=True)
+    return [expected_shape(x, y) != (SIZE, SIZE) for x, y in positions]
+
+
+def tabulate_revisions(
+    revisions: Mapping[str, Floats], labels: ArrayLike, groups: pd.DataFrame, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Average revisions over all objects and over every group of them.
+
+    Parameters
+    ----------
+    revisions : mapping
+        Of `follow_revisions`.
+    labels : array_like of int, shape (n,)
+    groups : DataFrame, n rows
+        Of `describe_objects`.
+    resamples, seed : int
+
+    Returns
+    -------
+    DataFrame
+        grouping, group, n, what `follow_revisions` measures; gain (of accuracy) and change (of the true class's
+        probability) with their intervals of 95 % over objects and repetitions; second alert: "helps" or "hurts" where
+        the interval of the gain leaves no doubt, else "undecided". Each interval is by itself, not corrected for the
+        number of groups; one of few objects, all answered alike, is too short.
+    """
+    labels = np.asarray(labels)
+    members = {("all", "all"): np.ones(labels.size, bool)}
+    for grouping, column in groups.items():
+        members |= {(str(grouping), str(name)): np.asarray(column == name) for name in column.cat.categories}
+    rows = []
+    for (grouping, group), chosen in members.items():
+        if not chosen.any():
+            continue
+        part = {name: values[:, chosen] for name, values in revisions.items()}
+        means = bootstrap_means(part, labels[chosen], resamples=resamples, seed=seed)
+        row: dict[str, object] = {"grouping": grouping, "group": group, "n": int(chosen.sum())}
+        row |= {name: mean for name, (mean, _) in means.items()}
+        for name, measure in (("gain", "accuracy"), ("change", "probability")):
+            (one, one_drawn), (two, two_drawn) = (means[f"{measure} with {alerts}"] for alerts in ("one", "two"))
+            low, high = percentile_interval(two_drawn - one_drawn)
+            row |= {name: two - one, f"{name} low": low, f"{name} high": high}
+        row["second alert"] = "helps" if row["gain low"] > 0 else "hurts" if row["gain high"] < 0 else "undecided"  # type: ignore[operator]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare_rivals(
+    first: Predictions, second: Predictions, pairs: Sequence[tuple[str, str, str]], *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Compare the model for one or two alerts with the classifiers that are trained for one of the two cases.
+
+    Parameters
+    ----------
+    first, second : Predictions
+        Of the first alert alone, and of both.
+    pairs : sequence of (str, str, str)
+        Alerts ("one", "two"), the model, the dedicated classifier.
+    resamples, seed : int
+
+    Returns
+    -------
+    DataFrame
+        alerts, model, dedicated, n, repetitions, accuracy, dedicated accuracy, difference, low, high (95 %).
+    """
+    rows = []
+    for alerts, model, dedicated in pairs:
+        view = first if alerts == "one" else second
+        right = {name: view.predicted[name] == view.labels for name in (model, dedicated)}
+        means = bootstrap_means(right, view.labels, resamples=resamples, seed=seed)
+        (ours, ours_drawn), (theirs, theirs_drawn) = means[model], means[dedicated]
+        size = right[model].shape[::-1]
+        rows.append(
+            (
+                alerts,
+                model,
+                dedicated,
+                *size,
+                ours,
+                theirs,
+                ours - theirs,
+                *percentile_interval(ours_drawn - theirs_drawn),
+            )
+        )
+    columns = ["alerts", "model", "dedicated", "n", "repetitions", "accuracy", "dedicated accuracy"]
+    return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high"])
+
+
+def describe_revisions(table: pd.DataFrame) -> list[str]:
+    """Say in sentences what `tabulate_revisions` has found."""
+    everyone = table[table["grouping"] == "all"].iloc[0]
+    one, two = everyone["accuracy with one"], everyone["accuracy with two"]
+    gain, low, high = 100 * everyone[["gain", "gain low", "gain high"]]
+    lines = [
+        f"the second alert takes accuracy from {one:.3f} to {two:.3f}: {gain:+.1f} points ({low:+.1f} to {high:+.1f})",
+        "of all answers it changes: " + ", ".join(f"{name} {everyone[name]:.1%}" for name in FLIPS),
+    ]
+    for verdict in ("helps", "hurts"):
+        found = table[(table["second alert"] == verdict) & (table["grouping"] != "all")]
+        named = [f"{row['grouping']} {row['group']} ({100 * row['gain']:+.1f})" for row in found.to_dict("records")]
+        lines.append(f"it {verdict} (95 %, each group by itself): {'; '.join(named) or 'no group for sure'}")
+    return lines

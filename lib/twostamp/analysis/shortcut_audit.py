@@ -1,0 +1,356 @@
+"""Does a classifier look at the object or at its place on the sky (notebook 14)?
+
+AGN and supernovae lie away from the Galactic plane, asteroids near the ecliptic: a classifier that is given coordinates
+may draw the maps of figure 6.6 without having looked at a single stamp. Two things tell: the same classifier trained
+without coordinates, and the trained one when an object keeps everything but its coordinates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.evaluation.bootstrap import draw_rows, mean_interval, percentile_interval
+from twostamp.models.prediction import predict_pairs
+from twostamp.params import Parameters
+from twostamp.utils.coordinates import sky_coordinates
+
+if TYPE_CHECKING:
+    from twostamp.models.training import Hyperparameters
+
+Floats = NDArray[np.float64]
+
+PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
+
+WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
+
+VARIANTS = {WITH: "stacked", WITHOUT: "stacked_thesis26_no_coordinates"}
+
+LATITUDE_BINS = 6
+
+OBJECTS_PER_PIXEL = 2
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the repetitions of a classifier say of objects that are, or seem to be, somewhere.
+
+    Attributes
+    ----------
+    ra, dec : ndarray, shape (n,)
+        Of the coordinates that it was given, degrees.
+    probabilities : ndarray, shape (r, n, k)
+    """
+
+    ra: Floats
+    dec: Floats
+    probabilities: Floats
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Predicted class of each repetition, shape (r, n)."""
+        return self.probabilities.argmax(axis=2)
+
+    @property
+    def latitude(self) -> Floats:
+        """Distance from the Galactic plane, degrees."""
+        return np.abs(sky_coordinates(self.ra, self.dec)["gal_lat"])
+
+
+def train_both(best: "Hyperparameters", records: Path, folder: Path, params: Parameters) -> pd.DataFrame:
+    """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each, of the run's width.
+
+    Returns
+    -------
+    DataFrame
+        Of `twostamp.models.search.read_results`.
+    """
+    from twostamp.models.search import make_repeats, run_trials
+
+    count = params.audit_repetitions
+    trials = [trial for name in VARIANTS.values() for trial in make_repeats(name, best, count, params.seed)]
+    return run_trials(trials, records, folder, params, params.width)
+
+
+def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Give every object the coordinates of another, both alerts' of the same one.
+
+    Parameters
+    ----------
+    metadata : DataFrame
+        objectId and `PLACE`.
+    seed : int
+
+    Returns
+    -------
+    DataFrame, index objectId
+        `PLACE`, in degrees.
+    """
+    order = np.random.default_rng([seed, 14]).permutation(len(metadata))
+    donors = metadata[list(PLACE)].to_numpy()[order]
+    return pd.DataFrame(donors, columns=list(PLACE), index=metadata["objectId"].to_numpy())
+
+
+def look(
+    trained: pd.DataFrame, pairs: Path, metadata: pd.DataFrame, records: Path, params: Parameters
+) -> dict[str, Sight]:
+    """Let the classifiers with and without coordinates see the unlabelled objects, and objects that were moved.
+
+    Parameters
+    ----------
+    trained : DataFrame
+        Of `train_both`.
+    pairs : Path
+        ``unlabelled_pairs.parquet``.
+    metadata : DataFrame
+        Of the objects wanted, of `twostamp.data.arrays.read_metadata`.
+    records : Path
+        That the classifiers were trained on.
+    params : Parameters
+
+    Returns
+    -------
+    dict of Sight
+        By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
+        nothing.
+    """
+    from twostamp.data.tfrecord_writer import read_info
+
+    classes = list(read_info(records).classes)
+    object_ids, moved = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
+    seen = {}
+    ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], moved))
+    for way, variant, places in ways:
+        trials = trained[(trained["variant"] == variant) & (trained["status"] == "done")]
+        tables = [
+            predict_pairs(pairs, object_ids, trial, records, params.metadata_recipe, replaced=places)
+            for _, trial in trials.iterrows()
+        ]
+        if tables:
+            ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
+            seen[way] = Sight(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
+    return seen
+
+
+def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """Share of the variance of a quantity that lies between groups, corrected for their number.
+
+    Epsilon squared of a one-way analysis of variance (Kelley 1935): 0 on average where there is no dependence.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+    groups : array_like of int, shape (n,)
+        From 0.
+    weights : array_like, shape (b, n), optional
+        How often each of b resamples has each object; by default once each.
+
+    Returns
+    -------
+    ndarray, shape (b,)
+        NaN for a quantity without variance, or without more objects than groups.
+
+    Examples
+    --------
+    >>> explained_share([0.0, 0, 1, 1], [0, 0, 1, 1]).tolist()
+    [1.0]
+    """
+    quantity, bins = np.asarray(values, float), np.eye(int(np.max(groups)) + 1)[np.asarray(groups)]
+    often = np.ones((1, quantity.size)) if weights is None else np.asarray(weights, float)
+    n, counts = often.sum(axis=1), often @ bins
+    quantity = quantity - quantity.mean()
+    sums, squares = often @ (bins * quantity[:, None]), often @ quantity**2
+    between = np.divide(sums**2, counts, out=np.zeros_like(sums), where=counts > 0).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = n - (counts > 0).sum(axis=1)
+        total = squares - sums.sum(axis=1) ** 2 / n
+        share = 1 - ((squares - between) / left) / (total / (n - 1))
+    return np.where((left > 0) & (total > 1e-12 * n), share, np.nan)
+
+
+def cut_latitudes(latitude: ArrayLike, bins: int = LATITUDE_BINS) -> NDArray[np.int64]:
+    """Number of the bin of each latitude, bins of equally many objects."""
+    values = np.asarray(latitude, float)
+    edges = np.quantile(values, np.arange(1, bins) / bins)
+    return np.searchsorted(edges, values, side="right")
+
+
+def tabulate_dependence(
+    seen: Mapping[str, Sight], classes: Sequence[str], *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """How much of each class's probability the Galactic latitude explains, way by way.
+
+    For `SWAPPED` the latitude is the one that the classifier was told: what it explains there is the coordinates' own
+    doing, since nothing else in the object goes with it.
+
+    Parameters
+    ----------
+    seen : mapping of str to Sight
+    classes : sequence of str
+    resamples, seed : int
+        Of the bootstrap over objects.
+
+    Returns
+    -------
+    DataFrame
+        class, coordinates (the way), explained (mean over repetitions), low, high (95 %, moved by the bootstrap's bias:
+        an object that is drawn twice lies in one bin twice).
+    """
+    rows = []
+    for way, sight in seen.items():
+        n, groups = len(sight.ra), cut_latitudes(sight.latitude)
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+        for column, name in enumerate(classes):
+            quantities = sight.probabilities[:, :, column]
+            found = float(np.mean([explained_share(values, groups)[0] for values in quantities]))
+            drawn = np.mean([explained_share(values, groups, weights) for values in quantities], axis=0)
+            rows.append((name, way, found, *percentile_interval(drawn - drawn.mean() + found)))
+    return pd.DataFrame(rows, columns=["class", "coordinates", "explained", "low", "high"])
+
+
+def tabulate_changes(seen: Mapping[str, Sight], classes: Sequence[str], *, resamples: int, seed: int) -> pd.DataFrame:
+    """Share of objects whose class changes when nothing but their coordinates does.
+
+    Parameters
+    ----------
+    seen, classes, resamples, seed
+        As for `tabulate_dependence`.
+
+    Returns
+    -------
+    DataFrame
+        predicted (with their own coordinates; ``all`` for all), objects (mean over repetitions), changed, low, high
+        (95 %, over objects). The last row, for comparison, is the share on which two trainings with coordinates differ.
+    """
+    before, after = seen[WITH].predicted, seen[SWAPPED].predicted
+    drawn = draw_rows(before.shape[1], resamples, seed)
+    rows = []
+    for name in (*classes, "all"):
+        mine = np.ones_like(before, bool) if name == "all" else before == list(classes).index(name)
+        rows.append((name, float(mine.sum(axis=1).mean()), *_share(before != after, mine, drawn)))
+    if len(before) > 1:
+        differ = before[1:] != before[:1]
+        rows.append(("another training", float(before.shape[1]), *_share(differ, np.ones_like(differ), drawn)))
+    return pd.DataFrame(rows, columns=["predicted", "objects", "changed", "low", "high"])
+
+
+def _share(hits: NDArray[Any], of: NDArray[Any], drawn: NDArray[Any]) -> tuple[float, float, float]:
+    """Share of hits over repetitions and objects, with its interval over objects; NaN without any."""
+    both, members = (hits & of).sum(axis=0), of.sum(axis=0)
+    if not members.sum():
+        return (float("nan"),) * 3
+    numbers = members[drawn].sum(axis=1)
+    resampled = both[drawn].sum(axis=1)[numbers > 0] / numbers[numbers > 0]
+    return float(both.sum() / members.sum()), *percentile_interval(resampled)
+
+
+def profile_latitudes(sight: Sight, bins: int = LATITUDE_BINS) -> tuple[Floats, Floats]:
+    """Mean probability of each class in bins of Galactic latitude.
+
+    Returns
+    -------
+    latitude : ndarray, shape (bins,)
+        Mean of each bin, degrees; NaN for an empty one.
+    mean : ndarray, shape (bins, k)
+        Over objects and repetitions.
+    """
+    groups, values = cut_latitudes(sight.latitude, bins), sight.probabilities.mean(axis=0)
+    table = pd.DataFrame(values).assign(latitude=sight.latitude).groupby(groups).mean().reindex(range(bins))
+    return table["latitude"].to_numpy(), table.drop(columns="latitude").to_numpy()
+
+
+def choose_nside(objects: int, finest: int) -> int:
+    """Finest HEALPix resolution that leaves two objects a pixel, the whole sky taken.
+
+    Examples
+    --------
+    >>> choose_nside(400, finest=16), choose_nside(10**6, finest=16), choose_nside(3, finest=16)
+    (4, 16, 1)
+    """
+    nside = finest
+    while nside > 1 and objects < OBJECTS_PER_PIXEL * 12 * nside**2:
+        nside //= 2
+    return nside
+
+
+def map_shares(sight: Sight, classes: Sequence[str], nside: int) -> dict[str, Floats]:
+    """Share of each predicted class among the objects of a HEALPix pixel, mean over the repetitions.
+
+    Returns
+    -------
+    dict of ndarray, shape (12 nside^2,)
+        By class; RING order, Galactic; NaN where there is no object.
+    """
+    from twostamp.utils.healpix import healpix_counts
+
+    names = np.asarray(classes)[sight.predicted].ravel()
+    repeats = len(sight.predicted)
+    table = pd.DataFrame({"ra": np.tile(sight.ra, repeats), "dec": np.tile(sight.dec, repeats), "predicted": names})
+    counts = healpix_counts(table, nside, classes)
+    total = np.sum(list(counts.values()), axis=0)
+    with np.errstate(invalid="ignore"):
+        return {name: values / total for name, values in counts.items()}
+
+
+def compare_accuracy(trained: pd.DataFrame, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Accuracy on test with and without coordinates, and what the coordinates are worth.
+
+    Parameters
+    ----------
+    trained : DataFrame
+        Of `train_both`.
+    labels : array_like of int, shape (n,)
+        Of the test set.
+    resamples, seed : int
+        Of the bootstrap over objects, the same for both classifiers.
+
+    Returns
+    -------
+    DataFrame
+        coordinates, repetitions, accuracy, low, high; the last row is the difference, with minus without.
+    """
+    labels = np.asarray(labels)
+    drawn = draw_rows(len(labels), resamples, seed)
+    done, right = trained[trained["status"] == "done"], {}
+    for way, variant in VARIANTS.items():
+        answers = done.loc[done["variant"] == variant, "test_predicted"].tolist()
+        if answers:
+            right[way] = np.array(answers) == labels
+    means = {way: values.mean(axis=0) for way, values in right.items()}
+    rows = [(way, len(right[way]), *mean_interval(values, drawn)) for way, values in means.items()]
+    if len(means) == 2:
+        rows.append(("difference", min(map(len, right.values())), *mean_interval(means[WITH] - means[WITHOUT], drawn)))
+    return pd.DataFrame(rows, columns=["coordinates", "repetitions", "accuracy", "low", "high"])
+
+
+def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:
+    """Draw at most ``audit_sky_objects`` of those that are close in time, in order of objectId."""
+    recent = metadata[metadata["deltajd"] <= params.deltajd_max]
+    count = min(len(recent), params.audit_sky_objects)
+    return recent.sample(count, random_state=params.seed).sort_values("objectId", ignore_index=True)
+
+
+def describe_shortcut(worth: pd.DataFrame, dependence: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
+    """Say in sentences what hangs on the coordinates."""
+    explained = dependence.set_index(["class", "coordinates"])
+    row = changes.set_index("predicted").loc["all"]
+    lines = [
+        f"coordinates are worth {100 * each['accuracy']:+.1f} points on test "
+        f"(95 %: {100 * each['low']:+.1f} to {100 * each['high']:+.1f})"
+        for each in worth[worth["coordinates"] == "difference"].to_dict("records")
+    ]
+    for name in dependence["class"].unique():
+        parts = [
+            f"{100 * found['explained']:.0f} % {way} ({100 * found['low']:.0f} to {100 * found['high']:.0f})"
+            for way, found in explained.loc[name].iterrows()
+        ]
+        lines.append(f"|b| explains of p({name}): {', '.join(parts)}")
+    lines.append(
+        f"told the coordinates of another, {row['changed']:.0%} of objects change their class "
+        f"(95 %: {row['low']:.0%} to {row['high']:.0%})"
+    )
+    return lines

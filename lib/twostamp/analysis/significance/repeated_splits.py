@@ -1,0 +1,111 @@
+"""Repeated splits of a run's objects: split, weights and order of the batches drawn anew together.
+
+Repetitions on one split measure how much a training varies; what other objects would change they cannot see
+(Bouthillier et al. 2021, MLSys). Here every repetition has its own split, scaler included, the same for all models.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from twostamp.data.arrays import read_metadata
+from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.models.search import draw_seeds
+from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES
+
+if TYPE_CHECKING:
+    from twostamp.models.training import Hyperparameters
+
+
+def split_seeds(params: Parameters) -> list[int]:
+    """Return one seed a split, from the run's.
+
+    Examples
+    --------
+    >>> seeds = split_seeds(Parameters(repeated_splits=3))
+    >>> len(set(seeds)), split_seeds(Parameters(repeated_splits=2)) == seeds[:2]
+    (3, True)
+    """
+    return draw_seeds(params.seed, 10, params.repeated_splits)
+
+
+def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> list[Path]:
+    """Write the TFRecords of every split, of the same objects as the run's own.
+
+    Parameters
+    ----------
+    pairs_path : Path
+        ``pairs.parquet`` of the run, or ``first_alerts.parquet``.
+    folder : Path
+        Gets one folder a split; what is there already, of the same objects, is left alone.
+    params : Parameters
+        repeated_splits, the shares of validation and test, and all that notebook 03 uses.
+
+    Returns
+    -------
+    list of Path
+    """
+    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
+    capped = cap_classes(pairs, params.cap_per_class, params.seed)
+    classes = [name for name in CLASSES if name in set(capped["classALeRCE"])]
+    folder.mkdir(parents=True, exist_ok=True)
+    folders = []
+    for i, seed in enumerate(split_seeds(params)):
+        objects = split_objects(capped, params.validation_per_class, params.test_per_class, seed)
+        records = folder / f"{i:02d}"
+        write_records(
+            pairs_path,
+            objects,
+            records,
+            classes,
+            normalisation=params.normalisation,
+            nan_value=params.nan_value,
+            crop_before_normalising=params.crop_before_normalising,
+            seed=seed,
+        )
+        folders.append(records)
+    return folders
+
+
+def train_splits(
+    combinations: Mapping[str, "Hyperparameters"], records: list[Path], folder: Path, params: Parameters
+) -> pd.DataFrame:
+    """Train every model once on every split, by the machinery of the search, with networks of the run's ``width``.
+
+    Parameters
+    ----------
+    combinations : mapping of str to Hyperparameters
+        By variant.
+    records : list of Path
+        Of `write_split_records`.
+    folder : Path
+        Gets one folder a split.
+    params : Parameters
+
+    Returns
+    -------
+    DataFrame
+        As of `twostamp.models.search.read_results`, with the column split.
+    """
+    from twostamp.models.search import make_jobs, make_repeats, run_groups
+
+    groups = []
+    for source, seed in zip(records, split_seeds(params), strict=True):
+        trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
+        groups.append(make_jobs(trials, source, folder / source.name / "trials", params, params.width))
+    tables = [table.assign(split=i) for i, table in enumerate(run_groups(groups, params))]
+    return pd.concat(tables, ignore_index=True)
+
+
+def pivot_scores(results: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFrame:
+    """One row a split and one column a variant; splits on which a training failed are left out."""
+    return results.pivot_table(index="split", columns="variant", values=column).dropna()
+
+
+def share_of_test(counts: Mapping[str, Mapping[str, int]]) -> float:
+    """Test objects over training objects, what `twostamp.evaluation.hypothesis_tests.corrected_error` takes."""
+    return sum(counts["test"].values()) / sum(counts["train"].values())

@@ -1,0 +1,203 @@
+"""What a set of specifications says together: effects with intervals, shares, and a test of the joint null.
+
+The curve of Simonsohn et al. (2020). All specifications are judged on the same objects, so that one draw of objects,
+and one exchange of labels, is applied to all of them at once; that keeps how alike they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification
+from twostamp.evaluation.bootstrap import LEVEL, draw_weights, percentile_interval
+
+Floats = NDArray[np.float64]
+
+Right = Mapping[int, Mapping[str, NDArray[np.bool_]]]
+"""By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
+
+
+def bootstrap_effects(right: Right, labels: ArrayLike, *, resamples: int, seed: int) -> Floats:
+    """Two alerts minus one on resamples of the test objects and of the repetitions.
+
+    Objects are drawn within their class, the same for all specifications and both models; repetitions anew for each
+    model. With one repetition the interval holds nothing of how trainings vary, and with few it holds too little.
+
+    Parameters
+    ----------
+    right : mapping
+        Of `twostamp.analysis.specification_curve.specifications.stack_right`.
+    labels : array_like of int, shape (n,)
+    resamples, seed : int
+
+    Returns
+    -------
+    ndarray, shape (len(right), resamples)
+        Differences of accuracy.
+    """
+    rng = np.random.default_rng([seed, 15])
+    weights = draw_weights(labels, resamples, rng) / np.asarray(labels).size
+    drawn = np.empty((len(right), resamples))
+    for place, sides in enumerate(right.values()):
+        means = {side: _draw_mean(weights @ np.asarray(values, float).T, rng) for side, values in sides.items()}
+        drawn[place] = means["two"] - means["one"]
+    return drawn
+
+
+def _draw_mean(scores: Floats, rng: np.random.Generator) -> Floats:
+    """Mean over repetitions drawn with replacement in each row, shape (resamples, repetitions)."""
+    chosen = rng.integers(0, scores.shape[1], scores.shape)
+    return np.asarray(np.take_along_axis(scores, chosen, axis=1).mean(axis=1))
+
+
+def object_differences(right: Right) -> Floats:
+    """Mean over the repetitions of being right, two alerts minus one, shape (len(right), n)."""
+    sides = ((np.asarray(each[side], float).mean(axis=0) for side in ("two", "one")) for each in right.values())
+    return np.stack([two - one for two, one in sides])
+
+
+def exchange_labels(differences: ArrayLike, *, draws: int, seed: int) -> Floats:
+    """Effects in worlds where it does not matter which of two models is called the two-alert one.
+
+    In every world a coin is thrown for each object, and exchanges its two answers in all specifications at once. The
+    trainings are taken as they are: another training of the same model is not part of the null.
+
+    Parameters
+    ----------
+    differences : array_like, shape (s, n)
+        Of `object_differences`.
+    draws, seed : int
+
+    Returns
+    -------
+    ndarray, shape (draws, s)
+    """
+    table = np.asarray(differences, float)
+    signs = np.random.default_rng([seed, 16]).choice([-1.0, 1.0], (draws, table.shape[1]))
+    return np.asarray(signs @ table.T / table.shape[1])
+
+
+def tabulate_effects(
+    specifications: Sequence[Specification], right: Right, labels: ArrayLike, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Effect of every specification with its interval, smallest effect first.
+
+    Parameters
+    ----------
+    specifications : sequence of Specification
+    right, labels, resamples, seed
+        As for `bootstrap_effects`.
+
+    Returns
+    -------
+    DataFrame
+        specification (its place; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference,
+        low and high (95 %), p (of exchanged labels, two-sided).
+    """
+    drawn = bootstrap_effects(right, labels, resamples=resamples, seed=seed)
+    differences = object_differences(right)
+    effects, null = differences.mean(axis=1), exchange_labels(differences, draws=resamples, seed=seed)
+    extreme = np.abs(null) >= np.abs(effects) - 1e-12
+    p_values = (1 + extreme.sum(axis=0)) / (1 + resamples)
+    rows = []
+    for row, (place, sides) in enumerate(right.items()):
+        means = {side: float(np.mean(sides[side])) for side in ("one", "two")}
+        low, high = percentile_interval(drawn[row])
+        found = {"difference": effects[row], "low": low, "high": high, "p": p_values[row]}
+        levels = asdict(specifications[place])
+        rows.append({"specification": place, **levels, "repetitions": len(sides["two"]), **means, **found})
+    return pd.DataFrame(rows).sort_values(["difference", "specification"], ignore_index=True)
+
+
+def share_better(effects: ArrayLike) -> Floats:
+    """Share of effects above 0 on the last axis; one of exactly 0 counts half.
+
+    Examples
+    --------
+    >>> float(share_better([0.1, 0.0, -0.2, 0.3]))
+    0.625
+    """
+    return np.asarray((np.sign(np.round(np.asarray(effects, float), 12)) + 1).mean(axis=-1) / 2)
+
+
+def judge_jointly(right: Right, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Median effect, share of specifications in which two alerts beat one, and share in which that is significant.
+
+    Parameters
+    ----------
+    right, labels, resamples, seed
+        As for `bootstrap_effects`.
+
+    Returns
+    -------
+    DataFrame
+        statistic, observed, low and high (95 %, over objects and repetitions), expected (mean when labels are
+        exchanged), p (one-sided: how often exchanged labels give as much). Significant means beyond the 97.5 % quantile
+        of the specification's own exchanged effects; the last row counts intervals of the bootstrap above 0 instead.
+    """
+    drawn = bootstrap_effects(right, labels, resamples=resamples, seed=seed)
+    differences = object_differences(right)
+    effects, null = differences.mean(axis=1), exchange_labels(differences, draws=resamples, seed=seed)
+    needed = np.quantile(null, 1 - LEVEL / 2, axis=0) + 1e-12
+    statistics = {
+        "median difference": lambda values: np.median(values, axis=-1),
+        "share in which two beat one": share_better,
+        "share in which two beat one significantly": lambda values: (values > needed).mean(axis=-1),
+    }
+    rows: list[tuple[Any, ...]] = []
+    for name, statistic in statistics.items():
+        observed, expected = float(statistic(effects)), statistic(null)
+        row = (name, observed, *percentile_interval(statistic(drawn.T)), float(expected.mean()))
+        rows.append((*row, float((1 + (expected >= observed - 1e-12).sum()) / (1 + resamples))))
+    above = float((np.quantile(drawn, LEVEL / 2, axis=1) > 0).mean())
+    rows.append(("share whose interval lies above 0", above, *[np.nan] * 4))
+    below = float((np.quantile(drawn, 1 - LEVEL / 2, axis=1) < 0).mean())
+    rows.append(("share whose interval lies below 0", below, *[np.nan] * 4))
+    return pd.DataFrame(rows, columns=["statistic", "observed", "low", "high", "expected", "p"])
+
+
+def compare_levels(effects: pd.DataFrame) -> pd.DataFrame:
+    """What each level of a switch goes with: mean accuracies and effect of the specifications that have it.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `tabulate_effects`.
+
+    Returns
+    -------
+    DataFrame
+        switch, level, specifications, one, two, difference, of switches that vary.
+    """
+    rows = []
+    for switch in SWITCHES:
+        groups = list(effects.groupby(switch, sort=True))
+        for level, group in groups if len(groups) > 1 else ():
+            means = group[["one", "two", "difference"]].mean()
+            rows.append({"switch": switch, "level": f"{level!s}", "specifications": len(group), **means})
+    return pd.DataFrame(rows, columns=["switch", "level", "specifications", "one", "two", "difference"])
+
+
+def describe_curve(effects: pd.DataFrame, together: pd.DataFrame) -> list[str]:
+    """Say in sentences what was found."""
+    rows = together.set_index("statistic").to_dict("index")
+    share, median = rows["share in which two beat one"], rows["median difference"]
+    above, below = (rows[f"share whose interval lies {side} 0"]["observed"] for side in ("above", "below"))
+    own = effects[effects["specification"] == 0]
+    lines = [
+        f"two alerts beat one in {share['observed']:.0%} of {len(effects)} specifications "
+        f"(95 %: {share['low']:.0%} to {share['high']:.0%}; joint p {share['p']:.3g})",
+        f"the interval lies above 0 in {above:.0%} of them, below 0 in {below:.0%}",
+        f"median difference {_points(median['observed'], median['low'], median['high'])}, joint p {median['p']:.3g}",
+    ]
+    for row in own.to_dict("records"):
+        lines.append(f"the run's own specification: {_points(row['difference'], row['low'], row['high'])}")
+    return lines
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} points (95 %: {100 * low:+.1f} to {100 * high:+.1f})"

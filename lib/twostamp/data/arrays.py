@@ -1,0 +1,237 @@
+"""Pairs of alerts as the arrays that classifiers take: one code path for records, prediction and first alerts alone.
+
+Reads the extraction's Parquet folders (metadata at once, stamps by the batch) and never imports TensorFlow.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
+from twostamp.data.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
+
+SENTINEL = -999.0
+
+STAMPS = ("science", "template", "difference")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """n objects, ready for a model.
+
+    Attributes
+    ----------
+    stamps_1, stamps_2 : ndarray, shape (n, crop, crop, 3), float32
+        Science, template, difference of the first and the second alert, normalised.
+    metadata_1, metadata_2 : ndarray, shape (n, k), float32
+        Standardised features of one list.
+    deltajd : ndarray, shape (n, 1), float32
+        Standardised ln deltajd.
+    labels : ndarray, shape (n,), int64
+        Index of the class.
+    object_ids : ndarray, shape (n,), str
+
+    Without second alerts stamps_2, metadata_2 and deltajd are None; without classes labels is.
+    """
+
+    stamps_1: Floats
+    stamps_2: Floats | None
+    metadata_1: Floats
+    metadata_2: Floats | None
+    deltajd: Floats | None
+    labels: NDArray[np.int64] | None
+    object_ids: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.object_ids)
+
+    def first_alone(self) -> "Arrays":
+        """The same objects as they are known before their second alert."""
+        return replace(self, stamps_2=None, metadata_2=None, deltajd=None)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How stamps become input (decisions S2 and S3), the same for training and prediction.
+
+    Attributes
+    ----------
+    normalisation : {"range", "literal", "minmax"}
+        Of `twostamp.data.stamps.normalise_stamps`.
+    nan_value : float
+        What a missing pixel becomes.
+    crop_before_normalising : bool
+        The thesis normalises the whole 63 x 63 first.
+    """
+
+    normalisation: str = "range"
+    nan_value: float = 2.0
+    crop_before_normalising: bool = False
+
+    def before_crop(self, triplets: Floats) -> Floats:
+        """Whole raw triplets, shape (n, 63, 63, 3), as they are stored."""
+        return triplets if self.crop_before_normalising else self.normalise(triplets)
+
+    def after_crop(self, triplets: Floats) -> Floats:
+        """Stored and then cropped triplets, shape (n, crop, crop, 3), as models take them."""
+        return self.normalise(triplets) if self.crop_before_normalising else np.ascontiguousarray(triplets)
+
+    def normalise(self, triplets: Floats) -> Floats:
+        """Normalise each image of raw triplets, shape (n, h, w, 3)."""
+        images = normalise_stamps(np.moveaxis(triplets, -1, 1), self.normalisation, self.nan_value)
+        return put_channels_last(images)
+
+    def prepare(self, images: Floats, crop: int) -> Floats:
+        """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
+        if self.crop_before_normalising:
+            images, crop = crop_stamps(images[..., None], crop)[..., 0], 0
+        return put_channels_last(normalise_stamps(images, self.normalisation, self.nan_value, crop or None))
+
+
+def read_metadata(path: Path) -> pd.DataFrame:
+    """Read everything but the stamps of a Parquet folder of the extraction.
+
+    Parameters
+    ----------
+    path : Path
+        ``pairs.parquet``, ``first_alerts.parquet`` or ``unlabelled_pairs.parquet``.
+
+    Returns
+    -------
+    DataFrame
+        One row an object, sorted by objectId.
+    """
+    source = ds.dataset(path, format="parquet")
+    columns = [field.name for field in source.schema if not pa.types.is_binary(field.type)]
+    return source.to_table(columns=columns).to_pandas().sort_values("objectId", ignore_index=True)
+
+
+def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Read what arrays are made of, stamps included, without ever holding all of it.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet folder of the extraction.
+    batch_size : int
+        Rows of a table, at most.
+    object_ids : sequence of str, optional
+        Objects wanted; all by default.
+
+    Yields
+    ------
+    DataFrame
+        Columns objectId, the labels and deltajd where there are any, candidate fields and stamps.
+    """
+    source = ds.dataset(path, format="parquet")
+    fields = (*PACKET_FIELDS, "xpos", "ypos", *STAMPS)
+    wanted = [
+        "objectId",
+        "classALeRCE",
+        "subclassALeRCE",
+        "deltajd",
+        *(f"{name}_{alert}" for alert in (1, 2) for name in fields),
+    ]
+    batches = source.to_batches(
+        columns=[name for name in wanted if name in source.schema.names],
+        filter=None if object_ids is None else ds.field("objectId").isin(list(object_ids)),
+        batch_size=batch_size,
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    return (batch.to_pandas() for batch in batches if batch.num_rows)
+
+
+def count_alerts(path: Path) -> int:
+    """Alerts of each object in a Parquet folder of the extraction: 1 in ``first_alerts.parquet``, 2 in pairs."""
+    return 2 if "science_2" in ds.dataset(path, format="parquet").schema.names else 1
+
+
+def read_triplets(table: pd.DataFrame, alert: int) -> Floats:
+    """Decode and repair the stamps of one alert of each object, shape (n, 63, 63, 3), in DN with NaN."""
+    return put_channels_last(_read_images(table, alert))
+
+
+def _read_images(table: pd.DataFrame, alert: int) -> Floats:
+    science, template, difference = (table[f"{name}_{alert}"].tolist() for name in STAMPS)
+    xpos, ypos = (table[f"{name}_{alert}"].astype(float).tolist() for name in ("xpos", "ypos"))
+    return read_images(science, template, difference, xpos, ypos)
+
+
+def arrays_from_table(
+    table: pd.DataFrame,
+    scaler: Scaler,
+    *,
+    features: str = "thesis26",
+    crop: int = 21,
+    preparation: Preparation = Preparation(),
+    classes: Sequence[str] = (),
+) -> Arrays:
+    """Prepare pairs, or first alerts alone, for prediction: the same steps as through the TFRecords.
+
+    Parameters
+    ----------
+    table : DataFrame, n rows
+        Of `read_batches`; without the columns of a second alert there are no second arrays.
+    scaler : Scaler
+        Of the training set, `twostamp.data.tfrecords.load_scaler`.
+    features : str
+        Name in `twostamp.data.features.FEATURE_LISTS`.
+    crop : int
+        Side of the stamps in pixels.
+    preparation : Preparation
+        Of the training set, ``twostamp.data.tfrecords.read_info(folder).preparation``.
+    classes : sequence of str
+        To label the objects by the table's column classALeRCE; without it there are no labels.
+
+    Returns
+    -------
+    Arrays
+
+    Raises
+    ------
+    BadStamp, KeyError, ValueError
+        A stamp, a column or an isdiffpos that cannot be used; an unknown feature list.
+    """
+    check_features(features)
+    alerts = (1, 2) if "science_2" in table else (1,)
+    stamps = [preparation.prepare(_read_images(table, alert), crop) for alert in alerts]
+    metadata = [scaler.transform(compute_features(table, alert), alert, features) for alert in alerts]
+    paired = len(alerts) == 2
+    return Arrays(
+        stamps_1=stamps[0],
+        stamps_2=stamps[1] if paired else None,
+        metadata_1=metadata[0],
+        metadata_2=metadata[1] if paired else None,
+        deltajd=scale_deltajd(table["deltajd"].to_numpy(), scaler) if paired else None,
+        labels=np.array([classes.index(name) for name in table["classALeRCE"]], dtype=np.int64) if classes else None,
+        object_ids=table["objectId"].to_numpy(dtype=str),
+    )
+
+
+def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats:
+    """Standardised ln deltajd, shape (n, 1), of days in single precision as records store them (M7)."""
+    return scaler.transform_deltajd(ln_deltajd(deltajd.astype(np.float32)).reshape(-1, 1))
+
+
+def check_features(features: str) -> None:
+    """Refuse the name of a feature list that does not exist.
+
+    Examples
+    --------
+    >>> check_features("thesis27")
+    Traceback (most recent call last):
+    ValueError: feature list 'thesis27' is not one of alerce23, thesis26, alerce26, thesis24, drift_safe, \
+thesis26_no_coordinates, drift_safe_no_coordinates
+    """
+    if features not in FEATURE_LISTS:
+        raise ValueError(f"feature list {features!r} is not one of {', '.join(FEATURE_LISTS)}")

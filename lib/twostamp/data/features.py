@@ -1,0 +1,279 @@
+"""Metadata features of one alert and their standardisation (thesis sections 3.1.2 and 3.5.2; decisions M1 to M10).
+
+Every consumer (extraction, TFRecords, training, prediction, forest) gets its features here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.utils.coordinates import sky_coordinates
+
+Floats = NDArray[np.float32]
+
+_ALERCE23 = (
+    *("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3", "isdiffpos", "fwhm", "magpsf"),
+    *("sigmapsf", "ra", "dec", "diffmaglim", "classtar", "ndethist", "ncovhist", "ecl_lat", "ecl_long", "gal_lat"),
+    *("gal_long", "non_detections", "chinr", "sharpnr"),
+)
+
+_THESIS26 = (*_ALERCE23, "elong", "fid_g", "fid_r")
+
+_AGEING = ("ndethist", "ncovhist", "non_detections")
+
+COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
+"""What says where on the sky an object is, and nothing of the object itself."""
+
+_AFTER_DIFFMAGLIM = _ALERCE23.index("diffmaglim") + 1
+
+ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "redetection_ratio")
+"""Everything `compute_features` gives, in the order that records and scalers store."""
+
+FEATURE_LISTS: dict[str, tuple[str, ...]] = {
+    "alerce23": _ALERCE23,
+    "thesis26": _THESIS26,
+    "alerce26": (*_ALERCE23[:_AFTER_DIFFMAGLIM], "rb", "distnr", "magnr", *_ALERCE23[_AFTER_DIFFMAGLIM:]),
+    "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
+    "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "redetection_ratio"),
+}
+
+FEATURE_LISTS |= {
+    f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
+    for name in ("thesis26", "drift_safe")
+}
+"""Named lists of features per alert (M1, M2, M10).
+
+``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
+published checkpoint; ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
+``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: redetection_ratio =
+(ndethist - 1) / ncovhist, the share of the visits to this position that had seen something before. (Without the - 1
+what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
+``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use instead of looking at the object.
+"""
+
+CLIPS: dict[str, tuple[float, float]] = {
+    **{f"{name}{k}": (-1, np.inf) for name in ("sgscore", "distpsnr") for k in (1, 2, 3)},
+    "distnr": (-1, np.inf),
+    "magnr": (-1, np.inf),
+    "fwhm": (-np.inf, 10),
+    "ndethist": (-np.inf, 20),
+    "ncovhist": (-np.inf, 3000),
+    "non_detections": (-np.inf, 2000),
+    "chinr": (-1, 15),
+    "sharpnr": (-1, 1.5),
+}
+"""ALeRCE's bounds, of recipe ``alerce`` (M5); distnr and magnr are only in ``alerce26``."""
+
+PACKET_FIELDS: tuple[str, ...] = (
+    *(name for name in (*_ALERCE23, "elong", "rb", "distnr", "magnr") if name[:4] not in ("ecl_", "gal_", "non_")),
+    "fid",
+)
+"""Fields of ``candidate`` that `compute_features` reads; 18 of them are Table 3.2's."""
+
+RECIPES = ("thesis", "alerce")
+
+DELTAJD_FLOOR = 1e-4  # days, 8.6 s (M7)
+
+_IS_POSITIVE = {"t": 1.0, "f": 0.0, "1": 1.0, "0": 0.0, True: 1.0, False: 0.0}
+
+
+def feature_names_two(list_name: str) -> tuple[str, ...]:
+    """Names of the two-alert vector: first alert, second alert, ln deltajd.
+
+    Examples
+    --------
+    >>> len(feature_names_two("thesis26")), len(feature_names_two("thesis24")), feature_names_two("alerce23")[-2:]
+    (53, 49, ('sharpnr_2', 'ln_deltajd'))
+    """
+    return (*(f"{name}_{alert}" for alert in (1, 2) for name in FEATURE_LISTS[list_name]), "ln_deltajd")
+
+
+def compute_features(table: pd.DataFrame, alert: int) -> Floats:
+    """Features of the first or second alert of each object, before clipping, filling and scaling.
+
+    Parameters
+    ----------
+    table : DataFrame, n rows
+        Columns ``<candidate field>_<alert>`` as packets carry them (nulls allowed but in isdiffpos).
+    alert : {1, 2}
+
+    Returns
+    -------
+    ndarray, shape (n, len(ALL_FEATURES)), float32
+        NaN where the packet has none; sentinels of -999 stay. Angles in degrees, distances in arcsec, magnitudes.
+        isdiffpos is 1 or 0 (M3); fid is one-hot, all zero for any filter but g and r (M4).
+
+    Raises
+    ------
+    KeyError
+        A candidate field is missing.
+    ValueError
+        isdiffpos holds a value that is not one of the six spellings known.
+
+    Examples
+    --------
+    >>> packet = dict.fromkeys(PACKET_FIELDS, 1.0) | {"isdiffpos": "t", "fid": 2, "sgscore1": None}
+    >>> packet |= {"ndethist": 4, "ncovhist": 4}
+    >>> features = compute_features(pd.DataFrame([packet]).add_suffix("_1"), alert=1)
+    >>> [float(features[0, ALL_FEATURES.index(name)]) for name in ("sgscore1", "fid_r", "redetection_ratio")]
+    [nan, 1.0, 0.75]
+    """
+    absent = [name for name in PACKET_FIELDS if f"{name}_{alert}" not in table]
+    if absent:
+        raise KeyError(f"the table lacks {', '.join(f'{name}_{alert}' for name in absent)}: extract the alerts again")
+    column = {name: table[f"{name}_{alert}"] for name in PACKET_FIELDS}
+    values = {name: _as_float(column[name]) for name in PACKET_FIELDS if name != "isdiffpos"}
+    values["isdiffpos"] = _read_isdiffpos(column["isdiffpos"])
+    values["fid_g"], values["fid_r"] = values["fid"] == 1, values["fid"] == 2
+    values["non_detections"] = values["ncovhist"] - values["ndethist"]
+    earlier = np.maximum(values["ndethist"] - 1, 0)
+    values["redetection_ratio"] = earlier / np.where(values["ncovhist"] > 0, values["ncovhist"], np.nan)
+    values |= sky_coordinates(values["ra"], values["dec"])
+    return np.column_stack([values[name] for name in ALL_FEATURES]).astype(np.float32)
+
+
+def _as_float(column: pd.Series) -> NDArray[Any]:
+    return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _read_isdiffpos(column: pd.Series) -> NDArray[Any]:
+    unknown = [value for value in column.unique() if value not in _IS_POSITIVE]
+    if unknown:
+        raise ValueError(f"isdiffpos is {unknown[0]!r}; known are t, f, 1, 0, True and False")
+    return column.map(_IS_POSITIVE).to_numpy(dtype=np.float64)
+
+
+def count_other_filters(table: pd.DataFrame, alert: int) -> int:
+    """Alerts in neither g nor r (fid 3 is the i band), whose one-hot is all zero (M4).
+
+    Examples
+    --------
+    >>> count_other_filters(pd.DataFrame({"fid_1": [1, 2, 3]}), alert=1)
+    1
+    """
+    return int((~table[f"fid_{alert}"].isin([1, 2])).sum())
+
+
+def ln_deltajd(deltajd: ArrayLike) -> Floats:
+    """Natural logarithm of the days between the alerts, floored at 1e-4 d (M7).
+
+    Examples
+    --------
+    >>> ln_deltajd([0.0, 1.0]).round(2).tolist()
+    [-9.210000038146973, 0.0]
+    """
+    return np.log(np.maximum(np.asarray(deltajd, dtype=np.float64), DELTAJD_FLOOR)).astype(np.float32)
+
+
+def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> NDArray[np.float64]:
+    """Copy in float64, clipped by the recipe's bounds, without NaN."""
+    filled = np.array(features, dtype=np.float64)
+    if recipe == "alerce":
+        low, high = zip(*(CLIPS.get(name, (-np.inf, np.inf)) for name in names), strict=True)
+        filled = filled.clip(low, high)
+    filled[np.isnan(filled)] = 0.0
+    return filled
+
+
+def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # a constant column's computed std can be 1e-17 instead of 0, so constancy is asked of the extremes
+    constant = np.ptp(values, axis=0) == 0
+    return values.mean(axis=0), np.where(constant, 1.0, values.std(axis=0))
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and standard deviation of the training set, with the names they belong to (section 3.5.2, M5, M6, M8).
+
+    Parameters
+    ----------
+    recipe : {"thesis", "alerce"}
+        ``thesis``: NaN -> 0, then standardise. ``alerce``: clip to `CLIPS` first.
+    names : tuple of str
+        Feature columns, `ALL_FEATURES`.
+    mean, std : ndarray, shape (2, len(names)), float64
+        Of the first and the second alert. A constant feature has std 1.
+    deltajd : (float, float)
+        Mean and standard deviation of ln deltajd.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(1).normal(5, 3, (100, len(ALL_FEATURES)))
+    >>> scaler = Scaler.fit(features, features, ln_deltajd(np.arange(100)))
+    >>> scaled = scaler.transform(features, alert=1, list_name="alerce23")
+    >>> scaled.shape, abs(float(scaled.mean())) < 1e-6, round(float(scaled.std()), 3)
+    ((100, 23), True, 1.0)
+    """
+
+    recipe: str
+    names: tuple[str, ...]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    deltajd: tuple[float, float]
+
+    @classmethod
+    def fit(cls, features_1: ArrayLike, features_2: ArrayLike, ln_days: ArrayLike, recipe: str = "thesis") -> Scaler:
+        """Measure the training set.
+
+        Parameters
+        ----------
+        features_1, features_2 : array_like, shape (n, len(ALL_FEATURES))
+            Raw, of `compute_features`. Where there are no second alerts, give the first ones again.
+        ln_days : array_like, shape (n,)
+            Of `ln_deltajd`.
+        recipe : {"thesis", "alerce"}
+        """
+        if recipe not in RECIPES:
+            raise ValueError(f"metadata recipe {recipe!r} is not one of {', '.join(RECIPES)}")
+        moments = [_moments(_fill(features, ALL_FEATURES, recipe)) for features in (features_1, features_2)]
+        mean, std = (np.stack(column) for column in zip(*moments, strict=True))
+        centre, spread = _moments(np.asarray(ln_days, dtype=np.float64).reshape(-1, 1))
+        return cls(recipe, ALL_FEATURES, mean, std, (float(centre[0]), float(spread[0])))
+
+    def transform(self, features: ArrayLike, alert: int, list_name: str) -> Floats:
+        """Standardise raw features, shape (n, len(names)), and keep those of one list, in its order."""
+        scaled = (_fill(features, self.names, self.recipe) - self.mean[alert - 1]) / self.std[alert - 1]
+        return scaled[:, [self.names.index(name) for name in FEATURE_LISTS[list_name]]].astype(np.float32)
+
+    def transform_deltajd(self, ln_days: ArrayLike) -> Floats:
+        """Standardise ln deltajd of any shape."""
+        return ((np.asarray(ln_days, dtype=np.float64) - self.deltajd[0]) / self.deltajd[1]).astype(np.float32)
+
+    def save(self, path: Path | str) -> None:
+        """Write one JSON file, exact to the last bit."""
+        content = {
+            "recipe": self.recipe,
+            "names": list(self.names),
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+            "deltajd": list(self.deltajd),
+        }
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".tmp")
+        unfinished.write_text(json.dumps(content, indent=1) + "\n")
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path | str, names: Sequence[str] = ALL_FEATURES) -> Scaler:
+        """Read `save`'s file.
+
+        Raises
+        ------
+        ValueError
+            It was fitted on other features than `names`, or the same in another order.
+        """
+        content = json.loads(Path(path).read_text())
+        if content["names"] != list(names):
+            differing = sorted(set(content["names"]) ^ set(names)) or ["their order"]
+            raise ValueError(f"{path} was fitted on other features ({', '.join(differing)}): write the records again")
+        mean, std = np.array(content["mean"]), np.array(content["std"])
+        centre, spread = content["deltajd"]
+        return cls(content["recipe"], tuple(content["names"]), mean, std, (centre, spread))

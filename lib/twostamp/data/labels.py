@@ -1,0 +1,230 @@
+"""The label file of thesis section 3.1.4, put together from several sources, with the provenance of every label."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from twostamp.taxonomy import LABEL_COLUMNS, canonical_subclass, map_label
+
+PROVENANCE_COLUMNS = [*LABEL_COLUMNS, "source", "state"]
+
+STATES = ("kept", "repeated", "less specific", "conflicting", "without a class", "without an object", "outranked")
+
+
+def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Read labels in a form of somebody's own.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : mapping, optional
+        Our names (objectId, classALeRCE, subclassALeRCE) -> those of the file, where they differ. One of the two label
+        columns may be absent.
+
+    Returns
+    -------
+    DataFrame
+        `LABEL_COLUMNS`, as they stand in the file.
+
+    Raises
+    ------
+    ValueError
+        If there is no objectId or no label; the message names the file.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    columns = columns or {}
+    if unknown := sorted(set(columns) - set(LABEL_COLUMNS)):
+        raise ValueError(f"label_columns names {unknown[0]!r}: its keys are {', '.join(LABEL_COLUMNS)}")
+    theirs = {name: columns.get(name, name) for name in LABEL_COLUMNS}
+    present = {name: column for name, column in theirs.items() if column in table}
+    if "objectId" not in present or len(present) == 1:
+        wanted = theirs["objectId"] if "objectId" not in present else theirs["classALeRCE"]
+        raise ValueError(f"{path} has no column {wanted!r}: set label_columns to the names of its columns")
+    mapped = {name: table[present[name]].str.strip() if name in present else "" for name in LABEL_COLUMNS}
+    return pd.DataFrame(mapped, index=table.index, columns=LABEL_COLUMNS)
+
+
+def read_bogus_csv(path: str | Path, column: str = "objectId") -> pd.DataFrame:
+    """Read a list of bogus objects; errors as in `read_label_csv`."""
+    return label_objects(_column(path, column), "bogus")
+
+
+def read_bogus_reports(
+    path: str | Path, columns: Mapping[str, str] | None = None, min_astronomers: int = 2
+) -> pd.DataFrame:
+    """Read which objects astronomers reported as bogus, and keep those that enough of them did.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with one report a row.
+    columns : mapping, optional
+        objectId and astronomer -> the file's names; with verdict, only rows whose verdict is ``bogus`` count.
+    min_astronomers : int
+        Different ones, at least; one who reports twice counts once.
+
+    Returns
+    -------
+    DataFrame
+        `LABEL_COLUMNS`.
+    """
+    names = {"objectId": "objectId", "astronomer": "astronomer"} | dict(columns or {})
+    reports = pd.DataFrame({name: _column(path, column).str.strip() for name, column in names.items()})
+    if "verdict" in reports:
+        reports = reports[reports["verdict"].str.lower() == "bogus"]
+    reports = reports[(reports["objectId"] != "") & (reports["astronomer"] != "")]
+    astronomers = reports.groupby("objectId")["astronomer"].nunique()
+    return label_objects(pd.Series(astronomers.index[astronomers >= min_astronomers]), "bogus")
+
+
+def label_objects(object_ids: pd.Series, label: str) -> pd.DataFrame:
+    """Give objects one label, asteroid or bogus, in the form of a label table."""
+    return pd.DataFrame({"objectId": object_ids.astype(str), "classALeRCE": label, "subclassALeRCE": label})
+
+
+def _column(path: str | Path, column: str) -> pd.Series:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if column not in table:
+        raise ValueError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    return table[column]
+
+
+def assemble_labels(
+    sources: Mapping[str, pd.DataFrame], opinions: Mapping[str, pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join labels of several sources into one label per object (section 3.1.4, Table 3.3, D5).
+
+    An object with two classes, or two subclasses of one, is dropped whole, since nobody can say which is right; a bare
+    class yields to a subclass of it. What a classifier thinks (`opinions`) counts only where nobody else knows.
+
+    Parameters
+    ----------
+    sources, opinions : mapping
+        Name -> table of `LABEL_COLUMNS`, in any spelling that `twostamp.taxonomy.map_label` knows.
+
+    Returns
+    -------
+    labels : DataFrame
+        Table 3.4: `LABEL_COLUMNS`, one row an object, sorted by objectId.
+    provenance : DataFrame
+        `PROVENANCE_COLUMNS`: every row read, its source, and its state, one of `STATES`.
+
+    Raises
+    ------
+    ValueError
+        If a label is not known; the message names the source.
+
+    Examples
+    --------
+    >>> mine = pd.DataFrame({"objectId": ["a", "b"], "classALeRCE": "SN", "subclassALeRCE": ["", "SNIa"]})
+    >>> labels, provenance = assemble_labels({"mine": mine, "bogus": label_objects(pd.Series(["b"]), "bogus")})
+    >>> labels.to_numpy().tolist(), provenance["state"].tolist()
+    ([['a', 'SN', 'SN-unspecified']], ['kept', 'conflicting', 'conflicting'])
+    """
+    opinions = opinions or {}
+    tables = [
+        _canonical(name, table).assign(opinion=group is opinions)
+        for group in (sources, opinions)
+        for name, table in group.items()
+    ]
+    empty = pd.DataFrame(columns=[*LABEL_COLUMNS, "source", "opinion"])
+    rows = pd.concat(tables or [empty], ignore_index=True)
+    rows["state"] = _find_states(rows)
+    kept = rows[rows["state"] == "kept"]
+    labels = kept[LABEL_COLUMNS].sort_values("objectId", ignore_index=True)
+    return labels, rows[PROVENANCE_COLUMNS].sort_values(["objectId", "source"], kind="stable", ignore_index=True)
+
+
+def _canonical(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    table = table[LABEL_COLUMNS].fillna("").astype(str)
+    pairs = list(zip(table["classALeRCE"], table["subclassALeRCE"]))
+    labelled = {pair for pair in set(pairs) if any(pair)}
+    try:
+        names = {pair: map_label(*pair) for pair in labelled}
+    except ValueError as error:
+        raise ValueError(f"labels of {source}: {error}") from None
+    mapped = pd.DataFrame([names.get(pair, ("", "")) for pair in pairs], columns=LABEL_COLUMNS[1:], index=table.index)
+    return pd.concat([table[["objectId"]], mapped], axis=1).assign(source=source)
+
+
+def _find_states(rows: pd.DataFrame) -> pd.Series:
+    """State of every row; the first reason that applies."""
+    state = pd.Series("", index=rows.index, dtype=object)
+    state[rows["objectId"] == ""] = "without an object"
+    opinion = rows["opinion"].astype(bool)
+    known = set(rows.loc[~opinion, "objectId"])
+    state[(state == "") & opinion & rows["objectId"].isin(known)] = "outranked"
+    # CV/Nova is a label like any other when labels are compared, and has no class when they are used.
+    bare = (rows["subclassALeRCE"] == "") | rows["subclassALeRCE"].str.endswith("-unspecified")
+    open_rows = state == ""
+    specific = set(zip(rows.loc[open_rows & ~bare, "objectId"], rows.loc[open_rows & ~bare, "classALeRCE"]))
+    keys = pd.Series(list(zip(rows["objectId"], rows["classALeRCE"])), index=rows.index, dtype=object)
+    state[open_rows & bare & keys.isin(specific)] = "less specific"
+    left = rows[state == ""]
+    different = left.drop_duplicates(LABEL_COLUMNS)["objectId"].value_counts()
+    conflicts = set(different.index[different > 1])
+    state[(state == "") & rows["objectId"].isin(conflicts)] = "conflicting"
+    state[(state == "") & (rows["classALeRCE"] == "")] = "without a class"
+    state[(state == "") & rows.where(state == "")["objectId"].duplicated()] = "repeated"
+    state[state == ""] = "kept"
+    return state
+
+
+def count_provenance(provenance: pd.DataFrame) -> pd.DataFrame:
+    """Count rows by source and state; the states of a source sum to its rows."""
+    counts = pd.crosstab(provenance["source"], provenance["state"]).reindex(columns=list(STATES), fill_value=0)
+    counts.insert(0, "rows", counts.sum(axis=1))
+    return counts.rename_axis(columns=None).reset_index()
+
+
+def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read a label file in the form of thesis Table 3.4 and clean it.
+
+    Rows that repeat another are dropped; an object with two different labels is dropped whole, since
+    nobody can say which is right; CV/Nova is dropped (D5). Every drop is counted.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with the columns objectId, classALeRCE, subclassALeRCE (others are ignored).
+
+    Returns
+    -------
+    labels : DataFrame
+        The three columns, one row an object, sorted by objectId, canonical names.
+    counts : dict
+        Rows read, kept, and dropped by reason; kept + dropped = read.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a class or subclass unknown; the message names the file.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    absent = [column for column in LABEL_COLUMNS if column not in table]
+    if absent:
+        raise ValueError(f"{path}: column {absent[0]} is missing; a label file has {', '.join(LABEL_COLUMNS)}")
+    table = table[LABEL_COLUMNS].apply(lambda column: column.str.strip())
+    empty = (table["objectId"] == "") | (table["classALeRCE"] == "")
+    labels = table[~empty].copy()
+    try:
+        names = {pair: canonical_subclass(*pair) for pair in set(zip(labels["classALeRCE"], labels["subclassALeRCE"]))}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    pairs = [names[pair] for pair in zip(labels["classALeRCE"], labels["subclassALeRCE"])]
+    labels["classALeRCE"] = [pair[0] for pair in pairs]
+    labels["subclassALeRCE"] = [pair[1] for pair in pairs]
+    unique = labels.drop_duplicates()
+    conflict = unique["objectId"].duplicated(keep=False)
+    without_class = ~conflict & (unique["classALeRCE"] == "")
+    kept = unique[~conflict & ~without_class].sort_values("objectId", ignore_index=True)
+    counts = {
+        "rows read": len(table),
+        "kept": len(kept),
+        "no object or class": int(empty.sum()),
+        "repeated rows": len(labels) - len(unique),
+        "conflicting labels": int(conflict.sum()),
+        "CV/Nova, which has no class": int(without_class.sum()),
+    }
+    return kept, counts

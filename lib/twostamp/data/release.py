@@ -1,0 +1,273 @@
+"""A data set to give away: a run's pairs as Parquet shards with a data card, hashes and Croissant metadata.
+
+``python -m twostamp.data.release params/alerce.yaml`` (``make dataset RUN=alerce``) writes ``outputs/<run>/dataset``, and
+`twostamp.data.release.open_dataset` reads it back.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from twostamp.alerts.extraction_tasks import ROWS_PER_GROUP
+from twostamp.data.arrays import read_batches, read_metadata
+from twostamp.data.croissant import make_croissant
+from twostamp.data.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
+from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.utils.paths import outputs_root
+
+CARD, CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
+
+TABLES = {"labelled": "pairs.parquet", "unlabelled": "unlabelled_pairs.parquet"}
+
+VERSION = "1.0.0"
+
+URL = "https://ztf.uw.edu/alerts/public/"
+
+Shard = tuple[str, int, str]
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be written or read; one sentence that names the file."""
+
+
+def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Path:
+    """Write a run's pairs as a data set, in one go: it is there whole or not at all.
+
+    Parameters
+    ----------
+    params : Parameters
+    root : Path
+        The run's folder. ``data/pairs.parquet`` is needed; ``data/unlabelled_pairs.parquet`` is taken along.
+    published : str
+        ISO date of the metadata; today by default.
+
+    Returns
+    -------
+    Path
+        ``root/dataset``: ``data/<table>-<i>-of-<n>.parquet``, ``README.md`` (data card), ``croissant.json``,
+        ``SHA256SUMS``.
+
+    Raises
+    ------
+    DatasetError
+        If there are no pairs.
+    """
+    sources = {name: root / "data" / source for name, source in TABLES.items() if (root / "data" / source).exists()}
+    if "labelled" not in sources or (labelled := read_metadata(sources["labelled"])).empty:
+        raise DatasetError(f"{root / 'data' / TABLES['labelled']} holds no pairs: run notebook 01 of {params.run_name}")
+    folder, hidden = root / "dataset", root / ".dataset.part"
+    shutil.rmtree(hidden, ignore_errors=True)
+    (hidden / "data").mkdir(parents=True)
+    splits = assign_splits(labelled, params)
+    shards, schemas = {}, {}
+    for name, source in sources.items():
+        shards[name], schema = _write_shards(name, source, hidden, splits if name == "labelled" else None)
+        if schema is not None:
+            schemas[name] = schema
+    shards = {name: files for name, files in shards.items() if files}
+    table = labelled.assign(split=labelled["objectId"].map(splits).fillna(""))
+    files = [file for group in shards.values() for file in group]
+    counts = {name: _count_rows([hidden / path for path, *_ in group]) for name, group in shards.items()}
+    mark = params.mark or ("simulated survey" if params.simulated else "")
+    card = write_card(
+        params.run_name, mark, params.simulated, table, counts.get("unlabelled", 0), measure_coverage(labelled), files
+    )
+    (hidden / CARD).write_text(card)
+    about = _describe(params, mark, table, counts, published or date.today().isoformat())
+    croissant = make_croissant(about, shards, schemas)
+    (hidden / CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
+    files += [_stat(hidden, name) for name in (CARD, CROISSANT)]
+    (hidden / HASHES).write_text("".join(f"{digest}  {path}\n" for path, _, digest in files))
+    shutil.rmtree(folder, ignore_errors=True)
+    hidden.rename(folder)
+    return folder
+
+
+def assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
+    """Training, validation and test as notebook 03 draws them, by objectId; empty where a class is too small."""
+    from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+
+    admitted, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
+    capped = cap_classes(admitted, params.cap_per_class, params.seed)
+    try:
+        split = split_objects(capped, params.validation_per_class, params.test_per_class, params.seed)
+    except ValueError:
+        return pd.Series(dtype=str)
+    return split.set_index("objectId")["split"]
+
+
+def measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
+    """Share of the sky's HEALPix pixels that hold the first alert of an object."""
+    from twostamp.utils.healpix import healpix_counts
+
+    place = pairs[["ra_1", "dec_1"]].set_axis(["ra", "dec"], axis=1).assign(predicted="any")
+    return float((healpix_counts(place, nside, ["any"])["any"] > 0).mean())
+
+
+def _write_shards(
+    name: str, source: Path, folder: Path, splits: pd.Series | None
+) -> tuple[list[Shard], pa.Schema | None]:
+    """Copy the parts of a table that are not empty, with a column of splits."""
+    parts = [path for path in sorted(source.glob("*.parquet")) if pq.read_metadata(path).num_rows]
+    files, schema = [], None
+    for number, part in enumerate(tqdm(parts, unit="shard", desc=name)):
+        table = pq.read_table(part).replace_schema_metadata(None)
+        if splits is not None:
+            column = pd.Series(table["objectId"].to_pylist()).map(splits).fillna("").astype(str)
+            table = table.append_column("split", pa.array(column, pa.string()))
+        path = f"data/{name}-{number:05d}-of-{len(parts):05d}.parquet"
+        pq.write_table(table, folder / path, row_group_size=ROWS_PER_GROUP)
+        files.append(_stat(folder, path))
+        schema = table.schema
+    return files, schema
+
+
+def _count_rows(paths: list[Path]) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def _stat(folder: Path, path: str) -> Shard:
+    with (folder / path).open("rb") as stream:
+        return path, (folder / path).stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _describe(
+    params: Parameters, mark: str, table: pd.DataFrame, counts: dict[str, int], published: str
+) -> dict[str, Any]:
+    what = ", ".join(f"{n} {name} objects" for name, n in counts.items())
+    return {
+        "name": f"twostamp-{params.run_name}",
+        "description": f"First two ZTF alerts (stamps and metadata) of {what}." + (f" {mark}." if mark else ""),
+        "license": SIMULATED_LICENSE if params.simulated else LICENSE,
+        "url": URL,
+        "creator": {"@type": "sc:Organization", "name": "Two-Stamp"},
+        "datePublished": published,
+        "version": VERSION,
+        "citeAs": "Two-Stamp, CITATION.cff" if params.simulated else ACKNOWLEDGEMENT.replace("\n", " "),
+        "keywords": ["astronomy", "time domain", "ZTF", "alerts", "ALeRCE", "image classification"],
+        "rai:dataCollection": "Simulated alerts" if params.simulated else "Public alerts of ZTF; labels as in the card",
+        "rai:dataBiases": measure_biases(table),
+    }
+
+
+class PairsDataset:
+    """A data set that `write_dataset` has written.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Attributes
+    ----------
+    folder : Path
+    tables : dict
+        Name of a table (``labelled``, ``unlabelled``) -> its shards.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing that the list of hashes names.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / HASHES).exists():
+            raise DatasetError(f"{self.folder} is no data set: it has no {HASHES}")
+        entries = [line.split("  ", 1) for line in (self.folder / HASHES).read_text().splitlines()]
+        self._hashes = {path: digest for digest, path in entries}
+        if absent := [path for path in self._hashes if not (self.folder / path).exists()]:
+            raise DatasetError(f"{self.folder / absent[0]} is missing: copy the data set again")
+        shards = {name: [self.folder / p for p in self._hashes if p.startswith(f"data/{name}-")] for name in TABLES}
+        self.tables = {name: paths for name, paths in shards.items() if paths}
+
+    @property
+    def card(self) -> str:
+        """The data card, Markdown."""
+        return (self.folder / CARD).read_text()
+
+    @cached_property
+    def croissant(self) -> dict[str, Any]:
+        """The Croissant metadata."""
+        return json.loads((self.folder / CROISSANT).read_text())
+
+    def __len__(self) -> int:
+        return _count_rows(self.tables["labelled"])
+
+    def verify(self) -> None:
+        """Compare every file with its hash.
+
+        Raises
+        ------
+        DatasetError
+            The first file that differs.
+        """
+        for path, digest in tqdm(self._hashes.items(), unit="file", desc="verify"):
+            if _stat(self.folder, path)[2] != digest:
+                raise DatasetError(f"{self.folder / path} is damaged: copy it again")
+
+    def metadata(self, table: str = "labelled", split: str = "") -> pd.DataFrame:
+        """Everything but the stamps, one row an object, sorted by objectId.
+
+        Parameters
+        ----------
+        table : {"labelled", "unlabelled"}
+        split : {"", "train", "validation", "test"}
+            Default: all objects, chosen for a split or not.
+        """
+        rows = read_metadata(self._paths(table))  # type: ignore[arg-type]  # a data set may be a list of files
+        return rows[rows["split"] == split].reset_index(drop=True) if split else rows
+
+    def batches(self, batch_size: int = 256, table: str = "labelled", split: str = "") -> Iterator[pd.DataFrame]:
+        """Tables with stamps, for `twostamp.data.arrays.arrays_from_table` and `twostamp.data.arrays.read_triplets`."""
+        wanted = self.metadata(table, split)["objectId"].tolist() if split else None
+        return read_batches(self._paths(table), batch_size, wanted)  # type: ignore[arg-type]
+
+    def _paths(self, table: str) -> list[Path]:
+        if table not in self.tables:
+            raise DatasetError(f"{self.folder} has no table {table!r}; it has {', '.join(self.tables)}")
+        return self.tables[table]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if the data set is written, 2 if there is nothing to write."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.data.release", description=__doc__.splitlines()[0])
+    parser.add_argument("params", type=Path, help="parameter file of the run, such as params/alerce.yaml")
+    options = parser.parse_args(arguments)
+    try:
+        params = read_parameters(options.params)
+        folder = write_dataset(params, outputs_root() / params.run_name)
+    except (ParameterError, DatasetError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{len(PairsDataset(folder))} labelled pairs are in {folder}; {CARD} says what they are")
+    return 0
+
+
+def open_dataset(path: str | Path) -> "PairsDataset":
+    """Open a data set that was given away (``make dataset``): its metadata, splits and stamps.
+
+    Examples
+    --------
+    >>> open_dataset("/nowhere")
+    Traceback (most recent call last):
+    twostamp.data.release.DatasetError: /nowhere is no data set: it has no SHA256SUMS
+    """
+    from twostamp.data.release import PairsDataset
+
+    return PairsDataset(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""What a run's alerts and labels are made of: simulated, given, or fetched from where its parameters say.
+
+``python -m twostamp.data.sources params/alerce.yaml`` (``make alerts RUN=alerce``) assembles the labels and fetches the
+alerts of a run ahead of its notebooks. Both are resumed, and left alone when they are there.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from twostamp.data import labels as labelling
+from twostamp.data.labels import read_labels
+from twostamp.params import ALERCE, ASSEMBLED, PUBLIC, SIMULATED, ParameterError, Parameters, read_parameters
+from twostamp.taxonomy import LABEL_COLUMNS
+from twostamp.utils.files import write_file
+from twostamp.utils.paths import outputs_root
+
+if TYPE_CHECKING:
+    from twostamp.alerts.alerce_api import Broker
+
+LABELS, PROVENANCE, FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
+
+ALERTS, SURVEY = "alerts", "survey"
+
+INPUT_ERRORS = (ValueError, RuntimeError, OSError)
+"""What `prepare_inputs` raises: a sentence each, of labels, database, broker, network or disk."""
+
+
+def find_archive(params: Parameters, data: Path) -> str:
+    """Where the alerts of a run are, or will be once they have been fetched."""
+    own = {SIMULATED: data / SURVEY, ALERCE: data / ALERTS, PUBLIC: data / ALERTS}
+    return str(own.get(params.archive, params.archive))
+
+
+def find_labels(params: Parameters, data: Path) -> str:
+    """Where the label file of a run is, or will be once it has been assembled."""
+    return str({SIMULATED: data / SURVEY / LABELS, ASSEMBLED: data / LABELS}.get(params.labels, params.labels))
+
+
+def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
+    """Assemble the labels and fetch the alerts that a run's parameters ask for; what is given is left as it is.
+
+    Parameters
+    ----------
+    params : Parameters
+    data : Path
+        The run's data folder. Gets ``labels.csv`` (Table 3.4), ``label_provenance.csv``, and ``alerts/``.
+
+    Returns
+    -------
+    archive, labels : str
+        As of `find_archive` and `find_labels`.
+
+    Raises
+    ------
+    ValueError, BrokerError, CatalogError
+        If a source of labels cannot be used. Objects and nights that fail are reported in ``fetched.txt``.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    if params.labels == ASSEMBLED:
+        prepare_labels(params, data)
+    archive, label_file = find_archive(params, data), find_labels(params, data)
+    if params.archive in (ALERCE, PUBLIC):
+        wanted, _ = read_labels(label_file)
+        lines = fetch_alerts(params, wanted["objectId"], Path(archive))
+        write_file(data / REPORT, ("\n".join(lines) + "\n").encode())
+    return archive, label_file
+
+
+def describe_sources(params: Parameters, data: Path) -> str:
+    """Report on what `prepare_inputs` made: labels by source and state with the conflicts, and what was fetched."""
+    lines = []
+    if params.labels == ASSEMBLED:
+        provenance = pd.read_csv(data / PROVENANCE, dtype=str, keep_default_na=False)
+        lines.append(labelling.count_provenance(provenance).to_string(index=False))
+        conflicts = provenance[provenance["state"] == "conflicting"]
+        if len(conflicts):
+            lines.append(
+                f"{conflicts['objectId'].nunique()} objects with conflicting labels, dropped; the first of them:"
+            )
+            lines.append(conflicts[labelling.PROVENANCE_COLUMNS[:-1]].head(10).to_string(index=False))
+    if params.archive in (ALERCE, PUBLIC):
+        lines.append((data / REPORT).read_text().rstrip())
+    return "\n".join(lines) or f"labels: {find_labels(params, data)}\nalerts: {find_archive(params, data)}"
+
+
+def describe_fetched(params: Parameters, data: Path) -> str:
+    """What labels and alerts have been fetched for a run, as text that changes when they do; empty if none were."""
+    labels = (data / LABELS).read_text() if params.labels == ASSEMBLED and (data / LABELS).exists() else ""
+    if params.archive not in (ALERCE, PUBLIC):
+        return labels
+    files = [path for path in sorted((data / ALERTS).rglob("*")) if path.suffix in {".avro", ".gz"}]
+    return labels + repr([(path.name, path.stat().st_size) for path in files])
+
+
+def prepare_labels(params: Parameters, data: Path) -> None:
+    """Assemble the label file of section 3.1.4, unless the same sources have given it already."""
+    fingerprint = _fingerprint(params)
+    done = data / FINGERPRINT
+    if not done.exists() or json.loads(done.read_text()) != fingerprint or not (data / LABELS).exists():
+        labels, provenance = labelling.assemble_labels(_read_sources(params), _read_opinions(params))
+        if labels.empty:
+            raise ValueError("the sources of labels give not one label: see label_csvs and the parameters after it")
+        for name, table in ((LABELS, labels), (PROVENANCE, provenance)):
+            write_file(data / name, table.to_csv(index=False).encode())
+        write_file(done, json.dumps(fingerprint).encode())
+
+
+def _fingerprint(params: Parameters) -> dict[str, Any]:
+    """What the labels depend on; the database and the broker are asked once for each set of parameters."""
+    names = (
+        *("label_csvs", "label_columns", "bogus_csvs", "bogus_reports", "report_columns", "bogus_astronomers"),
+        *("asteroids", "database", "seed", "broker_labels", "broker_probability", "broker_per_label"),
+    )
+    files = [*params.label_csvs, *params.bogus_csvs, *filter(None, [params.bogus_reports])]
+    hashes = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files}
+    return {name: getattr(params, name) for name in names} | {"files": hashes}
+
+
+def _read_sources(params: Parameters) -> dict[str, pd.DataFrame]:
+    sources = {path: labelling.read_label_csv(path, params.label_columns) for path in params.label_csvs}
+    sources |= {path: labelling.read_bogus_csv(path) for path in params.bogus_csvs}
+    if params.bogus_reports:
+        sources[params.bogus_reports] = labelling.read_bogus_reports(
+            params.bogus_reports, params.report_columns, params.bogus_astronomers
+        )
+    if params.asteroids:
+        from twostamp.alerts.alerce_database import Catalog
+
+        drawn = Catalog(params.database).sample_asteroids(params.asteroids, params.seed)
+        sources["asteroids of the database"] = labelling.label_objects(drawn["objectId"], "asteroid")
+    return sources
+
+
+def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
+    opinions = {}
+    for name in params.broker_labels:
+        classifier, class_name = name.split("/", 1)
+        found = make_broker(params).find_objects(
+            classifier, class_name, params.broker_probability, params.broker_per_label
+        )
+        # The stamp classifier's AGN is a class, the light-curve classifier's a subclass of it.
+        column = LABEL_COLUMNS[1 if classifier.startswith("stamp_classifier") else 2]
+        opinions[name] = (
+            found[["objectId"]].reindex(columns=LABEL_COLUMNS, fill_value="").assign(**{column: class_name})
+        )
+    return opinions
+
+
+def make_broker(params: Parameters) -> "Broker":
+    """ALeRCE's API with a run's rate and servers."""
+    from twostamp.alerts.alerce_api import Broker
+
+    return Broker(params.broker_api_url, params.broker_avro_url, rate=params.broker_rate)
+
+
+def fetch_alerts(params: Parameters, object_ids: pd.Series, folder: Path) -> list[str]:
+    """Fetch the alerts of objects from where a run's parameters say, and report on it in lines."""
+    if params.archive == ALERCE:
+        from twostamp.alerts.alerce_api import fetch_first_two
+
+        return fetch_first_two(make_broker(params), object_ids, folder, workers=params.broker_workers).lines()
+    from twostamp.alerts.ztf_archive import Archive, download_nights, parse_nights
+
+    objects = None if params.whole_nights else frozenset(object_ids)
+    return download_nights(Archive(params.nights_url), parse_nights(params.nights), folder, objects=objects).lines()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if labels and alerts are there, 2 if something is refused."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.data.sources", description=__doc__.splitlines()[0])
+    parser.add_argument("params", type=Path, help="parameter file, such as params/alerce.yaml")
+    options = parser.parse_args(arguments)
+    try:
+        params = read_parameters(options.params)
+        if params.simulated:
+            raise ParameterError(
+                f"{options.params}: a simulated run has nothing to fetch; notebook 01 makes its survey"
+            )
+        data = outputs_root() / params.run_name / "data"
+        archive, label_file = prepare_inputs(params, data)
+    except INPUT_ERRORS as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(describe_sources(params, data))
+    print(f"labels: {label_file}\nalerts: {archive}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,365 @@
+"""Which objects a classifier learns from: deltajd filter, levelling of subclasses, split (thesis section 3.4, annex B).
+
+Tables only: one row an object, columns objectId, classALeRCE and subclassALeRCE among others. No class is hard-wired:
+whatever `promote_subclasses` makes goes through the same cap and split. Every draw depends on the seed and on the set
+of objects, never on the order of the rows. `open` reads a data set that `twostamp.data.release` has written.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from twostamp.taxonomy import CLASSES, SUBCLASSES, class_of
+
+SSDISTNR_MAX = 10.0  # arcsec to the nearest known body of the Solar System (D1)
+
+SPLITS = ("train", "validation", "test")
+
+LABELS = ["classALeRCE", "subclassALeRCE"]
+
+UNSPECIFIED = "-unspecified"
+
+Quota = dict[tuple[str, str], int]
+
+
+def filter_pairs(
+    pairs: pd.DataFrame, deltajd_max: float = 100.0, ssdistnr_on: str = "both"
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Keep the pairs that section 3.4 admits: alerts close in time, and asteroids that are known bodies (D1, D2).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns classALeRCE, deltajd (days), ssdistnr_1 and ssdistnr_2 (arcsec) among others; first alerts alone have
+        neither deltajd nor ssdistnr_2, and need only be known bodies.
+    deltajd_max : float
+        Days between the two alerts, at most; they must not be of one exposure (deltajd > 0).
+    ssdistnr_on : {"both", "first"}
+        Alerts of an asteroid that need 0 <= ssdistnr < 10 arcsec.
+
+    Returns
+    -------
+    kept : DataFrame
+        Rows in their order, with a new index.
+    counts : dict
+        Objects, kept, and dropped by the first reason that applies; kept + dropped = objects.
+
+    Raises
+    ------
+    ValueError
+        If `ssdistnr_on` is neither.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"classALeRCE": ["SN", "SN", "asteroid"], "deltajd": [3.0, 120.0, 0.1]})
+    >>> filter_pairs(pairs.assign(ssdistnr_1=[-999.0, -999.0, 0.4], ssdistnr_2=-999.0))[1]
+    {'objects': 3, 'kept': 1, 'deltajd not above 0': 0, 'deltajd above 100 d': 1, 'asteroid without a known body': 1}
+    """
+    if ssdistnr_on not in ("both", "first"):
+        raise ValueError(f"ssdistnr_on is {ssdistnr_on!r}: it is 'both' or 'first'")
+    paired = "deltajd" in pairs
+    near = pairs[["ssdistnr_1", "ssdistnr_2"] if paired and ssdistnr_on == "both" else ["ssdistnr_1"]].astype(float)
+    known_body = ((near >= 0) & (near < SSDISTNR_MAX)).all(axis=1)
+    reasons = {}
+    if paired:
+        reasons["deltajd not above 0"] = ~(pairs["deltajd"] > 0)
+        reasons[f"deltajd above {deltajd_max:g} d"] = pairs["deltajd"] > deltajd_max
+    reasons["asteroid without a known body"] = (pairs["classALeRCE"] == "asteroid") & ~known_body
+    kept = pd.Series(True, index=pairs.index)
+    dropped = {}
+    for reason, applies in reasons.items():
+        dropped[reason] = int((kept & applies).sum())
+        kept &= ~applies
+    return pairs[kept].reset_index(drop=True), {"objects": len(pairs), "kept": int(kept.sum()), **dropped}
+
+
+def cap_classes(table: pd.DataFrame, cap: int, seed: int) -> pd.DataFrame:
+    """Limit every class to `cap` objects at the expense of its largest subclasses (section 3.4, D2, D3).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns objectId (unique), classALeRCE, subclassALeRCE among others.
+    cap : int
+        Objects per class, at most.
+    seed : int
+        Of the choice of objects within a subclass.
+
+    Returns
+    -------
+    DataFrame
+        The chosen rows, sorted by objectId.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"objectId": list("abcdef"), "classALeRCE": "SN"})
+    >>> table["subclassALeRCE"] = ["SNIa"] * 5 + ["SLSN"]
+    >>> cap_classes(table, cap=3, seed=1)["subclassALeRCE"].tolist()
+    ['SNIa', 'SNIa', 'SLSN']
+    """
+    table, place = _draw(table, [seed, 0])
+    quota: Quota = {}
+    for class_name, counts in _counts_by_class(table).items():
+        quota |= {(class_name, name): count for name, count in level_subclasses(counts, cap).items()}
+    return table[place < _per_row(table, quota)].reset_index(drop=True)
+
+
+def split_objects(table: pd.DataFrame, validation_per_class: int, test_per_class: int, seed: int) -> pd.DataFrame:
+    """Assign every object to training, validation or test, stratified by subclass (section 3.4, D4).
+
+    Each class gives the same number of objects to validation and to test, shared among its subclasses in proportion
+    by largest remainders; a subclass too small for a share stays in training.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns objectId (unique), classALeRCE, subclassALeRCE among others.
+    validation_per_class, test_per_class : int
+        Objects.
+    seed : int
+        Of the choice of objects within a subclass.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by objectId, with the new column split: ``train``, ``validation`` or ``test``.
+
+    Raises
+    ------
+    ValueError
+        If a class has no object left to train with.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"objectId": list("abcdef"), "classALeRCE": "SN"})
+    >>> table["subclassALeRCE"] = ["SNIa"] * 5 + ["SLSN"]
+    >>> split_objects(table, validation_per_class=2, test_per_class=1, seed=1)["split"].value_counts().to_dict()
+    {'train': 3, 'validation': 2, 'test': 1}
+    """
+    table, place = _draw(table, [seed, 1])
+    first: Quota = {}
+    second: Quota = {}
+    for class_name, counts in _counts_by_class(table).items():
+        _check_size(class_name, sum(counts.values()), validation_per_class, test_per_class)
+        validation = share_out(counts, validation_per_class, room=counts)
+        test = share_out(counts, test_per_class, room={name: counts[name] - validation[name] for name in counts})
+        first |= {(class_name, name): count for name, count in validation.items()}
+        second |= {(class_name, name): validation[name] + count for name, count in test.items()}
+    split = np.where(place < _per_row(table, first), "validation", "train")
+    split[(split == "train") & (place < _per_row(table, second))] = "test"
+    return table.assign(split=split)
+
+
+def _check_size(class_name: str, size: int, validation: int, test: int) -> None:
+    if size <= validation + test:
+        raise ValueError(
+            f"class {class_name} has {size} objects, and validation ({validation}) plus test ({test}) leave none to "
+            "train with: lower validation_per_class or test_per_class, or add alerts"
+        )
+
+
+def _counts_by_class(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    return {str(name): dict(Counter(part)) for name, part in table.groupby("classALeRCE")["subclassALeRCE"]}
+
+
+def _draw(table: pd.DataFrame, seed: Sequence[int]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Sort by objectId, and give each object a random place, from 0, within its subclass."""
+    if table["objectId"].duplicated().any():
+        raise ValueError(f"object {table.loc[table['objectId'].duplicated(), 'objectId'].iloc[0]} occurs twice")
+    table = table.sort_values("objectId", ignore_index=True)
+    lot = pd.Series(np.random.default_rng(seed).permutation(len(table)), index=table.index)
+    place = lot.groupby([table[name] for name in LABELS]).rank(method="first") - 1
+    return table, place.to_numpy(dtype=np.int64)
+
+
+def _per_row(table: pd.DataFrame, quota: Quota) -> NDArray[np.int64]:
+    return np.array([quota[key] for key in zip(table["classALeRCE"], table["subclassALeRCE"], strict=True)], dtype=int)
+
+
+def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Make classes of subclasses (section 6.10).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns classALeRCE and subclassALeRCE among others.
+    names : sequence of str
+        Subclasses, or ``["all"]`` for every one of them.
+
+    Returns
+    -------
+    table : DataFrame
+        Copy in which classALeRCE of the promoted objects is their subclass.
+    classes : tuple of str
+        Those present: the remaining classes in their usual order, then the promoted ones.
+
+    Raises
+    ------
+    ValueError
+        If no object has such a subclass, or it has the name of a class that other subclasses stay in.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"classALeRCE": ["VS", "VS", "SN"], "subclassALeRCE": ["YSO", "RRL", "SNIa"]})
+    >>> promote_subclasses(table, ["YSO"])[1], promote_subclasses(table, ["all"])[1]
+    (('SN', 'VS', 'YSO'), ('SNIa', 'RRL', 'YSO'))
+    """
+    present = _in_order(set(table["subclassALeRCE"]))
+    promoted = present if list(names) == ["all"] else list(names)
+    if absent := sorted(set(promoted) - set(present)):
+        raise ValueError(f"no object of subclass {absent[0]}, to be promoted; there are {', '.join(present)}")
+    chosen = table["subclassALeRCE"].isin(promoted)
+    remaining = set(table.loc[~chosen, "classALeRCE"])
+    if clash := sorted(remaining & set(promoted)):
+        raise ValueError(f"subclass {clash[0]} has the name of its class: promote the class's other subclasses as well")
+    classes = tuple(name for name in CLASSES if name in remaining) + tuple(promoted)
+    return table.assign(classALeRCE=table["subclassALeRCE"].where(chosen, table["classALeRCE"])), classes
+
+
+def drop_small_classes(
+    table: pd.DataFrame, classes: Sequence[str], minimum: int
+) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
+    """Drop the classes that cannot be learned: too small for the split, or objects whose subclass nobody knows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Column classALeRCE among others.
+    classes : sequence of str
+        As `promote_subclasses` returns them.
+    minimum : int
+        Objects that a class needs; validation + test + 1 at least.
+
+    Returns
+    -------
+    table : DataFrame
+        Rows of the classes kept.
+    classes : tuple of str
+        Those kept.
+    dropped : dict
+        Objects lost by class dropped.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"classALeRCE": ["SNIa", "SNIa", "ZZ", "SN-unspecified", "SN-unspecified"]})
+    >>> drop_small_classes(table, ["SNIa", "SN-unspecified", "ZZ"], minimum=2)[1:]
+    (('SNIa',), {'SN-unspecified': 2, 'ZZ': 1})
+    """
+    sizes = table["classALeRCE"].value_counts()
+    kept = tuple(name for name in classes if sizes.get(name, 0) >= minimum and not name.endswith(UNSPECIFIED))
+    dropped = {name: int(sizes.get(name, 0)) for name in classes if name not in kept}
+    return table[table["classALeRCE"].isin(kept)].reset_index(drop=True), kept, dropped
+
+
+def count_subclasses(table: pd.DataFrame) -> pd.DataFrame:
+    """Objects by class and subclass, in the order of Table 3.5.
+
+    Returns
+    -------
+    DataFrame
+        Columns classALeRCE, subclassALeRCE, objects.
+    """
+    counts = table.groupby(LABELS).size().rename("objects").reset_index()
+    order = {name: place for place, name in enumerate(_in_order(set(counts["subclassALeRCE"])))}
+    return counts.sort_values("subclassALeRCE", key=lambda names: names.map(order), ignore_index=True)
+
+
+def _in_order(subclasses: set[str]) -> list[str]:
+    """Subclasses class by class, in the taxonomy's order; objects without one come last in their class."""
+    place = {subclass.name: i for i, subclass in enumerate(SUBCLASSES)}
+    return sorted(subclasses, key=lambda name: (CLASSES.index(class_of(name)), place.get(name, len(place))))
+
+
+def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
+    """Objects that each subclass of a class keeps so that they sum to the cap: algorithm B.1 in closed form (D3).
+
+    Taking one object after another from the largest subclass ends with the large ones level and the small ones whole.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Objects of each subclass of one class.
+    cap : int
+        Objects of the class, at most.
+
+    Returns
+    -------
+    dict
+        Same keys; of equal subclasses the alphabetically first lose first, as in `level_subclasses_by_loop`.
+
+    Examples
+    --------
+    >>> level_subclasses({"QSO": 900, "AGN": 900, "Blazar": 40}, cap=301)
+    {'QSO': 131, 'AGN': 130, 'Blazar': 40}
+    """
+    if sum(counts.values()) <= cap:
+        return dict(counts)
+    level, room = 0, cap
+    for left, count in zip(range(len(counts), 0, -1), sorted(counts.values()), strict=True):
+        level = room // left
+        if level < count:
+            break
+        room -= count
+    levelled = {name: min(count, level) for name, count in counts.items()}
+    spare = cap - sum(levelled.values())
+    for name in sorted((name for name, count in counts.items() if count > level), reverse=True)[:spare]:
+        levelled[name] += 1
+    return levelled
+
+
+def level_subclasses_by_loop(counts: Mapping[str, int], cap: int) -> dict[str, int]:
+    """Algorithm B.1 word for word, the reference for `level_subclasses` (annex B).
+
+    Examples
+    --------
+    >>> level_subclasses_by_loop({"QSO": 900, "AGN": 900, "Blazar": 40}, cap=301)
+    {'QSO': 131, 'AGN': 130, 'Blazar': 40}
+    """
+    levelled = dict(counts)
+    while sum(levelled.values()) > cap:
+        largest = max(levelled.values())
+        levelled[min(name for name, count in levelled.items() if count == largest)] -= 1
+    return levelled
+
+
+def share_out(counts: Mapping[str, int], total: int, room: Mapping[str, int]) -> dict[str, int]:
+    """Share `total` among subclasses in proportion to their size, by largest remainders (section 3.4, D4).
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Objects of each subclass of one class.
+    total : int
+        Objects to share out.
+    room : mapping of str to int
+        What each subclass can give; its last object is taken only when no other has one to give.
+
+    Returns
+    -------
+    dict
+        Same keys, sums to `total`; of equal remainders the alphabetically first is served first.
+
+    Raises
+    ------
+    ValueError
+        If there is not room for `total`.
+
+    Examples
+    --------
+    >>> counts = {"QSO": 22513, "AGN": 5903, "Blazar": 1584}
+    >>> share_out(counts, 200, room=counts)
+    {'QSO': 150, 'AGN': 39, 'Blazar': 11}
+    """
+    if total > sum(room.values()):
+        raise ValueError(f"cannot take {total} objects of {sum(room.values())}")
+    size = sum(counts.values())
+    shares = {name: min(count * total // size, room[name]) for name, count in counts.items()}
+    order = sorted(counts, key=lambda name: (-(counts[name] * total % size), name))
+    while missing := total - sum(shares.values()):
+        able = [name for name in order if room[name] - shares[name] > 1]
+        for name in (able or [name for name in order if room[name] > shares[name]])[:missing]:
+            shares[name] += 1
+    return shares

@@ -1,0 +1,320 @@
+"""Writing the TFRecords of a data set (thesis section 3.6; decisions S3, M4, M8). `twostamp.data.tfrecords` reads them.
+
+A folder of records holds ``<split>/<class>/*.tfrecord``, the statistics of the training set (``scaler.json``, and
+``scaler_alerce.json`` for the other recipe) and ``dataset.json``, which says what is in it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from twostamp.data.arrays import Floats, Preparation, count_alerts, read_batches, read_triplets
+from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
+from twostamp.data.splits import SPLITS
+from twostamp.data.stamps import count_degenerate
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SCHEMA_VERSION = 1
+
+SHARD_OBJECTS = 1000  # 95 kB each
+
+SCALER_FILES = {"thesis": "scaler.json", "alerce": "scaler_alerce.json"}
+
+ORDERS = ("first", "second")
+
+COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
+
+
+class RecordsError(ValueError):
+    """A folder of records that cannot be used, in one sentence."""
+
+
+def safe_name(class_name: str) -> str:
+    """Name of a class as a folder.
+
+    Examples
+    --------
+    >>> safe_name("EB/EW")
+    'EB-EW'
+    """
+    return class_name.replace("/", "-")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What ``dataset.json`` says.
+
+    Attributes
+    ----------
+    schema_version : int
+        `SCHEMA_VERSION` of the writer.
+    fingerprint : str
+        Of everything that the records were made from.
+    classes : tuple of str
+        In the order of the labels.
+    feature_names : tuple of str
+        Of the stored metadata, `twostamp.data.features.ALL_FEATURES`.
+    n_alerts : int
+        Alerts of each object, 2; 1 where only first alerts were given.
+    preparation : Preparation
+        How the stamps were and are made ready.
+    counts : dict
+        Objects by split and class.
+    report : dict
+        Stamps with missing pixels, without contrast, without pixels; alerts in other filters than g and r.
+    shards : dict
+        ``{"objects": ..., "bytes": ...}`` by file, relative to the folder.
+    """
+
+    schema_version: int
+    fingerprint: str
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    n_alerts: int
+    preparation: Preparation
+    counts: dict[str, dict[str, int]]
+    report: dict[str, int]
+    shards: dict[str, dict[str, int]]
+
+    def paths(self, folder: Path, split: str, class_name: str) -> list[str]:
+        """Shards of one class in one split."""
+        prefix = f"{split}/{safe_name(class_name)}/"
+        return [str(folder / name) for name in sorted(self.shards) if name.startswith(prefix)]
+
+
+def write_records(
+    pairs_path: Path,
+    assignment: pd.DataFrame,
+    folder: Path,
+    classes: Sequence[str],
+    *,
+    normalisation: str = "range",
+    nan_value: float = 2.0,
+    crop_before_normalising: bool = False,
+    seed: int = 0,
+) -> DatasetInfo:
+    """Write the TFRecords of a data set and the statistics of its training set, unless they are there already.
+
+    Streams the stamps: memory holds a batch, then a shard. Shards are random draws of their class, so that reading
+    them one after another mixes the years. Bytes depend on the arguments, not on the order of the rows.
+
+    Parameters
+    ----------
+    pairs_path : Path
+        ``pairs.parquet``; from ``first_alerts.parquet`` one gets records of one alert.
+    assignment : DataFrame
+        Columns objectId, classALeRCE, subclassALeRCE, split, as `twostamp.data.splits.split_objects` returns them.
+    folder : Path
+        Replaced as a whole, once everything is written.
+    classes : sequence of str
+        In the order of the labels.
+    normalisation, nan_value, crop_before_normalising
+        Of the stamps, see `twostamp.data.arrays.Preparation`.
+    seed : int
+        Of the order of the records.
+
+    Returns
+    -------
+    DatasetInfo
+
+    Raises
+    ------
+    RecordsError
+        An object is not in the pairs, its class not in `classes`, or there is nothing to train with.
+    """
+    preparation = Preparation(normalisation, nan_value, crop_before_normalising)
+    plan = _plan_shards(assignment, classes, seed)
+    fingerprint = _fingerprint(pairs_path, plan, classes, preparation)
+    if finished := _find_finished(folder, fingerprint):
+        return finished
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    metadata, ln_days, report, arrived = _spool(pairs_path, plan, unfinished, preparation)
+    shards = {name: _sort_shard(unfinished / name, places) for name, places in sorted(arrived.items())}
+    train = (plan["split"] == "train").to_numpy()
+    for recipe in RECIPES:
+        scaler = Scaler.fit(metadata[train, 0], metadata[train, -1], ln_days[train], recipe)
+        scaler.save(unfinished / SCALER_FILES[recipe])
+    sizes = plan.groupby(["split", "classALeRCE"]).size().to_dict()
+    counts = {split: {name: int(sizes.get((split, name), 0)) for name in classes} for split in SPLITS}
+    names, n_alerts = tuple(classes), metadata.shape[1]
+    info = DatasetInfo(SCHEMA_VERSION, fingerprint, names, ALL_FEATURES, n_alerts, preparation, counts, report, shards)
+    (unfinished / "dataset.json").write_text(json.dumps(asdict(info), indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.replace(folder)
+    return info
+
+
+def _find_finished(folder: Path, fingerprint: str) -> DatasetInfo | None:
+    try:
+        info = read_info(folder)
+    except RecordsError:
+        return None
+    return info if info.fingerprint == fingerprint else None
+
+
+def _plan_shards(assignment: pd.DataFrame, classes: Sequence[str], seed: int) -> pd.DataFrame:
+    """Add each object's shard and its place in it; sorted by objectId."""
+    plan = assignment[COLUMNS].sort_values("objectId", ignore_index=True)
+    if foreign := sorted(set(plan["classALeRCE"]) - set(classes)):
+        raise RecordsError(f"class {foreign[0]} of the assignment is not among the classes {', '.join(classes)}")
+    if not (plan["split"] == "train").any():
+        raise RecordsError("the assignment has no object to train with")
+    lot = pd.Series(np.random.default_rng([seed, 2]).permutation(len(plan)))
+    place = lot.groupby([plan["split"], plan["classALeRCE"]]).rank(method="first").astype(int) - 1
+    number = (place // SHARD_OBJECTS).map("{:05d}".format)
+    plan["shard"] = plan["split"] + "/" + plan["classALeRCE"].map(safe_name) + "/" + number + ".tfrecord"
+    return plan.assign(place=place)
+
+
+def _fingerprint(pairs_path: Path, plan: pd.DataFrame, classes: Sequence[str], preparation: Preparation) -> str:
+    """Hash of the plan, the settings and the sizes of the Parquet files, which change with their content."""
+    sizes = sorted(path.stat().st_size for path in Path(pairs_path).glob("*.parquet"))
+    settings = [SCHEMA_VERSION, SHARD_OBJECTS, ALL_FEATURES, list(classes), asdict(preparation), sizes]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    digest.update(plan.to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
+def _spool(
+    pairs_path: Path, plan: pd.DataFrame, folder: Path, preparation: Preparation
+) -> tuple[Floats, Floats, dict[str, int], dict[str, list[int]]]:
+    """Append each record to its shard as it comes.
+
+    Returns
+    -------
+    metadata, ln_days : ndarray, shapes (n, n_alerts, k) and (n,)
+        Raw features and ln deltajd (0 without a second alert), in the plan's order.
+    report : dict
+        As in `DatasetInfo`.
+    arrived : dict of list of int
+        Places of the records, in the order of arrival, by shard.
+    """
+    import tensorflow as tf
+
+    alerts = range(1, count_alerts(pairs_path) + 1)
+    metadata = np.empty((len(plan), len(alerts), len(ALL_FEATURES)), dtype=np.float32)
+    ln_days = np.zeros(len(plan), dtype=np.float32)
+    seen = np.zeros(len(plan), dtype=bool)
+    report: Counter[str] = Counter()
+    arrived: dict[str, list[int]] = {name: [] for name in plan["shard"]}
+    row_of = {name: i for i, name in enumerate(plan["objectId"])}
+    entries: list[Any] = list(plan.itertuples())
+    with ExitStack() as stack, tqdm(total=len(plan), unit="object", desc="records") as progress:
+        writers = {}
+        for name in arrived:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            writers[name] = stack.enter_context(tf.io.TFRecordWriter(str(folder / name)))
+        for table in read_batches(pairs_path, object_ids=plan["objectId"].tolist()):
+            rows = [row_of[name] for name in table["objectId"]]
+            stamps = [_prepare(table, alert, preparation, report) for alert in alerts]
+            metadata[rows] = np.stack([compute_features(table, alert) for alert in alerts], axis=1)
+            days = table["deltajd"].to_numpy(dtype=np.float32) if len(alerts) == 2 else None
+            ln_days[rows] = 0 if days is None else ln_deltajd(days)
+            for i, row in enumerate(rows):
+                entry = entries[row]
+                content = [triplets[i] for triplets in stamps], metadata[row], None if days is None else days[i]
+                writers[entry.shard].write(_serialise(entry, *content))
+                arrived[entry.shard].append(entry.place)
+            progress.update(len(table))
+            seen[rows] = True
+    if len(lost := plan.loc[~seen, "objectId"]):
+        raise RecordsError(f"{pairs_path} lacks {len(lost)} assigned objects, {lost.iloc[0]} the first of them")
+    return metadata, ln_days, dict(report), arrived
+
+
+def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: Counter[str]) -> Floats:
+    """Stamps of one alert as they are stored, what is odd about them added to the report (S2, M4)."""
+    raw = read_triplets(table, alert)
+    stored = preparation.before_crop(raw)
+    normalised = preparation.normalise(raw) if stored is raw else stored
+    # a few pixels rule nearly all stamps out, so that only suspects are looked at whole
+    probe = normalised[:, ::16, ::16]
+    suspect = ((probe == 0) | (probe == preparation.nan_value)).all(axis=(1, 2)).any(axis=-1)
+    degenerate = count_degenerate(normalised[suspect], preparation.nan_value)
+    report["stamps"] += 3 * len(raw)
+    report["with missing pixels"] += int((~np.isfinite(raw)).any(axis=(1, 2)).sum())
+    report["without contrast"] += degenerate.flat
+    report["without pixels"] += degenerate.empty
+    report["alerts in other filters than g and r"] += count_other_filters(table, alert)
+    return stored
+
+
+def _serialise(entry: Any, stamps: list[Floats], metadata: Floats, deltajd: float | None) -> bytes:
+    """One object as a tf.train.Example; the stamps as their little-endian bytes."""
+    from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
+
+    texts = {
+        "oid": entry.objectId.encode(),
+        "classALeRCE": entry.classALeRCE.encode(),
+        "subclassALeRCE": entry.subclassALeRCE.encode(),
+    }
+    numbers = {} if deltajd is None else {"deltajd": [deltajd]}
+    for order, triplet, values in zip(ORDERS, stamps, metadata, strict=False):
+        texts[f"{order}_stamp"] = triplet.astype("<f4", copy=False).tobytes()
+        numbers[f"{order}_metadata"] = values
+    feature = {name: Feature(bytes_list=BytesList(value=[text])) for name, text in texts.items()}
+    feature |= {name: Feature(float_list=FloatList(value=values)) for name, values in numbers.items()}
+    feature["schema_version"] = Feature(int64_list=Int64List(value=[SCHEMA_VERSION]))
+    # the features are a map, whose order is only fixed on demand
+    return Example(features=Features(feature=feature)).SerializeToString(deterministic=True)
+
+
+def _sort_shard(path: Path, places: list[int]) -> dict[str, int]:
+    """Put the records of a finished shard in their places."""
+    import tensorflow as tf
+
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    ordered = path.with_suffix(".ordered")
+    with tf.io.TFRecordWriter(str(ordered)) as writer:
+        for i in np.argsort(places):
+            writer.write(records[i])
+    ordered.replace(path)
+    return {"objects": len(records), "bytes": path.stat().st_size}
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read and check what a folder of records says about itself.
+
+    Parameters
+    ----------
+    folder : Path
+        As `write_records` left it.
+
+    Returns
+    -------
+    DatasetInfo
+
+    Raises
+    ------
+    RecordsError
+        There is none, it has another schema version or other features, or a shard is missing or not whole.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / "dataset.json").read_text())
+    except FileNotFoundError:
+        raise RecordsError(f"{folder} holds no records (no dataset.json): run notebook 03 first") from None
+    except ValueError:
+        raise RecordsError(f"{folder}/dataset.json is not JSON: run notebook 03 again") from None
+    if (version := content.get("schema_version")) != SCHEMA_VERSION:
+        raise RecordsError(f"{folder} has schema version {version}, not {SCHEMA_VERSION}: run notebook 03 again")
+    if tuple(content["feature_names"]) != ALL_FEATURES:
+        raise RecordsError(f"{folder} stores other features than this version computes: run notebook 03 again")
+    for name, shard in content["shards"].items():
+        if not (path := folder / name).exists() or path.stat().st_size != shard["bytes"]:
+            raise RecordsError(f"{path} is missing or not whole: run notebook 03 again")
+    lists = {name: tuple(content[name]) for name in ("classes", "feature_names")}
+    return DatasetInfo(**content | lists | {"preparation": Preparation(**content["preparation"])})

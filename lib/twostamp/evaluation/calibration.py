@@ -1,0 +1,254 @@
+"""Do probabilities mean what they say, and what becomes of them on a night whose classes are not balanced?
+
+Reliability and expected calibration error (Guo et al. 2017, ICML), Brier score, negative log-likelihood, temperature
+scaling, and the correction of probabilities to other shares of the classes, known or estimated (Saerens, Latinne and
+Decaestecker 2002, Neural Computation 14, 21).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from statsmodels.stats.proportion import proportion_confint
+
+from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
+from twostamp.evaluation.predictions import Predictions
+
+Floats = NDArray[np.float64]
+
+TINY = 1e-12
+
+MEASURES = ("accuracy", "ECE", "Brier", "NLL")
+
+TEMPERATURES = (0.05, 20.0)
+
+STEPS = 1000  # of the estimate of shares, at most
+
+PRECISION = 1e-8
+
+
+def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> pd.DataFrame:
+    """Share of right answers by the confidence of the answer, in bins of equal width.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+    labels : array_like of int, shape (n,)
+    bins : int
+
+    Returns
+    -------
+    DataFrame
+        One row a bin that holds objects: confidence (mean of the highest probability), right (share), n, and Wilson's
+        interval of 95 % of the share, low and high.
+    """
+    confidence, right, place = _confidences(probabilities, labels, bins)
+    groups = pd.DataFrame({"bin": place, "confidence": confidence, "right": right}).groupby("bin")
+    table = groups.mean().assign(n=groups.size()).reset_index(drop=True)
+    low, high = proportion_confint(groups["right"].sum().to_numpy(), table["n"].to_numpy(), method="wilson")
+    return table.assign(low=low, high=high)
+
+
+def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    values = np.asarray(probabilities, float)
+    confidence = values.max(axis=1)
+    right = (values.argmax(axis=1) == np.asarray(labels)).astype(float)
+    return confidence, right, np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
+def calibration_scores(
+    probabilities: ArrayLike, labels: ArrayLike, bins: int, weights: ArrayLike | None = None
+) -> Floats:
+    """Accuracy, expected calibration error, Brier score (summed over the classes) and negative log-likelihood in nats.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+    labels : array_like of int, shape (n,)
+    bins : int
+        Of the calibration error.
+    weights : array_like, shape (n,) or (b, n), optional
+        Of the objects; one set of scores for each row.
+
+    Returns
+    -------
+    ndarray, shape (4,) or (b, 4)
+
+    Examples
+    --------
+    >>> calibration_scores([[0.8, 0.2], [0.4, 0.6]], [0, 0], bins=10).round(3).tolist()
+    [0.5, 0.4, 0.4, 0.57]
+    """
+    values, labels = np.asarray(probabilities, float), np.asarray(labels)
+    given = np.ones(len(labels)) if weights is None else np.asarray(weights, float)
+    shares = np.atleast_2d(given) / np.atleast_2d(given).sum(axis=1, keepdims=True)
+    confidence, right, place = _confidences(values, labels, bins)
+    gaps = (confidence - right)[:, None] * np.eye(bins)[place]
+    squares = ((values - np.eye(values.shape[1])[labels]) ** 2).sum(axis=1)
+    surprise = -np.log(np.maximum(values[np.arange(len(labels)), labels], TINY))
+    error = np.abs(shares @ gaps).sum(axis=1)
+    scores = np.stack([shares @ right, error, shares @ squares, shares @ surprise], axis=1)
+    return scores[0] if given.ndim == 1 else scores
+
+
+def apply_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
+    """Divide the logits by a temperature: above 1 the answers become less sure, and which class is first stays.
+
+    Examples
+    --------
+    >>> apply_temperature([[0.8, 0.2]], 2.0).round(3).tolist()
+    [[0.667, 0.333]]
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, float), TINY)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Temperature with the least negative log-likelihood on objects that the model has not learned from.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+    labels : array_like of int, shape (n,)
+
+    Returns
+    -------
+    float
+        Between 0.05 and 20.
+    """
+    labels = np.asarray(labels)
+
+    def surprise(log_temperature: float) -> float:
+        scaled = apply_temperature(probabilities, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(scaled[np.arange(len(labels)), labels], TINY)).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str, Floats]]:
+    """Probabilities of the test set, plain and better: temperature, ensemble of the repetitions, and both.
+
+    Parameters
+    ----------
+    validation, test : Predictions
+        Of the same models; the temperatures are fitted on the first.
+
+    Returns
+    -------
+    dict of dict of ndarray, shape (n, k)
+        By model, then by method: ``single`` (the repetition that is best on validation), ``temperature``,
+        ``ensemble``, ``ensemble, temperature``.
+    """
+    known, wanted = validation.ensemble(), test.ensemble()
+    calibrated = {}
+    for model, repetitions in test.probabilities.items():
+        first = fit_temperature(validation.probabilities[model][0], validation.labels)
+        both = fit_temperature(known[model], validation.labels)
+        calibrated[model] = {
+            "single": repetitions[0],
+            "temperature": apply_temperature(repetitions[0], first),
+            "ensemble": wanted[model],
+            "ensemble, temperature": apply_temperature(wanted[model], both),
+        }
+    return calibrated
+
+
+def tabulate_scores(
+    calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, *, bins: int, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Scores of every model and method with bootstrap intervals, objects drawn within their classes.
+
+    Returns
+    -------
+    DataFrame
+        model, method, then for each measure its value, low and high (95 %).
+    """
+    weights = draw_weights(labels, resamples, seed)
+    rows = []
+    for model, methods in calibrated.items():
+        for method, probabilities in methods.items():
+            values = calibration_scores(probabilities, labels, bins)
+            drawn = calibration_scores(probabilities, labels, bins, weights)
+            row: dict[str, object] = {"model": model, "method": method}
+            for i, name in enumerate(MEASURES):
+                low, high = percentile_interval(drawn[:, i])
+                row |= {name: values[i], f"{name} low": low, f"{name} high": high}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shift_priors(probabilities: ArrayLike, shares: ArrayLike, trained: ArrayLike | None = None) -> Floats:
+    """Correct probabilities to other shares of the classes by Bayes' rule.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+    shares : array_like, shape (k,)
+        Of the classes where the model is applied.
+    trained : array_like, shape (k,), optional
+        Of the classes in its training; equal by default, as balanced batches are.
+
+    Examples
+    --------
+    >>> shift_priors([[0.5, 0.5]], [0.9, 0.1]).round(3).tolist()
+    [[0.9, 0.1]]
+    """
+    values, wanted = np.asarray(probabilities, float), np.asarray(shares, float)
+    ratio = wanted / (np.full(wanted.size, 1 / wanted.size) if trained is None else np.asarray(trained, float))
+    shifted = values * ratio
+    return shifted / np.maximum(shifted.sum(axis=1, keepdims=True), TINY)
+
+
+def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """Estimate the shares of the classes among unlabelled objects, by expectation and maximisation (Saerens 2002).
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+        Calibrated, of a model trained on balanced batches.
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    ndarray, shape (k,)
+    """
+    values = np.asarray(probabilities, float)
+    of_objects = np.full(len(values), 1 / len(values)) if weights is None else np.asarray(weights, float)
+    of_objects = of_objects / of_objects.sum()
+    shares = np.full(values.shape[1], 1 / values.shape[1])
+    for _ in range(STEPS):
+        improved = of_objects @ shift_priors(values, shares)
+        if np.abs(improved - shares).max() < PRECISION:
+            break
+        shares = improved
+    return improved
+
+
+def compare_shifted(
+    calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, shares: ArrayLike, bins: int, method: str
+) -> pd.DataFrame:
+    """Scores on objects weighted to a mix of classes, of the probabilities as trained and corrected to the mix.
+
+    Returns
+    -------
+    DataFrame
+        model, probabilities ("as trained", "corrected"), and each measure.
+    """
+    weights, rows = weigh_classes(labels, shares), []
+    for model, methods in calibrated.items():
+        versions = {"as trained": methods[method], "corrected": shift_priors(methods[method], shares)}
+        for name, values in versions.items():
+            scores = dict(zip(MEASURES, calibration_scores(values, labels, bins, weights)))
+            rows.append({"model": model, "probabilities": name, **scores})
+    return pd.DataFrame(rows)
+
+
+def weigh_classes(labels: ArrayLike, shares: ArrayLike) -> Floats:
+    """Weights under which labelled objects have given shares of the classes, shape (n,), with a sum of 1."""
+    labels, shares = np.asarray(labels), np.asarray(shares, float)
+    counts = np.bincount(labels, minlength=shares.size)
+    weights = (shares / np.maximum(counts, 1))[labels]
+    return weights / weights.sum()

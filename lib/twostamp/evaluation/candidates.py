@@ -1,0 +1,122 @@
+"""The astronomer's question: how many candidates are looked at for each true supernova, in which mix of classes?"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
+from twostamp.evaluation.calibration import shift_priors
+
+Floats = NDArray[np.float64]
+
+COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
+
+
+def count_candidates(
+    scores: ArrayLike, wanted: ArrayLike, weights: ArrayLike, completeness: ArrayLike = COMPLETENESS
+) -> Floats:
+    """Candidates per true object of the wanted class, when as many are taken from the top as a completeness needs.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        Higher for the wanted class; equal ones are taken together.
+    wanted : array_like of bool, shape (n,)
+    weights : array_like, shape (n,)
+        How many objects each stands for, so that the classes have the shares of a night.
+    completeness : array_like, shape (m,)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        1 is the best there can be.
+
+    Examples
+    --------
+    Two of three are found at the third place; the last one needs all five:
+
+    >>> count_candidates([0.9, 0.8, 0.7, 0.6, 0.5], [True, False, True, False, True], np.ones(5), [0.6, 1.0]).tolist()
+    [1.5, 1.6666666666666667]
+    """
+    scores, wanted, weights = np.asarray(scores, float), np.asarray(wanted, bool), np.asarray(weights, float)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # of equal scores
+    looked_at, found = np.cumsum(weights[order])[last], np.cumsum((weights * wanted)[order])[last]
+    if not found[-1] > 0:  # a mix without the wanted class
+        return np.full(np.shape(completeness), np.nan)
+    needed = np.asarray(completeness, float) * found[-1] * (1 - 1e-12)
+    place = np.searchsorted(found, needed)
+    return looked_at[place] / found[place]
+
+
+def tabulate_candidates(
+    probabilities: Mapping[str, Floats],
+    labels: ArrayLike,
+    shares: ArrayLike,
+    wanted: int,
+    *,
+    resamples: int,
+    seed: int,
+    completeness: Sequence[float] = COMPLETENESS,
+    reference: str = "M0",
+) -> pd.DataFrame:
+    """Candidates per true object of a class for several models, in one mix of classes, and against a reference model.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to ndarray, shape (n, k)
+        Of each model, calibrated for equal shares; they are corrected to the mix before objects are ranked.
+    labels : array_like of int, shape (n,)
+    shares : array_like, shape (k,)
+        Of the classes in the mix.
+    wanted : int
+        Index of the class looked for.
+    resamples, seed : int
+        Of the bootstrap over objects within their classes, the same for all models.
+    completeness : sequence of float
+    reference : str
+        Model whose candidates the others' are subtracted from.
+
+    Returns
+    -------
+    DataFrame
+        model, completeness, candidates, low, high, and fewer: those saved against the reference, with its interval.
+    """
+    labels, shares = np.asarray(labels), np.asarray(shares, float)
+    drawn = draw_weights(labels, resamples, seed)
+    per_object = (shares / np.maximum(np.bincount(labels, minlength=shares.size), 1))[labels]
+    values, resampled = {}, {}
+    for model, given in probabilities.items():
+        scores, true = shift_priors(given, shares)[:, wanted], labels == wanted
+        values[model] = count_candidates(scores, true, per_object, completeness)
+        resampled[model] = np.stack(
+            [count_candidates(scores, true, per_object * weights, completeness) for weights in drawn]
+        )
+    rows = []
+    for model in probabilities:
+        for i, share in enumerate(completeness):
+            row = {"model": model, "completeness": share, "candidates": values[model][i]}
+            row |= dict(zip(("low", "high"), percentile_interval(resampled[model][:, i])))
+            if reference in probabilities and model != reference:
+                row["fewer"] = values[reference][i] - values[model][i]
+                saved = resampled[reference][:, i] - resampled[model][:, i]
+                row |= dict(zip(("fewer low", "fewer high"), percentile_interval(saved)))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def make_rare(shares: ArrayLike, wanted: int, share: float) -> Floats:
+    """Give a class a share of its own, the others keeping their proportions.
+
+    Examples
+    --------
+    >>> make_rare([0.5, 0.25, 0.25], wanted=2, share=0.04).tolist()
+    [0.64, 0.32, 0.04]
+    """
+    others = np.asarray(shares, float).copy()
+    others[wanted] = 0
+    others *= (1 - share) / others.sum()
+    others[wanted] = share
+    return others

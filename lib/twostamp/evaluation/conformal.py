@@ -1,0 +1,141 @@
+"""Answers that may be "cannot tell": conformal sets, class by class (Vovk 2013, Machine Learning 92, 349).
+
+Each class has a threshold of its own, from calibration objects of that class. Whatever the model is worth, the set of a
+new object then holds its true class in at least the wanted share of the cases, for every class, in any mix of classes.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from twostamp.evaluation.bootstrap import LEVEL
+from twostamp.evaluation.predictions import Predictions
+
+CANNOT_TELL = "cannot tell"
+
+
+def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> NDArray[np.float64]:
+    """Least probability with which a class enters the set.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, k)
+        Of calibration objects, from which the model has not learned.
+    labels : array_like of int, shape (n,)
+    coverage : float
+        Share of the objects of each class whose set should hold it.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        0 for a class with too few objects for that coverage: it is in every set.
+
+    Examples
+    --------
+    >>> fit_thresholds([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]], [0, 0, 0, 1], coverage=0.75).tolist()
+    [0.6, 0.0]
+    """
+    values, labels = np.asarray(probabilities, float), np.asarray(labels)
+    thresholds = np.zeros(values.shape[1])
+    for k in range(values.shape[1]):
+        of_class = np.sort(values[labels == k, k])[::-1]
+        rank = _rank(of_class.size, coverage)
+        thresholds[k] = of_class[rank - 1] if rank <= of_class.size else 0.0
+    return thresholds
+
+
+def _rank(n: int, coverage: float) -> int:
+    return math.ceil((n + 1) * coverage - 1e-9)
+
+
+def make_sets(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.bool_]:
+    """Classes in the set of each object, shape (n, k)."""
+    return np.asarray(probabilities, float) >= np.asarray(thresholds)
+
+
+def name_answers(sets: ArrayLike, classes: Sequence[str]) -> list[str]:
+    """Class of each object whose set holds one class alone, else "cannot tell".
+
+    Examples
+    --------
+    >>> name_answers([[True, False], [True, True], [False, False]], ["AGN", "SN"])
+    ['AGN', 'cannot tell', 'cannot tell']
+    """
+    chosen = np.asarray(sets, bool)
+    single, first = chosen.sum(axis=1) == 1, chosen.argmax(axis=1)
+    return [classes[k] if alone else CANNOT_TELL for alone, k in zip(single, first)]
+
+
+def check_models(validation: Predictions, test: Predictions, coverage: float) -> dict[str, pd.DataFrame]:
+    """Fit sets on one set of predictions and check them on another, the mean of the repetitions of each model.
+
+    Returns
+    -------
+    dict of DataFrame
+        Of `check_coverage`, by model.
+    """
+    known, new, tables = validation.ensemble(), test.ensemble(), {}
+    for model, probabilities in known.items():
+        sets = make_sets(new[model], fit_thresholds(probabilities, validation.labels, coverage))
+        tables[model] = check_coverage(sets, test.labels, test.classes, coverage, validation.labels)
+    return tables
+
+
+def check_coverage(
+    sets: ArrayLike, labels: ArrayLike, classes: Sequence[str], coverage: float, calibration: ArrayLike
+) -> pd.DataFrame:
+    """Check that the sets hold the true class as often as they promise.
+
+    Parameters
+    ----------
+    sets : array_like of bool, shape (n, k)
+        Of test objects.
+    labels : array_like of int, shape (n,)
+    classes : sequence of str, length k
+    coverage : float
+    calibration : array_like of int, shape (m,)
+        Labels of the calibration objects.
+
+    Returns
+    -------
+    DataFrame
+        One row a class and one for all: class, n, covered (share), low, high (where the share lies in 95 % of the cases
+        if the promise holds: beta-binomial law, for both sets are finite), verdict, mean size of the set, cannot tell
+        (share), right when told (share of single-class answers that are right).
+    """
+    chosen, labels = np.asarray(sets, bool), np.asarray(labels)
+    counts = np.bincount(np.asarray(calibration), minlength=len(classes))
+    rows = []
+    for k, name in enumerate(classes):
+        row = _describe(chosen[labels == k], np.full(int((labels == k).sum()), k))
+        rank = _rank(int(counts[k]), coverage)
+        if rank <= counts[k] and row["n"]:
+            law = stats.betabinom(row["n"], rank, counts[k] + 1 - rank)
+            low, high = (law.ppf(q) / row["n"] for q in (LEVEL / 2, 1 - LEVEL / 2))
+            verdict = "too low" if row["covered"] < low else "too high" if row["covered"] > high else "as promised"
+            row |= {"low": low, "high": high, "verdict": verdict}
+        else:
+            row |= {"verdict": "too few objects to calibrate: in every set" if row["n"] else "no test object"}
+        rows.append({"class": name, **row})
+    rows.append({"class": "all", **_describe(chosen, labels), "verdict": ""})
+    columns = ["class", "n", "covered", "low", "high", "verdict", "mean size", CANNOT_TELL, "right when told"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _describe(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> dict[str, float | int | str]:
+    if not len(labels):
+        return {"n": 0}
+    covered = chosen[np.arange(len(labels)), labels]
+    single = chosen.sum(axis=1) == 1
+    told = float(covered[single].mean()) if single.any() else math.nan
+    return {
+        "n": len(labels),
+        "covered": float(covered.mean()),
+        "mean size": float(chosen.sum(axis=1).mean()),
+        CANNOT_TELL: float(1 - single.mean()),
+        "right when told": told,
+    }

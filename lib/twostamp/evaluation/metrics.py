@@ -1,0 +1,148 @@
+"""Scores of classifiers: confusion matrices, precision, recall, F1, and the form of Tables 6.1-6.3 (decision T11).
+
+Matrices have the true class in rows and the predicted one in columns. "±" is the standard deviation with ddof 0.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+SCORES = ("precision", "recall", "f1")
+
+
+def confusion_counts(labels: ArrayLike, predicted: ArrayLike, n_classes: int) -> np.ndarray:
+    """Count objects by true class (rows) and predicted class (columns).
+
+    Parameters
+    ----------
+    labels, predicted : array_like of int, shape (n,)
+        Class indices.
+    n_classes : int
+
+    Returns
+    -------
+    ndarray, shape (n_classes, n_classes), int64
+
+    Examples
+    --------
+    >>> confusion_counts([0, 0, 1], [0, 1, 1], 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    if np.size(labels) == 0:
+        return np.zeros((n_classes, n_classes), np.int64)
+    return confusion_matrix(labels, predicted, labels=range(n_classes)).astype(np.int64)
+
+
+def accuracy(confusion: ArrayLike) -> float:
+    """Share of objects on the diagonal of a matrix of counts (equation 2.11); NaN without objects.
+
+    Examples
+    --------
+    >>> accuracy([[3, 1], [0, 4]])
+    0.875
+    """
+    counts = np.asarray(confusion)
+    return float(np.trace(counts) / counts.sum()) if counts.any() else float("nan")
+
+
+def confusion_mean_std(confusions: Sequence[ArrayLike]) -> tuple[np.ndarray, np.ndarray]:
+    """Average the row-normalised matrices of several repetitions (Figures 6.1-6.3).
+
+    Parameters
+    ----------
+    confusions : sequence of array_like, shape (k, k)
+        Counts, one matrix a repetition.
+
+    Returns
+    -------
+    mean, std : ndarray, shape (k, k), float64
+        Share of the true class, and its standard deviation (ddof 0). NaN in the row of a class without objects.
+
+    Examples
+    --------
+    >>> mean, std = confusion_mean_std([[[4, 0], [1, 3]], [[2, 2], [1, 3]]])
+    >>> mean.tolist(), std.tolist()
+    ([[0.75, 0.25], [0.25, 0.75]], [[0.25, 0.25], [0.0, 0.0]])
+    """
+    counts = np.asarray(list(confusions), dtype=float)
+    totals = counts.sum(axis=-1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    return shares.mean(axis=0), shares.std(axis=0)
+
+
+def class_report(confusion: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
+    """Compute precision, recall and F1 per class, and their unweighted mean (equations 2.12-2.14).
+
+    Parameters
+    ----------
+    confusion : array_like, shape (k, k)
+        Counts.
+    classes : sequence of str, length k
+
+    Returns
+    -------
+    DataFrame
+        class, precision, recall, f1, support; the last row is ``macro``. A score without a denominator is 0.
+
+    Examples
+    --------
+    >>> class_report([[3, 1], [0, 4]], ["AGN", "SN"]).round(3)
+       class  precision  recall     f1  support
+    0    AGN        1.0   0.750  0.857        4
+    1     SN        0.8   1.000  0.889        4
+    2  macro        0.9   0.875  0.873        8
+    """
+    counts = np.asarray(confusion, dtype=np.int64)
+    true, predicted = np.indices(counts.shape).reshape(2, -1)
+    *scores, support = precision_recall_fscore_support(
+        true, predicted, labels=range(len(classes)), sample_weight=counts.ravel(), zero_division=0.0
+    )
+    table = pd.DataFrame(dict(zip(SCORES, scores, strict=True))).assign(support=support.astype(int))
+    table.insert(0, "class", list(classes))
+    macro = {"class": "macro", **table[list(SCORES)].mean(), "support": table["support"].sum()}
+    return pd.concat([table, pd.DataFrame([macro])], ignore_index=True)
+
+
+def report_mean_std(confusions: Sequence[ArrayLike], classes: Sequence[str]) -> pd.DataFrame:
+    """Summarise :func:`class_report` over repetitions.
+
+    Returns
+    -------
+    DataFrame
+        class; precision, recall and f1 as ``"0.880 ± 0.020"``; then each one's mean, std (ddof 0); support; n.
+    """
+    reports = pd.concat([class_report(confusion, classes) for confusion in confusions])
+    groups = reports.groupby("class", sort=False)
+    means, stds = groups[list(SCORES)].mean(), groups[list(SCORES)].std(ddof=0)
+    table = pd.DataFrame(
+        {s: [format_mean_std(m, d) for m, d in zip(means[s], stds[s], strict=True)] for s in SCORES}, index=means.index
+    )
+    numbers = means.add_suffix("_mean").join(stds.add_suffix("_std"))
+    support = groups["support"].first()
+    return table.join(numbers).assign(support=support, n=len(confusions)).reset_index()
+
+
+def format_mean_std(mean: float, std: float, digits: int = 3) -> str:
+    """Write a mean and its standard deviation as the thesis does.
+
+    Examples
+    --------
+    >>> format_mean_std(0.93712, 0.0031)
+    '0.937 ± 0.003'
+    """
+    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def format_repeats(values: pd.Series) -> str:
+    """Write the mean and standard deviation (ddof 0) of repetitions, and how many there are.
+
+    Examples
+    --------
+    >>> format_repeats(pd.Series([0.90, 0.92]))
+    '0.910 ± 0.010 (n = 2)'
+    """
+    return f"{format_mean_std(values.mean(), values.std(ddof=0))} (n = {len(values)})"

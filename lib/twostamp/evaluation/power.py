@@ -1,0 +1,156 @@
+"""How many objects and repetitions a difference needs before a test can see it."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.power import TTestIndPower
+
+from twostamp.evaluation.bootstrap import LEVEL
+
+POWER = 0.8
+"""Share of true differences that should be found."""
+
+
+def count_objects(difference: float, discordant: float, power: float = POWER, level: float = LEVEL) -> int:
+    """Test objects that McNemar's test needs (Connor 1987, Biometrics 43, 207).
+
+    Parameters
+    ----------
+    difference : float
+        Of the two accuracies.
+    discordant : float
+        Share of objects that only one of the models gets right; at least the difference.
+    power, level : float
+
+    Examples
+    --------
+    >>> count_objects(0.4, discordant=0.5)
+    23
+    """
+    if not 0 < abs(difference) <= discordant <= 1:
+        raise ValueError(f"a difference of {difference:g} cannot come from {discordant:g} of discordant objects")
+    normal = stats.norm
+    reach = normal.isf(level / 2) * math.sqrt(discordant)
+    reach += normal.ppf(power) * math.sqrt(discordant - difference**2)
+    return math.ceil((reach / difference) ** 2)
+
+
+def largest_discordance(gain: int, n: int, level: float = LEVEL) -> int:
+    """Most objects that only one of two models may get right for the exact McNemar test to see a gain; 0 if none do.
+
+    Parameters
+    ----------
+    gain : int
+        Objects that the better model gets right more.
+    n : int
+        Objects in all.
+    level : float
+
+    Examples
+    --------
+    Five objects won and none lost have p = 0.06, six p = 0.03:
+
+    >>> largest_discordance(5, 100), largest_discordance(6, 100), largest_discordance(7, 500)
+    (0, 6, 9)
+    """
+    possible = range(gain, n + 1, 2)  # as many won as lost, besides the gain
+    visible = [total for total in possible if stats.binomtest((total + gain) // 2, total).pvalue < level]
+    return max(visible, default=0)
+
+
+def count_repetitions(difference: float, std: float, power: float = POWER, level: float = LEVEL) -> int:
+    """Repetitions of each model that Welch's test needs on one fixed set of objects.
+
+    Parameters
+    ----------
+    difference : float
+    std : float
+        Of a repetition's accuracy, with ddof 1.
+    power, level : float
+
+    Examples
+    --------
+    Cohen's half a standard deviation needs 64 in each group (Cohen 1988, Table 2.3.5):
+
+    >>> count_repetitions(0.5, std=1.0)
+    64
+    """
+    if difference > 7 * std:  # two of each are enough, and the solver finds no root
+        return 2
+    n = TTestIndPower().solve_power(effect_size=difference / std, power=power, alpha=level)
+    return max(2, math.ceil(n))
+
+
+def split_power(difference: float, std: float, splits: int, test_share: float, level: float = LEVEL) -> float:
+    """Power of the corrected t test over repeated splits.
+
+    Parameters
+    ----------
+    difference : float
+    std : float
+        Of the paired difference in one split, with ddof 1.
+    splits : int
+    test_share : float
+        Test objects over training objects.
+    level : float
+
+    Examples
+    --------
+    >>> [round(split_power(0.02, 0.02, n, test_share=0.25), 2) for n in (5, 30, 1000)]
+    [0.21, 0.44, 0.51]
+    """
+    error = std * math.sqrt(1 / splits + test_share)
+    limit = stats.t.isf(level / 2, splits - 1)
+    student = stats.nct(splits - 1, difference / error)
+    return float(student.sf(limit) + student.cdf(-limit))
+
+
+def count_splits(
+    difference: float, std: float, test_share: float, power: float = POWER, limit: int = 1000
+) -> int | None:
+    """Repeated splits that the corrected t test needs; None if no number up to a limit is enough.
+
+    More splits of the same objects do not add objects: the error never falls below ``std * sqrt(test_share)``.
+    """
+    low, high = 2, limit
+    if split_power(difference, std, limit, test_share) < power:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if split_power(difference, std, middle, test_share) >= power else (middle + 1, high)
+    return low
+
+
+def make_power_table(
+    differences: Sequence[float], *, discordant: float, seed_std: float, split_std: float, test_share: float
+) -> pd.DataFrame:
+    """What each difference of accuracy needs to be found in 80 % of the cases at a level of 5 %.
+
+    Parameters
+    ----------
+    differences : sequence of float
+    discordant : float
+        As for `count_objects`.
+    seed_std, split_std : float
+        As for `count_repetitions` and `split_power`; where 0 or NaN nothing can be said.
+    test_share : float
+
+    Returns
+    -------
+    DataFrame
+        difference; test objects (McNemar); repetitions (Welch, one set of objects); splits (corrected t); as text.
+    """
+    rows = []
+    for difference in differences:
+        objects = "unknown" if math.isnan(discordant) else "cannot occur"
+        if difference <= discordant:
+            objects = f"{count_objects(difference, discordant)}"
+        repetitions = f"{count_repetitions(difference, seed_std)}" if seed_std > 0 else "unknown"
+        splits = "unknown"
+        if split_std > 0:
+            needed = count_splits(difference, split_std, test_share)
+            splits = f"{needed}" if needed else "no number: more objects"
+        rows.append((difference, objects, repetitions, splits))
+    return pd.DataFrame(rows, columns=["difference", "test objects", "repetitions", "splits"])

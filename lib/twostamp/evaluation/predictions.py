@@ -1,0 +1,50 @@
+"""What the finished models of a search say about each object: the probabilities of every repetition of each winner."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One set of objects as the winners of a search see it.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (n,), int64
+    classes : tuple of str
+        In the order of the labels.
+    probabilities : dict of ndarray, shape (r, n, len(classes)), float64
+        By model, of its r repetitions; the repetition that is best on validation first.
+    """
+
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    probabilities: dict[str, NDArray[np.float64]]
+
+    @property
+    def predicted(self) -> dict[str, NDArray[np.int64]]:
+        """Predicted labels by model, shape (r, n)."""
+        return {model: values.argmax(axis=2) for model, values in self.probabilities.items()}
+
+    @property
+    def right(self) -> dict[str, NDArray[np.bool_]]:
+        """Whether the repetition that is best on validation is right, by model, shape (n,)."""
+        return {model: values[0] == self.labels for model, values in self.predicted.items()}
+
+    def accuracy(self, model: str) -> float:
+        """Mean of the accuracies of a model's repetitions."""
+        return float(np.mean(self.predicted[model] == self.labels))
+
+    def without(self, model: str) -> "Predictions":
+        """The same of all models but one."""
+        kept = {name: values for name, values in self.probabilities.items() if name != model}
+        return replace(self, probabilities=kept)
+
+    def ensemble(self) -> dict[str, NDArray[np.float64]]:
+        """Mean of the repetitions' probabilities by model, shape (n, k)."""
+        return {model: values.mean(axis=0) for model, values in self.probabilities.items()}
+
+
+Floats = NDArray[np.float64]

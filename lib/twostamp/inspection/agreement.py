@@ -1,0 +1,205 @@
+"""Whether two explanations of the same objects agree, and where attributions lie: on the object, or beside it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from twostamp.data.arrays import STAMPS
+from twostamp.data.features import COORDINATES
+from twostamp.evaluation.bootstrap import draw_rows, mean_interval
+
+Floats = NDArray[np.float64]
+
+UNSEEN = 0.01
+"""Share of all attribution below which stamps count as not looked at."""
+
+NULLS = ("attributions of another object", "network with random weights")
+
+
+def correlate_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
+    """Spearman's correlation of every object of one table with every object of another.
+
+    Parameters
+    ----------
+    first, second : array_like, shape (n, ...)
+
+    Returns
+    -------
+    ndarray, shape (n, n)
+        NaN for an object whose values are all the same.
+
+    Examples
+    --------
+    >>> correlate_ranks([[1, 2, 3]], [[1, 4, 9]]).round(6).tolist()
+    [[1.0]]
+    """
+    tables = [np.asarray(values, float) for values in (first, second)]
+    ranks = [stats.rankdata(table.reshape(len(table), -1), axis=1) for table in tables]
+    centred = [each - each.mean(axis=1, keepdims=True) for each in ranks]
+    spread = [np.sqrt((each**2).sum(axis=1)) for each in centred]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(centred[0] @ centred[1].T / np.outer(*spread))
+
+
+def check_agreement(
+    attributions: ArrayLike, occlusion: ArrayLike, of_random_weights: ArrayLike, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Rank correlation of pooled attributions with occlusion, beside what it would be if they meant nothing.
+
+    Two nulls: the attributions of another object, which share with the right ones that sources are in the middle; and
+    those of a network of the same form with random weights (Adebayo et al. 2018).
+
+    Parameters
+    ----------
+    attributions, occlusion, of_random_weights : array_like, shape (n, ...)
+        Of n objects over the same patches; compared as they are given, so absolute values for strength alone.
+    resamples, seed : int
+        Of the bootstrap over objects.
+
+    Returns
+    -------
+    DataFrame
+        what, objects, correlation (mean over objects), low, high (95 %), excess (of the right attributions over these),
+        excess low, excess high.
+    """
+    pairs = correlate_ranks(attributions, occlusion)
+    own = np.diag(pairs).copy()
+    others = np.where(np.eye(len(own), dtype=bool), np.nan, pairs)
+    found = {"own attributions": own, NULLS[0]: np.nanmean(others, axis=0)}
+    found[NULLS[1]] = np.diag(correlate_ranks(of_random_weights, occlusion)).copy()
+    usable = np.isfinite(np.stack(list(found.values()))).all(axis=0)
+    drawn = draw_rows(int(usable.sum()), resamples, seed)
+    rows = []
+    for what, values in found.items():
+        row: dict[str, Any] = {"what": what, "objects": int(usable.sum())}
+        row |= dict(zip(("correlation", "low", "high"), mean_interval(values[usable], drawn)))
+        if what in NULLS:
+            excess = mean_interval((own - values)[usable], drawn)
+            row |= dict(zip(("excess", "excess low", "excess high"), excess))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def group_attributions(attributions: Mapping[str, ArrayLike], features: Sequence[str]) -> dict[str, Floats]:
+    """Absolute attribution of each object to each kind of input.
+
+    Parameters
+    ----------
+    attributions : mapping
+        Of `twostamp.inspection.attribution.integrate_gradients`.
+    features : sequence of str
+        Names of the metadata of one alert.
+
+    Returns
+    -------
+    dict of ndarray, shape (n,)
+        By kind: the three stamps of either alert, coordinates, other metadata, deltajd.
+    """
+    strength = {name: np.abs(np.asarray(values, float)) for name, values in attributions.items()}
+    where = np.isin(features, COORDINATES)
+    groups: dict[str, Floats] = {}
+    for name, values in sorted(strength.items()):
+        if name.startswith("stamps"):
+            for channel, kind in enumerate(STAMPS):
+                groups[f"{kind}, alert {name[-1]}"] = values[..., channel].sum(axis=(1, 2))
+    for kind, columns in (("coordinates", where), ("other metadata", ~where)):
+        metadata = [values[:, columns].sum(axis=1) for name, values in strength.items() if name.startswith("metadata")]
+        if metadata:
+            groups[kind] = np.sum(metadata, axis=0)
+    return groups | ({"deltajd": strength["deltajd"].sum(axis=1)} if "deltajd" in strength else {})
+
+
+def tabulate_shares(
+    attributions: Mapping[str, ArrayLike], features: Sequence[str], *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Share of all absolute attribution that goes to each kind of input, mean over objects with its interval.
+
+    Parameters
+    ----------
+    attributions, features
+        As for `group_attributions`.
+    resamples, seed : int
+        Of the bootstrap over objects.
+
+    Returns
+    -------
+    DataFrame
+        input, share, low, high (95 %); last the share of the stamps' attribution that lies in their central third (a
+        ninth of the area).
+    """
+    groups = group_attributions(attributions, features)
+    total = np.sum(list(groups.values()), axis=0)
+    shares = {name: values / total for name, values in groups.items()}
+    shares["of the stamps' attribution, in the central ninth"] = central_share(attributions)
+    drawn = draw_rows(len(total), resamples, seed)
+    rows = [(name, *mean_interval(each, drawn)) for name, each in shares.items()]
+    return pd.DataFrame(rows, columns=["input", "share", "low", "high"])
+
+
+def central_share(attributions: Mapping[str, ArrayLike]) -> Floats:
+    """Share of each object's absolute attribution to stamps that lies in their central third, a ninth of the area."""
+    stamps = [np.abs(np.asarray(values)) for name, values in attributions.items() if name.startswith("stamps")]
+    crop = stamps[0].shape[1]
+    middle = slice(crop // 3, crop - crop // 3)
+    inside = sum(values[:, middle, middle].sum(axis=(1, 2, 3)) for values in stamps)
+    return np.asarray(inside / sum(values.sum(axis=(1, 2, 3)) for values in stamps))
+
+
+def choose_objects(labels: ArrayLike, count: int, seed: int) -> NDArray[np.int64]:
+    """Draw objects to explain, as many of every class as of any other, in order of class.
+
+    Examples
+    --------
+    >>> chosen = choose_objects([0] * 5 + [1] * 5 + [2], count=6, seed=1)
+    >>> [int(sum(chosen < 5)), int(sum((chosen >= 5) & (chosen < 10))), int(sum(chosen == 10))]
+    [2, 2, 1]
+    """
+    classes = np.unique(labels)
+    rng = np.random.default_rng([seed, 14])
+    shuffled = (rng.permutation(np.flatnonzero(np.asarray(labels) == label)) for label in classes)
+    return np.concatenate([np.sort(members[: max(1, count // len(classes))]) for members in shuffled])
+
+
+def choose_examples(labels: ArrayLike, targets: ArrayLike) -> list[int]:
+    """First object of every class that is called what it is, or the first of its class.
+
+    Examples
+    --------
+    >>> choose_examples([0, 0, 1, 2], [1, 0, 0, 2])
+    [1, 2, 3]
+    """
+    true, called = np.asarray(labels), np.asarray(targets)
+    members = [np.flatnonzero(true == label) for label in np.unique(true)]
+    return [int(rows[np.argmax(called[rows] == true[rows])]) for rows in members]
+
+
+def share_of_stamps(shares: pd.DataFrame) -> float:
+    """Share of all attribution that the stamps of both alerts have together; of `tabulate_shares`."""
+    return float(shares.loc[shares["input"].str.contains(", alert "), "share"].sum())
+
+
+def describe_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]:
+    """Say in sentences where attributions lie and whether occlusion agrees."""
+    found, stamps = shares.set_index("input")["share"], share_of_stamps(shares)
+    central, own = found.iloc[-1], agreed.iloc[0]
+    sky = f", coordinates {found['coordinates']:.1%}" if "coordinates" in found else ""
+    lines = [
+        f"of all attribution the stamps have {stamps:.1%}{sky}; of the stamps' {central:.0%} lies in the central "
+        "ninth of the area",
+    ]
+    if stamps < UNSEEN:
+        lines.append("the network does not look at its stamps: what follows is about next to nothing")
+    lines.append(f"rank correlation of attribution and occlusion {_interval(own, 'correlation', 'low', 'high')}")
+    for row in agreed.iloc[1:].to_dict("records"):
+        excess = _interval(row, "excess", "excess low", "excess high")
+        lines.append(f"  {row['what']}: {row['correlation']:.2f}; the object's own are better by {excess}")
+    return lines
+
+
+def _interval(row: Mapping[Any, Any] | pd.Series, *names: str) -> str:
+    value, low, high = (row[name] for name in names)
+    return f"{value:.2f} (95 %: {low:.2f} to {high:.2f})"

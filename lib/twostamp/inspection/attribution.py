@@ -1,0 +1,306 @@
+"""Which pixels a trained classifier uses: integrated gradients, and occlusion as an independent witness (notebook 14).
+
+What is explained is the log odds of one class, ln p / (1 - p), from the network before its softmax: it does not
+saturate where p is 1 to seven digits. The baseline is the mean of the training set, class-balanced, stamps and metadata
+alike: "nothing particular". Sundararajan, Taly and Yan (2017, ICML) for integrated gradients, Zeiler and Fergus (2014,
+ECCV) for occlusion, Adebayo et al. (2018, NeurIPS) for the check that an attribution depends on what was learnt at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
+
+from twostamp.data.arrays import Arrays
+from twostamp.data.tfrecords import balanced_batches
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.inference import model_inputs
+from twostamp.models.layers import N_ROTATIONS
+from twostamp.models.trial import load_trial
+from twostamp.params import Parameters
+
+Inputs = dict[str, NDArray[Any]]
+
+CHUNK = 64  # objects in one call
+
+BASELINE_OBJECTS = 1000
+
+WINDOWS = 7  # patches along the side of a stamp: 3 pixels of 21
+
+
+def _chunks(inputs: Inputs, targets: ArrayLike) -> Iterator[tuple[dict[str, Any], Any]]:
+    labels = np.asarray(targets, np.int32)
+    for start in range(0, len(labels), CHUNK):
+        part = slice(start, start + CHUNK)
+        yield {name: tf.constant(values[part]) for name, values in inputs.items()}, tf.constant(labels[part])
+
+
+class LogOdds:
+    """Log odds of a class as a function of a classifier's inputs, and its gradient.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of `twostamp.models.architectures.build_model`.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model, output = model, model.layers[-1]
+        hidden = keras.Model(model.input, output.input)
+
+        def compute(inputs: dict[str, Any], targets: Any) -> Any:
+            logits = hidden(inputs, training=False) @ output.kernel + output.bias
+            chosen = tf.one_hot(targets, output.units)
+            others = tf.reduce_logsumexp(logits - 1e9 * chosen, axis=1)
+            return tf.reduce_sum(logits * chosen, axis=1) - others
+
+        def differentiate(inputs: dict[str, Any], targets: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                values = compute(inputs, targets)
+            return tape.gradient(values, inputs)
+
+        self._compute = tf.function(compute, reduce_retracing=True)
+        self._differentiate = tf.function(differentiate, reduce_retracing=True)
+
+    def __call__(self, inputs: Inputs, targets: ArrayLike) -> NDArray[np.float64]:
+        """Log odds of one class for each object.
+
+        Parameters
+        ----------
+        inputs : dict of ndarray, first axis n
+            By name, as of `twostamp.models.inference.model_inputs`.
+        targets : array_like of int, shape (n,)
+            The class of each object.
+
+        Returns
+        -------
+        ndarray, shape (n,), float64
+            Nats.
+        """
+        parts = [self._compute(*part).numpy() for part in _chunks(inputs, targets)]
+        return np.concatenate(parts).astype(np.float64)
+
+    def gradients(self, inputs: Inputs, targets: ArrayLike) -> Inputs:
+        """Gradient of each object's log odds by its own inputs, in their shapes."""
+        parts = [self._differentiate(*part) for part in _chunks(inputs, targets)]
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in inputs}
+
+
+def randomise(model: keras.Model, seed: int) -> keras.Model:
+    """Make a network of the same form with the weights of a first day (Adebayo et al. 2018)."""
+    keras.utils.set_random_seed(seed)
+    return keras.models.clone_model(model)
+
+
+def mean_inputs(records: Path, names: Mapping[str, Any], *, seed: int, **options: Any) -> Inputs:
+    """Mean of class-balanced training objects: the baseline.
+
+    Parameters
+    ----------
+    records : Path
+    names : mapping
+        Inputs wanted, such as `twostamp.models.architectures.input_shapes` lists them.
+    seed : int
+    **options
+        features, crop and recipe of `twostamp.data.tfrecords.balanced_batches`.
+
+    Returns
+    -------
+    dict of ndarray, without the axis of the objects
+    """
+    size = 100
+    batches = balanced_batches(records, batch_size=size, seed=seed, **options).take(BASELINE_OBJECTS // size)
+    means = [{name: inputs[name].mean(axis=0) for name in names} for inputs, _ in batches.as_numpy_iterator()]
+    return {name: np.stack([each[name] for each in means]).mean(axis=0) for name in names}
+
+
+class Case(NamedTuple):
+    """A classifier, some objects, what they are compared with, and the class of each that is explained."""
+
+    log_odds: LogOdds
+    inputs: Inputs
+    baseline: Inputs
+    targets: NDArray[np.int64]
+
+    def with_random_weights(self, seed: int) -> "Case":
+        """The same objects and classes for a network that has learnt nothing."""
+        return self._replace(log_odds=LogOdds(randomise(self.log_odds.model, seed)))
+
+
+def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Path, params: Parameters) -> Case:
+    """Load a trained classifier and the objects whose predicted class it is to account for.
+
+    Parameters
+    ----------
+    trial : Series
+        A row of `twostamp.models.search.read_results`.
+    arrays : Arrays
+        Prepared for it.
+    chosen : array_like of int
+        Places of the objects.
+    records : Path
+        That it was trained on.
+    params : Parameters
+        metadata_recipe, seed.
+    """
+    variant, model = str(trial["variant"]), load_trial(trial)
+    inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(variant, arrays).items()}
+    options: dict[str, Any] = {"crop": int(trial["crop_size"]), "recipe": params.metadata_recipe, "seed": params.seed}
+    baseline = mean_inputs(records, inputs, features=VARIANTS[variant].features_read, **options)
+    targets = np.concatenate([model.predict_on_batch(part).argmax(axis=1) for part, _ in _chunks(inputs, chosen)])
+    return Case(LogOdds(model), inputs, baseline, targets)
+
+
+def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
+    """Turn the stamps by 90 degrees as often as wanted, those of both alerts together; the rest stays."""
+    return {
+        name: np.ascontiguousarray(np.rot90(values, turns, axes=(1, 2))) if name.startswith("stamps") else values
+        for name, values in inputs.items()
+    }
+
+
+def integrate_gradients(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, steps: int) -> Inputs:
+    """Integrated gradients, averaged over the four rotations of the stamps.
+
+    An object is turned, explained and its attributions turned back; the baseline is not turned. So the attributions of
+    a turned object are the turned attributions, whatever the baseline. For each object they sum to the log odds of the
+    object minus those of the baseline, up to the error of the integral.
+
+    Parameters
+    ----------
+    log_odds : LogOdds
+    inputs : dict of ndarray, first axis n
+    baseline : dict of ndarray
+        Of `mean_inputs`.
+    targets : array_like of int, shape (n,)
+    steps : int
+        Nodes of the Gauss-Legendre rule on the straight way from the baseline to the object.
+
+    Returns
+    -------
+    dict of ndarray
+        In the shapes of the inputs, nats.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    total = {name: np.zeros(values.shape, np.float64) for name, values in inputs.items()}
+    with tqdm(total=N_ROTATIONS * steps, desc="integrated gradients") as progress:
+        for turns in range(N_ROTATIONS):
+            turned = rotate_stamps(inputs, turns)
+            way = {name: values - baseline[name] for name, values in turned.items()}
+            mean = {name: np.zeros(values.shape, np.float64) for name, values in inputs.items()}
+            for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+                at = {name: (baseline[name] + node * step).astype(np.float32) for name, step in way.items()}
+                for name, values in log_odds.gradients(at, targets).items():
+                    mean[name] += weight * values
+                progress.update()
+            back = rotate_stamps({name: mean[name] * way[name] for name in way}, -turns)
+            total = {name: total[name] + back[name] / N_ROTATIONS for name in total}
+    return total
+
+
+def check_completeness(
+    log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, attributions: Inputs
+) -> str:
+    """Say how far attributions are from adding up (the axiom of completeness); see `completeness_gap`."""
+    expected, gap = completeness_gap(log_odds, inputs, baseline, targets, attributions)
+    return (
+        f"log odds above the baseline's: median {np.median(expected):.2f} nats; the attributions miss it by "
+        f"{np.median(np.abs(gap)):.4f} in the median and {np.abs(gap).max():.4f} at most"
+    )
+
+
+def completeness_gap(
+    log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, attributions: Inputs
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far attributions are from adding up (the axiom of completeness).
+
+    Returns
+    -------
+    expected : ndarray, shape (n,)
+        Log odds of each object minus those of the baseline.
+    gap : ndarray, shape (n,)
+        Sum of its attributions minus that.
+    """
+    n = len(np.asarray(targets))
+    at = {name: np.repeat(values[None], n, axis=0) for name, values in baseline.items()}
+    expected = log_odds(inputs, targets) - log_odds(at, targets)
+    sums = sum(values.reshape(n, -1).sum(axis=1) for values in attributions.values())
+    return expected, sums - expected
+
+
+def patch_starts(crop: int) -> tuple[int, list[int]]:
+    """Side of an occluding patch and where patches start along a stamp.
+
+    Examples
+    --------
+    >>> patch_starts(21), patch_starts(63)[0]
+    ((3, [0, 3, 6, 9, 12, 15, 18]), 9)
+    """
+    side = max(1, crop // WINDOWS)
+    return side, list(range(0, crop - side + 1, side))
+
+
+def occlude(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike) -> NDArray[np.float64]:
+    """Log odds lost when a patch of one image is replaced by the baseline's.
+
+    Parameters
+    ----------
+    log_odds, inputs, baseline, targets
+        As for `integrate_gradients`.
+
+    Returns
+    -------
+    ndarray, shape (n, alerts, 3, g, g)
+        g patches along a side; nats, positive where the patch speaks for the class.
+    """
+    names = stamp_names(inputs)
+    side, starts = patch_starts(inputs[names[0]].shape[1])
+    whole = log_odds(inputs, targets)
+    lost = np.empty((len(whole), len(names), 3, len(starts), len(starts)))
+    with tqdm(total=lost[0].size, desc="occlusion") as progress:
+        for place in np.ndindex(lost.shape[1:]):
+            alert, channel, row, column = place
+            cut = np.s_[starts[row] : starts[row] + side, starts[column] : starts[column] + side, channel]
+            stamps = inputs[names[alert]].copy()
+            stamps[:, *cut] = baseline[names[alert]][cut]
+            lost[:, *place] = whole - log_odds(inputs | {names[alert]: stamps}, targets)
+            progress.update()
+    return lost
+
+
+def stamp_names(inputs: Mapping[str, Any]) -> list[str]:
+    """Inputs that are stamps, alert by alert."""
+    return sorted(name for name in inputs if name.startswith("stamps"))
+
+
+def pool_patches(attributions: Inputs) -> NDArray[np.float64]:
+    """Sum attributions over the patches of `occlude`.
+
+    Parameters
+    ----------
+    attributions : dict of ndarray
+        Of `integrate_gradients`; give absolute values to pool those.
+
+    Returns
+    -------
+    ndarray, shape (n, alerts, 3, g, g)
+    """
+    names = stamp_names(attributions)
+    side, starts = patch_starts(attributions[names[0]].shape[1])
+    covered = side * len(starts)
+    stamps = np.stack([attributions[name] for name in names], axis=1)[:, :, :covered, :covered]
+    n, alerts = stamps.shape[:2]
+    blocks = stamps.reshape(n, alerts, len(starts), side, len(starts), side, 3).sum(axis=(3, 5))
+    return np.asarray(np.moveaxis(blocks, -1, 2))
+
+
+def pool_strength(attributions: Inputs) -> NDArray[np.float64]:
+    """Sum absolute attributions over patches: `pool_patches` of strength alone."""
+    return pool_patches({name: np.abs(values) for name, values in attributions.items()})

@@ -1,0 +1,105 @@
+"""What a training may draw anew at each step besides its dropout: hidden second alerts, and weather gaps.
+
+Neither is in the thesis, whose section 6.11 fears the second: nights without alerts lengthen ``deltajd``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from twostamp.data.features import DELTAJD_FLOOR
+from twostamp.models.architectures import SECOND_SEEN
+
+SHORTEST_GAP = 1.0  # nights
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is drawn for each object of a batch.
+
+    Attributes
+    ----------
+    hide_second : float
+        Probability that the second alert is hidden (`twostamp.models.architectures.SECOND_SEEN`).
+    cadence_share : float
+        Probability that a weather gap is added to deltajd.
+    cadence_gap : float
+        Longest gap, nights. Its logarithm is uniform between one night and this.
+    cadence_start : float
+        Share of the steps of a training before the first gap is drawn.
+    """
+
+    hide_second: float = 0.0
+    cadence_share: float = 0.0
+    cadence_gap: float = 60.0
+    cadence_start: float = 0.5
+
+
+def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
+    """Add nights to the days between two alerts, from standardised ln deltajd to the same.
+
+    Parameters
+    ----------
+    deltajd : tensor, shape (n, 1), float32
+        Standardised ln of days, as models take it (decision M7).
+    nights : tensor, shape (n, 1), float32
+        Zero leaves a value as it is, to the last bit.
+    scale : (float, float)
+        Mean and standard deviation of ln deltajd, ``Scaler.deltajd``.
+
+    Returns
+    -------
+    tensor, shape (n, 1), float32
+
+    Examples
+    --------
+    One day (ln 0) and nine nights are ten days:
+
+    >>> import tensorflow as tf
+    >>> float(lengthen(tf.constant([[0.0]]), tf.constant([[9.0]]), (0.0, math.log(10)))[0, 0])
+    1.0
+    """
+    import tensorflow as tf
+
+    mean, std = scale
+    days = tf.maximum(tf.exp(deltajd * std + mean), DELTAJD_FLOOR) + nights
+    return tf.where(nights > 0, (tf.math.log(days) - mean) / std, deltajd)
+
+
+def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float, float], seed: int, steps: int) -> Any:
+    """Draw an augmentation for each object of each batch.
+
+    The draws depend on the seed, the number of the batch and the place in it, and on nothing else, so that a training
+    repeats. Stamps, metadata and labels stay as they are.
+
+    Parameters
+    ----------
+    batches : tf.data.Dataset
+        Of (dict of inputs, labels), as of `twostamp.data.tfrecords.balanced_batches`.
+    augmentation : Augmentation
+    scale : (float, float)
+        As for `lengthen`.
+    seed : int
+    steps : int
+        Batches in the whole training.
+
+    Returns
+    -------
+    tf.data.Dataset
+        The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
+    """
+    import tensorflow as tf
+
+    reach = math.log(augmentation.cadence_gap / SHORTEST_GAP)
+    first = round(augmentation.cadence_start * steps)
+
+    def draw(step: Any, batch: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
+        inputs, labels = batch
+        drawn = tf.random.stateless_uniform((tf.shape(labels)[0], 3), seed=tf.stack([tf.cast(seed, tf.int64), step]))
+        hidden, chosen, length = (drawn[:, i : i + 1] for i in range(3))
+        seen = tf.cast(hidden >= augmentation.hide_second, tf.float32)
+        share = tf.where(step < first, 0.0, augmentation.cadence_share)
+        gap = tf.where(chosen < share, SHORTEST_GAP * tf.exp(length * reach), 0.0)
+        return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}, labels
+
+    return batches.enumerate().map(draw)

@@ -1,0 +1,265 @@
+"""Predictions of a search's best two-alert model for objects without a label (thesis section 6.6)."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from twostamp.data.arrays import arrays_from_table, read_batches
+from twostamp.evaluation.predictions import Predictions
+from twostamp.params import Parameters
+from twostamp.utils.files import write_file
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+OBJECTS_PER_TASK = 1000
+"""A worker needs as long to load TensorFlow as to predict some thousand objects."""
+
+MADE_FROM = "_made_from.json"
+"""Says what the parts beside it were predicted from; readers of Parquet folders pass over names with an underscore."""
+
+
+def predict_pairs(
+    pairs: Path,
+    object_ids: Sequence[str],
+    trial: pd.Series,
+    records: Path,
+    recipe: str = "thesis",
+    batch_size: int = 256,
+    replaced: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Classify pairs of alerts with a trained two-alert model, a batch at a time.
+
+    Parameters
+    ----------
+    pairs : Path
+        ``unlabelled_pairs.parquet`` of the extraction.
+    object_ids : sequence of str
+        Objects to classify.
+    trial : Series
+        A row of `twostamp.models.search.read_results`.
+    records : Path
+        TFRecords that the model was trained on: their scaler, preparation and classes are used.
+    recipe : {"thesis", "alerce"}
+        Of the metadata.
+    batch_size : int
+        Objects in memory at a time.
+    replaced : DataFrame, index objectId, optional
+        Columns of the pairs that are to have other values, such as ``ra_1``.
+
+    Returns
+    -------
+    DataFrame
+        objectId, ra, dec (degrees, first alert), one probability per class (float32) and ``predicted``, sorted by
+        objectId.
+    """
+    classify = _Classifier(dict(trial), records, recipe)
+    tables = []
+    with tqdm(total=len(object_ids), unit="object", desc="predict") as progress:
+        for batch in read_batches(pairs, batch_size, object_ids):
+            if replaced is not None:
+                batch = batch.assign(**replaced.loc[batch["objectId"]].reset_index(drop=True).set_index(batch.index))
+            tables.append(classify(batch))
+            progress.update(len(batch))
+    return pd.concat(tables).sort_values("objectId", ignore_index=True)
+
+
+class _Classifier:
+    """A trained model with all that turns pairs into its inputs."""
+
+    def __init__(self, trial: Mapping[str, Any], records: Path, recipe: str) -> None:
+        from twostamp.data.tfrecord_writer import read_info
+        from twostamp.data.tfrecords import load_scaler
+        from twostamp.models.architectures import VARIANTS
+        from twostamp.models.trial import load_trial
+
+        self.info, self.scaler = read_info(records), load_scaler(records, recipe)
+        self.model = load_trial(pd.Series(trial))
+        self.variant, self.crop = str(trial["variant"]), int(trial["crop_size"])
+        self.features, self.names = VARIANTS[self.variant].features_read, list(self.info.classes)
+
+    def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
+        from twostamp.models.inference import predict
+
+        options: dict[str, Any] = {"features": self.features, "crop": self.crop, "preparation": self.info.preparation}
+        arrays = arrays_from_table(batch, self.scaler, **options)
+        probabilities = pd.DataFrame(predict(self.model, self.variant, arrays), columns=self.names)
+        place = batch[["objectId", "ra_1", "dec_1"]].set_axis(["objectId", "ra", "dec"], axis=1)
+        table = pd.concat([place.reset_index(drop=True), probabilities], axis=1)
+        return table.assign(predicted=table[self.names].idxmax(axis=1))
+
+
+def predict_on_spark(
+    spark: "SparkSession",
+    pairs: Path,
+    trial: pd.Series,
+    records: Path,
+    folder: Path,
+    *,
+    deltajd_max: float,
+    recipe: str = "thesis",
+    batch_size: int = 256,
+) -> pd.Series:
+    """Classify all pairs that are close in time, spread over a cluster by the parts of their table.
+
+    Each part is written as it ends, so that a killed run goes on with those that are missing. Predictions of another
+    model, or of other pairs, are replaced.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    pairs : Path
+        ``unlabelled_pairs.parquet`` of the extraction, on a file system that all workers share.
+    trial, records, recipe, batch_size
+        As for `predict_pairs`.
+    folder : Path
+        ``predictions.parquet``: gets a part for every part of the pairs, with the columns of `predict_pairs`.
+    deltajd_max : float
+        Days between the two alerts, at most.
+
+    Returns
+    -------
+    Series
+        Objects predicted in this call, by part; empty if there was nothing left to do.
+    """
+    parts = sorted(path.name for path in pairs.glob("part-*.parquet"))
+    made_from = _describe(pairs, parts, trial, records, deltajd_max, recipe)
+    note = folder / MADE_FROM
+    if not note.exists() or json.loads(note.read_text()) != made_from:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_file(note, json.dumps(made_from).encode())
+    left = [name for name in parts if not (folder / name).exists()]
+    work = partial(
+        predict_parts,
+        settings=json.dumps([{name: _plain(value) for name, value in trial.items()}, str(records), recipe]),
+        pairs=pairs,
+        folder=folder,
+        deltajd_max=deltajd_max,
+        batch_size=batch_size,
+    )
+    counts: dict[str, int] = {}
+    objects = sum(pq.read_metadata(pairs / name).num_rows for name in left)
+    tasks = max(1, min(spark.sparkContext.defaultParallelism, objects // OBJECTS_PER_TASK))
+    step = 4 * tasks
+    with tqdm(total=len(parts), initial=len(parts) - len(left), unit="part", desc="predict") as progress:
+        for start in range(0, len(left), step):
+            chunk = left[start : start + step]
+            names = spark.createDataFrame([(name,) for name in chunk], "part string")
+            rows = names.coalesce(tasks).mapInPandas(work, "part string, objects bigint").collect()
+            counts |= {row["part"]: row["objects"] for row in rows}
+            progress.update(len(chunk))
+    return pd.Series(counts, dtype="int64")
+
+
+def predict_parts(
+    batches: Iterator[pd.DataFrame], *, settings: str, pairs: Path, folder: Path, deltajd_max: float, batch_size: int
+) -> Iterator[pd.DataFrame]:
+    """Classify some parts of a table of pairs: what a worker of Spark runs.
+
+    Parameters
+    ----------
+    batches : iterator of DataFrame
+        Column part: names of files in `pairs`.
+    settings : str
+        JSON of the trial, the folder of its records and the recipe.
+    pairs, folder, deltajd_max, batch_size
+        As for `predict_on_spark`.
+
+    Yields
+    ------
+    DataFrame
+        part, objects.
+    """
+    for batch in batches:
+        for name in batch["part"]:
+            days = pd.read_parquet(pairs / name, columns=["objectId", "deltajd"])
+            recent = days.loc[days["deltajd"] <= deltajd_max, "objectId"].tolist()
+            classify = _load_classifier(settings)
+            numbers = [("ra", "float64"), ("dec", "float64"), *((name, "float32") for name in classify.names)]
+            schema = pa.schema([("objectId", "string"), *numbers, ("predicted", "string")])
+            found = [classify(table) for table in read_batches(pairs / name, batch_size, recent)] if len(recent) else []
+            table = (
+                pa.Table.from_pandas(pd.concat(found), schema, preserve_index=False) if found else schema.empty_table()
+            )
+            _write_part(table, folder / name)
+            yield pd.DataFrame({"part": [name], "objects": [len(recent)]})
+
+
+@lru_cache(maxsize=1)
+def _load_classifier(settings: str) -> _Classifier:
+    """Load the model once for all the parts that a worker gets."""
+    trial, records, recipe = json.loads(settings)
+    return _Classifier(trial, Path(records), recipe)
+
+
+def _describe(
+    pairs: Path, parts: list[str], trial: pd.Series, records: Path, deltajd_max: float, recipe: str
+) -> dict[str, Any]:
+    """What predictions depend on."""
+    from twostamp.data.tfrecord_writer import read_info
+
+    weights = hashlib.sha256(Path(trial["weights"]).read_bytes()).hexdigest()
+    stats = [(pairs / name).stat() for name in parts]
+    return {
+        "pairs": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in zip(parts, stats)},
+        "model": [str(trial["variant"]), weights],
+        "records": read_info(records).fingerprint,
+        "deltajd_max": deltajd_max,
+        "recipe": recipe,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON knows it."""
+    return value.item() if hasattr(value, "item") else str(value) if isinstance(value, Path) else value
+
+
+def _write_part(table: pa.Table, path: Path) -> None:
+    hidden = path.with_name(f".{path.name}-{os.getpid()}")
+    pq.write_table(table, hidden)
+    hidden.replace(path)
+
+
+def predict_winners(winners: Mapping[str, pd.DataFrame], records: Path, split: str, params: Parameters) -> Predictions:
+    """Apply every repetition of the winners to one split of the records.
+
+    Parameters
+    ----------
+    winners : mapping of str to DataFrame
+        Of `choose_winners`, one at least.
+    records : Path
+    split : {"validation", "test"}
+    params : Parameters
+        metadata_recipe.
+
+    Returns
+    -------
+    Predictions
+    """
+    from twostamp.data.tfrecord_writer import read_info
+    from twostamp.data.tfrecords import load_arrays
+    from twostamp.models.architectures import VARIANTS
+    from twostamp.models.inference import predict
+    from twostamp.models.trial import load_trial
+
+    probabilities, labels = {}, np.empty(0, np.int64)
+    for model, trials in winners.items():
+        variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
+        features = VARIANTS[variant].features_read
+        arrays = load_arrays(records, split, features=features, crop=crop, recipe=params.metadata_recipe)
+        labels = np.asarray(arrays.labels)
+        each = [predict(load_trial(row), variant, arrays) for _, row in trials.iterrows()]
+        probabilities[model] = np.stack(each).astype(np.float64)
+    return Predictions(labels, read_info(records).classes, probabilities)

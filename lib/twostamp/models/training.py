@@ -1,0 +1,312 @@
+"""Training of one classifier (chapter 5): Adam, categorical cross-entropy, linear warm-up, balanced batches."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from twostamp.data.arrays import Arrays
+from twostamp.models.architectures import SECOND_SEEN, build_model, input_shapes
+from twostamp.models.inference import predict
+
+WARMUP_START = 0.1
+"""Share of the learning rate at the first step (decision T2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """What the search of chapter 5 varies.
+
+    Attributes
+    ----------
+    kernel_size : int
+        Side of the last four convolutions, pixels (*ks* in Tables 6.1-6.3).
+    crop_size : int
+        Side of the stamps, pixels (*cs*).
+    batch_size : int
+        Objects in a batch (*bs*).
+    learning_rate : float
+        Adam's, after the warm-up (*lr*).
+    dropout_rate : float
+        Share of neurons switched off (*dr*).
+    """
+
+    kernel_size: int
+    crop_size: int
+    batch_size: int
+    learning_rate: float
+    dropout_rate: float
+
+    @property
+    def id(self) -> str:
+        """Readable name, such as ``k3-c21-b256-lr0.001-d0.3``."""
+        return (
+            f"k{self.kernel_size}-c{self.crop_size}-b{self.batch_size}-lr{self.learning_rate:g}-d{self.dropout_rate:g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A trained model and what happened on the way.
+
+    Attributes
+    ----------
+    model : keras.Model
+        With the weights of the last epoch.
+    weights : dict of list of ndarray
+        ``"last"`` and ``"best"`` (highest validation accuracy; the earliest of equals), as of ``model.get_weights()``.
+    best_epoch : int
+        Epoch of the best weights, from 0.
+    history : dict of list of float
+        One value an epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, objects_per_second, memory (MB).
+    """
+
+    model: keras.Model
+    weights: dict[str, list[np.ndarray]]
+    best_epoch: int
+    history: dict[str, list[float]]
+
+
+@keras.saving.register_keras_serializable("twostamp")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that grows linearly from a tenth of its value, then stays (chapter 5, decision T2).
+
+    Parameters
+    ----------
+    learning_rate : float
+        Value after the warm-up.
+    warmup_steps : int
+        Length of the warm-up; 0 for none.
+
+    Examples
+    --------
+    >>> schedule = LinearWarmup(0.01, warmup_steps=10)
+    >>> [round(float(schedule(step)), 4) for step in (0, 5, 10, 500)]
+    [0.001, 0.0055, 0.01, 0.01]
+    """
+
+    def __init__(self, learning_rate: float, warmup_steps: int) -> None:
+        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step, the first being 0."""
+        progress = keras.ops.minimum(keras.ops.cast(step, "float32") / max(self.warmup_steps, 1), 1.0)
+        share = WARMUP_START + (1 - WARMUP_START) * progress if self.warmup_steps else 1.0
+        return self.learning_rate * share
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the two parameters."""
+        return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
+
+
+def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
+    """Make ALeRCE's loss, cross-entropy - beta H(p), which rewards undecided predictions (decision A7).
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the entropy H of the predicted probabilities, in nats; 0 is plain cross-entropy.
+
+    Returns
+    -------
+    callable
+        From one-hot labels and probabilities, both (n, n_classes), to losses (n,).
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.5, 0.5]], "float32")
+    >>> loss = entropy_loss(0.5)(np.array([[1.0, 0.0]], "float32"), probabilities)
+    >>> round(float(loss[0]), 4) == round(float(0.5 * np.log(2)), 4)
+    True
+    """
+
+    def loss(labels: Any, probabilities: Any) -> Any:
+        clipped = keras.ops.clip(probabilities, keras.config.epsilon(), 1.0)
+        entropy = -keras.ops.sum(clipped * keras.ops.log(clipped), axis=-1)
+        return keras.losses.categorical_crossentropy(labels, probabilities) - beta * entropy
+
+    return loss
+
+
+class Validation(keras.callbacks.Callback):
+    """Judge each epoch on the validation set, and remember the weights of the most accurate one.
+
+    It predicts through the graph that the final evaluation uses too, which saves tracing another one.
+    """
+
+    def __init__(self, variant: str, arrays: Arrays) -> None:
+        super().__init__()
+        self.variant, self.arrays, self.labels = variant, arrays, np.asarray(arrays.labels)
+        self.accuracy, self.epoch = -np.inf, 0
+        self.weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add val_loss and val_accuracy to the log; keep the weights if they are better than any before."""
+        probabilities = predict(self.model, self.variant, self.arrays)
+        of_truth = np.take_along_axis(probabilities, self.labels[:, None], axis=1)
+        accuracy = float(np.mean(probabilities.argmax(axis=1) == self.labels))
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch, self.weights = accuracy, epoch, self.model.get_weights()
+        if logs is not None:
+            logs["val_loss"] = float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean())
+            logs["val_accuracy"] = accuracy
+
+
+class Monitor(keras.callbacks.Callback):
+    """Add learning rate, objects per second and memory to the log of each epoch, for the history and TensorBoard."""
+
+    def __init__(self, objects_per_epoch: int) -> None:
+        super().__init__()
+        self.objects_per_epoch = objects_per_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock."""
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Read the clock; the last batch counts, not the validation that follows it."""
+        self.seconds = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add to the log."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs["objects_per_second"] = self.objects_per_epoch / self.seconds
+            logs["memory"] = psutil.Process().memory_info().rss / 2**20
+
+
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow compute on ``threads`` threads; only before its first operation.
+
+    A fixed number makes sums, and so results, repeat exactly whatever the number of processes.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def use_gpu(address: str) -> Any:
+    """Context in which TensorFlow computes on one GPU, or wherever it likes.
+
+    Parameters
+    ----------
+    address : str
+        Of the GPU, as `twostamp.utils.spark.assigned_gpu` gives it; empty for no choice.
+
+    Examples
+    --------
+    >>> with use_gpu("") as device:
+    ...     print(device)
+    None
+    """
+    return tf.device(f"/GPU:{address}") if address else contextlib.nullcontext()
+
+
+def make_repeatable(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow, and allow only deterministic operations in this process.
+
+    TensorFlow mixes this seed into that of every shuffled data set too, so it comes before they are made.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
+    """Keep of each batch the inputs that a variant takes, and prepare one batch ahead.
+
+    Where nothing says which second alerts are seen (`twostamp.models.augmentation`), all are.
+    """
+    names = list(input_shapes(variant, crop_size=0))
+
+    def choose(inputs: dict[str, Any], labels: Any) -> tuple[dict[str, Any], Any]:
+        if SECOND_SEEN in names:
+            inputs = {SECOND_SEEN: tf.ones((tf.shape(labels)[0], 1)), **inputs}
+        return {name: inputs[name] for name in names}, labels
+
+    return batches.map(choose).prefetch(1)
+
+
+def train_model(
+    variant: str,
+    hyperparameters: Hyperparameters,
+    batches: tf.data.Dataset,
+    validation: Arrays,
+    *,
+    n_classes: int,
+    steps_per_epoch: int,
+    epochs: int,
+    warmup_fraction: float,
+    seed: int,
+    dropout_layers: int = 1,
+    siamese: bool = False,
+    width: float = 1.0,
+    batch_normalisation: bool = True,
+    entropy_beta: float = 0.0,
+    mixed_precision: bool = False,
+    log_folder: Path | None = None,
+) -> Training:
+    """Train one classifier from fresh weights (chapter 5; decisions T1-T4).
+
+    Parameters
+    ----------
+    variant : str
+        A key of ``models.VARIANTS``.
+    hyperparameters : Hyperparameters
+    batches : tf.data.Dataset
+        Endless, of (dict of inputs, one-hot labels); see ``records.balanced_batches``.
+    validation : Arrays
+        Judged after every epoch.
+    n_classes : int
+    steps_per_epoch, epochs : int
+    warmup_fraction : float
+        Share of all steps in which the learning rate grows.
+    seed : int
+        Of weights and dropout. Turns on TensorFlow's deterministic operations for the whole process.
+    dropout_layers, siamese, width, batch_normalisation
+        Of ``models.build_model`` (decisions A5, A6, M6).
+    entropy_beta : float
+        Weight of the entropy term of `entropy_loss` (decision A7).
+    mixed_precision : bool
+        Let oneDNN compute in bfloat16 where the processor has it: faster, and no longer the thesis's numbers.
+    log_folder : Path, optional
+        Where TensorBoard's files go.
+
+    Returns
+    -------
+    Training
+    """
+    make_repeatable(seed)
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": mixed_precision})
+    model = build_model(
+        variant,
+        n_classes=n_classes,
+        crop_size=hyperparameters.crop_size,
+        kernel_size=hyperparameters.kernel_size,
+        dropout_rate=hyperparameters.dropout_rate,
+        dropout_layers=dropout_layers,
+        siamese=siamese,
+        width=width,
+        batch_normalisation=batch_normalisation,
+    )
+    schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
+    optimizer = keras.optimizers.Adam(schedule)
+    # Otherwise the first step makes Adam's variables inside the graph and has to be traced twice.
+    optimizer.build(model.trainable_variables)
+    loss = entropy_loss(entropy_beta) if entropy_beta else "categorical_crossentropy"
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+    best = Validation(variant, validation)
+    callbacks: list[keras.callbacks.Callback] = [Monitor(steps_per_epoch * hyperparameters.batch_size), best]
+    if log_folder is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(log_folder), write_graph=False))
+    batches = make_batches(batches, variant)
+    fitted = model.fit(
+        batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, shuffle=False, verbose=0
+    )
+    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    return Training(model, {"last": model.get_weights(), "best": best.weights}, best.epoch, history)

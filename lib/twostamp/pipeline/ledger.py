@@ -1,0 +1,128 @@
+"""The ledger: what became of every figure, table, algorithm and printed number of the thesis."""
+
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["id", "kind", "title", "notebook", "files", "status", "thesis", "ours", "note"]
+
+STATUSES = ("real", "simulated", "code", "third-party", "missing")
+
+
+def read_catalogue() -> pd.DataFrame:
+    """Read what the thesis holds: one row an item.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, kind (figure, table, algorithm, number), title, title_es, notebook, source (data, code,
+        third-party), thesis, note; all text.
+
+    Examples
+    --------
+    >>> catalogue = read_catalogue()
+    >>> int((catalogue["kind"] != "number").sum())
+    67
+    """
+    with resources.files("twostamp").joinpath("thesis_items.csv").open() as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def _select(rows: pd.DataFrame, kind: str, item: str, title: str) -> "pd.Series[bool]":
+    mask = (rows["kind"] == kind) & (rows["id"] == item)
+    return mask & (rows["title"] == title) if title else mask
+
+
+class Ledger:
+    """The file ``ledger.csv`` of a run; a new one says of every item which notebook will make it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is made when it does not exist.
+    language : {"en", "es"}
+        Of the titles: ``es`` has the thesis's own. Methods take the English ones in either case.
+    """
+
+    def __init__(self, path: Path, language: str = "en") -> None:
+        self.path = path
+        self._catalogue = read_catalogue()
+        titles = self._catalogue["title" if language == "en" else "title_es"]
+        # A run may have been written in the other language before.
+        self._titles = {
+            name: title for names in ("title", "title_es") for name, title in zip(self._catalogue[names], titles)
+        }
+        self._catalogue["title"] = titles
+
+    def read(self) -> pd.DataFrame:
+        """Read all rows, in the thesis's order; columns as in `COLUMNS`, all text."""
+        blank = self._catalogue.assign(files="", ours="")
+        third_party = blank["source"] == "third-party"
+        blank["status"] = third_party.map({True: "third-party", False: "missing"})
+        waiting = "notebook " + blank["notebook"] + " has not run"
+        blank["note"] = blank["note"].where(third_party, waiting)
+        blank = blank[COLUMNS]
+        if not self.path.exists():
+            return blank
+        stored = pd.read_csv(self.path, dtype=str, keep_default_na=False)
+        stored["title"] = stored["title"].map(self._titles).fillna(stored["title"])
+        done = stored[~stored["note"].str.endswith(" has not run")]
+        keys = ["id", "kind", "title"]
+        known = pd.MultiIndex.from_frame(done[keys])
+        kept = blank[~pd.MultiIndex.from_frame(blank[keys]).isin(known)]
+        order = {tuple(row): i for i, row in enumerate(blank[keys].itertuples(index=False, name=None))}
+        rows = pd.concat([kept, done])
+        position = [order.get(tuple(row), len(order)) for row in rows[keys].itertuples(index=False, name=None)]
+        return rows.assign(_p=position).sort_values(["_p", "id", "title"]).drop(columns="_p").reset_index(drop=True)
+
+    def record(
+        self,
+        kind: str,
+        item: str,
+        *,
+        title: str = "",
+        status: str,
+        files: str = "",
+        ours: str = "",
+        note: str = "",
+    ) -> None:
+        """Write one row; the item must be in the catalogue.
+
+        Parameters
+        ----------
+        kind, item, title : str
+            Which row; the title only for numbers, which share a section's id.
+        status : str
+            One of `STATUSES`.
+        files, ours, note : str
+            Files relative to the run's folder, separated by ``;``; our value; a remark, put before the catalogue's own.
+
+        Raises
+        ------
+        KeyError
+            If the catalogue has no such item.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r} is none of {', '.join(STATUSES)}")
+        rows, title = self.read(), self._titles.get(title, title)
+        note = "; ".join(filter(None, (note, str(self._find(kind, item, title)["note"]))))
+        rows.loc[_select(rows, kind, item, title), ["status", "files", "ours", "note"]] = [status, files, ours, note]
+        partial = self.path.with_suffix(".partial")
+        rows.to_csv(partial, index=False)
+        partial.replace(self.path)
+
+    def source_of(self, kind: str, item: str, title: str = "") -> str:
+        """Where an item's content comes from: ``data``, ``code`` or ``third-party``; arguments as for `record`."""
+        return str(self._find(kind, item, title)["source"])
+
+    def title_of(self, kind: str, item: str) -> str:
+        """Title of a figure, table or algorithm in the ledger's language."""
+        return str(self._find(kind, item, "")["title"])
+
+    def _find(self, kind: str, item: str, title: str) -> pd.Series:
+        rows = self._catalogue[_select(self._catalogue, kind, item, self._titles.get(title, title))]
+        if len(rows) != 1:
+            known = self._catalogue.loc[_select(self._catalogue, kind, item, ""), "title"].tolist()
+            raise KeyError(f"the thesis's catalogue has no {kind} {item} {title!r}; it has {known}")
+        return rows.iloc[0]

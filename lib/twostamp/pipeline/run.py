@@ -1,0 +1,270 @@
+"""A run as a notebook sees it: its parameters, its folders, and how it saves figures, tables and numbers."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from twostamp.params import Parameters, make_parameters
+from twostamp.pipeline.ledger import Ledger
+from twostamp.plots.style import use_style
+from twostamp.utils.paths import outputs_root
+
+MADE_BY = {
+    "first_alerts.parquet": "01_data_extraction",
+    "pairs.parquet": "01_data_extraction",
+    "quarantine.parquet": "01_data_extraction",
+    "survey": "01_data_extraction",
+    "records": "03_dataset_preparation",
+    "search": "04_model_search",
+    "unlabelled_pairs.parquet": "07_unlabelled_sky",
+    "predictions.parquet": "07_unlabelled_sky",
+}
+"""Which notebook makes an input of another."""
+
+SIMULATED_MARK = "simulated survey"
+
+
+class MissingInputError(FileNotFoundError):
+    """An input that an earlier notebook makes is not there."""
+
+
+def _imported(name: str, value: object) -> bool:
+    modules = [module for key, module in list(sys.modules.items()) if key.startswith("twostamp.")]
+    return any(vars(module).get(name) is value for module in modules)
+
+
+def _with_mark(caption: str, mark: str) -> str:
+    return f"{caption} ({mark})" if mark else caption
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+class Run:
+    """One run: a parameter set and the folder ``outputs/<run_name>`` that it writes.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of the notebook, without ending.
+    params : Parameters
+    root : Path, optional
+        Folder of the run; by default below `twostamp.utils.paths.outputs_root`.
+    """
+
+    def __init__(self, notebook: str, params: Parameters, root: Path | None = None) -> None:
+        self.notebook = notebook
+        self.params = params
+        self.root = root or outputs_root() / params.run_name
+        self.data, self.models = self.root / "data", self.root / "models"
+        self.figures, self.tables = self.root / "figures", self.root / "tables"
+        for folder in (self.data, self.models, self.figures, self.tables):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(self.root / "ledger.csv", params.language)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the alerts come from the simulated survey."""
+        return self.params.simulated
+
+    @property
+    def mark(self) -> str:
+        """What every figure and table made from this run's alerts says about them."""
+        return self.params.mark or (SIMULATED_MARK if self.simulated else "")
+
+    def require(self, name: str) -> Path:
+        """Find an input below the run's folders.
+
+        Parameters
+        ----------
+        name : str
+            A key of `MADE_BY`.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        MissingInputError
+            If it is not there; the message names the notebook that makes it.
+        """
+        path = (self.models if name == "search" else self.data) / name
+        if not path.exists():
+            raise MissingInputError(
+                f"{path} is missing: run notebook {MADE_BY[name]} with the parameters of run "
+                f"'{self.params.run_name}' first"
+            )
+        return path
+
+    def save_figure(self, figure: Figure, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
+        """Write a figure of the thesis as PNG and PDF with its caption, and enter it in the ledger.
+
+        Parameters
+        ----------
+        figure : Figure
+        item : str
+            The thesis's number, such as ``6.3``.
+        caption : str
+            Kept in a text file beside the figure.
+        ours : object
+            What stands beside the thesis's value in the ledger, where the item has one.
+        note : str
+            Remark for the ledger.
+        """
+        source = self.ledger.source_of("figure", item)
+        files = self._write_figure(figure, f"figure_{item}", self._entitle("figure", item, caption), source)
+        self.ledger.record("figure", item, status=self._status(source), files=files, ours=str(ours), note=note)
+
+    @property
+    def narrow(self) -> str:
+        """What a figure says of networks that were trained anew with a share of the thesis's width."""
+        return "" if self.params.width == 1 else f"networks of {self.params.width:g} of the width"
+
+    def save_extra_figure(
+        self, figure: Figure, name: str, *, caption: str, aside: str = "", source: str = "data"
+    ) -> None:
+        """Write a figure that the thesis does not have; `aside` is put on it beside what its alerts are.
+
+        Parameters
+        ----------
+        figure : Figure
+        name, caption : str
+        aside : str
+            Such as `narrow`.
+        source : {"data", "code"}
+            ``code`` if no alert was used.
+        """
+        self._write_figure(figure, f"extra_{name}", caption, source, aside)
+
+    def save_table(self, table: pd.DataFrame, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
+        """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Written without its index. Made from alerts, the CSV gains a column ``data`` that names them.
+        item, caption, ours, note
+            As for `save_figure`.
+        """
+        kind = "algorithm" if item == "B.1" else "table"
+        source = self.ledger.source_of(kind, item)
+        files = self._write_table(table, f"{kind}_{item}", self._entitle(kind, item, caption), source)
+        self.ledger.record(kind, item, status=self._status(source), files=files, ours=str(ours), note=note)
+
+    def save_extra_table(
+        self, table: pd.DataFrame, name: str, *, caption: str, aside: str = "", source: str = "data"
+    ) -> None:
+        """Write a table that the thesis does not have; as `save_extra_figure`."""
+        self._write_table(table, f"extra_{name}", caption, source, aside)
+
+    def record_number(self, section: str, title: str, ours: object, *, note: str = "") -> None:
+        """Enter our value of a number that the thesis prints in its prose.
+
+        Parameters
+        ----------
+        section, title : str
+            As in the catalogue ``thesis_items.csv``.
+        ours : object
+            Our value, as text.
+        note : str
+            Why it differs or cannot be compared.
+        """
+        source = self.ledger.source_of("number", section, title)
+        self.ledger.record("number", section, title=title, status=self._status(source), ours=str(ours), note=note)
+
+    def missing(self, item: str, reason: str, *, kind: str = "figure", title: str = "") -> None:
+        """Enter an item that this run cannot make, with the reason."""
+        self.ledger.record(kind, item, title=title, status="missing", note=reason)
+
+    def _entitle(self, kind: str, item: str, caption: str) -> str:
+        """Put the thesis's own title before a caption, where the run has Spanish names."""
+        return caption if self.params.language == "en" else f"{self.ledger.title_of(kind, item)}. {caption}"
+
+    def _status(self, source: str) -> str:
+        return ("simulated" if self.simulated else "real") if source == "data" else source
+
+    def _write_figure(self, figure: Figure, stem: str, caption: str, source: str, aside: str = "") -> str:
+        mark = self._join(source, aside)
+        if mark:
+            figure.text(0.995, -0.012, mark, ha="right", va="top", fontsize=7, style="italic", color="#444444")
+        for ending, metadata in (("png", {"Software": None}), ("pdf", {"Creator": None, "Producer": None})):
+            if ending == "pdf":
+                metadata["CreationDate"] = None
+            partial = self.figures / f".{stem}.{ending}"
+            figure.savefig(partial, format=ending, metadata=metadata)
+            partial.replace(self.figures / f"{stem}.{ending}")
+        _write_text(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
+        return f"figures/{stem}.png;figures/{stem}.pdf"
+
+    def _join(self, source: str, aside: str) -> str:
+        return "; ".join(part for part in (self.mark if source == "data" else "", aside) if part)
+
+    def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str, aside: str = "") -> str:
+        mark = self._join(source, aside)
+        marked = table.assign(data=mark) if mark else table
+        _write_text(self.tables / f"{stem}.csv", marked.to_csv(index=False))
+        latex = table.to_latex(index=False, escape=True, caption=_with_mark(caption, mark), label=f"tab:{stem}")
+        _write_text(self.tables / f"{stem}.tex", latex)
+        return f"tables/{stem}.csv;tables/{stem}.tex"
+
+
+def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
+    """Open the run of a notebook from the variables of its parameters cell.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of the notebook, without ending.
+    namespace : dict
+        The notebook's ``globals()``. What the parameters cell leaves out has the value of
+        ``params/quick.yaml``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ParameterError
+        If a variable is not a parameter (the first time only: later cells have variables of their own), or
+        its value is impossible.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    first_time = not namespace.get("_run_opened")
+    plain = (bool, int, float, str, list, dict, type(None))
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if type(value) in plain
+        and not name.startswith("_")
+        and name not in ("In", "Out")
+        and not _imported(name, value)
+    }
+    if not first_time:
+        values = {name: value for name, value in values.items() if name in Parameters.model_fields}
+    params = make_parameters(values, f"notebook {notebook}")
+    namespace["_run_opened"] = True
+    use_style()
+    run = Run(notebook, params)
+    alerts = SIMULATED_MARK if run.simulated else params.archive
+    print(f"run '{params.run_name}' on {alerts}; writes {json.dumps(run.root.name)} below {run.root.parent.name}/")
+    return run
+
+
+def record_numbers(run: Run, numbers: Sequence[tuple[str, str, object]], reason: str) -> None:
+    """Enter several printed numbers in the ledger; a value None is missing for `reason`."""
+    for section, title, value in numbers:
+        if value is None:
+            run.missing(section, reason, kind="number", title=title)
+        else:
+            run.record_number(section, title, value)

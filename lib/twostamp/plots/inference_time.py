@@ -1,0 +1,126 @@
+"""Figures of inference time and of the importance of metadata (thesis sections 6.5 and 6.7)."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from twostamp.analysis.inference_time.queueing import Traffic
+from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH
+
+MARKERS = {"stamp": "^", "stacked": "o", "separated": "s"}
+
+STAGE_COLOURS = {"decode": "#4477AA", "prepare": "#117733", "predict": "#882255"}
+
+STAGE_LABELS = {"decode": "decode Avro packets", "prepare": "prepare stamps and metadata", "predict": "predict"}
+
+
+def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
+    """Inference time against test accuracy of the best models of each architecture (Figure 6.4).
+
+    Parameters
+    ----------
+    timed : DataFrame
+        Of `twostamp.analysis.inference_time.latency.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
+    ax : Axes
+    """
+    for variant, models in timed.groupby("variant", sort=False):
+        architecture = str(variant).partition("_")[0]
+        colour = ARCHITECTURE_COLOURS[architecture]
+        ax.errorbar(
+            models["mean"], models["test_mean"], xerr=models["std"], yerr=models["test_std"],
+            linestyle="", capsize=2, elinewidth=0.8, markersize=6, label=f"{variant}: mean ± std",
+            color=colour, marker=MARKERS[architecture],
+        )  # fmt: skip
+        ax.plot(models["p99"], models["test_mean"], linestyle="", marker="|", markersize=9, color=colour)
+    ax.plot([], [], linestyle="", marker="|", markersize=9, color="#444444", label="99th percentile of the time")
+    ax.set(xlabel="inference time of one object (ms)", ylabel="accuracy on test")
+    ax.grid(alpha=0.3)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return ax
+
+
+def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
+    """Inference time by batch size (Figure 6.5).
+
+    Parameters
+    ----------
+    timed : DataFrame
+        Of `twostamp.analysis.inference_time.latency.time_batches`: batch_size, times, mean, std, median, p99 (ms).
+    ax : Axes
+    """
+    colour = ARCHITECTURE_COLOURS["stacked"]
+    ax.errorbar(
+        timed["batch_size"], timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std"
+    )
+    ax.plot(timed["batch_size"], timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
+    ax.plot(timed["batch_size"], timed["p99"], linestyle=":", color=colour, label="99th percentile")
+    ax.set(xlabel="objects in the batch", ylabel="inference time of the batch (ms)", xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xticks(timed["batch_size"], minor=False)
+    ax.minorticks_off()
+    ax.grid(alpha=0.3, which="both")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
+    """Time per object of each stage between Avro packets and probabilities, by batch size (T9).
+
+    Parameters
+    ----------
+    stages : DataFrame
+        Of `twostamp.analysis.inference_time.latency.time_stages`, one or more batch sizes below each other.
+    ax : Axes
+    """
+    sizes = list(dict.fromkeys(stages["batch_size"]))
+    left = np.zeros(len(sizes))
+    for stage, rows in stages.groupby("stage", sort=False):
+        per_object = (rows["median"] / rows["batch_size"]).to_numpy()
+        bars = ax.barh(
+            range(len(sizes)), per_object, left=left, color=STAGE_COLOURS[str(stage)], label=STAGE_LABELS[str(stage)]
+        )
+        ax.bar_label(bars, [f"{value:.1f}" for value in per_object], label_type="center", color="w", fontsize=8)
+        left += per_object
+    ax.set_yticks(range(len(sizes)), [f"batch of {size}" for size in sizes])
+    ax.set_xlabel("median time per object, two alerts (ms)")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return ax
+
+
+def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic]) -> Figure:
+    """Median (line) and 99th percentile (dotted) of waiting and inference time, a colour for each batch size.
+
+    Parameters
+    ----------
+    compared : mapping of str to DataFrame
+        Of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel. Lines end where batches cannot keep up.
+    surveys : sequence of Traffic
+        Whose rates are marked.
+    """
+    figure, axes = plt.subplots(1, len(compared), figsize=(PAGE_WIDTH, 3.4), sharey=True, squeeze=False)
+    for ax, (title, table) in zip(axes[0], compared.items(), strict=True):
+        _plot_panel(table, ax)
+        ax.set_title(title, pad=16)  # the surveys' names stand between it and the panel, clear of the lines
+        ax.set(xlabel="alerts per second", xscale="log", yscale="log")
+        for survey in surveys:
+            ax.axvline(survey.rate, color="#888888", linewidth=0.7, zorder=0)
+            top = ax.get_xaxis_transform()
+            ax.text(survey.rate, 1.01, survey.name, transform=top, ha="center", va="bottom", fontsize=7)
+    axes[0][0].set_ylabel("waiting + inference (s)\nmedian, and 99 % dotted")
+    axes[0][-1].legend(title="batch up to", loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def _plot_panel(table: pd.DataFrame, ax: Axes) -> None:
+    sizes = sorted(table["batch_size"].unique())
+    for colour, size in zip(plt.colormaps["viridis"](np.linspace(0, 0.9, len(sizes))), sizes, strict=True):
+        rows = table[(table["batch_size"] == size) & np.isfinite(table["p99"])]
+        ax.plot(rows["rate"], rows["p50"], color=colour, label=f"{size}")
+        ax.plot(rows["rate"], rows["p99"], color=colour, linestyle=":", label="_p99")
+    ax.grid(alpha=0.3)

@@ -1,0 +1,110 @@
+"""The specification curve of notebook 15: effects in order, and below them which switches stood how."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from twostamp.analysis.specification_curve.specifications import SWITCHES
+from twostamp.plots.style import PAGE_WIDTH
+
+ABOVE, BELOW, BETWEEN, OWN = "#44AA99", "#882255", "#888888", "#222222"
+
+TITLES = {
+    "normalisation": "normalisation (S2)",
+    "metadata_recipe": "clipping (M5)",
+    "crop_size": "crop, pixels (S4)",
+    "crop_before_normalising": "order (S3)",
+    "features": "features (M1, M9)",
+    "batch_normalisation": "batch norm. (M6)",
+    "dropout_layers": "dropout layers (A5)",
+    "dropout_rate": "dropout rate",
+    "warmup_fraction": "warm-up (T2)",
+    "two_alerts": "two alerts (A6)",
+    "entropy_beta": "entropy β (A7)",
+}
+
+WORDS: dict[str, dict[Any, str]] = {
+    "crop_before_normalising": {False: "normalise first", True: "crop first"},
+    "batch_normalisation": {True: "on", False: "off"},
+    "warmup_fraction": {0.0: "none"},
+    "features": {"thesis26_no_coordinates": "no coordinates"},
+}
+
+
+def plot_effects(effects: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw two alerts minus one of every specification with its interval, in the order of the table.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `twostamp.analysis.specification_curve.curve.tabulate_effects`.
+    ax : Axes
+    """
+    place = np.arange(len(effects))
+    colours = np.select([effects["low"] > 0, effects["high"] < 0], [ABOVE, BELOW], BETWEEN)
+    size = 22 if len(effects) < 40 else 7
+    ax.vlines(place, 100 * effects["low"], 100 * effects["high"], color=colours, linewidth=1.1)
+    ax.scatter(place, 100 * effects["difference"], color=colours, s=size, zorder=3)
+    own = effects["specification"] == 0
+    ax.scatter(place[own], 100 * effects.loc[own, "difference"], s=4 * size, facecolor="none", edgecolor=OWN, zorder=4)
+    ax.axhline(0, color="#333333", linewidth=0.7)
+    marks = {"interval above 0": ABOVE, "holds 0": BETWEEN, "below 0": BELOW}
+    for label, colour in marks.items():
+        ax.plot([], [], color=colour, marker="o", markersize=4, label=label)
+    ax.plot([], [], linestyle="", marker="o", markersize=7, markerfacecolor="none", color=OWN, label="the run's own")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+    ax.set_ylabel("accuracy, two alerts\nminus one (points, 95 %)")
+    ax.set_xticks([])
+    ax.set_xlim(-0.7, len(effects) - 0.3)
+    return ax
+
+
+def plot_switches(effects: pd.DataFrame, ax: Axes) -> Axes:
+    """Mark the level of every switch below its specification; switches that do not vary are left out."""
+    labels: list[str] = []
+    for switch, levels in _list_levels(effects).items():
+        if labels:
+            ax.axhline(len(labels) - 0.5, color="#DDDDDD", linewidth=0.6)
+        ax.annotate(
+            TITLES[switch], (0, len(labels) + (len(levels) - 1) / 2), xycoords=("axes fraction", "data"),
+            xytext=(-70, 0), textcoords="offset points", ha="right", va="center", fontsize=7, annotation_clip=False,
+        )  # fmt: skip
+        for level in levels:
+            at = np.flatnonzero(effects[switch] == level)
+            ax.scatter(at, np.full(len(at), len(labels)), marker="s", s=16 if len(effects) < 40 else 4, color="#333333")
+            labels.append(WORDS.get(switch, {}).get(level, str(level)))
+    ax.set_yticks(range(len(labels)), labels, fontsize=6.5)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_xticks([])
+    ax.set_xlim(-0.7, len(effects) - 0.3)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax
+
+
+def plot_curve(effects: pd.DataFrame) -> Figure:
+    """Set `plot_effects` above `plot_switches`."""
+    rows = max(1, sum(len(levels) for levels in _list_levels(effects).values()))
+    height = 0.135 * rows
+    figure, axes = plt.subplots(
+        2, 1, figsize=(PAGE_WIDTH, 2.9 + height), gridspec_kw={"height_ratios": [2.4, max(height, 0.3)]}
+    )
+    plot_effects(effects, axes[0])
+    plot_switches(effects, axes[1])
+    axes[1].set_xlabel(f"{len(effects)} specifications, by difference")
+    return figure
+
+
+def _list_levels(effects: pd.DataFrame) -> dict[str, list[Any]]:
+    """Levels that occur of every switch that varies, in the order of `SWITCHES`."""
+    found = {}
+    for switch, levels in SWITCHES.items():
+        present = list(effects[switch].unique())
+        if len(present) > 1:
+            found[switch] = sorted(present, key=lambda x: levels.index(x) if x in levels else len(levels))
+    return found

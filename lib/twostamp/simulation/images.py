@@ -1,0 +1,267 @@
+"""Science, template and difference stamps of one visit.
+
+Science = stars, galaxies, change, sky and noise through the night's PSF; template = the same scene without the change,
+deep, through its own PSF; difference = science minus the scene matched with a slightly wrong PSF, place and gain.
+"""
+
+from dataclasses import dataclass
+
+import galsim
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from twostamp.simulation import artefacts
+from twostamp.simulation import constants as c
+from twostamp.simulation.ageing import FIRST_REFERENCE, Reference
+from twostamp.simulation.conditions import Floats, Sources, Visit
+from twostamp.simulation.light_curves import Change
+
+CENTRE = c.STAMP // 2
+
+MARGIN = 8  # pixels around the stamp from which light still reaches it
+
+FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
+
+LOOSE = galsim.GSParams(
+    folding_threshold=0.02,
+    maxk_threshold=0.01,
+    kvalue_accuracy=1e-3,
+    xvalue_accuracy=1e-3,
+    maximum_fft_size=2048,
+    stepk_minimum_hlr=4,
+)
+
+
+def _axis(along_x: bool) -> galsim.Angle:
+    return (0.0 if along_x else 90.0) * galsim.degrees
+
+
+@dataclass(frozen=True, slots=True)
+class Psf:
+    """Three axis-aligned Gaussians with the shape of a Moffat profile; ``fwhm`` in pixels, ``ellipticity`` along x."""
+
+    fwhm: float
+    ellipticity: float
+
+    def widths(self, extra: Floats | float = 0.0) -> list[tuple[Floats, Floats]]:
+        """Widths (pixels) along x and y of each Gaussian, with the pixel and ``extra`` folded in."""
+        blur = np.asarray(extra) ** 2 + 1 / 12
+        sizes = self.fwhm * np.array(c.PSF_WIDTHS)
+        stretch = 1 + self.ellipticity
+        return [(np.sqrt((size * stretch) ** 2 + blur), np.sqrt((size / stretch) ** 2 + blur)) for size in sizes]
+
+    def galsim(self) -> galsim.GSObject:
+        """The same profile for galsim."""
+        parts = [
+            galsim.Gaussian(sigma=np.sqrt(sx * sy), flux=share).shear(
+                q=min(sx, sy) / max(sx, sy), beta=_axis(bool(sx >= sy))
+            )
+            for share, (sx, sy) in zip(c.PSF_SHARES, self.widths())
+        ]
+        return galsim.Sum(parts, gsparams=LOOSE)
+
+
+@dataclass(slots=True)
+class Triplet:
+    """The three 63 x 63 images (float32, DN, NaN where masked) and what a measurement needs to know of them.
+
+    ``difference`` has the sign in which the candidate is positive; ``psf`` is the unit PSF at the candidate, ``noise``
+    the pixel noise of the difference (DN), ``positive`` the candidate's isdiffpos.
+    """
+
+    science: Floats
+    template: Floats
+    difference: Floats
+    psf: Floats
+    noise: float
+    positive: bool
+
+
+def draw_points(x: Floats, y: Floats, flux: Floats, psf: Psf, extra: Floats | float = 0.0) -> Floats:
+    """Image of point sources, shape (63, 63); a sum of Gaussians that are products, so one matrix product each.
+
+    Examples
+    --------
+    >>> image = draw_points(np.array([31.2]), np.array([30.7]), np.array([100.0]), Psf(2.0, 0.0))
+    >>> image.shape, round(float(image.sum()))
+    ((63, 63), 100)
+    """
+    pixels = np.arange(c.STAMP, dtype=np.float32)
+    columns_at, rows_at, light = (values.astype(np.float32)[:, None] for values in (x, y, flux))
+    image = np.zeros((c.STAMP, c.STAMP))
+    for share, (sx, sy) in zip(c.PSF_SHARES, psf.widths(extra)):
+        across, along = (np.reshape(width, (-1, 1)).astype(np.float32) for width in (sx, sy))
+        columns = np.exp(np.maximum(-0.5 * ((pixels - columns_at) / across) ** 2, FAINTEST))
+        rows = np.exp(np.maximum(-0.5 * ((pixels - rows_at) / along) ** 2, FAINTEST))
+        image += rows.T @ (columns * (share * light / (2 * np.pi * across * along)))
+    return image
+
+
+def draw_galaxy(sources: Sources, i: np.intp, x: float, y: float, flux: float, psf: galsim.GSObject) -> Floats:
+    """Image of a Sersic galaxy centred on x, y (pixels of the stamp)."""
+    profile = galsim.Sersic(n=sources.sersic[i], half_light_radius=sources.radius[i], flux=flux, gsparams=LOOSE)
+    shaped = profile.shear(q=float(sources.axis_ratio[i]), beta=float(sources.angle[i]) * galsim.radians)
+    image = galsim.Convolve(shaped, psf, gsparams=LOOSE)
+    offset = (x - CENTRE, y - CENTRE)
+    return np.asarray(image.drawImage(nx=c.STAMP, ny=c.STAMP, scale=1.0, method="no_pixel", offset=offset).array, float)
+
+
+@dataclass(slots=True)
+class Scene:
+    """What stands still in a stamp: positions in its pixels, fluxes (DN), which galaxies are drawn as such."""
+
+    sources: Sources
+    x: Floats
+    y: Floats
+    flux: Floats
+    extended: NDArray[np.bool_]
+
+    def points(self, psf: Psf, shift: tuple[float, float] = (0.0, 0.0)) -> Floats:
+        """Image of all but the extended galaxies."""
+        point = ~self.extended
+        blur = self.sources.radius[point] / 1.1774  # a Gaussian's half-light radius over its width
+        return draw_points(self.x[point] + shift[0], self.y[point] + shift[1], self.flux[point], psf, blur)
+
+    def galaxies(self, psf: Psf) -> Floats:
+        """Image of the extended galaxies."""
+        image = np.zeros((c.STAMP, c.STAMP))
+        if self.extended.any():
+            profile = psf.galsim()
+            for i in np.flatnonzero(self.extended):
+                image += draw_galaxy(self.sources, i, self.x[i], self.y[i], self.flux[i], profile)
+        return image
+
+
+def make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Scene:
+    """Place the sources whose light reaches the stamp; the candidate is at ``centre`` (pixels of the stamp)."""
+    x, y = sources.x - visit.dx + centre[0], sources.y - visit.dy + centre[1]
+    outside = np.maximum(np.abs(x - CENTRE), np.abs(y - CENTRE)) - CENTRE
+    near = outside < MARGIN
+    sources, x, y, outside = sources.select(near), x[near], y[near], outside[near]
+    extended = (sources.radius > c.RENDERED_RADIUS) & (sources.magnitude[:, 1] < c.RENDERED_MAGNITUDE) & (outside < 4)
+    return Scene(sources, x, y, sources.flux(visit.fid, visit.zeropoint), extended)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A visit without noise: images (DN above the sky) of stars, galaxies, the unit PSF at the candidate, the template.
+
+    ``scene`` and ``psf`` made them; ``masked`` are the pixels lost around bright stars, ``reference`` the template.
+    """
+
+    visit: Visit
+    scene: Scene
+    psf: Psf
+    stars: Floats
+    galaxies: Floats
+    point: Floats
+    template: Floats
+    masked: NDArray[np.bool_]
+    reference: Reference
+
+
+def render(
+    sources: Sources, visit: Visit, centre: tuple[float, float], reference: Reference = FIRST_REFERENCE
+) -> Exposure:
+    """Render what stands still in a visit.
+
+    Parameters
+    ----------
+    sources : Sources
+        Counterpart and neighbours, relative to the object's position.
+    visit : Visit
+    centre : tuple of float
+        The candidate's position in the stamp (pixels).
+    reference : Reference
+        What the template is.
+    """
+    psf = Psf(visit.seeing, visit.ellipticity)
+    coadd = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
+    scene = make_scene(sources, visit, centre)
+    x, y = sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy
+    return Exposure(
+        visit,
+        scene,
+        psf,
+        scene.points(psf),
+        scene.galaxies(psf),
+        draw_points(np.array([centre[0]]), np.array([centre[1]]), np.ones(1), psf),
+        scene.points(coadd) + scene.galaxies(coadd),
+        artefacts.mask_bright_stars(x, y, sources.magnitude[:, 1], centre),
+        reference,
+    )
+
+
+def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Generator) -> Triplet:
+    """Add change, noise and damage, and subtract.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    change : Change
+        For the artefact and the registration error of a bogus detection.
+    flux : float
+        Change of the candidate's flux in this visit (DN).
+    rng : Generator
+    """
+    visit, point, reference = exposure.visit, exposure.point, exposure.reference
+    light = exposure.stars + exposure.galaxies + flux * point
+    variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN
+    noise = rng.standard_normal(light.shape) * np.sqrt(variance)
+    noise += rng.normal(0, c.COLUMN_NOISE * visit.noise, c.STAMP)
+    damage = artefacts.draw(change.artefact, visit.noise, visit.seeing, rng)
+    observed = np.minimum(light, c.SATURATION) + noise + damage.light
+    difference = observed - _match(exposure, change.shift, rng)
+    variance = reference.noise**2 + exposure.template / c.GAIN / reference.frames
+    template = np.minimum(exposure.template, c.TEMPLATE_SATURATION) + rng.standard_normal(light.shape) * np.sqrt(
+        variance
+    )
+    masked = damage.masked | exposure.masked
+    positive = bool((difference * point)[~masked].sum() >= 0)
+    images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
+    noise_level = float(np.hypot(visit.noise, 0.4 * reference.noise))
+    science, deep, subtracted = (np.where(masked, np.nan, image) for image in images)
+    return Triplet(science, deep, subtracted, point, noise_level, positive)
+
+
+def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Generator) -> Floats:
+    """The template as matched to the science image, with the errors that leave residuals of neighbours."""
+    stars, psf = exposure.stars, exposure.psf
+    gain = 1 + rng.normal(0, c.GAIN_ERROR)
+    matched = Psf(psf.fwhm * (1 + rng.normal(0, c.PSF_ERROR)), psf.ellipticity + rng.normal(0, 0.5 * c.PSF_ERROR))
+    dx, dy = np.array(shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
+    wrong = exposure.scene.points(matched, (dx, dy)) * gain
+    ringing = c.RINGING * rng.standard_normal(stars.shape) * (stars + 0.3 * exposure.galaxies)
+    smooth = 0.4 * exposure.reference.noise * rng.standard_normal(stars.shape)
+    return np.asarray(np.minimum(wrong + gain * exposure.galaxies, c.SATURATION) + ringing + smooth)
+
+
+def cut_at_chip_edges(image: Floats, xpos: float, ypos: float) -> Floats:
+    """Keep what lies on the chip: decision S1's formula, for a stamp centred on round(xpos), round(ypos).
+
+    Examples
+    --------
+    >>> cut_at_chip_edges(np.zeros((63, 63)), 10.0, 3075.0).shape
+    (37, 41)
+    """
+    left, low = (max(0, 32 - round(position)) for position in (xpos, ypos))
+    right = min(c.STAMP, c.CHIP_WIDTH + 32 - round(xpos))
+    high = min(c.STAMP, c.CHIP_HEIGHT + 32 - round(ypos))
+    return image[low:high, left:right]
+
+
+def encode_stamp(image: Floats) -> bytes:
+    """Gzipped FITS with the header cards of a real stamp; the same image always gives the same bytes.
+
+    Examples
+    --------
+    >>> igzip.decompress(encode_stamp(np.zeros((63, 63))))[:30]
+    b'SIMPLE  =  T                  '
+    """
+    height, width = image.shape
+    cards = ["SIMPLE  =  T", f"BITPIX  = {-32:20d}", f"NAXIS   = {2:20d}", f"NAXIS1  = {width:20d}"]
+    cards += [f"NAXIS2  = {height:20d}", "BUNIT   = 'DN      '", "END"]
+    header = "".join(card.ljust(80) for card in cards).ljust(2880).encode()
+    data = np.ascontiguousarray(image, dtype=">f4").tobytes()
+    return bytes(igzip.compress(header + data + b"\0" * (-len(data) % 2880), 1, mtime=0))

@@ -1,0 +1,144 @@
+"""Requests that are polite and do not give up at the first fault: one rate for all threads, back-off, time-outs."""
+
+import threading
+import time
+from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
+
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+
+FAULTS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,  # a body that ends early
+    requests.exceptions.ContentDecodingError,
+)
+
+LONGEST_PAUSE = 300.0
+
+
+class RateLimit:
+    """At most so many requests a second, counted over all threads that share it.
+
+    Parameters
+    ----------
+    per_second : float
+        Requests.
+
+    Attributes
+    ----------
+    requests, retries : int
+        Requests so far, and how many of them were made again after a fault.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._gap = 1 / per_second
+        self._next = 0.0
+        self._lock = threading.Lock()
+        self.requests = self.retries = 0
+
+    def wait(self, *, again: bool = False) -> None:
+        """Wait for this thread's turn."""
+        with self._lock:
+            self.requests += 1
+            self.retries += again
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        time.sleep(turn - now)
+
+    def hold(self, seconds: float) -> None:
+        """Let no thread make a request for some time: the server asked for it."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+
+def retry_after(response: requests.Response) -> float:
+    """Seconds that the server asks to wait; 0 if it does not say or nobody can read it."""
+    try:
+        wanted = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+    except InvalidHeader:
+        return 0.0
+    return min(max(wanted, 0.0), LONGEST_PAUSE)
+
+
+class PoliteSession(requests.Session):
+    """A session that waits its turn and tries again after a transient fault, each time later.
+
+    Transient are time-outs, lost connections, bodies that end early and the statuses of `TRANSIENT`; where the server
+    says how long to wait (``Retry-After``), all threads do.
+
+    Parameters
+    ----------
+    limit : RateLimit
+    timeout : float
+        Seconds without a byte from the server after which a request counts as lost.
+    attempts : int
+        Requests for one thing, at most.
+    first_pause : float
+        Seconds before the second attempt; every further pause is twice as long.
+    raise_errors : bool
+        Raise for every status from 400 on. ALeRCE's client does it by itself for all but packets, where it would take
+        an error page for one.
+    """
+
+    def __init__(
+        self,
+        limit: RateLimit,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 5,
+        first_pause: float = 1.0,
+        raise_errors: bool = False,
+    ) -> None:
+        super().__init__()
+        self.limit = limit
+        self.timeout, self.attempts, self.first_pause, self.raise_errors = timeout, attempts, first_pause, raise_errors
+        self.headers["User-Agent"] = "twostamp"
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Make a request; arguments, answer and errors are those of `requests.Session.request`."""
+        options.setdefault("timeout", self.timeout)
+        for attempt in range(self.attempts):
+            self.limit.wait(again=attempt > 0)
+            last = attempt + 1 == self.attempts
+            pause = min(self.first_pause * 2**attempt, LONGEST_PAUSE)
+            try:
+                response = super().request(method, url, *args, **options)
+            except FAULTS:
+                if last:
+                    raise
+            else:
+                if last or response.status_code not in TRANSIENT:
+                    break
+                if wanted := retry_after(response):
+                    self.limit.hold(pause := wanted)
+            time.sleep(pause)
+        if self.raise_errors:
+            response.raise_for_status()
+        return response
+
+
+def explain(error: Exception) -> str:
+    """Say in a few words why a request failed, without addresses that change from run to run.
+
+    Examples
+    --------
+    >>> explain(requests.ReadTimeout("HTTPConnectionPool(...)"))
+    'no answer in time'
+    """
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return {404: "not known to the server (404)", 429: "too many requests (429)"}.get(status, f"status {status}")
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | HTTPError):
+        return "the answer ends early"
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return "the answer is not JSON"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return str(error) or type(error).__name__
