@@ -51,10 +51,11 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 bench: $(READY) ## speed beside named references: a table, and outputs/bench/bench.json (ROWS="keys training")
 	TQDM_DISABLE=1 $(BIN)/python -m tests.benchmarks $(ROWS)
 
-lint: $(READY) ## ruff, mypy and the pairing of the notebooks
+lint: $(READY) ## ruff, mypy, and the layers of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 notebooks: $(READY) ## write the .ipynb from the edited .py
 	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py

@@ -26,9 +26,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from twostamp.analysis import background
-from twostamp.data.labels import read_labels
-from twostamp.pipeline.ledger import read_catalogue
-from twostamp.pipeline.run import open_run
+from twostamp.data import read_labels
+from twostamp.pipeline import open_run, read_catalogue
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
 

@@ -26,17 +26,14 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from twostamp.alerts.extraction import extract_first_two
-from twostamp.alerts.packet import read_schema
+from twostamp.alerts import extract_first_two, read_schema
 from twostamp.analysis.data_extraction import cluster_cost, compare_with_thesis
-from twostamp.data.labels import read_labels
-from twostamp.data.sources import describe_sources, prepare_inputs
-from twostamp.pipeline.run import open_run
+from twostamp.data import describe_sources, prepare_inputs, read_labels
+from twostamp.pipeline import open_run
 from twostamp.plots.data_extraction import plot_bytes_per_night
-from twostamp.simulation.survey import write_survey
+from twostamp.simulation import write_survey
 from twostamp.taxonomy import SUBCLASSES
-from twostamp.utils.dates import longest_gap
-from twostamp.utils.spark import make_spark
+from twostamp.utils import longest_gap, make_spark
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -28,9 +28,8 @@ from IPython.display import display
 
 from twostamp.analysis import exploratory_analysis as exploration
 from twostamp.analysis.exploratory_analysis import compare_metadata, read_real_alerts, realism_auc
-from twostamp.data.arrays import read_metadata
-from twostamp.data.splits import count_subclasses
-from twostamp.pipeline.run import open_run
+from twostamp.data import count_subclasses, read_metadata
+from twostamp.pipeline import open_run
 from twostamp.plots import exploratory_analysis as annex_c
 from twostamp.plots import exploratory_analysis as chapter3
 from twostamp.plots.dataset_preparation import plot_subclass_counts

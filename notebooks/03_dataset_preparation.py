@@ -25,16 +25,10 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from twostamp import taxonomy
+from twostamp import data, taxonomy
 from twostamp.analysis.dataset_preparation import describe_levelling, describe_sentinels, make_split_table
-from twostamp.data.arrays import read_metadata
-from twostamp.data.features import RECIPES, compute_features, feature_names_two
-from twostamp.data.splits import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, split_objects
-from twostamp.data.stamps import QUANTILES, RANGE
-from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import balanced_batches, load_arrays, load_scaler, steps_per_epoch
 from twostamp.models import alerce as baseline
-from twostamp.pipeline.run import open_run
+from twostamp.pipeline import open_run
 from twostamp.plots.dataset_preparation import plot_subclass_counts
 
 # %% tags=["parameters"]
@@ -63,8 +57,8 @@ run = open_run("03_dataset_preparation", globals())
 
 # %% tags=["nbval-check-output"]
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
-found = read_metadata(source)
-pairs, counts = filter_pairs(found, deltajd_max, ssdistnr_on)
+found = data.read_metadata(source)
+pairs, counts = data.filter_pairs(found, deltajd_max, ssdistnr_on)
 assert counts["objects"] == sum(counts.values()) - counts["objects"]
 print(pd.Series(counts).to_string())
 
@@ -74,7 +68,7 @@ print(pd.Series(counts).to_string())
 # Within a class a few subclasses dominate (figure 3.8). Capping the class at random would keep it so.
 
 # %%
-before = count_subclasses(pairs)
+before = data.count_subclasses(pairs)
 fig, ax = plt.subplots(figsize=(7, 3.2))
 plot_subclass_counts(before, ax)
 run.save_figure(
@@ -95,9 +89,9 @@ levelling
 # Which objects of a levelled subclass stay is drawn at random under the seed. Small subclasses gain weight (figure 3.9).
 
 # %%
-capped = cap_classes(pairs, cap_per_class, seed)
+capped = data.cap_classes(pairs, cap_per_class, seed)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-plot_subclass_counts(count_subclasses(capped), ax)
+plot_subclass_counts(data.count_subclasses(capped), ax)
 run.save_figure(
     fig, "3.9", caption=f"Subclasses of the {len(capped)} objects kept by a cap of {cap_per_class} per class."
 )
@@ -110,7 +104,7 @@ run.save_figure(
 # ours lists all.
 
 # %% tags=["nbval-check-output"]
-objects = split_objects(capped, validation_per_class, test_per_class, seed)
+objects = data.split_objects(capped, validation_per_class, test_per_class, seed)
 table = make_split_table(objects)
 note = "all classes; the thesis's table leaves out asteroids and bogus (D4)"
 sizes = " / ".join(str(n) for n in objects["split"].value_counts().reindex(["train", "validation", "test"]))
@@ -127,7 +121,7 @@ numbers = {
 }
 for title, ours in numbers.items():
     run.record_number("3.4", title, ours)
-run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), arcsec", f"{SSDISTNR_MAX:g}")
+run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), arcsec", f"{data.SSDISTNR_MAX:g}")
 
 # %% [markdown]
 # ## TFRecords
@@ -140,7 +134,7 @@ run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), a
 classes = [name for name in taxonomy.CLASSES if name in set(objects["classALeRCE"])]
 stamp_options = {name: getattr(run.params, name) for name in ("normalisation", "nan_value", "crop_before_normalising")}
 records = run.data / "records"
-info = write_records(source, objects, records, classes, seed=seed, **stamp_options)
+info = data.write_records(source, objects, records, classes, seed=seed, **stamp_options)
 
 # %% [markdown]
 # ALeRCE normalises each stamp by its extremes instead. Its recipe is trained too, as a second baseline; for it the first
@@ -159,10 +153,10 @@ print(pd.DataFrame(info.counts).to_string())
 print(pd.Series(info.report).to_string())
 
 # %%
-run.record_number("3.5.1", "quantiles of the normalisation", ", ".join(f"{q:g}" for q in QUANTILES))
+run.record_number("3.5.1", "quantiles of the normalisation", ", ".join(f"{q:g}" for q in data.QUANTILES))
 run.record_number("3.5.1", "value of a missing pixel", f"{nan_value:g}")
-run.record_number("3.5.1", "range of a normalised pixel", "{} to {}".format(*RANGE))
-both_lists = [len(feature_names_two(name)) for name in ("thesis26", "thesis24")]
+run.record_number("3.5.1", "range of a normalised pixel", "{} to {}".format(*data.RANGE))
+both_lists = [len(data.feature_names_two(name)) for name in ("thesis26", "thesis24")]
 run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format(*both_lists))
 
 # %% [markdown]
@@ -173,8 +167,8 @@ run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format
 # (recipe `alerce`). *Spread* is the standard deviation of the real values after standardising; without sentinels it is 1.
 
 # %%
-features = compute_features(objects[objects["split"] == "train"], alert=1)
-scalers = [load_scaler(records, recipe) for recipe in RECIPES]
+features = data.compute_features(objects[objects["split"] == "train"], alert=1)
+scalers = [data.load_scaler(records, recipe) for recipe in data.RECIPES]
 sentinels = describe_sentinels(features, scalers)
 run.save_extra_table(
     sentinels, "sentinels", caption="Features with sentinels of -999 in first alerts of the training set."
@@ -189,15 +183,15 @@ sentinels
 
 # %%
 options = {"features": "thesis26", "recipe": run.params.metadata_recipe, "crop": 21}
-batches = balanced_batches(records, batch_size=64, seed=seed, **options)
+batches = data.balanced_batches(records, batch_size=64, seed=seed, **options)
 (inputs, one_hot), *_ = batches.take(1).as_numpy_iterator()
-validation = load_arrays(records, "validation", **options)
+validation = data.load_arrays(records, "validation", **options)
 
 # %% tags=["nbval-check-output"]
 for name, values in inputs.items():
     print(f"{name:12s} {values.shape} {values.dtype}")
 print("objects per class:", dict(zip(classes, one_hot.sum(axis=0).astype(int).tolist())))
-print("batches of 64 in an epoch:", steps_per_epoch(records, 64), "| validation objects:", len(validation))
+print("batches of 64 in an epoch:", data.steps_per_epoch(records, 64), "| validation objects:", len(validation))
 
 # %% [markdown]
 # ## What was found

@@ -26,18 +26,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import tensorflow as tf
 
+from twostamp import models
 from twostamp.analysis.model_search import format_search
-from twostamp.evaluation.metrics import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
-from twostamp.models import alerce as baseline
-from twostamp.models import classifier as packaging
-from twostamp.models import summary as architecture
-from twostamp.models.architectures import build_model
-from twostamp.models.layers import PADDING
-from twostamp.models.search import make_trials, rank_combinations, run_trials, sample_combinations, select_trials
-from twostamp.pipeline.run import open_run
+from twostamp.evaluation import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
+from twostamp.pipeline import open_run
 from twostamp.plots.confusion import plot_confusions
 from twostamp.plots.model_search import plot_deephits, plot_model
-from twostamp.utils import spark as cluster
+from twostamp.utils import open_spark
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -63,8 +58,8 @@ params = run.params
 
 # %% tags=["nbval-check-output"]
 printed = {"n_classes": 5, "crop_size": 21, "kernel_size": 3, "dropout_rate": 0.3}
-models = {name: build_model(name, **printed) for name in ("stamp_23", "stacked", "separated")}
-for name, model in models.items():
+built = {name: models.build_model(name, **printed) for name in ("stamp_23", "stacked", "separated")}
+for name, model in built.items():
     print(f"{name:10} {model.count_params():7} parameters")
 
 # %% [markdown]
@@ -72,19 +67,19 @@ for name, model in models.items():
 # convolutions, 2304 inputs of the dense layer, 129 inputs of the separated classifier's first joint layer (A2, A6).
 
 # %% tags=["nbval-check-output"]
-block = architecture.describe_deephits(models["stacked"].get_layer("deephits"), (21, 21, 6))
+block = models.summary.describe_deephits(built["stacked"].get_layer("deephits"), (21, 21, 6))
 run.save_table(block, "4.1", caption="Layers of the DeepHiTS block, as the stacked classifier uses it.")
 print(block.to_string(index=False))
 
 # %%
-for item, (name, model) in zip(("4.2", "4.3", "4.4"), models.items(), strict=True):
-    run.save_table(architecture.describe_layers(model.layers), item, caption=f"Layers of the classifier {name}.")
+for item, (name, model) in zip(("4.2", "4.3", "4.4"), built.items(), strict=True):
+    run.save_table(models.summary.describe_layers(model.layers), item, caption=f"Layers of the classifier {name}.")
 run.record_number("4.1", "side of the default crop, pixels", printed["crop_size"])
-run.record_number("4.1", "zero padding, pixels", PADDING)
+run.record_number("4.1", "zero padding, pixels", models.PADDING)
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 4))
-plot_deephits(models["stamp_23"].get_layer("deephits"), (21, 21, 3), ax)
+plot_deephits(built["stamp_23"].get_layer("deephits"), (21, 21, 3), ax)
 run.save_figure(fig, "4.1", caption="Layers of DeepHiTS: height by pixels, depth of a block by channels.")
 
 # %% [markdown]
@@ -94,7 +89,7 @@ run.save_figure(fig, "4.1", caption="Layers of DeepHiTS: height by pixels, depth
 # %%
 for item, name in (("4.2", "stacked"), ("4.3", "separated")):
     fig, ax = plt.subplots(figsize=(12, 4.2))
-    plot_model(models[name], ax)
+    plot_model(built[name], ax)
     run.save_figure(fig, item, caption=f"The {name} two-stamp classifier, drawn from the Keras model.")
 
 # %% [markdown]
@@ -109,10 +104,10 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 # on validation (T10).
 
 # %%
-trials = make_trials(params)
-with cluster.open_spark(params.spark_master, params.workers):
-    results = run_trials(trials, run.require("records"), run.models / "search", params)
-    alerce = baseline.train_alerce(run.data, run.models, params)
+trials = models.make_trials(params)
+with open_spark(params.spark_master, params.workers):
+    results = models.run_trials(trials, run.require("records"), run.models / "search", params)
+    alerce = models.alerce.train_alerce(run.data, run.models, params)
 done = results[results["status"] == "done"]
 judged = pd.concat([results, alerce], ignore_index=True)
 print(
@@ -121,7 +116,7 @@ print(
 
 # %%
 run.record_number("5", "epochs", params.epochs)
-run.record_number("5", "combinations searched", len(sample_combinations(params)))
+run.record_number("5", "combinations searched", len(models.sample_combinations(params)))
 run.record_number("5", "repetitions of each combination", n_repetitions)
 run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_repetitions}")
 run.record_number("5", "version of TensorFlow", tf.__version__)
@@ -135,7 +130,7 @@ run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
 # and with ALeRCE's recipe. The last two rows are ours, and say so.
 
 # %%
-ranked = rank_combinations(judged)
+ranked = models.rank_combinations(judged)
 tables = {"6.1": ["stamp_23", "stamp_26", "stamp_alerce"], "6.2": ["stacked"], "6.3": ["separated"]}
 for item, variants in tables.items():
     best = ranked[ranked["variant"].isin(variants)]
@@ -154,7 +149,7 @@ ranked.filter(regex="variant|_size|_rate|_mean|_std").groupby("variant").head(3)
 
 # %%
 classes = done["classes"].iloc[0]
-winners = {name: select_trials(judged, row.iloc[0]) for name, row in ranked.groupby("variant", sort=False)}
+winners = {name: models.select_trials(judged, row.iloc[0]) for name, row in ranked.groupby("variant", sort=False)}
 for item, (name, *_) in tables.items():
     if name not in winners:
         run.missing(item, f"no classifier {name} was trained in this run")
@@ -188,8 +183,8 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
 # takes and how well it did. `twostamp.models.architectures.load_model(folder).predict(objects)` classifies tuples of Avro packets.
 
 # %%
-folders = packaging.package_winners(results, run.require("records"), run.models, params, run.mark)
-folders |= baseline.package_alerce(alerce, run.data, run.models, params, run.mark)
+folders = models.package_winners(results, run.require("records"), run.models, params, run.mark)
+folders |= models.alerce.package_alerce(alerce, run.data, run.models, params, run.mark)
 for name, folder in folders.items():
     print(f"{name}: {folder.relative_to(run.root)}")
 

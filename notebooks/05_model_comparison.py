@@ -23,13 +23,12 @@
 import pandas as pd
 
 from twostamp.analysis import model_comparison as comparison
-from twostamp.analysis.inference_time.latency import time_models
+from twostamp.analysis.inference_time import time_models
 from twostamp.analysis.model_comparison import make_thesis_table
-from twostamp.evaluation.bootstrap import LEVEL
-from twostamp.models.alerce import read_alerce
-from twostamp.models.search import choose_models, read_results
-from twostamp.pipeline.run import open_run, record_numbers
-from twostamp.utils.paths import outputs_root
+from twostamp.evaluation import LEVEL
+from twostamp.models import choose_models, read_alerce, read_results
+from twostamp.pipeline import open_run, record_numbers
+from twostamp.utils import outputs_root
 
 # %% tags=["parameters"]
 run_name = "quick"

@@ -25,10 +25,10 @@ from matplotlib import pyplot as plt
 
 from twostamp.analysis.inference_time import latency, queueing
 from twostamp.analysis.inference_time import stages as serving
-from twostamp.data.sources import find_archive
-from twostamp.evaluation.metrics import format_mean_std
-from twostamp.models.search import choose_models, read_results
-from twostamp.pipeline.run import open_run, record_numbers
+from twostamp.data import find_archive
+from twostamp.evaluation import format_mean_std
+from twostamp.models import choose_models, read_results
+from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots import inference_time as plots
 from twostamp.plots.inference_time import plot_queue
 

@@ -25,17 +25,14 @@ import pandas as pd
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from twostamp.alerts.extraction import extract_first_two
+from twostamp.alerts import extract_first_two
 from twostamp.analysis import unlabelled_sky as sky
 from twostamp.analysis.unlabelled_sky import find_unlabelled
-from twostamp.data.arrays import read_metadata
-from twostamp.models.prediction import predict_on_spark
-from twostamp.models.search import find_best_stacked
-from twostamp.pipeline.run import open_run
+from twostamp.data import read_metadata
+from twostamp.models import find_best_stacked, predict_on_spark
+from twostamp.pipeline import open_run
 from twostamp.plots.sky_maps import plot_sky_maps
-from twostamp.utils.healpix import write_healpix_counts
-from twostamp.utils.paths import outputs_root
-from twostamp.utils.spark import make_spark
+from twostamp.utils import make_spark, outputs_root, write_healpix_counts
 
 # %% tags=["parameters"]
 run_name = "quick"

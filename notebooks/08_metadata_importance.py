@@ -22,12 +22,11 @@
 
 # %%
 from twostamp.analysis.metadata_importance import check_claims, train_ablations
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import load_arrays
-from twostamp.evaluation.metrics import format_mean_std, format_repeats, report_mean_std
+from twostamp.data import load_arrays, read_info
+from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
 from twostamp.inspection import forest
-from twostamp.models.search import find_best_stacked
-from twostamp.pipeline.run import open_run, record_numbers
+from twostamp.models import find_best_stacked
+from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
 from twostamp.plots.metadata_importance import plot_importance
 

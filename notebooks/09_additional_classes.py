@@ -23,10 +23,10 @@
 # %%
 from twostamp.analysis.additional_classes import promote_all, train_promoted
 from twostamp.analysis.dataset_preparation import make_split_table
-from twostamp.data.arrays import read_metadata
-from twostamp.evaluation.metrics import format_repeats, report_mean_std
-from twostamp.models.search import find_best_stacked
-from twostamp.pipeline.run import open_run, record_numbers
+from twostamp.data import read_metadata
+from twostamp.evaluation import format_repeats, report_mean_std
+from twostamp.models import find_best_stacked
+from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
 
 # %% tags=["parameters"]

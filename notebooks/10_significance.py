@@ -24,13 +24,12 @@
 from twostamp.analysis import model_comparison as comparison
 from twostamp.analysis.model_comparison import make_thesis_table
 from twostamp.analysis.significance import comparisons as protocol
+from twostamp.analysis.significance import describe_rates, judge_tests
 from twostamp.analysis.significance import repeated_splits as splits
-from twostamp.analysis.significance.false_positive_rates import describe_rates, judge_tests
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.evaluation.power import make_power_table
-from twostamp.models.prediction import predict_winners
-from twostamp.models.search import best_hyperparameters, choose_models, choose_winners, read_results
-from twostamp.pipeline.run import open_run
+from twostamp.data import read_info
+from twostamp.evaluation import make_power_table
+from twostamp.models import best_hyperparameters, choose_models, choose_winners, predict_winners, read_results
+from twostamp.pipeline import open_run
 from twostamp.plots.significance import plot_comparisons, plot_false_positives
 from twostamp.thesis import MODELS
 

@@ -26,9 +26,8 @@ import pandas as pd
 
 from twostamp.analysis.calibration import choose_mix, describe_candidates
 from twostamp.evaluation import calibration, candidates, conformal
-from twostamp.models.prediction import predict_winners
-from twostamp.models.search import choose_winners, read_results
-from twostamp.pipeline.run import open_run
+from twostamp.models import choose_winners, predict_winners, read_results
+from twostamp.pipeline import open_run
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
 from twostamp.thesis import MODELS
 

@@ -29,8 +29,8 @@ from twostamp.analysis.ageing import lead_time, yearly
 from twostamp.analysis.ageing import real_packets as asteroid_recall
 from twostamp.analysis.ageing import real_packets as real_drift
 from twostamp.analysis.ageing import simulated_survey as ageing
-from twostamp.models.search import best_hyperparameters, choose_winners, read_results
-from twostamp.pipeline.run import open_run
+from twostamp.models import best_hyperparameters, choose_winners, read_results
+from twostamp.pipeline import open_run
 from twostamp.plots import ageing as plots
 
 # %% tags=["parameters"]

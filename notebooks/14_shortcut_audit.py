@@ -25,14 +25,11 @@
 from IPython.display import display
 
 from twostamp.analysis import shortcut_audit as sky_shortcut
-from twostamp.data.arrays import read_metadata
-from twostamp.data.features import FEATURE_LISTS
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data import FEATURE_LISTS, load_arrays, read_info, read_metadata
 from twostamp.inspection import agreement, attribution, forest
 from twostamp.inspection import permutation as importance
-from twostamp.models.search import best_hyperparameters, choose_winners, read_results
-from twostamp.pipeline.run import open_run
+from twostamp.models import best_hyperparameters, choose_winners, read_results
+from twostamp.pipeline import open_run
 from twostamp.plots import shortcut_audit as plots
 
 # %% tags=["parameters"]

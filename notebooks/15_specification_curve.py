@@ -22,9 +22,9 @@
 
 # %%
 from twostamp.analysis.specification_curve import curve, specifications
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.models.search import best_hyperparameters, find_best_stacked
-from twostamp.pipeline.run import open_run
+from twostamp.data import read_info
+from twostamp.models import best_hyperparameters, find_best_stacked
+from twostamp.pipeline import open_run
 from twostamp.plots.specification_curve import plot_curve
 
 # %% tags=["parameters"]

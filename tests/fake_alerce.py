@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from conftest import STAMP, make_alert, make_stamp
+from tests.conftest import STAMP, make_alert, make_stamp
 from twostamp.alerts.packet import read_schema, write_packets
 
 JD = 2458270.7

@@ -4,8 +4,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from fake_alerce import Alerce
-from local_server import serve
+from tests.fake_alerce import Alerce
+from tests.local_server import serve
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets
 from twostamp.data.release import open_dataset, write_dataset

@@ -11,11 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 SIMULATED = "simulated"
-
 ALERCE = "alerce"
-
 PUBLIC = "public"
-
 ASSEMBLED = "assembled"
 
 PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
@@ -31,15 +28,10 @@ TRAINING_OPTIONS = (
 """Parameters that `twostamp.models.training.train_model` takes by their own names."""
 
 Positive = Annotated[int, Field(gt=0)]
-
 Count = Annotated[int, Field(ge=0)]
-
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
 PositiveFloat = Annotated[float, Field(gt=0)]
-
 Rates = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
-
 Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two"]
 
 

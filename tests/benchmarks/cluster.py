@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
-
 from twostamp.alerts.extraction import extract_first_two
 from twostamp.params import Parameters
 from twostamp.utils.spark import make_spark, map_sources, open_spark

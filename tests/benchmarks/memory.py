@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from tests.benchmarks import inputs
 from tests.benchmarks.measure import Row, bound
-
 from twostamp.params import Parameters
 from twostamp.pipeline.notebooks import _PeakMemory
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, growth_of, has_fast_bfloat16, pair_up, rate_of
-
 from twostamp.analysis.inference_time.latency import take_batch
 from twostamp.data.arrays import Arrays, arrays_from_table
 from twostamp.data.features import compute_features

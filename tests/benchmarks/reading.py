@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from isal import igzip
+
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
-
 from twostamp.alerts.archive import read_members
 from twostamp.alerts.cutouts import read_stamp, repair_stamp
 from twostamp.alerts.packet import read_keys, read_packets

@@ -1,7 +1,7 @@
 """Alerts from ALeRCE's public API: the first two of each object, as the Avro packets that ZTF sent (thesis, 3.2).
 
-``python -m twostamp.alerts.alerce_api labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out by
-night, ``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. An object's packets
+``python -m twostamp.alerts.alerce_api labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out
+by night, ``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. Its packets
 are written when it has all that it needs, so that what is on disk are always its *first* alerts; ``broker.jsonl`` says
 which objects are done, and they are not asked for again.
 """
@@ -30,7 +30,6 @@ from twostamp.utils.files import write_file
 from twostamp.utils.http import PoliteSession, RateLimit, explain
 
 PAGE_SIZE = 500
-
 MOST_DETECTIONS = 10**6
 
 Answer = TypeVar("Answer")
@@ -213,9 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 JOURNAL = "broker.jsonl"
-
 FAILURES = "broker_failures.csv"
-
 MJD = 2400000.5
 
 
@@ -249,7 +246,7 @@ class FetchReport:
 
 
 def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:
-    """Fetch the packets of the first two alerts of every object, by the rule of `twostamp.alerts.extraction.extract_first_two`.
+    """Fetch the packets of the first two alerts of every object, as `twostamp.alerts.extract_first_two` takes them.
 
     A packet with a bad stamp is kept, so that the extraction can put it in the quarantine, and the object's next alert
     is fetched. Objects that failed are listed in ``broker_failures.csv`` and tried again by the next call.

@@ -24,7 +24,6 @@ ALERCE_READER = "https://raw.githubusercontent.com/alercebroker/usecases/master/
 """Where ALeRCE publishes its read-only account."""
 
 DRIVER = "postgresql+psycopg"
-
 SSDISTNR_MAX = 10.0
 
 DTYPES: dict[str, Any] = {
@@ -37,7 +36,6 @@ DTYPES: dict[str, Any] = {
 }
 
 METADATA = sql.MetaData()
-
 OBJECT = sql.Table(
     "object",
     METADATA,
@@ -46,7 +44,6 @@ OBJECT = sql.Table(
     sql.Column("meandec", sql.Double),
     sql.Column("ndet", sql.Integer),
 )
-
 SS_ZTF = sql.Table(
     "ss_ztf", METADATA, sql.Column("oid", sql.String, primary_key=True), sql.Column("ssdistnr", sql.Double)
 )
@@ -244,7 +241,7 @@ def search_cones(
     leave_out: Iterable[str] = (),
     min_detections: int = 2,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Draw unlabelled objects from the grid of cones (section 6.6, D6): `twostamp.analysis.unlabelled_sky.select_in_cones` on the database.
+    """Draw unlabelled objects from the grid of cones (section 6.6, D6), among the rows of the database.
 
     Parameters
     ----------

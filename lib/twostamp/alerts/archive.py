@@ -19,9 +19,7 @@ from isal import igzip, isal_zlib
 from tqdm.auto import tqdm
 
 TARBALLS = (".tar.gz", ".tgz", ".tar")
-
 BLOCK = 512
-
 DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
 
 

@@ -60,9 +60,7 @@ def _check_stamp(name: str, stamp: bytes, candidate: dict[str, Any]) -> tuple[in
 
 
 SIZE = 63
-
 CENTRE = SIZE // 2
-
 CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant) of ZTF
 
 _BLOCK, _CARD = 2880, 80

@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
-
 PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
-
 ALERTS_PER_PART = 2000
-
 NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
 
 

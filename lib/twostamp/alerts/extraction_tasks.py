@@ -25,16 +25,12 @@ from twostamp.utils.dates import night_of
 Row = dict[str, Any]
 
 PLACE = {"source": "string", "member": "string", "record": "int64"}
-
 KEY = {"objectId": "string", "candid": "int64", "jd": "double"}
-
 ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
-
 SUMS = ("alerts", "unlabelled", "bytes")
-
 SCAN |= dict.fromkeys(SUMS, "int64")
 """Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
 reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""

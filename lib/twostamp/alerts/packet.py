@@ -19,17 +19,11 @@ from typing import Any, NamedTuple
 import fastavro
 
 MAGIC = b"Obj\x01"
-
 SYNC_MARKER = b"two-stamp-alerts"
-
 HISTORY = ("prv_candidates", "fp_hists")
-
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
-
 GZIP = b"\x1f\x8b\x08"
-
 KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
-
 DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"null": bytes,
     b"deflate": lambda block: zlib.decompress(block, -15),

@@ -124,13 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
-
 CHECKSUMS = "MD5SUMS"
-
 GZIP = b"\x1f\x8b"
-
 BLOCK = 1 << 20
-
 ANEW = 2
 """Times that a file is downloaded from its beginning when its checksum is wrong."""
 

@@ -1,1 +1,1 @@
-"""Analysis."""
+"""What each notebook asks: one module or package per notebook, with its name."""

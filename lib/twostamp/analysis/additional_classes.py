@@ -12,7 +12,6 @@ from twostamp.models.search import _finished, best_hyperparameters
 from twostamp.params import Parameters
 
 ALL = "all"
-
 SHARE = 5
 """A class gives at most a fifth of its objects to validation and a fifth to test."""
 
@@ -139,7 +138,7 @@ def train_promoted(
     promoted: dict[str, PromotedData], best: pd.Series | None, pairs_path: Path, data: Path, models: Path,
     params: Parameters, mark: str = "",
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """Train the stacked classifier on each data set, and save the best of each to hand on (`twostamp.models.classifier`).
+    """Train the stacked classifier on each data set, and save the best of each to hand on.
 
     Parameters
     ----------

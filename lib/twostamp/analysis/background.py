@@ -17,13 +17,10 @@ from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 
 STAMPS = ("Science", "Template", "Difference")
-
 FloatArray = npt.NDArray[np.float64]
 
 TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
-
 TNS_TOTAL, TNS_BY_ALERCE = 8675, 1431
-
 _TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
 
 
@@ -119,7 +116,7 @@ def read_literature() -> pd.DataFrame:
     >>> len(read_literature())
     6
     """
-    with resources.files("twostamp").joinpath("literature.csv").open(encoding="utf-8") as file:
+    with resources.files("twostamp.analysis").joinpath("literature.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 

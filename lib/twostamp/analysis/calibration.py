@@ -10,7 +10,6 @@ from twostamp.evaluation.calibration import apply_temperature, estimate_shares
 from twostamp.params import Parameters
 
 SHARE_RESAMPLES = 200
-
 SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled
 
 

@@ -19,12 +19,10 @@ from twostamp.data.labels import read_labels
 from twostamp.taxonomy import CLASSES
 
 FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
-
 EXPLORED = tuple(name for name in FEATURE_LISTS["thesis26"] if not name.startswith("fid_"))
 """The 24 metadata of figures C.1 to C.4: Table 3.2's 18, what is derived from them, and elong."""
 
 _FROM_CATALOGUE = "Pan-STARRS1 source closest to the candidate"
-
 _METADATA = (
     ("sgscore1, sgscore2, sgscore3", "", "packet", f"star/galaxy score of the first, second, third {_FROM_CATALOGUE}: "
      "near 1 is a star; -999 without a source"),
@@ -188,7 +186,6 @@ COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
 """Left out as well in the second AUC: 2018's real packets come from few fields, so position alone betrays them."""
 
 MINIMUM = 20
-
 FOLDS = 5
 
 

@@ -14,9 +14,7 @@ from twostamp.params import Parameters
 from twostamp.thesis import PAIRS, THESIS_ACCURACY, THESIS_P, THESIS_REPETITIONS
 
 BASELINES = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M0 (ALeRCE)": "stamp_alerce"}
-
 TWO_STAMPS = {"M1": "stacked", "M2": "separated"}
-
 MODELS = BASELINES | TWO_STAMPS
 """Models of Table 6.4; M0 with the printed list of metadata, with the fair one (M10) and with ALeRCE's recipe (T10)."""
 
@@ -44,7 +42,7 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `twostamp.evaluation.hypothesis_tests.compare_models`, with the columns set and thesis (its p, for validation).
+        As of `evaluation.hypothesis_tests.compare_models`, with the columns set and thesis (its p, for validation).
     """
     values = winners.set_index("variant")[f"{split}_values"]
     samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}

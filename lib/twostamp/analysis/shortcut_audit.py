@@ -23,15 +23,10 @@ if TYPE_CHECKING:
     from twostamp.models.training import Hyperparameters
 
 Floats = NDArray[np.float64]
-
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
-
 WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
-
 VARIANTS = {WITH: "stacked", WITHOUT: "stacked_thesis26_no_coordinates"}
-
 LATITUDE_BINS = 6
-
 OBJECTS_PER_PIXEL = 2
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 FETCHED = "unlabelled_alerts"
-
 CONES = "cones"
 
 

@@ -6,9 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
-
 PARQUET = "application/x-parquet"  # the name that Croissant readers know
-
 TYPES = {"int64": "sc:Integer", "double": "sc:Float", "string": "sc:Text", "binary": "sc:Text", "bool": "sc:Boolean"}
 
 _OWN = (
@@ -16,7 +14,6 @@ _OWN = (
     *("includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
     *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
-
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",

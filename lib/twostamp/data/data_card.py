@@ -10,14 +10,10 @@ from twostamp.taxonomy import CLASSES
 from twostamp.utils.dates import longest_gap, night_of
 
 LICENSE = "https://www.ztf.caltech.edu/ztf-public-releases.html"
-
 LICENSE_TEXT = f"ZTF's alerts are public data of ZTF/IPAC ({LICENSE}); whoever uses them acknowledges ZTF."
-
 SIMULATED_LICENSE = "https://spdx.org/licenses/MIT.html"
-
 SIMULATED_LICENSE_TEXT = f"""\
 Not a single alert of ZTF: packets of a simulated survey in ZTF's schema, MIT ({SIMULATED_LICENSE})."""
-
 ACKNOWLEDGEMENT = """\
 Alerts: Zwicky Transient Facility, Samuel Oschin 48-inch Telescope, Palomar Observatory, supported by the National
 Science Foundation under Grants AST-1440341 and AST-2034437 (Bellm et al. 2019, PASP 131, 018002; Masci et al. 2019,

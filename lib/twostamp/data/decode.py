@@ -1,6 +1,6 @@
 """Objects as they are handed over for prediction: tuples of Avro packets, one packet an alert.
 
-Decoding names what is wrong and with which object; the rest of the way is that of the TFRecords (`twostamp.data.arrays`).
+Decoding names what is wrong and with which object; the rest of the way is that of the TFRecords (`data.arrays`).
 """
 
 import contextlib
@@ -14,13 +14,10 @@ from twostamp.data.arrays import STAMPS
 from twostamp.data.features import PACKET_FIELDS
 
 Packet = bytes | Mapping[str, Any]
-
 Objects = Sequence[Sequence[Packet]]
-
 Prepared = TypeVar("Prepared")
 
 POSITION = ("xpos", "ypos")
-
 NEVER_NULL = ("jd", "ra", "dec", "isdiffpos")
 
 

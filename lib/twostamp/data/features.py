@@ -24,11 +24,8 @@ _ALERCE23 = (
     *("sigmapsf", "ra", "dec", "diffmaglim", "classtar", "ndethist", "ncovhist", "ecl_lat", "ecl_long", "gal_lat"),
     *("gal_long", "non_detections", "chinr", "sharpnr"),
 )
-
 _THESIS26 = (*_ALERCE23, "elong", "fid_g", "fid_r")
-
 _AGEING = ("ndethist", "ncovhist", "non_detections")
-
 COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
 """What says where on the sky an object is, and nothing of the object itself."""
 
@@ -44,7 +41,6 @@ FEATURE_LISTS: dict[str, tuple[str, ...]] = {
     "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
     "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "redetection_ratio"),
 }
-
 FEATURE_LISTS |= {
     f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
     for name in ("thesis26", "drift_safe")
@@ -79,9 +75,7 @@ PACKET_FIELDS: tuple[str, ...] = (
 """Fields of ``candidate`` that `compute_features` reads; 18 of them are Table 3.2's."""
 
 RECIPES = ("thesis", "alerce")
-
 DELTAJD_FLOOR = 1e-4  # days, 8.6 s (M7)
-
 _IS_POSITIVE = {"t": 1.0, "f": 0.0, "1": 1.0, "0": 0.0, True: 1.0, False: 0.0}
 
 

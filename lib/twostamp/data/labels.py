@@ -8,7 +8,6 @@ import pandas as pd
 from twostamp.taxonomy import LABEL_COLUMNS, canonical_subclass, map_label
 
 PROVENANCE_COLUMNS = [*LABEL_COLUMNS, "source", "state"]
-
 STATES = ("kept", "repeated", "less specific", "conflicting", "without a class", "without an object", "outranked")
 
 

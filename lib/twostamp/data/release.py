@@ -1,7 +1,7 @@
 """A data set to give away: a run's pairs as Parquet shards with a data card, hashes and Croissant metadata.
 
-``python -m twostamp.data.release params/alerce.yaml`` (``make dataset RUN=alerce``) writes ``outputs/<run>/dataset``, and
-`twostamp.data.release.open_dataset` reads it back.
+``python -m twostamp.data.release params/alerce.yaml`` (``make dataset RUN=alerce``) writes
+``outputs/<run>/dataset``, and `twostamp.open_dataset` reads it back.
 """
 
 import argparse
@@ -28,11 +28,8 @@ from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.utils.paths import outputs_root
 
 CARD, CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
-
 TABLES = {"labelled": "pairs.parquet", "unlabelled": "unlabelled_pairs.parquet"}
-
 VERSION = "1.0.0"
-
 URL = "https://ztf.uw.edu/alerts/public/"
 
 Shard = tuple[str, int, str]

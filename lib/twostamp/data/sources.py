@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from twostamp.alerts.alerce_api import Broker
 
 LABELS, PROVENANCE, FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
-
 ALERTS, SURVEY = "alerts", "survey"
-
 INPUT_ERRORS = (ValueError, RuntimeError, OSError)
 """What `prepare_inputs` raises: a sentence each, of labels, database, broker, network or disk."""
 

@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from twostamp.taxonomy import CLASSES, SUBCLASSES, class_of
 
 SSDISTNR_MAX = 10.0  # arcsec to the nearest known body of the Solar System (D1)
-
 SPLITS = ("train", "validation", "test")
-
 LABELS = ["classALeRCE", "subclassALeRCE"]
-
 UNSPECIFIED = "-unspecified"
 
 Quota = dict[tuple[str, str], int]

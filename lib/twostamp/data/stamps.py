@@ -16,9 +16,7 @@ from twostamp.alerts.cutouts import CENTRE, SIZE, read_stamp, repair_stamp
 from twostamp.utils.typing import Floats
 
 QUANTILES = (0.1, 0.9)
-
 RANGE = (-1, 1)  # of a normalised pixel
-
 NORMALISATIONS = ("range", "literal", "minmax")
 
 _TOGETHER = 32  # images that stay in the processor's cache
@@ -203,7 +201,6 @@ def put_channels_last(images: Floats) -> Floats:
 
 DEALT = 63**2
 """Pixels of an image that `deal_for_quantiles` takes."""
-
 HANDS, MARGIN = 9, 28
 """Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
 

@@ -27,13 +27,9 @@ from twostamp.data.stamps import count_degenerate
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SCHEMA_VERSION = 1
-
 SHARD_OBJECTS = 1000  # 95 kB each
-
 SCALER_FILES = {"thesis": "scaler.json", "alerce": "scaler_alerce.json"}
-
 ORDERS = ("first", "second")
-
 COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
 
 

@@ -17,11 +17,8 @@ from twostamp.data.stamps import crop_stamps
 from twostamp.data.tfrecord_writer import ORDERS, SCALER_FILES, DatasetInfo, RecordsError, read_info
 
 READ_BATCH = 128
-
 CACHE_BYTES = 1 << 30  # a training set that takes more, cropped, is streamed from disk at every epoch
-
 STREAM_BUFFER = 1000  # objects per class among which a streamed one is drawn
-
 INPUTS = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
 
 

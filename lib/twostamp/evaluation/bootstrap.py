@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-
 CHUNK = 500  # resamples at a time: with 500 objects and 25 cells of a matrix, 2 MB
 
 

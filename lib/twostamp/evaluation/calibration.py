@@ -17,15 +17,10 @@ from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
 from twostamp.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
-
 TINY = 1e-12
-
 MEASURES = ("accuracy", "ECE", "Brier", "NLL")
-
 TEMPERATURES = (0.05, 20.0)
-
 STEPS = 1000  # of the estimate of shares, at most
-
 PRECISION = 1e-8
 
 

@@ -10,7 +10,6 @@ from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
 from twostamp.evaluation.calibration import shift_priors
 
 Floats = NDArray[np.float64]
-
 COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
 
 

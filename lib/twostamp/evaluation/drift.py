@@ -14,18 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
-
 Edges = list[Floats]
 
 BINS = 10
-
 PSEUDOCOUNT = 0.5
 """Added to every bin that either side has something in, so that an empty one is not infinitely unlikely (Jeffreys)."""
-
 LEVEL = 0.05
-
 CONFIDENCE = 0.9
-
 MINIMUM_BATCHES = 3
 
 

@@ -171,7 +171,6 @@ def describe_p(p_value: float, reason: str = "", level: float = LEVEL) -> str:
 
 
 Floats = NDArray[np.float64]
-
 CONFIDENCE = 1 - LEVEL
 
 

@@ -13,7 +13,6 @@ from twostamp.data.features import COORDINATES
 from twostamp.evaluation.bootstrap import draw_rows, mean_interval
 
 Floats = NDArray[np.float64]
-
 UNSEEN = 0.01
 """Share of all attribution below which stamps count as not looked at."""
 

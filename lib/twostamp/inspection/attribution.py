@@ -26,11 +26,8 @@ from twostamp.models.trial import load_trial
 from twostamp.params import Parameters
 
 Inputs = dict[str, NDArray[Any]]
-
 CHUNK = 64  # objects in one call
-
 BASELINE_OBJECTS = 1000
-
 WINDOWS = 7  # patches along the side of a stamp: 3 pixels of 21
 
 

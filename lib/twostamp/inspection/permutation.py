@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import keras
 
 Column = tuple[str, int | None]
-
 STAMPS, ALL, SKY = "stamps", "all metadata and deltajd", "coordinates"
 
 

@@ -1,13 +1,11 @@
-"""The classifiers: architectures, training, search, and trained models to hand on. Importing it loads TensorFlow."""
+"""The classifiers: architectures, training, search, and trained classifiers to load."""
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import lazy_loader
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from twostamp.models.alerce import load_alerce_checkpoint
-from twostamp.models.classifier import export_onnx, load_model
-
-__all__ = ["export_onnx", "load_alerce_checkpoint", "load_model"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

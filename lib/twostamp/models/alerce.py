@@ -26,11 +26,8 @@ from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
 
 VARIANT, FEATURES, CROP = "stamp_alerce26", "alerce26", 21
-
 PREPARATION = Preparation(normalisation="minmax", nan_value=0.0)
-
 SCOPE = "network/"
-
 VARIABLES = {
     "convolution_1": "conv_1_1/conv2d",
     "convolution_2": "conv_2_2/conv2d",
@@ -202,7 +199,6 @@ class _PlainUnpickler(pickle.Unpickler):
 RECIPE_VARIANT = "stamp_alerce"
 
 SETTING = {"kernel_size": 5, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3, "dropout_rate": 0.5}
-
 RECIPE = {
     "metadata_recipe": "alerce",
     "normalisation": "minmax",
@@ -213,7 +209,6 @@ RECIPE = {
     "report_weights": "best",
 }
 """What differs from the thesis's training; as many repetitions and epochs as the run's others."""
-
 RECORDS, MODELS = "records_alerce", "alerce"
 
 
@@ -276,7 +271,7 @@ def train_alerce(data: Path, models: Path, params: Parameters) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `twostamp.models.search.read_results`, with the weights that are best on validation; empty for a run without this
+        As of `twostamp.models.read_results`, with the weights that are best on validation; empty for a run without this
         baseline.
     """
     if not params.alerce_baseline:
@@ -298,7 +293,7 @@ def read_alerce(models: Path, params: Parameters) -> pd.DataFrame:
 def package_alerce(
     results: pd.DataFrame, data: Path, models: Path, params: Parameters, mark: str = ""
 ) -> dict[str, Path]:
-    """Save the best repetition, as `twostamp.models.classifier.package_winners` does; nothing without a finished one."""
+    """Save the best repetition, as `twostamp.models.package_winners` does; nothing without a finished one."""
     from twostamp.models.classifier import package_winners
 
     if results.empty:

@@ -31,13 +31,9 @@ from twostamp.models.trial import SPLITS, load_trial
 from twostamp.params import Parameters
 
 FORMAT = 1
-
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
-
 STANDS_ON = ("01_data_extraction", "03_dataset_preparation")
-
 VERSIONS = ("twostamp", "tensorflow", "keras", "numpy")
-
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from twostamp.models.training import Hyperparameters
 
 Rows = NDArray[np.int64]
-
 FOLD_OPTIONS = ("ageing_epochs", "width", "metadata_recipe", "threads_per_trial", *TRAINING_OPTIONS)
 """Parameters on which what a training says depends."""
 

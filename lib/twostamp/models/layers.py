@@ -8,9 +8,7 @@ from keras import layers, ops
 from twostamp.utils.typing import Shape
 
 N_ROTATIONS = 4
-
 PADDING = 3
-
 FIRST_KERNEL = 4
 
 

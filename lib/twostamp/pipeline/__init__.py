@@ -1,1 +1,5 @@
-"""Pipeline."""
+"""A run: its folders, ledger and report, and the notebooks executed in order."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ["id", "kind", "title", "notebook", "files", "status", "thesis", "ours", "note"]
-
 STATUSES = ("real", "simulated", "code", "third-party", "missing")
 
 

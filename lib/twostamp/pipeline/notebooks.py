@@ -41,7 +41,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
 EXTENDED: dict[str, tuple[str, ...]] = {
     "10_significance": ("04_model_search",),
     "11_calibration": ("04_model_search", "07_unlabelled_sky"),
-    "12_value_of_the_second_alert": ("04_model_search",),
+    "12_second_alert": ("04_model_search",),
     "13_ageing": ("04_model_search",),
     "14_shortcut_audit": ("04_model_search", "07_unlabelled_sky"),
     "15_specification_curve": ("04_model_search",),

@@ -21,10 +21,8 @@ from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
 
 TIMED_BATCHES = 2
-
 BATCH = 16
 """Objects a batch: enough for a fair rate, and large crops stay a matter of seconds."""
-
 CORES_A_NODE = 8
 """vCPU of the thesis's core nodes (m5.2xlarge), whose price is the parameter ``core_price``."""
 

@@ -1,6 +1,6 @@
 """One HTML page of a run: every item of the thesis, our figure or value beside its own, by chapter.
 
-``python -m twostamp.pipeline.report quick`` writes ``outputs/quick/report.html`` from the ledger, figures, tables and captions.
+``python -m twostamp.pipeline.report quick`` writes ``outputs/quick/report.html``.
 """
 
 import argparse
@@ -31,9 +31,7 @@ CHAPTERS = {
 """Chapters and annexes of the thesis, in English and as it names them."""
 
 KINDS = ("figure", "table", "algorithm", "number")
-
 REPORT = "report.html"
-
 BEHIND = re.compile(r"_(mean|std|values|median|p99)$|^times$")
 """Columns of a CSV that hold the numbers behind each "±": too much for a page."""
 
@@ -241,7 +239,7 @@ def write_report(root: Path) -> Path:
     chapters, extras = collect_chapters(root), collect_extras(root)
     items = [item for chapter in chapters for item in chapter.items] + extras
     environment = Environment(
-        loader=PackageLoader("twostamp"),
+        loader=PackageLoader("twostamp.pipeline"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,1 +1,1 @@
-"""Figures: one module per chapter of the thesis, one style sheet."""
+"""Figures: one module per notebook, with its name, and what they share."""

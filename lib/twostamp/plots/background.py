@@ -15,11 +15,8 @@ from twostamp.plots.style import CLASS_COLOURS, FILTER_COLOURS
 from twostamp.taxonomy import CLASSES, SUBCLASSES
 
 FloatArray = npt.NDArray[np.float64]
-
 FILTERS = {1: "g", 2: "r", 3: "i"}
-
 MARKERS = {1: "o", 2: "s", 3: "D"}
-
 TITLES = ("Science", "Reference", "Difference")
 
 

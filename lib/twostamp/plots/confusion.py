@@ -11,7 +11,6 @@ from twostamp.evaluation.metrics import confusion_mean_std
 
 CELL = 0.72
 """Side of a cell of a small matrix, inches."""
-
 MANY = 8
 """From this many classes on, cells shrink and only their notable shares are written."""
 

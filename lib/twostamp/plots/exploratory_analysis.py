@@ -163,7 +163,7 @@ def plot_realism(comparison: pd.DataFrame, auc: pd.DataFrame, ax: Axes) -> Axes:
     Parameters
     ----------
     comparison, auc : DataFrame
-        Of `twostamp.analysis.exploratory_analysis.compare_metadata` and `twostamp.analysis.exploratory_analysis.realism_auc`.
+        Of `compare_metadata` and `realism_auc` in `twostamp.analysis.exploratory_analysis`.
     ax : Axes
     """
     distances = comparison.pivot_table(index="classALeRCE", columns="feature", values="ks", dropna=False)
@@ -209,9 +209,7 @@ UNITS = {
     **dict.fromkeys(("magpsf", "sigmapsf", "diffmaglim"), "mag"),
     "fwhm": "pixel",
 }
-
 LOGARITHMIC = ("ndethist", "ncovhist", "non_detections")
-
 BINS = 20
 
 

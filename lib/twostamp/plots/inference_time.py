@@ -13,9 +13,7 @@ from twostamp.analysis.inference_time.queueing import Traffic
 from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH
 
 MARKERS = {"stamp": "^", "stacked": "o", "separated": "s"}
-
 STAGE_COLOURS = {"decode": "#4477AA", "prepare": "#117733", "predict": "#882255"}
-
 STAGE_LABELS = {"decode": "decode Avro packets", "prepare": "prepare stamps and metadata", "predict": "predict"}
 
 
@@ -25,7 +23,7 @@ def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
     Parameters
     ----------
     timed : DataFrame
-        Of `twostamp.analysis.inference_time.latency.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
+        Of `twostamp.analysis.inference_time.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
     ax : Axes
     """
     for variant, models in timed.groupby("variant", sort=False):
@@ -99,7 +97,8 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
     Parameters
     ----------
     compared : mapping of str to DataFrame
-        Of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel. Lines end where batches cannot keep up.
+        Of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel. Lines end where
+        batches cannot keep up.
     surveys : sequence of Traffic
         Whose rates are marked.
     """

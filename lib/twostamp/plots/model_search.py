@@ -17,13 +17,9 @@ COLOURS: dict[str, tuple[str, tuple[type, ...]]] = {
     "batch normalisation": ("#ffdf80", (layers.BatchNormalization,)),
     "fully connected": ("#a1d99b", (layers.Dense,)),
 }
-
 PLAIN = "#eeeeee"
-
 BOX_WIDTH, BOX_HEIGHT = 0.84, 0.66
-
 EDGE = "#444444"
-
 ARROW: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 8, "color": EDGE, "linewidth": 0.8}
 
 

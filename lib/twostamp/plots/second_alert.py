@@ -13,7 +13,6 @@ from twostamp.analysis.second_alert.revisions import FLIPS
 from twostamp.plots.style import CLASS_COLOURS, PAGE_WIDTH
 
 FLIP_COLOURS = dict(zip(FLIPS, ("#44AA99", "#882255", "#BBBBBB")))
-
 MODEL_STYLES = {
     "two alerts": ("#DDAA33", "--"),
     "two alerts, gaps learned": ("#DDAA33", "-"),
@@ -22,11 +21,8 @@ MODEL_STYLES = {
     "M1 of notebook 04": ("#882255", ":"),
     "M2 of notebook 04": ("#DDAA33", ":"),
 }
-
 OTHER_COLOURS = ("#332288", "#CC6677", "#117733", "#882255")
-
 MISSING = "#333333"
-
 KINDS = {"shift": "shift\n{:+g} d", "censor": "limit\n{:g} d", "stretch": "stretch\n{:g} x"}
 
 

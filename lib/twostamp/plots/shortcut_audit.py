@@ -28,7 +28,6 @@ STRONG = 0.99
 """Attributions beyond this quantile of an object have the full colour."""
 
 LINES = {WITH: "-", WITHOUT: "--", SWAPPED: ":"}
-
 MEASURES = (
     ("impurity", "forest: mean decrease\nin impurity (both alerts)", "#999933"),
     ("permutation", "forest: test accuracy\nlost when shuffled", "#332288"),

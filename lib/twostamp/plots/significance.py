@@ -12,7 +12,6 @@ from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH
 from twostamp.thesis import MODELS
 
 LABELS = {"M0": "M0 one stamp", "M1": "M1 stacked", "M2": "M2 separated"}
-
 VERDICT_COLOURS = {"too often": "#CC3311", "holds its level": "#332288", "cautious": "#88CCEE"}
 
 

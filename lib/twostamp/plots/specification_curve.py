@@ -12,7 +12,6 @@ from twostamp.analysis.specification_curve.specifications import SWITCHES
 from twostamp.plots.style import PAGE_WIDTH
 
 ABOVE, BELOW, BETWEEN, OWN = "#44AA99", "#882255", "#888888", "#222222"
-
 TITLES = {
     "normalisation": "normalisation (S2)",
     "metadata_recipe": "clipping (M5)",
@@ -26,7 +25,6 @@ TITLES = {
     "two_alerts": "two alerts (A6)",
     "entropy_beta": "entropy β (A7)",
 }
-
 WORDS: dict[str, dict[Any, str]] = {
     "crop_before_normalising": {False: "normalise first", True: "crop first"},
     "batch_normalisation": {True: "on", False: "off"},

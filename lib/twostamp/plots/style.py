@@ -15,11 +15,8 @@ CLASS_COLOURS: dict[str, str] = {
 """Okabe and Ito's colour-blind safe palette, with a dark grey for bogus."""
 
 ARCHITECTURE_COLOURS: dict[str, str] = {"stamp": "#56B4E9", "stacked": "#882255", "separated": "#DDAA33"}
-
 FILTER_COLOURS: dict[str, str] = {"g": "#117733", "r": "#CC3311", "i": "#AA4499"}
-
 SEQUENTIAL = "viridis"
-
 PAGE_WIDTH = 7.0
 """Width of a full-page figure, inches."""
 

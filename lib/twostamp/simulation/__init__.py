@@ -12,7 +12,6 @@ are the shares of subclasses and of causes of bogus. A classifier's accuracy on 
 works, not how well it would do on the sky.
 """
 
-from twostamp.simulation.ageing import Ageing
-from twostamp.simulation.survey import SurveyReport, write_survey
+import lazy_loader
 
-__all__ = ["Ageing", "SurveyReport", "write_survey"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,7 @@ from twostamp.simulation import constants as c
 from twostamp.simulation.conditions import Floats
 
 CENTRE = c.STAMP // 2
-
 ROWS, COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float) - CENTRE
-
 Mask = NDArray[np.bool_]
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from twostamp.simulation import constants as c
 
 Floats = NDArray[np.float64]
-
 FIRST_NIGHT, LAST_NIGHT = date.fromisoformat(c.FIRST_NIGHT), date.fromisoformat(c.LAST_NIGHT)
 
 # ICRS to galactic (Hipparcos catalogue, 1.5.3) and to the ecliptic of J2000 (obliquity 23.4393 deg)
@@ -21,9 +20,7 @@ TO_GALACTIC = np.array(
         [-0.8676661490, -0.1980763734, 0.4559837762],
     ]
 )
-
 _OBLIQUITY = np.radians(23.4392911)
-
 TO_ECLIPTIC = np.array(
     [[1, 0, 0], [0, np.cos(_OBLIQUITY), np.sin(_OBLIQUITY)], [0, -np.sin(_OBLIQUITY), np.cos(_OBLIQUITY)]]
 )

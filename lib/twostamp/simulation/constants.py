@@ -9,140 +9,80 @@ from typing import Final
 
 # --- the camera: Masci et al. 2019 (PASP 131, 018003), Dekany et al. 2020 (PASP 132, 038001)
 PIXEL_SCALE: Final = 1.012  # arcsec
-
 CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of a quadrant
-
 STAMP: Final = 63
-
 GAIN: Final = 6.2  # electrons per DN
-
 READ_NOISE: Final = 1.6  # DN
-
 NOISE_EXCESS: Final = 1.25  # measured: pixel noise over photon and read noise (flat field, resampling)
-
 COLUMN_NOISE: Final = 0.08  # measured: column pattern in units of the pixel noise
-
 SATURATION: Final = 25_000.0  # DN; measured: stars brighter than 12.5 to 13 mag are flat
-
 FILTERS: Final = {1: "g", 2: "r", 3: "i"}
 
 # --- nights (assumptions, compared with diffmaglim, magzpsci and sky level of real packets)
 SEEING: Final = {1: 2.15, 2: 2.0, 3: 1.9}  # FWHM in pixels, median per filter
-
 SEEING_NIGHT_SCATTER: Final = 0.24  # ln, night to night
-
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
-
 PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
-
 # a Moffat profile of beta = 4 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak)
 PSF_WIDTHS: Final = (0.325, 0.500, 0.900)
-
 PSF_SHARES: Final = (0.190, 0.628, 0.182)
-
 ZEROPOINT: Final = {1: 26.15, 2: 26.15, 3: 25.75}  # DN; measured in clear nights
-
 CLOUD_SCALE: Final = 0.32  # mag, exponential: thin cloud and airmass
-
 SKY_LEVEL: Final = {1: 70.0, 2: 100.0, 3: 160.0}  # DN, dark; measured
-
 MOON_LEVEL: Final = {1: 110.0, 2: 90.0, 3: 60.0}  # DN, added at full moon
-
 SKY_SCATTER: Final = 0.18  # ln
-
 TEMPLATE_SEEING: Final = 0.97  # of the filter's median
-
 TEMPLATE_NOISE: Final = 1.0  # DN; measured, 15 or more coadded exposures
-
 TEMPLATE_SATURATION: Final = 30_000.0  # DN
-
 REFERENCE_FRAMES: Final = 15  # measured: the median, and 90 % of them, in every year
-
 RENEWED_FRAMES: Final = 40  # of a reference made anew (`ageing`)
 
 # --- image subtraction (calibrated on neighbours in real difference stamps, ZOGY: Zackay et al. 2016)
 REGISTRATION_ERROR: Final = 0.030  # pixels per axis
-
 PSF_ERROR: Final = 0.022  # relative error of the matched width
-
 GAIN_ERROR: Final = 0.006  # relative error of the matched flux
-
 RINGING: Final = 0.016  # pixel noise of a residual over the star's flux in that pixel
-
 SCORR_EFFICIENCY: Final = 0.70  # measured: scorr over the ideal matched-filter signal to noise
-
 PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error
-
 LIMIT_NOISE_FACTOR: Final = 1.7  # measured: diffmaglim over the ideal 5-sigma limit
-
 FLUX_SYSTEMATIC: Final = 0.015  # sigmapsf from the star under the change
-
 DETECTION_SNR: Final = 5.0  # an alert needs it, in magpsf / sigmapsf
-
 DETECTION_SCORR: Final = 5.0
 
 # --- the sky (densities per square arcsec at magnitudes below the reference depth; measured: nmtchps, distnr, distpsnr)
 REFERENCE_DEPTH: Final = 23.3
-
 STAR_DENSITY_POLE: Final = 0.00075  # brighter than REFERENCE_DEPTH
-
 STAR_DENSITY_PLANE: Final = 3.9  # ln of the factor between plane and pole
-
 STAR_DENSITY_HEIGHT: Final = 14.0  # deg
-
 GALAXY_DENSITY: Final = 0.0026
-
 STAR_SLOPE: Final = 0.20  # d log10 N / d mag
-
 GALAXY_SLOPE: Final = 0.47
-
 BRIGHTEST: Final = 10.0
-
 NEIGHBOUR_RADIUS: Final = 92.0  # arcsec; Gaia neighbours are reported to 90
-
 PS1_DEPTH: Final = {"g": 22.1, "r": 22.0, "i": 21.75, "z": 21.2}  # measured: faintest sgmag, srmag, simag, szmag
-
 PS1_RADIUS: Final = 30.0  # arcsec
-
 GAIA_DEPTH: Final = 20.6
-
 GAIA_BRIGHT: Final = 14.0
-
 MASK_MAGNITUDE: Final = 13.0  # stars brighter than this are often masked with NaN
-
 MASK_PROBABILITY: Final = 0.6
 
 # --- the survey
 FIRST_NIGHT, LAST_NIGHT = "2018-06-01", "2021-08-31"
-
 NIGHTS_PER_RUN: Final = 8  # observing nights in a block
-
 WEATHER_LOSS: Final = 0.25  # of the nights within a block
-
 JD_START: Final = 2458194.5  # the public survey began on 2018 March 17
-
 COVERAGE_RATE: Final = (
     0.40  # visits a day; measured: ncovhist 100 in 2018 November, 290 on average (ALeRCE's statistics)
 )
-
 COVERAGE_SCATTER: Final = 0.7  # ln, from field to field
-
 MINIMUM_DEC: Final = -30.0
-
 POINTING_SCATTER: Final = (4.0, 12.0)  # pixels in x and y between visits; measured
-
 POSITION_ERROR: Final = 0.17  # arcsec per axis; measured: distnr of variable stars
-
 EDGE_SHARE: Final = 0.45  # of positions near a chip edge kept (thesis 3.3: 1.5 % of the first stamps are cut)
-
 I_BAND_SHARE: Final = 0.01
-
 SINGLE_SHARE: Final = 0.20  # objects with one alert only, over those with two or more
-
 LATER_SHARE: Final = 0.18  # of the objects with two alerts, those with a third
-
 PAIR_FACTOR: Final = {"AGN": 1.3, "VS": 1.3}  # more than the others: the cap (B.1) has something to cut
-
 SUBCLASS_SHARE: Final[dict[str, dict[str, float]]] = {  # after thesis Table 3.5
     "AGN": {"QSO": 0.75, "AGN": 0.197, "Blazar": 0.053},
     "SN": {"SNIa": 0.749, "SNII": 0.156, "SNIbc": 0.047, "SNIIn": 0.022, "SLSN": 0.016, "SNIIb": 0.010},
@@ -153,7 +93,6 @@ SUBCLASS_SHARE: Final[dict[str, dict[str, float]]] = {  # after thesis Table 3.5
     "asteroid": {"asteroid": 1.0},
     "bogus": {"bogus": 1.0},
 }  # fmt: skip
-
 UNLABELLED_SHARE: Final = {"AGN": 0.17, "SN": 0.08, "VS": 0.40, "asteroid": 0.20, "bogus": 0.15}
 
 # deltajd: share within the night, ln-median and ln-scatter of the days otherwise, share of a long tail.
@@ -165,17 +104,11 @@ DELTAJD: Final = {
     "asteroid": (0.93, 3.5, 1.0, 0.02),
     "bogus": (0.25, 2.1, 1.1, 0.07),
 }
-
 LONG_GAP = (5.0, 0.6)  # ln-median and ln-scatter of the tail, days
-
 INTRANIGHT_HOURS = (0.5, 4.0)  # uniform; the public survey visits a field twice or more a night
-
 ASTEROID_MINUTES = (0.65, 150.0)  # log-uniform; the shortest real pair is 39 s apart
-
 OTHER_FILTER = {"AGN": 0.5, "SN": 0.68, "VS": 0.5, "asteroid": 0.35, "bogus": 0.4}  # gr or rg rather than gg or rr
-
 OUTSIDE_SSDISTNR: Final = 0.02  # second asteroid alerts with no known body within 10 arcsec
-
 MATCHING_RADIUS: Final = 1.5  # arcsec
 
 # --- sources (assumptions; amplitudes and periods after Catelan and Smith 2015, "Pulsating Stars", and VSX)
@@ -192,28 +125,18 @@ VARIABLES: Final[dict[str, tuple[tuple[float, float], tuple[float, float], str]]
     "Periodic-Other": ((0.1, 1.0), (0.3, 60.0), "sine"),
     "ZZ": ((0.1, 0.4), (0.004, 0.015), "sine"),
 }
-
 VARIABLE_MAGNITUDE = (12.5, 20.2)
-
 VARIABLE_SLOPE: Final = 0.20
-
 GALACTIC_HEIGHT: Final = {  # deg, scale of exp(-|b| / height)
     "EB/EW": 22.0, "EA": 18.0, "LPV": 9.0, "RRL": 35.0, "YSO": 5.0, "RSCVn": 25.0, "DSCT": 25.0, "Ceph": 6.0,
     "Periodic-Other": 20.0, "ZZ": 60.0,
 }  # fmt: skip
-
 AVOIDANCE: Final = 14.0  # deg, extragalactic objects are hidden by the plane below this
-
 AGN_AMPLITUDE: Final = {"QSO": 0.22, "AGN": 0.18, "Blazar": 0.45}  # mag, standard deviation (MacLeod et al. 2010: 0.2)
-
 AGN_TIMESCALE: Final = 200.0  # days, damped random walk
-
 AGN_MAGNITUDE: Final = {"QSO": (16.8, 20.3), "AGN": (16.2, 19.8), "Blazar": (15.8, 19.8)}
-
 AGN_SLOPE: Final = 0.25
-
 HOST_BELOW_NUCLEUS: Final = {"QSO": (3.0, 0.8), "AGN": (-0.3, 0.7), "Blazar": (2.0, 1.0)}  # mag fainter, scatter
-
 SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], faintest and brightest peak seen
     "SNIa": (17.0, 0.06, 17.2, 20.3),
     "SNII": (8.0, 0.012, 17.3, 20.3),
@@ -222,51 +145,30 @@ SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], faintest and brightes
     "SLSN": (40.0, 0.02, 18.0, 20.3),
     "SNIIb": (20.0, 0.06, 17.5, 20.3),
 }
-
 HOST_MAGNITUDE = (19.8, 1.7)  # of a supernova, r band
-
 SLSN_HOST_FAINTER: Final = 2.3
-
 HOST_RADIUS: Final = 1.7  # pixels at mag 19, half light; assumption after galaxy counts
-
 HOST_RADIUS_SLOPE: Final = 0.13  # d log10 / d mag
-
 HOST_RADIUS_SCATTER: Final = 0.32  # ln
-
 SERSIC_INDICES = (1.0, 1.0, 1.5, 2.5, 4.0)
-
 SN_OFFSET_SCALE: Final = 1.4  # half-light radii, exponential
-
 SN_OFFSET_MINIMUM: Final = 0.3  # arcsec
-
 ASTEROID_MAGNITUDE = (16.5, 20.6)
-
 ASTEROID_SLOPE: Final = 0.5
-
 ASTEROID_LATITUDE: Final = 7.0  # deg, ecliptic, Laplace scale
-
 EPHEMERIS_ERROR: Final = 0.35  # arcsec per axis
-
 ASTEROID_RATE = (10.0, 60.0)  # arcsec per hour
-
 BOGUS_KINDS: Final = {
     "dipole": 0.27, "saturated": 0.20, "hot pixel": 0.11, "cosmic ray": 0.12, "bad column": 0.08, "mask": 0.10,
     "edge": 0.05, "noise": 0.07,
 }  # fmt: skip
-
 RENDERED_RADIUS: Final = 1.2  # pixels; smaller galaxies are drawn as points
-
 RENDERED_MAGNITUDE: Final = 20.3  # fainter galaxies are drawn as points
-
 RECURRENCE: Final = 0.03  # chance per earlier visit of a detection too weak for an alert, on a variable or bright star
-
 PASSING_ASTEROID: Final = 0.01  # alerts near the ecliptic with an unrelated known body within 30 arcsec
-
 VISITS_A_NIGHT = (0.45, 0.30, 0.25)  # of an object's field in an observing night: none, one, two
-
 ALERT_CUTS: Final = {  # measured: the ranges in the real packets; ZTF sends no candidate beyond them
     "sigmapsf": (0.0, 0.2169), "elong": (1.0, 1.7), "nneg": (0, 13), "sumrat": (0.35, 1.0), "fwhm": (0.8, 8.0),
     "magdiff": (-1.0, 1.0),
 }  # fmt: skip
-
 EXPOSURE_TRIES: Final = 4

@@ -18,11 +18,8 @@ from twostamp.simulation.conditions import Floats, Sources, Visit
 from twostamp.simulation.light_curves import Change
 
 CENTRE = c.STAMP // 2
-
 MARGIN = 8  # pixels around the stamp from which light still reaches it
-
 FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
-
 LOOSE = galsim.GSParams(
     folding_threshold=0.02,
     maxk_threshold=0.01,

@@ -8,7 +8,6 @@ from twostamp.simulation import constants as c
 from twostamp.simulation.conditions import Floats, Sources
 
 BANDS = ("g", "r", "i", "z")
-
 Fields = dict[str, float | int]
 
 

@@ -17,7 +17,6 @@ from twostamp.simulation.photometry import measure
 from twostamp.simulation.schedule import NIGHT_HOURS, Nights, Target, processing_id
 
 HISTORY_DAYS = 30.0
-
 Record = dict[str, Any]
 
 

@@ -12,21 +12,13 @@ from twostamp.simulation.conditions import Floats, Visit
 from twostamp.simulation.images import CENTRE, Triplet
 
 DETECTION_KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-
 DETECTION_THRESHOLD = 1.5  # sigma of the difference image
-
 CORE_THRESHOLD = 0.25  # of the peak
-
 FWHM_ERROR = 0.08  # ln; whole pixels make the area coarse
-
 CHI_EXCESS = 1.5  # measured: chipsf of asteroids, from a PSF model that is not perfect
-
 WINDOW = 1.6  # width of the window of the second moments over the PSF's
-
 ROWS, COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float)
-
 MAGNITUDE_ERROR = 1.0857
-
 Fields = dict[str, float | int]
 
 

@@ -14,11 +14,8 @@ from twostamp.simulation.conditions import Floats, Visit
 from twostamp.taxonomy import CLASSES
 
 NIGHT_HOURS = (2.5, 12.8)  # UTC, Palomar
-
 HOUR_ANGLE = 105.0  # deg from the antisolar meridian at which a field is still observed
-
 FAULTS = {"AGN": "truncated packet", "SN": "broken stamp", "VS": "missing stamp", "bogus": "odd shape"}
-
 EDGES = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)]
 
 

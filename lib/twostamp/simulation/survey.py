@@ -25,11 +25,8 @@ from twostamp.simulation.packets import make_alerts
 from twostamp.simulation.schedule import Nights, Target, make_plan
 
 CHUNK = 48  # objects a task: memory stays below 50 MB a worker
-
 DUPLICATES = 2  # alerts that stand in a second tarball as well
-
 PART_FOLDER = ".parts"
-
 FINGERPRINT = "survey.json"
 """Parameters, a digest of this package's code, and the report of a finished survey."""
 

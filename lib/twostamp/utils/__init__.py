@@ -1,1 +1,5 @@
-"""Utils."""
+"""What every room may use: files, dates, coordinates, HEALPix, HTTP, Spark, paths."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

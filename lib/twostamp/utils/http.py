@@ -9,14 +9,12 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
-
 FAULTS = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,  # a body that ends early
     requests.exceptions.ContentDecodingError,
 )
-
 LONGEST_PAUSE = 300.0
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 NOTEBOOKS = REPOSITORY / "notebooks"
-
 PARAMS = REPOSITORY / "params"
 
 

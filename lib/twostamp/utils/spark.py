@@ -29,15 +29,11 @@ JAVA_HINT = (
     "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
     "JAVA_HOME"
 )
-
 SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
-
 CHUNK_BYTES = 256 << 20
 """Bytes of archive that a core reads before the rows are stored: what a killed run does again."""
-
 ROWS_PER_BATCH = 64
 """Rows with stamps weigh 60 to 120 kB, so that batches are small."""
-
 ROW_GROUP_BYTES = 16 << 20
 
 
@@ -62,7 +58,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
-    log = f"-Dlog4j2.configurationFile={files('twostamp').joinpath('log4j2.json')}"
+    log = f"-Dlog4j2.configurationFile={files('twostamp.utils').joinpath('log4j2.json')}"
     options = {
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.parquet.columnarReaderBatchSize": str(ROWS_PER_BATCH),
@@ -234,7 +230,6 @@ def require_java() -> None:
 Job = TypeVar("Job")
 
 ATTEMPTS = 2
-
 DIED = "its process died twice (killed, or out of memory)"
 
 

@@ -29,12 +29,9 @@ from twostamp.evaluation.drift import (
 from twostamp.params import Parameters
 
 Floats = NDArray[np.float64]
-
 FALL = 0.02
 """Loss of accuracy that counts as a fall."""
-
 PER_YEAR = 12
-
 LISTS = ("thesis26", "drift_safe")
 """Lists of features that are watched and judged."""
 

@@ -25,17 +25,12 @@ if TYPE_CHECKING:
     from twostamp.models.training import Hyperparameters
 
 Floats = NDArray[np.float64]
-
 CLASSES = ("VS", "asteroid", "bogus")
-
 WANTED = CLASSES.index("asteroid")
-
 LARGE_NIGHT = 0.2
 """A night with more than this share of the first year's objects is divided by place instead of held out whole."""
-
 NSIDE = 64
 """Of the places: HEALPix pixels of 0.9 degrees."""
-
 LISTS = {
     "thesis26": "stamp_26",
     "drift_safe": "stamp_drift_safe",
@@ -44,7 +39,6 @@ LISTS = {
 """The one-stamp classifier (M0) that takes each list."""
 
 NO_PACKETS = "TWOSTAMP_REAL_ALERTS names no folder of real packets with a labels.csv"
-
 CAPTION = (
     "Asteroid recall and false asteroids by year at the threshold that lets {rate:.0%} of 2018's VS and bogus pass. "
     "Thin lines: 95 % by night, or the range of few nights; wide: range of the repetitions."
@@ -210,9 +204,7 @@ def train_first_year(
 
 FIRST, LAST = 2018, 2023
 """Years of the goal: trained on the first, to be held within `MARGIN` in the other."""
-
 MARGIN = 0.10
-
 USEFUL = 0.5
 """A classifier that does not find this share of the first year's asteroids has nothing to lose."""
 

@@ -33,11 +33,8 @@ LISTS = {
 
 NSIDE = 4
 """Of the pixels kept from training: 192 of 14.7 degrees."""
-
 BLOCKED = 0.25
-
 HELD_OUT = 0.2
-
 FORWARD, BOTH = "time-forward", "time-forward, HEALPix-blocked"
 
 
@@ -88,7 +85,7 @@ def read_years(path: Path, params: Parameters) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `twostamp.data.arrays.read_metadata`, of the pairs that section 3.4 admits, and ``year`` (from 1), ``batch``
+        As of `twostamp.data.read_metadata`, of the pairs that section 3.4 admits, and ``year`` (from 1), ``batch``
         (from 0). Years count from the first of June 2018 in the simulated survey, from the first alert in an archive.
     """
     from twostamp.simulation.conditions import FIRST_NIGHT, julian_midnight

@@ -1,7 +1,7 @@
 """The batch size as a queue: waiting and inference time of alerts that arrive while others are classified.
 
 The open question of thesis sections 6.5 and 6.11: a large batch costs less per alert and makes alerts wait. One server
-takes whatever waits, up to a batch, as soon as it is free; how long a batch takes is measured (`twostamp.analysis.inference_time.latency`).
+takes whatever waits, up to a batch, as soon as it is free; how long a batch takes is measured in `latency`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 Times = NDArray[np.float64]
-
 ServiceTime = Callable[[int], float]
 
 BATCHES = (1, 3, 10, 32, 100, 316, 1000)
@@ -29,7 +28,6 @@ class Traffic:
 
 ZTF = Traffic("ZTF", 1.2e6 / (10 * 3600), 1)
 """1.2 million alerts (section 6.11) in a night of ten hours."""
-
 RUBIN = Traffic("Rubin", 10_000 / 39, 10_000)
 """10 000 alerts with every exposure, one each 39 s."""
 

@@ -19,7 +19,6 @@ from twostamp.models.inference import make_server, model_inputs
 from twostamp.models.trial import load_trial
 
 STAGES = ("decode", "prepare", "predict")
-
 BATCHES = (1, 10)
 
 Pair = tuple[bytes, bytes]

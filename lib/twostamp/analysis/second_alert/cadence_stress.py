@@ -22,16 +22,11 @@ from twostamp.evaluation.predictions import Predictions
 Days = NDArray[np.float64]
 
 UNDISTURBED = "none"
-
 SHIFTS = (-1.0, 1.0)  # days
-
 LIMITS = (1.0, 10.0)  # days
-
 FACTORS = (0.5, 2.0, 5.0)
-
 LOSS_ALLOWED = 0.02
 """What the accuracy of a classifier that knows of gaps may fall by under the longest one."""
-
 ENOUGH = 5
 """Repetitions without which nothing is decided: resamples of fewer do not show how much trainings differ."""
 

@@ -15,9 +15,7 @@ from twostamp.evaluation.predictions import Predictions
 Floats = NDArray[np.float64]
 
 FLIPS = ("wrong to right", "right to wrong", "wrong to other wrong")
-
 DAYS = {"same night": 0.5, "0.5-3 d": 3, "3-10 d": 10, "10-30 d": 30, "over 30 d": np.inf}
-
 MAGNITUDES = {"brighter than 18": 18, "18-19": 19, "19-20": 20, "fainter than 20": np.inf}
 """Groups of objects by their upper limits."""
 

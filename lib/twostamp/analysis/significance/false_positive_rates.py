@@ -31,25 +31,16 @@ from twostamp.params import Parameters
 from twostamp.thesis import THESIS_REPETITIONS
 
 N_CLASSES = 5
-
 N_FEATURES = 10
-
 SEPARATION = 1.15  # of the class means: with the sizes of the thesis an accuracy of 0.92 ± 0.004 over seeds, as it has
-
 SHARED = 0.5  # of the noise's variance that both measurements have in common
-
 TRAIN_LIMIT = 150  # objects per class: more would only take longer
-
 COMBINATIONS = ((16, 1.0), (16, 10.0), (24, 1.0), (24, 10.0))
-
 RESAMPLES = 200
-
 SN = 1
 
 Floats = NDArray[np.float64]
-
 Labels = NDArray[np.int64]
-
 Split = tuple[Labels, Labels, Labels]
 
 THESIS = "thesis: Welch over 5 seeds, one-sided, validation"

@@ -16,7 +16,6 @@ from twostamp.analysis.specification_curve.specifications import SWITCHES, Speci
 from twostamp.evaluation.bootstrap import LEVEL, draw_weights, percentile_interval
 
 Floats = NDArray[np.float64]
-
 Right = Mapping[int, Mapping[str, NDArray[np.bool_]]]
 """By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
 

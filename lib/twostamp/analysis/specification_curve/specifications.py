@@ -38,9 +38,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
 """What decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7 leave open; by name of the field below."""
 
 OF_HYPERPARAMETERS = ("crop_size", "dropout_rate")
-
 OF_RECORDS = ("normalisation", "crop_before_normalising")
-
 OF_NEITHER = ("features", "two_alerts", *OF_HYPERPARAMETERS)
 
 

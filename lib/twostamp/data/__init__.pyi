@@ -1,0 +1,42 @@
+from .arrays import Arrays, Preparation, read_metadata
+from .features import FEATURE_LISTS, RECIPES, Scaler, compute_features, feature_names_two
+from .labels import read_labels
+from .release import PairsDataset, open_dataset, write_dataset
+from .sources import describe_sources, find_archive, prepare_inputs
+from .splits import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, split_objects
+from .stamps import QUANTILES, RANGE, crop_stamps, normalise_stamps
+from .tfrecord_writer import read_info, write_records
+from .tfrecords import balanced_batches, load_arrays, load_scaler, steps_per_epoch
+
+__all__ = [
+    "FEATURE_LISTS",
+    "QUANTILES",
+    "RANGE",
+    "RECIPES",
+    "SSDISTNR_MAX",
+    "Arrays",
+    "PairsDataset",
+    "Preparation",
+    "Scaler",
+    "balanced_batches",
+    "cap_classes",
+    "compute_features",
+    "count_subclasses",
+    "crop_stamps",
+    "describe_sources",
+    "feature_names_two",
+    "filter_pairs",
+    "find_archive",
+    "load_arrays",
+    "load_scaler",
+    "normalise_stamps",
+    "open_dataset",
+    "prepare_inputs",
+    "read_info",
+    "read_labels",
+    "read_metadata",
+    "split_objects",
+    "steps_per_epoch",
+    "write_dataset",
+    "write_records",
+]

@@ -1,0 +1,3 @@
+from . import agreement, attribution, forest, permutation
+
+__all__ = ["agreement", "attribution", "forest", "permutation"]

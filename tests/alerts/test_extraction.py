@@ -1,0 +1,270 @@
+"""Extraction on Spark: a small archive with one case of everything, and the real packets against a slow reference."""
+
+import io
+import tarfile
+from collections import Counter
+from itertools import chain
+
+import fastavro
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import STAMP, make_alert, make_stamp
+from twostamp.alerts.archive import iter_members
+from twostamp.alerts.cutouts import expected_shape, read_stamp
+from twostamp.alerts.extraction import extract_first_two, read_objects
+from twostamp.alerts.extraction_report import ExtractionReport
+from twostamp.alerts.packet import read_packets, read_schema, write_packets
+from twostamp.analysis.data_extraction import cluster_cost
+from twostamp.data.arrays import read_metadata
+from twostamp.data.labels import read_labels
+from twostamp.utils import spark as cluster
+from twostamp.utils.spark import make_spark
+
+pytestmark = pytest.mark.slow
+
+NO_STAMP = (STAMP, STAMP, None)
+UNREADABLE = (STAMP, b"not a stamp", STAMP)
+UNEXPLAINED = (make_stamp(63, 40),) * 3
+EDGE = {"xpos": 10.0, "stamps": (make_stamp(63, 41),) * 3}
+
+ALERTS = {
+    "good": [(1, 1.0, {}), (2, 2.0, {"programid": 2}), (3, 3.0, {})],
+    "bad-first": [(11, 1.0, {"stamps": NO_STAMP}), (12, 2.0, {}), (13, 3.0, {})],
+    "bad-second": [(21, 1.0, {}), (22, 2.0, {"stamps": UNREADABLE}), (23, 3.0, {})],
+    "bad-both": [(31, 1.0, {"stamps": NO_STAMP}), (32, 2.0, {"stamps": UNEXPLAINED}), (33, 3.0, {}), (34, 4.0, {})],
+    "all-bad": [(41, 1.0, {"stamps": (None,) * 3})],
+    "exposure": [(52, 1.0, {}), (51, 1.0, {}), (53, 2.0, {})],
+    "exposure-bad": [(61, 1.0, {"stamps": NO_STAMP}), (62, 1.0, {}), (63, 2.0, {})],
+    "single": [(71, 1.0, {})],
+    "copies": [(81, 1.0, {}), (81, 1.0, {}), (82, 2.0, {})],
+    "edge": [(91, 1.0, EDGE), (92, 2.0, {})],
+    "unlabelled": [(101, 1.0, {}), (102, 2.0, {})],
+}
+USED = {
+    "good": (1, 2),
+    "bad-first": (12, 13),
+    "bad-second": (21, 23),
+    "bad-both": (33, 34),
+    "exposure": (51, 53),
+    "exposure-bad": (62, 63),
+    "single": (71,),
+    "copies": (81, 82),
+    "edge": (91, 92),
+}
+LABELS = pd.DataFrame({"objectId": sorted({*ALERTS, "absent"} - {"unlabelled"}), "classALeRCE": "SN"})
+LABELS["subclassALeRCE"] = ["SNII" if "bad" in name else "SNIa" for name in LABELS["objectId"]]
+
+
+def make_tarball(packets):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, data in packets.items():
+            entry = tarfile.TarInfo(f"{name}.avro")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Two nights that are not in the order of time, a container of several alerts, a damaged night."""
+    folder = tmp_path_factory.mktemp("archive")
+    rows = [
+        make_alert(name, candid, jd + 2458000, **more) for name, rows in ALERTS.items() for candid, jd, more in rows
+    ]
+    packets = [write_packets([alert], read_schema()) for alert in rows]
+    nights = {name: {f"{at}": packets[at] for at in places} for name, places in _share(len(rows)).items()}
+    nights["night-a"]["truncated"] = packets[0][:9000]
+    for name, members in nights.items():
+        (folder / f"{name}.tar.gz").write_bytes(make_tarball(members))
+    (folder / "night-c").mkdir()
+    (folder / "night-c" / "several.avro").write_bytes(write_packets(rows[2::3], read_schema()))
+    (folder / "night-d.tar.gz").write_bytes(make_tarball({"x": packets[-1]})[:1000])
+    return folder
+
+
+def _share(n):
+    return {"night-b": range(0, n, 3), "night-a": range(1, n, 3)}
+
+
+@pytest.fixture(scope="module")
+def extraction(spark, archive, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return folder, extract_first_two(spark, str(archive), LABELS, folder)
+
+
+def candids(folder, prefix=""):
+    """The candids that an extraction used, by object."""
+    first = pd.read_parquet(folder / f"{prefix}first_alerts.parquet").set_index("objectId")["candid_1"]
+    second = pd.read_parquet(folder / f"{prefix}pairs.parquet").set_index("objectId")["candid_2"]
+    return {name: (candid, second[name]) if name in second else (candid,) for name, candid in first.items()}
+
+
+def test_first_two_whole_alerts(extraction):
+    assert candids(extraction[0]) == USED
+
+
+def test_every_alert_is_accounted_for(extraction):
+    _, report = extraction
+    report.check()
+    assert report.alerts_read == sum(map(len, ALERTS.values())) + 1
+    assert report.alerts_used == sum(map(len, USED.values()))
+    assert report.alerts_not_selected == {
+        "object not labelled": 2,
+        "copy of an alert (same candid)": 1,
+        "same exposure as a used alert": 1,
+        "third or later": 1,
+    }
+    assert (report.alerts_quarantined, report.damaged_sources) == (7, 1)
+    assert list(report.objects.values()) == [11, 10, 1, 1, 1, 8]
+    assert report.classes == [["SN", "SNII", 5, 4, 4], ["SN", "SNIa", 6, 5, 4]]
+    assert report.square_stamps == {"first": 0.875, "second": 1.0, "both": 0.875}
+    assert sum(report.bytes_per_night.values()) == report.alert_bytes > 0
+
+
+def test_the_quarantine_says_why(extraction):
+    table = pd.read_parquet(extraction[0] / "quarantine.parquet")
+    assert list(table) == ["source", "member", "candid", "reason"]
+    reasons = table.dropna(subset="candid").set_index("candid")["reason"]
+    assert set(reasons.index) == {11, 22, 31, 32, 41, 61}
+    assert reasons[11] == "the difference stamp is missing"
+    assert "template stamp cannot be used" in reasons[22]
+    assert "63 x 40, where its position explains 63 x 63" in reasons[32]
+    damage = table[table["candid"].isna()].set_index("member")
+    assert "damaged" in damage.loc["", "reason"]
+    assert "ends early" in damage.loc["truncated.avro", "reason"]
+
+
+def test_columns_and_content(extraction):
+    pairs = pd.read_parquet(extraction[0] / "pairs.parquet").set_index("objectId")
+    first = pd.read_parquet(extraction[0] / "first_alerts.parquet")
+    head = ["classALeRCE", "subclassALeRCE", "candid_1", "candid_2", "jd_1", "jd_2", "deltajd"]
+    assert list(pairs)[:7] == head
+    assert list(pairs)[-6:] == [f"{name}_{place}" for place in (1, 2) for name in ("science", "template", "difference")]
+    assert len(pairs.columns) == 7 + 2 * 101 + 6
+    assert set(first) == {"objectId", *(name for name in pairs if not name.endswith("_2") and name != "deltajd")}
+    assert pairs.loc["good", "deltajd"] == 1.0
+    assert list(pairs.loc["good", ["programid_1", "programid_2"]]) == [1, 2]
+    assert pairs.loc["good", "science_1"] == STAMP
+    assert pairs.loc["good", "isdiffpos_1"] == "t"
+    assert read_stamp(pairs.loc["edge", "template_1"]).shape == (63, 41)
+    assert np.isnan(pairs.loc["good", "drb_1"])
+
+
+def test_a_finished_extraction_is_left_alone(spark, archive, extraction):
+    folder, report = extraction
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert extract_first_two(spark, str(archive), LABELS, folder) == report
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert not list(folder.glob(".*"))
+
+
+def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, extraction, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("twostamp.alerts.extraction._write_pairs", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            extract_first_two(spark, str(archive), LABELS, tmp_path)
+    monkeypatch.setattr("twostamp.utils.spark.publish", lambda *_: pytest.fail("a finished chunk is done again"))
+    extract_first_two(spark, str(archive), LABELS, tmp_path)
+    for path in chain(tmp_path.glob("*/*"), tmp_path.glob("*.parquet")):
+        if path.is_file():
+            assert path.read_bytes() == (extraction[0] / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_without_labels(spark, archive, tmp_path):
+    report = extract_first_two(spark, str(archive), None, tmp_path)
+    assert candids(tmp_path, "unlabelled_") == USED | {"unlabelled": (101, 102)}
+    assert "classALeRCE" not in pd.read_parquet(tmp_path / "unlabelled_pairs.parquet")
+    assert report.alerts_not_selected["object not labelled"] == 0
+    assert report.classes == []
+
+
+def test_no_object_found(spark, archive, tmp_path):
+    report = extract_first_two(spark, str(archive), pd.DataFrame({"objectId": ["nobody"]}), tmp_path)
+    assert (report.alerts_used, report.objects["absent from the archive"]) == (0, 1)
+    assert pd.read_parquet(tmp_path / "unlabelled_pairs.parquet").empty
+
+
+def test_read_objects(spark, archive):
+    objects = read_objects(spark, str(archive)).set_index("objectId")
+    assert objects["n_alerts"].to_dict() == {name: len({jd for _, jd, _ in rows}) for name, rows in ALERTS.items()}
+    assert set(objects) == {"ra", "dec", "n_alerts"}
+
+
+def test_an_object_labelled_twice_is_refused(spark, archive, tmp_path):
+    with pytest.raises(ValueError, match="good is labelled twice"):
+        extract_first_two(spark, str(archive), pd.DataFrame({"objectId": ["good", "good"]}), tmp_path)
+
+
+def is_whole(alert):
+    expected = expected_shape(alert["candidate"]["xpos"], alert["candidate"]["ypos"])
+    stamps = (alert[f"cutout{name}"]["stampData"] for name in ("Science", "Template", "Difference"))
+    return all(read_stamp(stamp).shape == expected for stamp in stamps)
+
+
+def test_real_packets_agree_with_a_slow_reference(spark, real_alerts, tmp_path):
+    report = extract_first_two(spark, str(real_alerts), None, tmp_path)
+    used = candids(tmp_path, "unlabelled_")
+    alerts = [
+        next(fastavro.reader(io.BytesIO(member.data))) for member in iter_members(str(real_alerts), progress=False)
+    ]
+    whole = {alert["candid"]: (alert["candidate"]["jd"], alert) for alert in alerts if is_whole(alert)}
+    expected = {}
+    for candid, (jd, alert) in sorted(whole.items()):
+        expected.setdefault(alert["objectId"], {}).setdefault(jd, candid)
+    assert used == {name: tuple(jds[jd] for jd in sorted(jds)[:2]) for name, jds in expected.items()}
+    assert report.alerts_read == len(alerts) == len(pd.read_csv(real_alerts / "index.csv"))
+    pairs = pd.read_csv(real_alerts / "pairs.csv")
+    assert {row.objectId: (row.candid1, row.candid2) for row in pairs.itertuples()}.items() <= used.items()
+    first = pd.read_parquet(tmp_path / "unlabelled_first_alerts.parquet").set_index("candid_1")
+    for candid in list(first.index)[::100]:
+        packet = whole[candid][1]
+        assert first.loc[candid, "difference_1"] == packet["cutoutDifference"]["stampData"]
+        known = {
+            name: value
+            for name, value in packet["candidate"].items()
+            if name not in ("candid", "jd") and value is not None
+        }
+        assert {name: first.loc[candid, f"{name}_1"] for name in known} == known
+
+
+def test_labelled_real_objects(real_alerts):
+    labels, counts = read_labels(real_alerts / "labels.csv")
+    held = Counter(
+        packet["objectId"] for member in iter_members(str(real_alerts), False) for packet in read_packets(member.data)
+    )
+    assert counts["kept"] == len(labels) == sum(name in held for name in labels["objectId"])
+
+
+def test_java_is_asked_for_in_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(cluster.SparkUnavailableError, match="Java 17 or newer: install it"):
+        make_spark()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    (tmp_path / "bin" / "java").chmod(0o755)
+    with pytest.raises(cluster.SparkUnavailableError, match="is version 11"):
+        make_spark()
+
+
+def test_the_account_must_balance():
+    with pytest.raises(RuntimeError, match="3 alerts were read, but 2"):
+        ExtractionReport(alerts_read=3, alerts_used=2).check()
+
+
+def test_the_cluster_costs_what_its_prices_give():
+    assert cluster_cost(30, 0.185, 0.192, 36)["cost"].iloc[-1] == pytest.approx(3.4452)
+
+
+def test_no_wanted_object_in_the_archive(tmp_path, spark):
+    packets = {n: write_packets([make_alert("ZTF18a", n, 2458000.0 + n)], read_schema()) for n in (1, 2, 3)}
+    (tmp_path / "night.tar.gz").write_bytes(make_tarball(packets))
+    nobody = pd.DataFrame({"objectId": pd.Series(dtype=str)})
+    arguments = (spark, str(tmp_path / "night.tar.gz"), nobody, tmp_path / "out")
+    report = extract_first_two(*arguments, prefix="unlabelled_")
+    assert (report.alerts_read, report.alerts_used) == (3, 0)
+    assert report.alerts_not_selected["object not labelled"] == 3
+    assert len(read_metadata(tmp_path / "out" / "unlabelled_pairs.parquet")) == 0
+    assert extract_first_two(*arguments, prefix="unlabelled_").alerts_read == 3

@@ -1,0 +1,236 @@
+"""Packets: keys agree with a full decode; anything damaged gives a typed error."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from contextlib import suppress
+from dataclasses import replace
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import make_alert
+from twostamp.alerts.archive import iter_members
+from twostamp.alerts.packet import (
+    AlertKey,
+    CorruptPacket,
+    MissingField,
+    PacketError,
+    read_candidate_types,
+    read_keys,
+    read_packets,
+    read_schema,
+    write_packets,
+)
+
+ALERT = make_alert("ZTF20aaaaaaa", candid=42, jd=2459000.75, ra=10.5, dec=-3.25, ssdistnr=1.5, programid=2)
+KEY = AlertKey("ZTF20aaaaaaa", 42, 2459000.75, 1.5, 2, 10.5, -3.25)
+PACKET = write_packets([ALERT], read_schema())
+SEVERAL = [make_alert(f"ZTF20aaaaaa{n}", candid=n, jd=2459000.0 + n) for n in range(5)]
+
+
+def write_container(alerts, schema=None, **options):
+    stream = io.BytesIO()
+    fastavro.writer(stream, schema or read_schema(), alerts, **options)
+    return stream.getvalue()
+
+
+def without(record, *names):
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def schema_without(*names):
+    schema = read_schema()
+    return schema | {"fields": [field for field in schema["fields"] if field["name"] not in names]}
+
+
+def test_key_of_a_packet():
+    assert read_keys(PACKET) == [KEY]
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+@pytest.mark.parametrize("sync_interval", [1, 10**6])
+def test_containers_with_several_alerts(codec, sync_interval):
+    data = write_container(SEVERAL, codec=codec, sync_interval=sync_interval)
+    assert [(key.objectId, key.candid, key.jd) for key in read_keys(data)] == [
+        (alert["objectId"], alert["candid"], alert["candidate"]["jd"]) for alert in SEVERAL
+    ]
+    assert [alert["cutoutDifference"] for alert in read_packets(data)] == [a["cutoutDifference"] for a in SEVERAL]
+
+
+def test_candid_falls_back_on_the_candidate():
+    data = write_container([without(ALERT, "candid", "schemavsn")], schema_without("candid", "schemavsn"))
+    assert read_keys(data) == [KEY]
+
+
+def test_null_ssdistnr_is_kept_as_none():
+    alert = ALERT | {"candidate": ALERT["candidate"] | {"ssdistnr": None}}
+    assert read_keys(write_container([alert])) == [replace(KEY, ssdistnr=None)]
+
+
+@pytest.mark.parametrize("name", ["objectId", "candidate"])
+def test_a_missing_field_is_named(name):
+    with pytest.raises(MissingField, match="candidate.jd" if name == "candidate" else name):
+        read_keys(write_container([without(ALERT, name)], schema_without(name)))
+
+
+@pytest.mark.parametrize("jd", [float("nan"), -1.0, 1e20])
+def test_a_jd_that_is_none_is_refused(jd):
+    with pytest.raises(CorruptPacket, match="no Julian date"):
+        read_keys(write_container([make_alert(jd=jd)]))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not an Avro container"),
+        (b"<html>", "not an Avro container"),
+        (PACKET[:200], "ends early"),
+        (PACKET[:-1], "sync marker"),
+        (PACKET[:-20], "ends early"),
+        (PACKET[:-16] + bytes(16), "sync marker"),
+        (write_container([]), "no alert"),
+        (write_container([ALERT], codec="bzip2"), "bzip2.*not supported"),
+        (PACKET + b"\x02", "cut short"),
+    ],
+)
+def test_damage_is_explained(data, reason):
+    for read in (read_keys, read_packets):
+        with pytest.raises(CorruptPacket, match=reason) as caught:
+            read(data)
+        assert caught.value.reason == str(caught.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    end=st.integers(0, len(PACKET)),
+    flips=st.lists(st.tuples(st.integers(0, len(PACKET) - 1), st.integers(1, 255)), max_size=4),
+    several=st.booleans(),
+)
+def test_any_damage_gives_a_packet_or_a_packet_error(end, flips, several):
+    damaged = bytearray(write_packets(SEVERAL, read_schema()) if several else PACKET)
+    for at, mask in flips:
+        damaged[at] ^= mask
+    for read in (read_keys, read_packets):
+        with suppress(PacketError):
+            read(bytes(damaged[: end if end % 3 else None]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(at=st.integers(0, 12000), mask=st.integers(1, 255))
+def test_damage_in_the_header_and_the_candidate(at, mask):
+    damaged = bytearray(PACKET)
+    damaged[at] ^= mask
+    for read in (read_keys, read_packets, read_candidate_types):
+        with suppress(PacketError):
+            read(bytes(damaged))
+
+
+def test_any_process_writes_the_same_bytes():
+    """What goes through a set or a hash differs from process to process, so two seeds of the hash are tried."""
+    code = "import hashlib; from twostamp.alerts.packet import *; w = write_packets([], prepare_schema(read_schema()));"
+    command = [sys.executable, "-c", f"{code} print(hashlib.sha256(w).hexdigest())"]
+    written = {
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True).stdout
+        for seed in ("0", "1")
+    }
+    assert written == {f"{hashlib.sha256(write_packets([], read_schema())).hexdigest()}\n".encode()}
+
+
+def test_candidate_types():
+    types = read_candidate_types(PACKET)
+    assert (types["jd"], types["fid"], types["isdiffpos"], types["drb"]) == ("double", "int64", "string", "double")
+    assert len(types) == 103
+
+
+def nullable(avro):
+    """A schema as Fink and Spark write it: every field a union with null, records of other names."""
+    if isinstance(avro, list):
+        return [nullable(kind) for kind in avro]
+    if not isinstance(avro, dict) or avro["type"] != "record":
+        return avro | {"items": nullable(avro["items"])} if isinstance(avro, dict) and avro["type"] == "array" else avro
+    fields = []
+    for field in avro["fields"]:
+        kinds = nullable(field["type"] if isinstance(field["type"], list) else [field["type"]])
+        fields.append({"name": field["name"], "type": [kind for kind in kinds if kind != "null"] + ["null"]})
+    return {"type": "record", "name": f"topLevelRecord.{avro['name'].rsplit('.')[-1]}", "fields": fields}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_a_packet_whose_every_field_may_be_null_is_the_same(count, codec):
+    schema = nullable(read_schema())
+    named = {"science": "cutoutTemplate", "difference": "cutoutDifference"}
+    cutout = next(field for field in schema["fields"] if field["name"] == "cutoutScience")["type"][0]
+    for name in named.values():
+        next(field for field in schema["fields"] if field["name"] == name)["type"][0] = cutout["name"]
+    data = write_container([ALERT] * count, schema, codec=codec)
+    assert read_keys(data) == read_keys(PACKET) * count
+    assert read_packets(data) == read_packets(PACKET) * count
+    assert read_candidate_types(data) == read_candidate_types(PACKET)
+    (packet, *_) = read_packets(data, history=False)
+    assert packet["cutoutScience"] == {"stampData": ALERT["cutoutScience"]["stampData"]}
+
+
+def test_a_type_with_notes_is_the_type_in_it():
+    schema = read_schema()
+    candidate = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]
+    for field in candidate["fields"]:
+        if field["type"] == "string":
+            field["type"] = {"type": "string", "avro.java.string": "String"}
+    assert read_candidate_types(write_container([ALERT], schema)) == read_candidate_types(PACKET)
+
+
+def test_real_packets_of_every_schema_agree_with_fastavro(real_alerts):
+    versions = set()
+    for source in sorted(real_alerts.glob("*.tar.gz")):
+        with tarfile.open(source) as archive:
+            for member in archive.getmembers()[:10]:
+                data = archive.extractfile(member).read()
+                (alert,) = fastavro.reader(io.BytesIO(data))
+                fields = alert["candidate"]
+                values = (fields[name] for name in ("jd", "ssdistnr", "programid", "ra", "dec"))
+                assert read_keys(data) == [AlertKey(alert["objectId"], alert["candid"], *values)]
+                assert read_packets(data) == [alert]
+                assert read_candidate_types(data).keys() == fields.keys()
+                versions.add(alert.get("schemavsn"))
+    assert {None, "3.0", "3.2", "3.3", "4.01", "4.02"} <= versions
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+@pytest.mark.parametrize("schema", [read_schema(), schema_without("prv_candidates")])
+@pytest.mark.parametrize("broken", [None, "cutoutScience", "cutoutDifference"])
+def test_without_history_an_alert_is_the_same_but_for_it(codec, schema, broken):
+    alert = without(ALERT | ({broken: None} if broken else {}), "prv_candidates")
+    data = write_container([alert | {"prv_candidates": [ALERT["candidate"]]}], schema, codec=codec)
+    (packet,) = read_packets(data, history=False)
+    expected = {name: value for name, value in read_packets(data)[0].items() if name != "prv_candidates"}
+    for name in ("cutoutScience", "cutoutTemplate", "cutoutDifference"):
+        expected[name] = expected[name] and {"stampData": expected[name]["stampData"]}
+    assert packet == expected
+
+
+def test_a_stamp_within_the_history_is_not_taken_for_one():
+    gzip_in_a_text = ALERT["candidate"] | {"pdiffimfilename": "\x1f\x8b\x08".encode("latin-1").decode("latin-1")}
+    data = write_container([ALERT | {"prv_candidates": [gzip_in_a_text] * 3}])
+    assert read_packets(data, history=False)[0]["cutoutScience"]["stampData"] == ALERT["cutoutScience"]["stampData"]
+
+
+def test_real_packets_are_the_same_without_history(real_alerts):
+    for member in iter_members(str(real_alerts), progress=False):
+        whole, (packet,) = read_packets(member.data)[0], read_packets(member.data, history=False)
+        assert packet["candidate"] == whole["candidate"]
+        for name in ("cutoutScience", "cutoutTemplate", "cutoutDifference"):
+            assert packet[name]["stampData"] == whole[name]["stampData"]
+
+
+@given(st.integers(0, len(PACKET) - 1), st.binary(min_size=1, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_damage_without_history_is_a_packet_error_or_harmless(at, noise):
+    with suppress(PacketError):
+        read_packets(PACKET[:at] + noise + PACKET[at + len(noise) :], history=False)

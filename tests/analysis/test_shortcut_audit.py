@@ -1,0 +1,193 @@
+"""Coordinates as a shortcut: moved objects, what latitude explains, and maps, on classifiers whose answer is known."""
+
+import astropy.units as u
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.models.test_prediction import N, world  # noqa: F401
+from twostamp.analysis import shortcut_audit as sky_shortcut
+from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
+from twostamp.models.architectures import build_model
+from twostamp.models.prediction import predict_pairs
+from twostamp.params import Parameters
+from twostamp.plots.shortcut_audit import plot_profiles, plot_share_maps
+
+CLASSES = ("AGN", "SN", "VS")
+SIZE = {"resamples": 200, "seed": 1}
+
+
+def make_sight(n=300, repetitions=2, seed=1, follow=True):
+    """A classifier that calls VS what is near the plane, or one that does not know where anything is."""
+    rng = np.random.default_rng(seed)
+    galactic = SkyCoord(
+        rng.uniform(0, 360, n) * u.deg, np.degrees(np.arcsin(rng.uniform(-1, 1, n))) * u.deg, frame="galactic"
+    )
+    place = galactic.icrs
+    low = np.abs(galactic.b.deg) < 20 if follow else rng.random(n) < 0.3
+    probabilities = rng.dirichlet([1, 1, 0.1], (repetitions, n)) * 0.5
+    probabilities[..., 2] += 0.5 * low
+    probabilities[..., 0] += 0.5 * ~low
+    return Sight(place.ra.deg, place.dec.deg, probabilities)
+
+
+def make_metadata(n=10):
+    rng = np.random.default_rng(1)
+    columns = {name: rng.uniform(0, 90, n) for name in PLACE} | {"deltajd": np.linspace(1, 150, n)}
+    return pd.DataFrame(columns).assign(objectId=[f"ZTF{i}" for i in range(n)])
+
+
+def test_moved_objects_get_both_alerts_coordinates_of_one_other():
+    metadata = make_metadata()
+    moved = swap_coordinates(metadata, seed=1)
+    donors = [metadata.index[(metadata[list(PLACE)] == row).all(axis=1)].item() for row in moved.to_numpy()]
+    assert sorted(donors) == list(range(10))
+    assert donors != list(range(10))
+    pd.testing.assert_frame_equal(moved, swap_coordinates(metadata, seed=1))
+
+
+def test_objects_are_drawn_among_those_close_in_time():
+    params = Parameters(deltajd_max=100, audit_sky_objects=4)
+    drawn = sky_shortcut.draw_objects(make_metadata(), params)
+    assert len(drawn) == 4
+    assert drawn["deltajd"].max() <= 100
+    assert drawn["objectId"].is_monotonic_increasing
+    many = params.model_copy(update={"audit_sky_objects": 100})
+    assert len(sky_shortcut.draw_objects(make_metadata(), many)) == (make_metadata()["deltajd"] <= 100).sum()
+
+
+@pytest.mark.slow
+def test_only_what_is_replaced_changes(world):  # noqa: F811
+    root, table, trial = world
+    ids = table["objectId"].tolist()
+    moved = swap_coordinates(table, seed=1)
+    way = (root / "pairs.parquet", ids, trial, root / "records")
+    own, same, other = (
+        predict_pairs(*way, replaced=places, batch_size=7)
+        for places in (None, table.set_index("objectId")[list(PLACE)], moved)
+    )
+    pd.testing.assert_frame_equal(own, same)
+    assert not np.allclose(own["AGN"], other["AGN"], atol=1e-6)
+    np.testing.assert_array_equal(other["ra"], moved.loc[other["objectId"], "ra_1"])
+    assert len(own) == N
+
+
+@pytest.mark.slow
+def test_a_classifier_without_coordinates_does_not_notice_that_an_object_was_moved(world, tmp_path):  # noqa: F811
+    root, table, trial = world
+    trials = []
+    for way, variant in sky_shortcut.VARIANTS.items():
+        path = tmp_path / f"{way}.weights.h5"
+        build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3).save_weights(path)
+        trials.append(dict(trial) | {"variant": variant, "weights": str(path)})
+    seen = sky_shortcut.look(pd.DataFrame(trials), root / "pairs.parquet", table, root / "records", Parameters(seed=1))
+    assert list(seen) == [WITH, WITHOUT, SWAPPED]
+    assert seen[WITH].probabilities.shape == (1, N, 3)
+    np.testing.assert_array_equal(seen[WITH].ra, seen[WITHOUT].ra)
+    assert sorted(seen[SWAPPED].ra) == sorted(seen[WITH].ra)
+    assert not np.allclose(seen[SWAPPED].probabilities, seen[WITH].probabilities, atol=1e-6)
+    without = trials[1]
+    way = (root / "pairs.parquet", table["objectId"].tolist(), pd.Series(without), root / "records")
+    moved = predict_pairs(*way, replaced=swap_coordinates(table, 1))
+    np.testing.assert_allclose(moved.iloc[:, 3:-1], seen[WITHOUT].probabilities[0], atol=1e-6)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8))
+@settings(max_examples=40, deadline=None)
+def test_explained_share_is_the_adjusted_r_squared_of_the_groups(seed, bins):
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(bins), rng.integers(0, bins, 30)])
+    values = rng.normal(size=len(groups)) + groups
+    design = np.eye(bins)[groups]
+    residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    n, total = len(values), ((values - values.mean()) ** 2).sum()
+    expected = 1 - (residual @ residual / (n - bins)) / (total / (n - 1))
+    assert sky_shortcut.explained_share(values, groups)[0] == pytest.approx(expected)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=2)
+    drawn = np.repeat(np.arange(n), weights[1])
+    if len(set(groups[drawn])) == bins:
+        again = sky_shortcut.explained_share(values[drawn], groups[drawn])[0]
+        assert sky_shortcut.explained_share(values, groups, weights)[1] == pytest.approx(again)
+
+
+def test_nothing_is_explained_of_a_constant_or_of_too_few_objects():
+    assert np.isnan(sky_shortcut.explained_share([1.0] * 10, [0, 1] * 5)).all()
+    assert np.isnan(sky_shortcut.explained_share([1.0, 2.0], [0, 1])).all()
+
+
+def test_bins_hold_equally_many_objects():
+    groups = sky_shortcut.cut_latitudes(np.random.default_rng(1).uniform(0, 90, 600), 6)
+    assert np.bincount(groups).tolist() == [100] * 6
+
+
+def test_dependence_is_found_where_it_is_and_only_there():
+    seen = {WITH: make_sight(), WITHOUT: make_sight(seed=2, follow=False)}
+    table = sky_shortcut.tabulate_dependence(seen, CLASSES, **SIZE).set_index(["coordinates", "class"])
+    assert table.loc[(WITH, "VS"), "low"] > 0.4
+    assert table.loc[(WITHOUT, "VS"), "low"] < 0.02
+    assert (table["low"] <= table["explained"]).all()
+
+
+def test_changes_are_counted_by_class_over_repetitions():
+    before, after = np.zeros((2, 4, 3)), np.zeros((2, 4, 3))
+    before[:, [0, 1, 2, 3], [0, 0, 1, 1]] = 1
+    after[0, [0, 1, 2, 3], [0, 2, 1, 1]] = 1
+    after[1, [0, 1, 2, 3], [2, 2, 1, 1]] = 1
+    place = np.zeros(4), np.zeros(4)
+    seen = {WITH: Sight(*place, before), SWAPPED: Sight(*place, after)}
+    table = sky_shortcut.tabulate_changes(seen, CLASSES, **SIZE).set_index("predicted")
+    assert table["objects"].to_dict() == {"AGN": 2, "SN": 2, "VS": 0, "all": 4, "another training": 4}
+    assert table["changed"].drop("VS").to_dict() == {"AGN": 0.75, "SN": 0, "all": 0.375, "another training": 0}
+    assert np.isnan(table.loc["VS", "changed"])
+    assert table.loc["all", "low"] <= 0.375 <= table.loc["all", "high"]
+
+
+def test_one_repetition_has_nothing_to_be_compared_with():
+    one = make_sight(repetitions=1)
+    table = sky_shortcut.tabulate_changes({WITH: one, SWAPPED: one}, CLASSES, **SIZE)
+    assert table["predicted"].tolist() == [*CLASSES, "all"]
+    assert (table["changed"].dropna() == 0).all()
+
+
+def test_worth_of_coordinates_is_paired_over_objects():
+    labels = np.arange(10) % 2
+    wrong = labels.copy()
+    wrong[0] = 1
+    rows = [{"variant": variant, "status": "done"} for variant in sky_shortcut.VARIANTS.values()]
+    trained = pd.DataFrame(rows * 2).assign(test_predicted=[labels.tolist(), wrong.tolist()] * 2)
+    table = sky_shortcut.compare_accuracy(trained, labels, **SIZE).set_index("coordinates")
+    assert table["accuracy"].round(6).tolist() == [1, 0.9, 0.1]
+    assert table["repetitions"].tolist() == [2, 2, 2]
+    assert table.loc["difference", "low"] == 0
+    trained.loc[trained["variant"] == "stacked", "status"] = "failed"
+    assert sky_shortcut.compare_accuracy(trained, labels, **SIZE)["coordinates"].tolist() == [WITHOUT]
+
+
+def test_shares_add_up_where_there_are_objects():
+    sight = make_sight()
+    shares = sky_shortcut.map_shares(sight, CLASSES, nside=4)
+    total = np.sum(list(shares.values()), axis=0)
+    seen = np.isfinite(total)
+    np.testing.assert_allclose(total[seen], 1)
+    assert 100 < seen.sum() < 192
+
+
+def test_figures_have_a_row_or_panel_a_class_and_sentences_say_what_was_found():
+    seen = {WITH: make_sight(), WITHOUT: make_sight(follow=False), SWAPPED: make_sight(seed=3)}
+    figure = plot_share_maps(seen, CLASSES, nside=2)
+    assert len(figure.axes) == 3 * 3 + 3
+    figure.canvas.draw()
+    figure = plot_profiles(seen, CLASSES)
+    assert len(figure.axes) == 3
+    assert len(figure.axes[1].lines) == 3
+    figure.canvas.draw()
+    plt.close("all")
+    worth = pd.DataFrame({"coordinates": ["difference"], "accuracy": [0.01], "low": [-0.01], "high": [0.03]})
+    dependence = sky_shortcut.tabulate_dependence(seen, CLASSES, **SIZE)
+    lines = sky_shortcut.describe_shortcut(worth, dependence, sky_shortcut.tabulate_changes(seen, CLASSES, **SIZE))
+    assert lines[0].startswith("coordinates are worth +1.0 points")
+    assert len(lines) == 1 + 3 + 1

@@ -1,0 +1,101 @@
+"""Repeated splits: the same objects divided anew, every model on all of them, narrow networks, resumed when killed."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.models.test_search import CLASSES, SMALL, make_records
+from twostamp.analysis.significance.repeated_splits import (
+    pivot_scores,
+    share_of_test,
+    split_seeds,
+    train_splits,
+    write_split_records,
+)
+from twostamp.data.tfrecord_writer import read_info
+from twostamp.models.prediction import predict_winners
+from twostamp.models.search import choose_winners
+from twostamp.models.trial import load_trial
+from twostamp.params import Parameters
+
+pytestmark = pytest.mark.slow
+PARAMS = Parameters(
+    repeated_splits=2, validation_per_class=1, test_per_class=1, cap_per_class=6, epochs=1, workers=2, width=0.25
+)
+COMBINATIONS = {"stamp_26": SMALL, "stacked": SMALL}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = make_records(tmp_path_factory.mktemp("data")).parent / "pairs.parquet" / "part-0.parquet"
+    pd.read_parquet(path).assign(ssdistnr_1=-999.0, ssdistnr_2=-999.0).to_parquet(path)
+    return path.parent
+
+
+@pytest.fixture(scope="module")
+def records(pairs: Path) -> list[Path]:
+    return write_split_records(pairs, pairs.parent / "splits", PARAMS)
+
+
+@pytest.fixture(scope="module")
+def trained(spark: Any, records: list[Path]) -> pd.DataFrame:
+    return train_splits(COMBINATIONS, records, records[0].parents[1] / "models", PARAMS)
+
+
+def test_splits_divide_the_same_objects_differently(pairs: Path, records: list[Path]) -> None:
+    infos = [read_info(folder) for folder in records]
+    assert infos[0].fingerprint != infos[1].fingerprint
+    for info in infos:
+        assert info.classes == CLASSES
+        assert info.counts["test"] == dict.fromkeys(CLASSES, 1)
+        assert info.counts["train"] == dict.fromkeys(CLASSES, 4)
+        assert share_of_test(info.counts) == 0.25
+    written = {path: path.stat().st_mtime_ns for folder in records for path in folder.rglob("*.tfrecord")}
+    write_split_records(pairs, records[0].parent, PARAMS)
+    assert written == {path: path.stat().st_mtime_ns for path in written}
+
+
+def test_more_splits_keep_the_first_ones() -> None:
+    seeds = split_seeds(PARAMS.model_copy(update={"repeated_splits": 6}))
+    assert seeds[:2] == split_seeds(PARAMS)
+    assert len(set(seeds)) == 6
+
+
+def test_every_model_is_trained_on_every_split_with_its_own_seed(trained: pd.DataFrame) -> None:
+    assert trained.groupby("split")["variant"].apply(list).tolist() == [list(COMBINATIONS)] * 2
+    assert trained["seed"].nunique() == 4
+    assert (trained["status"] == "done").all()
+    assert (trained["width"] == 0.25).all()
+    assert pivot_scores(trained).shape == (2, 2)
+
+
+def test_narrow_models_are_rebuilt_narrow(trained: pd.DataFrame) -> None:
+    model = load_trial(trained[trained["variant"] == "stacked"].iloc[0])
+    assert model.count_params() < 264_469 / 8
+
+
+def test_finished_splits_are_not_trained_again(records: list[Path], trained: pd.DataFrame) -> None:
+    folder = records[0].parents[1] / "models"
+    again = train_splits(COMBINATIONS, records, folder, PARAMS)
+    assert again["seconds"].tolist() == trained["seconds"].tolist()
+
+
+def test_a_failed_training_takes_its_split_out(trained: pd.DataFrame) -> None:
+    broken = trained.copy()
+    broken.loc[0, "test_accuracy"] = float("nan")
+    assert pivot_scores(broken).index.tolist() == [1]
+
+
+def test_predictions_are_those_that_were_judged(records: list[Path], trained: pd.DataFrame) -> None:
+    results = trained[trained["split"] == 0]
+    winners = choose_winners(results, {"M0": "stamp_26", "M1": "stacked", "M2": "separated"})
+    assert list(winners) == ["M0", "M1"]
+    predictions = predict_winners(winners, records[0], "test", PARAMS)
+    assert predictions.classes == CLASSES
+    for model, variant in (("M0", "stamp_26"), ("M1", "stacked")):
+        assert predictions.probabilities[model].shape == (1, 3, 3)
+        accuracy = results.set_index("variant").loc[variant, "test_accuracy"]
+        assert predictions.right[model].mean() == pytest.approx(accuracy)
+        assert predictions.ensemble()[model] == pytest.approx(predictions.probabilities[model][0])

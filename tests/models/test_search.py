@@ -1,0 +1,265 @@
+"""The search: what is drawn, that it resumes, that it repeats for any number of workers, and that nothing is lost."""
+
+import json
+import multiprocessing
+import shutil
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from tests.conftest import make_stamp
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import load_arrays
+from twostamp.models.inference import predict
+from twostamp.models.search import (
+    make_repeats,
+    make_trials,
+    rank_combinations,
+    read_results,
+    run_trials,
+    sample_combinations,
+    select_trials,
+    settings,
+    train_repeats,
+)
+from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import Job, Trial, load_trial, train_trial
+from twostamp.params import Parameters
+from twostamp.utils.files import write_json
+
+CLASSES = ("AGN", "SN", "bogus")
+SMALL = Hyperparameters(3, 21, 6, 1e-3, 0.3)
+TINY = Parameters(
+    grid_kernel_size=[3],
+    grid_batch_size=[6],
+    search_variants=["stamp_23", "stacked"],
+    n_combinations=1,
+    n_repetitions=1,
+    epochs=1,
+    workers=2,
+)
+FULL_GRID: dict[str, Any] = {
+    "grid_kernel_size": [3, 5],
+    "grid_crop_size": [21, 42, 63],
+    "grid_batch_size": [64, 128, 256],
+    "grid_learning_rate": [1e-4, 1e-3, 5e-3],
+    "grid_dropout_rate": [0.3, 0.5],
+}
+
+
+def make_records(folder: Path, seed: int = 1) -> Path:
+    """Twelve noise pairs of three classes: two batches of six to train on."""
+    rng = np.random.default_rng(seed)
+    splits = ["train"] * 4 + ["validation", "test"]
+    table = pd.DataFrame({"classALeRCE": np.repeat(CLASSES, len(splits)), "split": splits * len(CLASSES)})
+    n = len(table)
+    table = table.assign(subclassALeRCE=table["classALeRCE"], objectId=[f"ZTF18aaaa{i:03d}" for i in range(n)])
+    columns: dict[str, Any] = {"deltajd": rng.uniform(0.01, 90, n)}
+    for alert in (1, 2):
+        columns |= {f"{name}_{alert}": rng.uniform(1, 50, n) for name in PACKET_FIELDS}
+        columns |= {f"isdiffpos_{alert}": "t", f"fid_{alert}": 1, f"xpos_{alert}": 1500.0, f"ypos_{alert}": 1500.0}
+        for kind in ("science", "template", "difference"):
+            columns[f"{kind}_{alert}"] = [make_stamp(seed=int(s)) for s in rng.integers(0, 1000, n)]
+    (folder / "pairs.parquet").mkdir(parents=True)
+    table.assign(**columns).to_parquet(folder / "pairs.parquet" / "part-0.parquet")
+    assignment = table[["objectId", "classALeRCE", "subclassALeRCE", "split"]]
+    write_records(folder / "pairs.parquet", assignment, folder / "records", CLASSES, seed=seed)
+    return folder / "records"
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_records(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def searched(spark: Any, records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path_factory.mktemp("models") / "search"
+    return folder, run_trials(make_trials(TINY), records, folder, TINY)
+
+
+def train_serially(trials: list[Trial], records: Path, folder: Path) -> pd.DataFrame:
+    """Train one after the other in one process, without Spark: what a distributed search is held to."""
+    folder.mkdir(parents=True)
+    jobs = [Job(trial, records, folder, TINY, settings(records, TINY)) for trial in trials]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(train_trial, jobs, chunksize=len(jobs))
+    write_json(folder / "index.json", [trial.id for trial in trials])
+    return read_results(folder)
+
+
+def without_times(results: pd.DataFrame) -> dict[str, Any]:
+    frame = results.drop(columns=["seconds", "objects_per_second", "weights"])
+    history = [{k: v for k, v in h.items() if k not in ("objects_per_second", "memory")} for h in frame["history"]]
+    return frame.assign(history=history).to_dict("list")
+
+
+def test_seventy_of_108_combinations_are_drawn_once_each_and_repeatably() -> None:
+    params = Parameters(**FULL_GRID, n_combinations=70, n_repetitions=5)
+    combinations = sample_combinations(params)
+    assert len(set(combinations)) == len(combinations) == 70
+    assert combinations == sample_combinations(params)
+    assert combinations != sample_combinations(params.model_copy(update={"seed": 1}))
+    assert len(sample_combinations(params.model_copy(update={"n_combinations": 108}))) == 108
+
+
+def test_all_architectures_share_combinations_and_no_seed() -> None:
+    trials = make_trials(Parameters(**FULL_GRID, n_combinations=7, n_repetitions=5))
+    assert len(trials) == 4 * 7 * 5
+    assert len({trial.id for trial in trials}) == len({trial.seed for trial in trials}) == len(trials)
+    by_variant: dict[str, set[Hyperparameters]] = {}
+    for trial in trials:
+        by_variant.setdefault(trial.variant, set()).add(trial.hyperparameters)
+    assert len({frozenset(combinations) for combinations in by_variant.values()}) == 1
+    assert set(Counter(trial.variant for trial in trials).values()) == {35}
+
+
+def test_a_trial_keeps_its_seed_whatever_else_is_searched() -> None:
+    few = make_repeats("stacked", SMALL, 1, seed=5)
+    many = make_repeats("stacked", SMALL, 4, seed=5)
+    assert few[0] == many[0]
+    assert few[0] != make_repeats("stacked", SMALL, 1, seed=6)[0]
+
+
+@pytest.mark.slow
+def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[Path, pd.DataFrame]) -> None:
+    _, results = searched
+    assert results["status"].tolist() == ["done", "done"]
+    assert results["variant"].tolist() == ["stamp_23", "stacked"]
+    for row in results.itertuples():
+        assert np.sum(row.test_confusion) == np.sum(row.validation_confusion) == len(CLASSES)
+        assert row.test_accuracy == np.trace(row.test_confusion) / len(CLASSES) == row.last_test_accuracy
+        assert row.classes == list(CLASSES)
+        assert Path(row.weights).exists()
+
+
+@pytest.mark.slow
+def test_a_loaded_trial_gives_the_scores_that_were_stored(searched: tuple[Path, pd.DataFrame], records: Path) -> None:
+    for _, row in searched[1].iterrows():
+        features = "alerce23" if row["variant"] == "stamp_23" else "thesis26"
+        arrays = load_arrays(records, "test", features=features, crop=21)
+        predicted = predict(load_trial(row), row["variant"], arrays).argmax(axis=1)
+        assert np.mean(predicted == arrays.labels) == pytest.approx(row["test_accuracy"])
+
+
+@pytest.mark.slow
+def test_finished_trials_are_skipped_and_changed_settings_are_not(
+    searched: tuple[Path, pd.DataFrame], records: Path
+) -> None:
+    folder, results = searched
+    files = sorted(folder.glob("*.json"))
+    before = [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
+    pd.testing.assert_frame_equal(run_trials(make_trials(TINY), records, folder, TINY), results)
+    assert before == [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
+
+
+def workers_at_work() -> list[tuple[float, psutil.Process]]:
+    """Processes that Spark's Python daemon has forked, each with the seconds that it has computed."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # others come and go meanwhile
+            if "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in process.parent().cmdline():
+                found.append((process.cpu_times().user, process))
+    return found
+
+
+def kill_a_worker_at_work(results: Path, killed: list[int]) -> None:
+    """Wait for the first result, then kill the busiest worker."""
+    while not list(results.glob("*-r*.json")):
+        time.sleep(0.05)
+    while not killed:
+        if workers := workers_at_work():
+            _, process = max(workers, key=lambda worker: worker[0])
+            process.kill()
+            killed.append(process.pid)
+
+
+@pytest.mark.slow
+def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_run(
+    spark: Any, records: Path, tmp_path: Path
+) -> None:
+    trials = [
+        trial for name in ("stamp_23", "stacked_stamps_deltajd") for trial in make_repeats(name, SMALL, 3, seed=2)
+    ]
+    folder, killed = tmp_path / "search", []
+    killer = threading.Thread(target=kill_a_worker_at_work, args=(folder, killed), daemon=True)
+    killer.start()
+    results = run_trials(trials[::-1], records, folder, TINY)
+    killer.join()
+    assert len(killed) == 1
+    assert results["status"].tolist() == ["done"] * 6
+    serial = train_serially(trials, records, tmp_path / "serial")
+    assert without_times(results.iloc[::-1]) == without_times(serial)
+    for ours, theirs in zip(results["weights"][::-1], serial["weights"], strict=True):
+        assert Path(ours).read_bytes() == Path(theirs).read_bytes()
+
+
+@pytest.mark.slow
+def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], records: Path, tmp_path: Path) -> None:
+    trials = make_trials(TINY)[:1]
+    other = make_records(tmp_path / "other", seed=2)
+    shutil.copytree(searched[0], tmp_path / "search")
+    changed = run_trials(trials, other, tmp_path / "search", TINY)
+    assert changed["trial_id"].tolist() == [trials[0].id]
+    assert changed["history"][0] != searched[1]["history"].iloc[0]
+
+
+@pytest.mark.slow
+def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_others_are_done(
+    spark: Any, records: Path, tmp_path: Path
+) -> None:
+    good = make_repeats("stacked_stamps", SMALL, 1, seed=1)
+    bad = make_repeats("stacked_stamps", Hyperparameters(3, 21, 2, 1e-3, 0.3), 1, seed=1)
+    results = run_trials([*bad, *good], records, tmp_path / "search", TINY).set_index("trial_id")
+    assert results.loc[bad[0].id, "status"] == "failed"
+    assert "smaller than the number of classes" in results.loc[bad[0].id, "reason"]
+    assert np.isnan(results.loc[bad[0].id, "validation_accuracy"])
+    assert results.loc[good[0].id, "status"] == "done"
+    assert rank_combinations(results.reset_index())["n"].tolist() == [1]
+    with pytest.raises(ValueError, match="has no weights, it failed"):
+        load_trial(results.reset_index().iloc[0])
+
+
+@pytest.mark.slow
+def test_repeats_use_the_same_machinery(spark: Any, records: Path, tmp_path: Path) -> None:
+    results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
+    assert results["repetition"].tolist() == [0, 1]
+    assert results["seed"].nunique() == 2
+
+
+def make_results(*rows: tuple[float, int, float, float]) -> pd.DataFrame:
+    shared = {"variant": "stacked", "kernel_size": 3, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3}
+    names = ("dropout_rate", "repetition", "validation_accuracy", "test_accuracy")
+    return pd.DataFrame([shared | dict(zip(names, row, strict=True)) | {"status": "done"} for row in rows])
+
+
+def test_ranking_is_by_mean_validation_accuracy_with_ddof_0() -> None:
+    results = make_results((0.3, 0, 0.90, 0.8), (0.3, 1, 0.92, 0.9), (0.5, 0, 0.95, 0.7), (0.5, 1, 0.93, 0.7))
+    ranked = rank_combinations(results)
+    assert ranked["dropout_rate"].tolist() == [0.5, 0.3]
+    assert ranked["validation_std"].tolist() == pytest.approx([0.01, 0.01])
+    assert ranked["test_values"].tolist() == [[0.7, 0.7], [0.8, 0.9]]
+    assert select_trials(results, ranked.iloc[1])["validation_accuracy"].tolist() == [0.90, 0.92]
+
+
+def test_a_folder_without_a_search_names_the_notebook(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="run notebook 04_model_search first"):
+        read_results(tmp_path)
+
+
+def test_the_index_decides_which_trials_count(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        scores = {f"{split}_accuracy": 0.5 for split in ("validation", "test")}
+        content = {"trial_id": name, "settings": {}, "last": scores, "best": scores, "status": "done"}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "index.json").write_text(json.dumps(["b"]))
+    assert read_results(tmp_path)["trial_id"].tolist() == ["b"]

@@ -1,0 +1,97 @@
+"""Training: warm-up, what is kept, what is logged, and that it repeats."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.test_architectures import make_arrays
+from twostamp.data.arrays import Arrays
+from twostamp.models.architectures import OTHER_LISTS, VARIANTS
+from twostamp.models.inference import model_inputs
+from twostamp.models.training import Hyperparameters, LinearWarmup, Training, entropy_loss, train_model
+
+pytestmark = pytest.mark.slow
+SMALL = Hyperparameters(kernel_size=3, crop_size=21, batch_size=5, learning_rate=1e-3, dropout_rate=0.3)
+INPUTS = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
+
+
+def make_dataset(arrays: Arrays) -> tf.data.Dataset:
+    inputs = {name: getattr(arrays, name) for name in INPUTS}
+    labels = np.eye(5, dtype="float32")[arrays.labels]
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(5).repeat()
+
+
+def train(variant: str = "stacked", seed: int = 3, epochs: int = 2, log_folder: Path | None = None) -> Training:
+    arrays = make_arrays(variant, 10)
+    return train_model(
+        variant,
+        SMALL,
+        make_dataset(arrays),
+        arrays,
+        n_classes=5,
+        steps_per_epoch=2,
+        epochs=epochs,
+        warmup_fraction=0.5,
+        seed=seed,
+        log_folder=log_folder,
+    )
+
+
+def test_warm_up_grows_linearly_then_stays() -> None:
+    rates = [float(LinearWarmup(5e-3, 20)(step)) for step in range(40)]
+    assert rates[0] == pytest.approx(5e-4)
+    np.testing.assert_allclose(np.diff(rates[:21]), 4.5e-3 / 20, rtol=1e-3)
+    np.testing.assert_allclose(rates[20:], 5e-3, rtol=1e-6)
+
+
+def test_no_warm_up_is_constant() -> None:
+    assert [float(LinearWarmup(1e-3, 0)(step)) for step in (0, 9)] == pytest.approx([1e-3, 1e-3])
+
+
+def test_entropy_loss_is_cross_entropy_minus_the_entropy_of_the_prediction() -> None:
+    probabilities = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]], "float32")
+    labels = np.eye(3, dtype="float32")[[0, 1]]
+    clipped = np.clip(probabilities, 1e-7, 1)
+    expected = -np.log(clipped[[0, 1], [0, 1]]) + 0.5 * (clipped * np.log(clipped)).sum(axis=1)
+    np.testing.assert_allclose(np.asarray(entropy_loss(0.5)(labels, probabilities)), expected, rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
+    first, second, third = train(), train(), train(seed=4)
+    for a, b in zip(first.weights["last"], second.weights["last"], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.weights["last"][0], third.weights["last"][0])
+
+
+def test_best_weights_score_the_highest_validation_accuracy() -> None:
+    training = train(epochs=3)
+    training.model.set_weights(training.weights["best"])
+    arrays = make_arrays("stacked", 10)
+    predicted = training.model.predict_on_batch(model_inputs("stacked", arrays)).argmax(axis=1)
+    assert np.mean(predicted == arrays.labels) == pytest.approx(max(training.history["val_accuracy"]))
+
+
+def test_history_and_tensorboard_hold_what_is_monitored(tmp_path: Path) -> None:
+    history = train(log_folder=tmp_path).history
+    assert set(history) >= {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "memory"}
+    assert all(len(values) == 2 for values in history.values())
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert min(history["objects_per_second"]) > 0
+    tags = set()
+    for path in tmp_path.rglob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            tags |= {value.tag for value in event.summary.value}
+    assert tags >= {"epoch_loss", "epoch_accuracy", "epoch_learning_rate", "epoch_objects_per_second", "epoch_memory"}
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in OTHER_LISTS])
+def test_every_variant_learns_from_its_own_inputs(variant: str) -> None:
+    training = train(variant, epochs=1)
+    assert np.isfinite(training.history["loss"]).all()
+    assert set(training.weights) == {"last", "best"}
+
+
+def test_hyperparameters_have_a_readable_name() -> None:
+    assert Hyperparameters(5, 63, 128, 1e-4, 0.5).id == "k5-c63-b128-lr0.0001-d0.5"
