@@ -18,7 +18,7 @@ from twostamp.pipeline.report import ReportError, collect_chapters, count_status
 from twostamp.pipeline.run import Run
 from twostamp.utils.paths import REPOSITORY
 
-QUICK = REPOSITORY / "outputs" / "quick"
+REFERENCE = REPOSITORY / "outputs" / "reference"
 WIDTHS = {"phone": (390, 844), "desk": (1400, 900)}
 
 
@@ -170,16 +170,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     opened.close()
 
 
-@pytest.fixture(scope="module", params=["tiny", "quick"])
+@pytest.fixture(scope="module", params=["tiny", "reference"])
 def written(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the small run, and that of the results in the repository."""
     if request.param == "tiny":
         return write_report(tiny)
-    copy = tmp_path_factory.mktemp("copy") / "quick"
+    copy = tmp_path_factory.mktemp("copy") / "reference"
     copy.mkdir()
     for name in ("figures", "tables"):
-        shutil.copytree(QUICK / name, copy / name)
-    shutil.copy(QUICK / "ledger.csv", copy)
+        shutil.copytree(REFERENCE / name, copy / name)
+    shutil.copy(REFERENCE / "ledger.csv", copy)
     return write_report(copy)
 
 
