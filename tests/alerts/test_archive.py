@@ -54,6 +54,14 @@ def test_every_kind_of_source_in_sorted_order(archive):
     assert list(iter_members(str(archive), progress=False)) == expected
 
 
+def test_what_a_killed_process_has_half_written_is_no_source(archive):
+    sources = measure_sources(str(archive))
+    for left in (archive / ".20200104.tar.gz.part", archive / "20200103" / ".6.avro.part"):
+        left.mkdir()
+        (left / f"1-{left.stem.removeprefix('.')}").write_bytes(b"half")
+    assert measure_sources(str(archive)) == sources
+
+
 def test_a_tarball_or_a_packet_alone_is_an_archive(archive):
     for path in (archive / "ztf_public_20200102.tar.gz", archive / "20200103" / "1.avro"):
         assert list_sources(str(path)) == [str(path)]

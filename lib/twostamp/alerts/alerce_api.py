@@ -281,7 +281,7 @@ def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, 
     report = _make_report(outcomes, before)
     report.requests, report.retries = broker.limit.requests, broker.limit.retries
     report.seconds = round(time.monotonic() - started, 1)
-    write_file(folder / FAILURES, report.failures.to_csv(index=False).encode())
+    write_file(folder / FAILURES, report.failures.to_csv(index=False))
     return report
 
 

@@ -57,6 +57,8 @@ def measure_sources(archive: str) -> dict[str, int]:
     filesystem, root = fsspec.core.url_to_fs(archive)
     sizes: dict[str, int] = {}
     for path, entry in filesystem.find(root, detail=True).items():
+        if "/." in path.removeprefix(root):  # half written, see `twostamp.utils.files.replacing`
+            continue
         if path.endswith(".avro") and path != root:
             path = path.rpartition("/")[0]
         elif not path.endswith((*TARBALLS, ".avro")):

@@ -25,6 +25,7 @@ from twostamp.alerts.extraction_tasks import KEY, PLACE, SCAN, merge_types, open
 from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
 from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
 from twostamp.taxonomy import LABEL_COLUMNS
+from twostamp.utils.files import replacing
 from twostamp.utils.spark import map_sources, run_sources, store
 
 if TYPE_CHECKING:
@@ -132,9 +133,8 @@ def _extract(
     used = first_two(tried)
     _write_pairs(opened, used, labels, outputs)
     quarantine = _make_quarantine(notes, tried)
-    partial_path = outputs["quarantine"].with_name(f".{outputs['quarantine'].name}")
-    quarantine.to_parquet(partial_path, index=False)
-    partial_path.replace(outputs["quarantine"])
+    with replacing(outputs["quarantine"]) as part:
+        quarantine.to_parquet(part, index=False)
     report = _make_report(notes, alerts, used, quarantine)
     _count_objects(report, first["objectId"].nunique(), used, labels)
     report.sources, report.archive_bytes = len(sizes), sum(sizes.values())
@@ -206,21 +206,18 @@ def _write_pairs(
     winners = opened.join(opened.sparkSession.createDataFrame(places, ddl), ["objectId", "candid"])
     winners = winners.drop(*OPENED.keys() - KEY).repartition(max(4, -(-len(used) // ALERTS_PER_PART)), "objectId")
     schema = to_arrow_schema(winners.schema)
-    hidden = {name: outputs[name].with_name(f".{outputs[name].name}") for name in ("first_alerts", "pairs")}
+    with replacing(outputs["first_alerts"]) as first, replacing(outputs["pairs"]) as pairs:
+        folders = {"first_alerts": first, "pairs": pairs}
 
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        number = TaskContext.get().partitionId()
-        write_part(pa.Table.from_batches(batches, schema), number, shared, hidden)
-        yield pa.RecordBatch.from_pydict({"part": pa.array([number], pa.int32())})
+        def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            number = TaskContext.get().partitionId()
+            write_part(pa.Table.from_batches(batches, schema), number, shared, folders)
+            yield pa.RecordBatch.from_pydict({"part": pa.array([number], pa.int32())})
 
-    for folder in hidden.values():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
-        write_part(schema.empty_table(), 0, shared, hidden)
-    for name, folder in hidden.items():
-        shutil.rmtree(outputs[name], ignore_errors=True)
-        folder.rename(outputs[name])
+        for folder in folders.values():
+            folder.mkdir()
+        if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
+            write_part(schema.empty_table(), 0, shared, folders)
 
 
 def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostamp.utils.files import write_file
+
 
 @dataclass
 class ExtractionReport:
@@ -89,9 +91,7 @@ class ExtractionReport:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the report and the fingerprint of its inputs as JSON."""
-        partial = path.with_name(f".{path.name}")
-        partial.write_text(json.dumps({"fingerprint": fingerprint} | asdict(self), indent=1) + "\n")
-        partial.replace(path)
+        write_file(path, json.dumps({"fingerprint": fingerprint} | asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> "ExtractionReport | None":

@@ -5,7 +5,6 @@ put whatever is wrong with an alert into a row instead of raising it.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from twostamp.alerts.archive import ArchiveError, read_members
 from twostamp.alerts.cutouts import STAMPS, read_cutouts
 from twostamp.alerts.packet import PacketError, read_candidate_types, read_keys, read_packets
 from twostamp.utils.dates import night_of
+from twostamp.utils.files import replacing
 
 Row = dict[str, Any]
 
@@ -139,9 +139,8 @@ def write_part(alerts: pa.Table, number: int, labels: list[str], folders: dict[s
             tables["pairs"]["deltajd"] = pc.subtract(second["jd"], both["jd"])
     for name, columns in tables.items():
         path = folders[name] / f"part-{number:05d}.parquet"
-        hidden = path.with_name(f".{path.name}-{os.getpid()}")
-        pq.write_table(pa.table(columns), hidden, row_group_size=ROWS_PER_GROUP)
-        hidden.replace(path)
+        with replacing(path) as part:
+            pq.write_table(pa.table(columns), part, row_group_size=ROWS_PER_GROUP)
 
 
 def _suffix(table: pa.Table, names: Iterable[str], place: int) -> dict[str, pa.ChunkedArray]:

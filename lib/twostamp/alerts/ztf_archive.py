@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import io
 import re
-import shutil
 import sys
 import time
 from collections.abc import Container, Iterator
@@ -24,7 +23,7 @@ from tqdm.auto import tqdm
 
 from twostamp.alerts.archive import ArchiveError, read_tarball
 from twostamp.alerts.packet import PacketError, read_keys
-from twostamp.utils.files import write_file
+from twostamp.utils.files import replacing, write_file
 from twostamp.utils.http import PoliteSession, RateLimit, explain
 
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
@@ -235,26 +234,21 @@ def _sift(
     archive: Archive, name: str, folder: Path, objects: Container[str], checksum: str, report: DownloadReport
 ) -> None:
     """Keep the packets of some objects of a night as it streams by; the night is a folder once it is complete."""
-    hidden = folder.with_name(f".{folder.name}.part")
     for attempt in range(archive.attempts):
-        shutil.rmtree(hidden, ignore_errors=True)
-        hidden.mkdir()
         try:
-            with archive.open(name) as response:
+            with replacing(folder) as part, archive.open(name) as response:
+                part.mkdir()
                 stream = _Hashed(response.raw)
                 for member, data in _of_objects(stream, name, objects):
-                    (hidden / member).write_bytes(data)
-            if checksum and stream.digest.hexdigest() != checksum:
-                raise ArchiveError("the checksum is not that of the archive's list")
+                    (part / member).write_bytes(data)
+                if checksum and stream.digest.hexdigest() != checksum:
+                    raise ArchiveError("the checksum is not that of the archive's list")
             report.bytes += stream.size
-            hidden.rename(folder)
             return
         except (ArchiveError, *LOST):
             if attempt + 1 == archive.attempts:
                 raise
             time.sleep(archive.first_pause * 2**attempt)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def download_file(archive: Archive, path: Path, checksum: str = "") -> tuple[int, int]:
@@ -336,7 +330,7 @@ def _keep_validator(response: requests.Response, path: Path) -> None:
     """Keep the server's mark of a file's version, so that two versions are never joined."""
     strong = [mark for mark in [response.headers.get("ETag", "")] if not mark.startswith("W/")]
     if mark := next(filter(None, [*strong, response.headers.get("Last-Modified", "")]), ""):
-        write_file(path, mark.encode())
+        write_file(path, mark)
     else:
         path.unlink(missing_ok=True)
 

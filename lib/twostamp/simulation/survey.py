@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from twostamp.simulation.ageing import Ageing
 from twostamp.simulation.packets import make_alerts
 from twostamp.simulation.schedule import Nights, Target, make_plan
+from twostamp.utils.files import replacing, write_file
 
 CHUNK = 48  # objects a task: memory stays below 50 MB a worker
 DUPLICATES = 2  # alerts that stand in a second tarball as well
@@ -125,7 +126,7 @@ def write_survey(
     _write_labels(folder, targets)
     report = _report(plan, targets, sizes)
     record = {"survey": wanted, "report": report, "files": [*sizes, "labels.csv", "truth.csv"]}
-    _write_text(folder / FINGERPRINT, json.dumps(record, indent=1))
+    write_file(folder / FINGERPRINT, json.dumps(record, indent=1))
     shutil.rmtree(folder / PART_FOLDER)
     return SurveyReport(folder, **report)
 
@@ -141,12 +142,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 def _clear(folder: Path, wanted: dict[str, Any], finished: dict[str, Any]) -> None:
     """Make room: keep the finished parts of the same survey, remove another's files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +153,7 @@ def _clear(folder: Path, wanted: dict[str, Any], finished: dict[str, Any]) -> No
     if _read_json(parts / FINGERPRINT) != wanted:
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
-        _write_text(parts / FINGERPRINT, json.dumps(wanted))
+        write_file(parts / FINGERPRINT, json.dumps(wanted))
 
 
 def _run(work: Callable[[Any], Any], tasks: list[Any], workers: int, title: str) -> Iterator[Any]:
@@ -190,7 +185,7 @@ def _simulate_part(task: tuple[Path, list[Target]], plan: Nights, seed: int) -> 
             for alert in make_alerts(target, plan, seed):
                 places.append((alert.night, alert.candid, str(path), file.tell(), len(alert.data)))
                 file.write(alert.data)
-    _write_text(index, json.dumps(places))
+    write_file(index, json.dumps(places))
     return places
 
 
@@ -209,17 +204,16 @@ def _assemble(folder: Path, places: list[Place], workers: int) -> dict[str, int]
 def _write_tarball(task: tuple[Path, list[Place]]) -> tuple[str, int]:
     """One night, in the order of candid; the same alerts always give the same bytes."""
     path, places = task
-    temporary = path.with_name(f".{path.name}.tmp")
     with (
-        temporary.open("wb") as raw,
+        replacing(path) as part,
+        part.open("wb") as raw,
         igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=0, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for _, candid, part, offset, length in sorted(places, key=lambda place: place[1]):
+        for _, candid, source, offset, length in sorted(places, key=lambda place: place[1]):
             member = tarfile.TarInfo(f"{candid}.avro")
             member.size = length
-            tar.addfile(member, io.BytesIO(_read_piece(part, offset, length)))
-    temporary.replace(path)
+            tar.addfile(member, io.BytesIO(_read_piece(source, offset, length)))
     return path.name, path.stat().st_size
 
 
@@ -233,7 +227,7 @@ def _write_labels(folder: Path, targets: list[Target]) -> None:
     columns = ["objectId", "classALeRCE", "subclassALeRCE"]
     for name, labelled in (("labels.csv", True), ("truth.csv", False)):
         rows = [(t.object_id, t.class_name, t.subclass) for t in targets if t.labelled == labelled]
-        _write_text(folder / name, pd.DataFrame(sorted(rows), columns=columns).to_csv(index=False))
+        write_file(folder / name, pd.DataFrame(sorted(rows), columns=columns).to_csv(index=False))
 
 
 def _report(plan: Nights, targets: list[Target], sizes: dict[str, int]) -> dict[str, Any]:

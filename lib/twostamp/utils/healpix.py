@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
+from twostamp.utils.files import replacing
 from twostamp.utils.typing import FloatArray
 
 
@@ -76,17 +77,16 @@ def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Seq
         pixel, and one column of counts a class.
     """
     counts = {name: np.zeros(healpy.nside2npix(nside), dtype=np.int64) for name in classes}
-    for part in sorted(predictions.glob("*.parquet")):
-        table = pd.read_parquet(part, columns=["ra", "dec", "predicted"])
+    for file in sorted(predictions.glob("*.parquet")):
+        table = pd.read_parquet(file, columns=["ra", "dec", "predicted"])
         if len(table):
             for name, found in healpix_counts(table, nside, classes).items():
                 counts[name] += found
     maps = pd.DataFrame({"pixel": np.arange(healpy.nside2npix(nside))} | counts)
     schema = {"nside": str(nside), "ordering": "RING", "frame": "galactic"}
     table = pa.Table.from_pandas(maps, preserve_index=False)
-    hidden = path.with_name(f".{path.name}")
-    pq.write_table(table.replace_schema_metadata((table.schema.metadata or {}) | schema), hidden)
-    hidden.replace(path)
+    with replacing(path) as part:
+        pq.write_table(table.replace_schema_metadata((table.schema.metadata or {}) | schema), part)
     return maps
 
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from twostamp.utils.files import replacing
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
@@ -164,11 +166,8 @@ def store(frame: "DataFrame", path: Path) -> "DataFrame":
 
 def publish(frame: "DataFrame", path: Path) -> None:
     """Write a frame as a folder of Parquet files under a temporary name, and put it in its place."""
-    hidden = path.with_name(f".{path.name}")
-    frame.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES).parquet(str(hidden))
-    if path.exists():
-        shutil.rmtree(path)
-    hidden.rename(path)
+    with replacing(path) as part:
+        frame.write.option("parquet.block.size", ROW_GROUP_BYTES).parquet(str(part))
 
 
 def chunk_sources(sources: Iterable[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:

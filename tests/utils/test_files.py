@@ -1,0 +1,77 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from twostamp.utils.files import replacing, write_file, write_json
+
+
+def test_a_file_has_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    with replacing(path) as part:
+        part.write_text("a")
+        assert part.suffix == ".csv"
+        assert not path.exists()
+    assert path.read_text() == "a"
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    write_file(path, "old")
+
+    def write_half():
+        with replacing(path) as part:
+            part.write_text("new")
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "table.csv"):
+        pass
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("old", ["nothing", "a folder"])
+def test_a_folder_replaces_what_is_there(tmp_path, old):
+    path = tmp_path / "model"
+    if old == "a folder":
+        (path / "gone").mkdir(parents=True)
+    with replacing(path) as part:
+        (part / "sub").mkdir(parents=True)
+        (part / "sub" / "card.json").write_text("{}")
+    assert sorted(str(file.relative_to(path)) for file in path.rglob("*")) == ["sub", "sub/card.json"]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    left = tmp_path / ".table.csv.part" / "1-table.csv"
+    write_file(left, "half")
+    write_file(tmp_path / "table.csv", "whole")
+    assert not left.parent.exists()
+
+
+def test_the_temporary_name_is_of_one_process(tmp_path):
+    with replacing(tmp_path / "a.npy") as part:
+        np.save(part, np.zeros(2))
+        assert part.name == f"{os.getpid()}-a.npy"
+    assert np.load(tmp_path / "a.npy").shape == (2,)
+
+
+def test_files_of_one_folder_are_written_side_by_side(tmp_path):
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(lambda number: write_file(tmp_path / f"{number}.avro", b"x" * number), range(50)))
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == list(range(50))
+
+
+def test_text_is_utf_8_and_json_is_indented(tmp_path):
+    write_file(tmp_path / "a.txt", "±\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc2\xb1\n"
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert (tmp_path / "a.json").read_text() == '{\n "a": 1\n}'
