@@ -25,10 +25,7 @@
 # %%
 import pandas as pd
 
-from twostamp.analysis.ageing import lead_time, yearly
-from twostamp.analysis.ageing import real_packets as asteroid_recall
-from twostamp.analysis.ageing import real_packets as real_drift
-from twostamp.analysis.ageing import simulated_survey as ageing
+from twostamp.analysis import ageing
 from twostamp.models import best_hyperparameters, choose_winners, read_results
 from twostamp.pipeline import open_run
 from twostamp.plots import ageing as plots
@@ -74,20 +71,20 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 # %%
 winners = choose_winners(read_results(run.require("search"), run.params.report_weights), {"M1": "stacked"})
 best = best_hyperparameters(winners["M1"].iloc[0])
-answers = ageing.train_years(survey, pairs, run.models / "ageing", best, run.params)
-years = yearly.tabulate_years(answers, run.params)
+predictions = ageing.train_on_first_year(survey, pairs, run.models / "ageing", best, run.params)
+years = ageing.tabulate_years(predictions, run.params)
 
 # %%
-run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", aside=run.narrow)
+run.save_extra_table(years, "ageing_years", caption="Accuracy and rerecalls by year, 95 %.", aside=run.narrow)
 fig = plots.plot_years(years)
 run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.", aside=run.narrow)
 
 # %%
-fig = plots.plot_recalls(years, ageing.FORWARD)
-run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
+fig = plots.plot_rerecalls(years, ageing.FORWARD)
+run.save_extra_figure(fig, "ageing_rerecalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
 
 # %%
-falls = yearly.judge_falls(yearly.compare_falls(answers, yearly.COMPARED, run.params), answers)
+falls = ageing.tabulate_falls(predictions, run.params)
 run.save_extra_table(falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", aside=run.narrow)
 falls.round(3)
 
@@ -99,17 +96,13 @@ falls.round(3)
 # surveys: at most 5 % of them may ring at all in six years. Others, which the limits have not seen, check that.
 
 # %%
-watches = {
-    name: lead_time.watch_survey(alerts, run.params, lead_time.watched_features(name)) for name in lead_time.LISTS
-}
-checked = pd.concat({name: watch.checked for name, watch in watches.items()}, names=["features"]).reset_index(
-    "features"
-)
+monitored = {name: ageing.monitor_survey(alerts, name, run.params) for name in ageing.MONITORED}
+checked = ageing.tabulate_false_alarms({name: each.checked for name, each in monitored.items()})
 run.save_extra_table(checked, "drift_false_alarms", caption="False alarms in stationary surveys, exact 95 %.")
 checked.round(4)
 
 # %%
-fig = plots.plot_drift(watches)
+fig = plots.plot_drift(monitored)
 run.save_extra_figure(fig, "drift", caption="PSI over its limit, by feature and batch; above 1 the alarm rings.")
 
 # %% [markdown]
@@ -117,11 +110,11 @@ run.save_extra_figure(fig, "drift", caption="PSI over its limit, by feature and 
 # all, that do not age (`stationary_surveys`; none in quick, they take as long as the one that ages).
 
 # %%
-whole = lead_time.check_whole_surveys(run.data, run.params)
+whole = ageing.check_whole_surveys(run.data, run.params)
 print(whole.round(3).to_string(index=False) if len(whole) else "no whole stationary surveys in this run")
 
 # %%
-leads = pd.DataFrame([lead_time.measure_lead(answers, watch, name, run.params) for name, watch in watches.items()])
+leads = pd.DataFrame([ageing.measure_lead(predictions, each, name, run.params) for name, each in monitored.items()])
 caption = "Months after the first year of alarm and of a fall by 2 points, and the lead, 95 %."
 run.save_extra_table(leads, "drift_lead", caption=caption, aside=run.narrow)
 leads.round(2)
@@ -140,21 +133,21 @@ leads.round(2)
 # else was chosen on later years. `fwhm` and `diffmaglim` differ as well: that is the weather of one night in 2018.
 
 # %%
-source = real_drift.extract_real(run.data, run.params)
-real = real_drift.read_real(source) if source else None
-print(real_drift.NO_PACKETS if real is None else real_drift.count_real(real).to_string(index=False))
+source = ageing.extract_real(run.data, run.params)
+real = ageing.read_real(source) if source else None
+print(ageing.NO_PACKETS if real is None else ageing.count_real(real).to_string(index=False))
 
 # %%
 if real is not None:
-    calls = real_drift.judge_years(source, real, run.models / "real", best, run.params)
-    drifted = real_drift.compare_years(real)
-    verdicts = asteroid_recall.judge_goal(calls, false_asteroid_rate)
+    recalls = ageing.train_and_test_real(source, real, run.models / "real", best, run.params)
+    drifted = ageing.compare_features(real)
+    verdicts = ageing.test_against_goal(recalls, false_asteroid_rate)
     note = {"aside": "; ".join(filter(None, ["real packets", run.narrow])), "source": "code"}
-    run.save_extra_table(calls, "real_ageing", caption="Real packets: recall and false asteroids by year.", **note)
+    run.save_extra_table(recalls, "real_ageing", caption="Real packets: recall and false asteroids by year.", **note)
     run.save_extra_table(drifted, "real_psi", caption="PSI of real packets, 2018 against 2023, by class.", **note)
     run.save_extra_table(verdicts, "real_goal", caption="Asteroid recall, 2018 and 2023.", **note)
-    fig = plots.plot_real(calls, false_asteroid_rate)
-    run.save_extra_figure(fig, "real_ageing", caption=real_drift.CAPTION.format(rate=false_asteroid_rate), **note)
+    fig = plots.plot_real(recalls, false_asteroid_rate)
+    run.save_extra_figure(fig, "real_ageing", caption=ageing.CAPTION.format(rate=false_asteroid_rate), **note)
 
 # %%
 if real is not None:
@@ -168,6 +161,6 @@ if real is not None:
 # ## What was found
 
 # %%
-print("\n".join(yearly.describe_falls(falls, run.mark or "archive")))
-print("\n".join(lead_time.describe_leads(leads, checked, run.mark or "archive")))
-print("\n".join(asteroid_recall.describe_goal(verdicts, calls)) if real is not None else real_drift.NO_PACKETS)
+print("\n".join(ageing.summarise_falls(falls, run.mark or "archive")))
+print("\n".join(ageing.summarise_leads(leads, checked, run.mark or "archive")))
+print("\n".join(ageing.summarise_goal(verdicts, recalls)) if real is not None else ageing.NO_PACKETS)

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp.analysis.ageing import lead_time, yearly
-from twostamp.analysis.ageing import simulated_survey as ageing
+from twostamp.analysis.ageing import drift_alarm, simulated_survey, yearly
 from twostamp.analysis.ageing.simulated_survey import BOTH, FORWARD
-from twostamp.analysis.ageing.yearly import Answers
-from twostamp.data.features import PACKET_FIELDS
+from twostamp.analysis.ageing.yearly import YearlyPredictions
+from twostamp.data.features import COORDINATES, PACKET_FIELDS
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years
 from twostamp.utils.healpix import find_pixels
@@ -21,15 +20,15 @@ PARAMS = Parameters(bootstrap_resamples=200, ageing_years=3, alarm_batches=4, al
 CLASSES = ("AGN", "SN")
 
 
-def make_answers(accuracy, n=400, repetitions=3, seed=1, batches_per_year=4):
+def make_predictions(accuracy, n=400, repetitions=3, seed=1, batches_per_year=4):
     """Objects of several years, right with a probability by list and year."""
     rng = np.random.default_rng(seed)
     years = np.repeat(np.arange(1, len(next(iter(accuracy.values()))) + 1), n)
     batches = (years - 1) * batches_per_year + np.tile(np.arange(n) % batches_per_year, years.max())
     labels = np.arange(len(years)) // 2 % 2
     blocked = rng.random((repetitions, len(years))) < 0.3
-    right = {name: rng.random(blocked.shape) < np.array(values)[years - 1] for name, values in accuracy.items()}
-    return Answers(labels, years, batches, CLASSES, {FORWARD: ~blocked, BOTH: blocked}, right)
+    correct = {name: rng.random(blocked.shape) < np.array(values)[years - 1] for name, values in accuracy.items()}
+    return YearlyPredictions(labels, years, batches, CLASSES, {FORWARD: ~blocked, BOTH: blocked}, correct)
 
 
 def make_table(n=600, growth=0.0, seed=1):
@@ -47,119 +46,130 @@ def make_table(n=600, growth=0.0, seed=1):
 @settings(max_examples=20, deadline=None)
 def test_training_sees_neither_later_years_nor_the_blocked_sky(seed):
     table = make_table()
-    train, held_out, blocked = ageing.divide(table, seed)
+    (train, held_out, _), blocked = simulated_survey.split_first_year(table, seed)
     assert not set(train) & set(held_out)
     assert (table["year"].iloc[[*train, *held_out]] == 1).all()
-    pixels = find_pixels(table["ra_1"], table["dec_1"], ageing.NSIDE)
+    pixels = find_pixels(table["ra_1"], table["dec_1"], simulated_survey.NSIDE)
     assert not set(pixels[train]) & set(pixels[blocked])
     assert set(train) | set(held_out) == set(np.flatnonzero((table["year"] == 1) & ~blocked))
     assert set(table["classALeRCE"].iloc[held_out]) == {"AGN", "SN"}
 
 
 def test_recalls_are_plain_shares():
-    answers = make_answers({"thesis26": [0.9, 0.6]})
-    values, drawn = yearly.resample_recalls(answers, answers.years, answers.tested[FORWARD], resamples=50, seed=1)[
-        "thesis26"
-    ]
+    predictions = make_predictions({"thesis26": [0.9, 0.6]})
+    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, PARAMS)["thesis26"]
     for g, label in np.ndindex(2, 2):
-        here = (answers.years == g + 1) & (answers.labels == label)
+        here = (predictions.years == g + 1) & (predictions.labels == label)
         shares = [
-            (right & tested)[here].sum() / tested[here].sum()
-            for right, tested in zip(answers.right["thesis26"], answers.tested[FORWARD], strict=True)
+            (correct & tested)[here].sum() / tested[here].sum()
+            for correct, tested in zip(predictions.correct["thesis26"], predictions.tested[FORWARD], strict=True)
         ]
-        assert values[g, label] == pytest.approx(np.mean(shares))
-    assert drawn.shape == (50, 2, 2)
+        assert recalls[0, g, label] == pytest.approx(np.mean(shares))
+    assert recalls.shape == (201, 2, 2)
 
 
 def test_a_class_that_is_not_tested_is_unknown():
-    answers = make_answers({"thesis26": [0.9, 0.6]})
-    tested = answers.tested[FORWARD] & ((answers.years == 1) | (answers.labels == 0))
-    values, _ = yearly.resample_recalls(answers, answers.years, tested, resamples=10, seed=1)["thesis26"]
-    assert np.isnan(values).tolist() == [[False, False], [False, True]]
+    predictions = make_predictions({"thesis26": [0.9, 0.6]})
+    tested = predictions.tested[FORWARD] & ((predictions.years == 1) | (predictions.labels == 0))
+    predictions = replace(predictions, tested={FORWARD: tested})
+    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, PARAMS)["thesis26"]
+    assert np.isnan(recalls[0]).tolist() == [[False, False], [False, True]]
 
 
 def test_intervals_cover_the_truth():
     covered = []
     for seed in range(40):
-        table = yearly.tabulate_years(make_answers({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
+        table = yearly.tabulate_years(make_predictions({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
         row = table[(table["year"] == 2) & (table["score"] == "accuracy") & (table["split"] == FORWARD)].iloc[0]
         covered.append(row["low"] <= 0.6 <= row["high"])
     assert np.mean(covered) > 0.85
 
 
 def test_falls_come_out_as_put_in():
-    answers = make_answers({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
-    judged = yearly.judge_falls(yearly.compare_falls(answers, yearly.COMPARED, PARAMS), answers)
-    rows = judged[judged["split"] == FORWARD].set_index("what")
+    predictions = make_predictions({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
+    falls = yearly.tabulate_falls(predictions, PARAMS)
+    rows = falls[falls["split"] == FORWARD].set_index("what")
     assert rows["verdict"].to_dict() == {
         "thesis26": "falls",
         "drift_safe": "cannot tell",
         "thesis26 - drift_safe": "first falls more",
     }
     assert rows.loc["thesis26", "fall"] == pytest.approx(0.4, abs=0.06)
-    assert (judged["n_last"] > 0).all()
-    lines = yearly.describe_falls(judged, "simulated survey")
-    assert len(lines) == len(judged)
+    assert (falls["n_last"] > 0).all()
+    lines = yearly.summarise_falls(falls, "simulated survey")
+    assert len(lines) == len(falls)
     assert all(line.startswith("simulated survey") for line in lines)
 
 
 @pytest.mark.parametrize(("accuracy", "first"), [([0.9, 0.9, 0.5], 2), ([0.9, 0.95, 0.89], 3), ([0.86, 0.92, 0.9], 3)])
 def test_a_fall_has_to_last(accuracy, first):
-    assert lead_time.find_fall(np.array(accuracy), np.ones(3), before=0.9) == first
+    assert drift_alarm.find_fall(np.array(accuracy), np.ones(3), before=0.9) == first
 
 
 def test_an_untested_batch_hides_no_fall():
-    assert lead_time.find_fall(np.array([0.9, np.nan, 0.5]), np.ones(3), before=0.9) == 2
+    assert drift_alarm.find_fall(np.array([0.9, np.nan, 0.5]), np.ones(3), before=0.9) == 2
 
 
 def test_the_alarm_leads_a_fall_that_comes_later():
-    watch = lead_time.watch_survey(make_table(1200, growth=8), PARAMS)
-    answers = make_answers({"thesis26": [0.99, 0.99, 0.4]}, n=800)
-    lead = lead_time.measure_lead(answers, watch, "thesis26", PARAMS)
+    survey = drift_alarm.monitor_survey(make_table(1200, growth=8), "thesis26", PARAMS)
+    predictions = make_predictions({"thesis26": [0.99, 0.99, 0.4]}, n=800)
+    lead = drift_alarm.measure_lead(predictions, survey, "thesis26", PARAMS)
     assert (lead["alarm"], lead["fall"], lead["lead"]) == (3, 15, 12)
     assert lead["low"] > 0
-    (line,) = lead_time.describe_leads(
-        pd.DataFrame([lead]), watch.checked.assign(features="thesis26"), "simulated survey"
+    (line,) = drift_alarm.summarise_leads(
+        pd.DataFrame([lead]), survey.checked.assign(features="thesis26"), "simulated survey"
     )
     assert "warned in time" in line
 
 
 def test_a_survey_that_does_not_drift_stays_silent():
     table = make_table(1200)
-    watch = lead_time.watch_survey(table, PARAMS)
-    assert watch.alarm.first(watch.index) == -1
-    lead = lead_time.measure_lead(make_answers({"thesis26": [0.9, 0.9, 0.9]}, n=800), watch, "thesis26", PARAMS)
+    survey = drift_alarm.monitor_survey(table, "thesis26", PARAMS)
+    assert survey.alarm.first(survey.index) == -1
+    lead = drift_alarm.measure_lead(make_predictions({"thesis26": [0.9, 0.9, 0.9]}, n=800), survey, "thesis26", PARAMS)
     assert np.isnan(lead["alarm"])
-    silent = lead_time.measure_lead(make_answers({"thesis26": [0.9, 0.4, 0.4]}, n=800), watch, "thesis26", PARAMS)
+    silent = drift_alarm.measure_lead(
+        make_predictions({"thesis26": [0.9, 0.4, 0.4]}, n=800), survey, "thesis26", PARAMS
+    )
     assert silent["lead"] == -24  # an alarm that never rings is late by all that is left of the survey
 
 
 def test_resampling_does_not_push_the_index_up():
-    watch = lead_time.watch_survey(make_table(1200), PARAMS)
-    drawn = lead_time.resample_indices(watch, 200, seed=1)
-    assert drawn.mean(axis=0) == pytest.approx(watch.index)
+    survey = drift_alarm.monitor_survey(make_table(1200), "thesis26", PARAMS)
+    drawn = survey.resample_index(200, seed=1)
+    assert drawn.mean(axis=0) == pytest.approx(survey.index)
 
 
 def test_archives_have_their_own_years(tmp_path):
     params = PARAMS.model_copy(update={"archive": "x", "labels": "y"})
-    assert ageing.make_survey(tmp_path, params) == tmp_path
+    assert simulated_survey.make_survey(tmp_path, params) == tmp_path
     table = pd.DataFrame({"objectId": list("abcd"), "jd_1": [100.0, 460.0, 470.0, 9999.0], "classALeRCE": "VS"})
     table.assign(ssdistnr_1=-999.0).to_parquet(tmp_path / "first_alerts.parquet")
-    read = ageing.read_years(tmp_path / "first_alerts.parquet", params)
+    read = simulated_survey.read_years(tmp_path / "first_alerts.parquet", params)
     assert read["year"].tolist() == [1, 1, 2]
     assert read["batch"].tolist() == [0, 3, 4]
 
 
-def test_lists_of_an_alarm_have_no_coordinates():
-    assert "ra" not in lead_time.watched_features("thesis26")
-    assert len(lead_time.watched_features("drift_safe")) == 18
+def test_coordinates_have_no_alarm():
+    names = drift_alarm.monitor_survey(make_table(), "drift_safe", PARAMS).alarm.names
+    assert not set(COORDINATES) & set(names)
+    assert len(names) == 18
+
+
+def test_features_are_taken_by_name():
+    table = make_table(5)
+    assert drift_alarm.read_features(table, ("rb",))[:, 0] == pytest.approx(table["rb_1"])
+
+
+def test_a_run_without_stationary_surveys_counts_no_false_alarms(tmp_path):
+    assert drift_alarm.check_whole_surveys(tmp_path, PARAMS).empty
 
 
 def test_figures_show_every_list_and_split():
-    answers = make_answers({name: [0.9, 0.7, 0.6] for name in ageing.LISTS})
-    years = yearly.tabulate_years(answers, PARAMS)
+    predictions = make_predictions({name: [0.9, 0.7, 0.6] for name in simulated_survey.LISTS})
+    years = yearly.tabulate_years(predictions, PARAMS)
     assert [ax.get_title() for ax in plot_years(years).axes] == [FORWARD, BOTH]
     assert len(plot_recalls(years, FORWARD).axes) == 4
-    watch = lead_time.watch_survey(make_table(growth=9), PARAMS)
-    figure = plot_drift({"thesis26": watch, "drift_safe": replace(watch, index=watch.index * 0)})
+    survey = drift_alarm.monitor_survey(make_table(growth=9), "thesis26", PARAMS)
+    figure = plot_drift({"thesis26": survey, "drift_safe": replace(survey, index=survey.index * 0)})
     assert "no alarm" in figure.axes[1].get_title()

@@ -13,19 +13,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
-Edges = list[Floats]
+from twostamp.evaluation.bootstrap import LEVEL
 
-BINS = 10
-PSEUDOCOUNT = 0.5
+Floats = NDArray[np.float64]
+
+_BINS = 10
+_PSEUDOCOUNT = 0.5
 """Added to every bin that either side has something in, so that an empty one is not infinitely unlikely (Jeffreys)."""
-LEVEL = 0.05
-CONFIDENCE = 0.9
-MINIMUM_BATCHES = 3
+_CONFIDENCE = 0.9
+_MINIMUM_BATCHES = 3
 
 
 def psi(reference: ArrayLike, batch: ArrayLike) -> Floats:
-    """Population-stability index of counts in the same bins.
+    """Population-stability index of counts in the same bins: 0 for equal counts, symmetric, never negative.
 
     Parameters
     ----------
@@ -35,7 +35,6 @@ def psi(reference: ArrayLike, batch: ArrayLike) -> Floats:
     Returns
     -------
     ndarray, shape (...)
-        0 for equal counts, symmetric, never negative.
 
     Examples
     --------
@@ -44,54 +43,40 @@ def psi(reference: ArrayLike, batch: ArrayLike) -> Floats:
     """
     counts = np.broadcast_arrays(np.asarray(reference, float), np.asarray(batch, float))
     used = (counts[0] > 0) | (counts[1] > 0)
-    smooth = [np.where(used, side + PSEUDOCOUNT, 0.0) for side in counts]
-    shares = [np.where(used, side / np.maximum(side.sum(-1, keepdims=True), PSEUDOCOUNT), 1.0) for side in smooth]
+    smooth = [np.where(used, side + _PSEUDOCOUNT, 0.0) for side in counts]
+    shares = [np.where(used, side / np.maximum(side.sum(-1, keepdims=True), _PSEUDOCOUNT), 1.0) for side in smooth]
     return np.asarray(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum(-1))
 
 
-def find_edges(reference: ArrayLike, bins: int = BINS) -> Edges:
-    """Inner edges of the quantile bins of each feature, fewer where many values are equal.
-
-    Parameters
-    ----------
-    reference : array_like, shape (n, p)
-        NaN is left out (`count_bins` has a bin for it).
-    bins : int
-
-    Returns
-    -------
-    list of ndarray
-
-    Examples
-    --------
-    >>> [edges.tolist() for edges in find_edges([[0, 1.0], [0, 2], [1, 3], [1, 4]], bins=2)]
-    [[0.0], [2.0]]
-    """
-    levels = np.arange(1, bins) / bins
-    columns = (column[~np.isnan(column)] for column in np.asarray(reference, float).T)
+def _find_edges(reference: Floats) -> list[Floats]:
+    """Inner edges of each feature's quantile bins, NaN left out; fewer where many values are equal."""
+    levels = np.arange(1, _BINS) / _BINS
+    columns = (column[~np.isnan(column)] for column in reference.T)
     return [
         np.unique(np.quantile(column, levels, method="inverted_cdf")) if column.size else np.empty(0)
         for column in columns
     ]
 
 
-def count_bins(features: ArrayLike, edges: Edges, batch: ArrayLike, n_batches: int) -> NDArray[np.int64]:
-    """Count the values of each batch in each feature's bins.
+def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_reference: int) -> NDArray[np.int64]:
+    """Count the values of each batch in the quantile bins that each feature has in the reference.
 
     Parameters
     ----------
     features : array_like, shape (n, p)
-    edges : list of ndarray
-        Of `find_edges`; a bin holds what is above its lower and not above its upper edge, the last one NaN.
     batch : array_like of int, shape (n,)
         From 0; rows with -1 are left out.
     n_batches : int
+    n_reference : int
+        The reference is the first so many batches.
 
     Returns
     -------
     ndarray, shape (n_batches, p, bins + 1), int64
+        A bin holds what is above its lower and not above its upper edge, the last one NaN.
     """
     features, batch = np.asarray(features, float), np.asarray(batch)
+    edges = _find_edges(features[(batch >= 0) & (batch < n_reference)])
     width = max((len(column) for column in edges), default=0) + 2
     counts = np.zeros((n_batches, features.shape[1], width), np.int64)
     kept = batch >= 0
@@ -102,32 +87,22 @@ def count_bins(features: ArrayLike, edges: Edges, batch: ArrayLike, n_batches: i
     return counts
 
 
-def measure_psi(features: ArrayLike, batch: ArrayLike, n_batches: int, n_reference: int, bins: int = BINS) -> Floats:
-    """Index of every feature and batch against the first batches taken together.
+def measure_psi(counts: NDArray[np.int64], n_reference: int) -> Floats:
+    """Index of every feature and later batch against the reference.
 
     Parameters
     ----------
-    features : array_like, shape (n, p)
-    batch : array_like of int, shape (n,)
-    n_batches : int
+    counts : ndarray, shape (n_batches, p, bins)
+        Of `count_bins`.
     n_reference : int
-        Batches of the reference, from the first.
 
     Returns
     -------
     ndarray, shape (n_batches - n_reference, p)
         NaN for a batch without objects.
     """
-    features, batch = np.asarray(features, float), np.asarray(batch)
-    edges = find_edges(features[(batch >= 0) & (batch < n_reference)], bins)
-    counts = count_bins(features, edges, batch, n_batches)
-    index = psi(counts[:n_reference].sum(axis=0), counts[n_reference:])
-    return np.where(counts[n_reference:].sum(axis=2) > 0, index, np.nan)
-
-
-def _square_root(covariance: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)
+    later = counts[n_reference:]
+    return np.where(later.sum(axis=2) > 0, psi(counts[:n_reference].sum(axis=0), later), np.nan)
 
 
 @dataclass(frozen=True)
@@ -156,19 +131,17 @@ class StationaryModel:
         """Fit to a reference: features, shape (n, p), without NaN, and the batch of each row, three or more in time."""
         features = np.asarray(features, float)
         groups, place = np.unique(np.asarray(batch), return_inverse=True)
-        if len(groups) < MINIMUM_BATCHES:
+        if len(groups) < _MINIMUM_BATCHES:
             raise ValueError(
-                f"a reference of {len(groups)} batches does not show how batches differ: give {MINIMUM_BATCHES} or more"
+                f"a reference of {len(groups)} batches does not show how batches differ: "
+                f"give {_MINIMUM_BATCHES} or more"
             )
         scores = stats.norm.ppf((stats.rankdata(features, axis=0) - 0.5) / len(features))
         sizes = np.bincount(place)
         means = np.stack([np.bincount(place, weights=column) / sizes for column in scores.T], axis=1)
         rest = scores - means[place]
         within = (rest**2).sum(axis=0) / (len(scores) - len(groups))
-        weights = np.sqrt(sizes)[:, None]
-        line = weights * np.stack([np.ones(len(groups)), groups], axis=1)
-        aside = weights * means - line @ np.linalg.lstsq(line, weights * means)[0]
-        between = (aside**2).sum(axis=0) / (len(groups) - 2)
+        between = _measure_spread_about_trend(means, groups, sizes)
         size = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / (len(groups) - 1)
         root = _square_root(rest.T @ rest / (len(scores) - len(groups)))
         return cls(np.sort(features, axis=0), root, np.sqrt(np.clip((between - within) / size, 0, None)))
@@ -181,6 +154,20 @@ class StationaryModel:
         scores /= np.sqrt((self.root**2).sum(axis=0) + self.spread**2 + 1e-12)
         rank = np.clip((stats.norm.cdf(scores) * len(self.values)).astype(int), 0, len(self.values) - 1)
         return np.take_along_axis(self.values, rank, axis=0), batch
+
+
+def _measure_spread_about_trend(means: Floats, groups: NDArray[np.int64], sizes: NDArray[np.int64]) -> Floats:
+    """Mean square of batch means about their straight line in time, weighted by batch size."""
+    weights = np.sqrt(sizes)[:, None]
+    line = weights * np.stack([np.ones(len(groups)), groups], axis=1)
+    residual = weights * means - line @ np.linalg.lstsq(line, weights * means)[0]
+    return np.asarray((residual**2).sum(axis=0) / (len(groups) - 2))
+
+
+def _square_root(covariance: Floats) -> Floats:
+    """Symmetric square root of a covariance matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T)
 
 
 @dataclass(frozen=True)
@@ -210,13 +197,13 @@ class Alarm:
         return np.where(rings.any(axis=-1), rings.argmax(axis=-1), -1)
 
 
-def simulate_indices(
-    model: StationaryModel, sizes: Sequence[int], n_reference: int, surveys: int, seed: int | Sequence[int]
+def _simulate_indices(
+    model: StationaryModel, sizes: Sequence[int], n_reference: int, surveys: int, seed: Sequence[int]
 ) -> Floats:
     """Indices of stationary surveys, shape (surveys, batches - n_reference, p)."""
     rng = np.random.default_rng(seed)
     drawn = (model.draw(sizes, rng) for _ in range(surveys))
-    return np.stack([measure_psi(features, batch, len(sizes), n_reference) for features, batch in drawn])
+    return np.stack([measure_psi(count_bins(*survey, len(sizes), n_reference), n_reference) for survey in drawn])
 
 
 def calibrate_alarm(
@@ -240,28 +227,33 @@ def calibrate_alarm(
         To simulate.
     seed : int
     """
-    unit, index = (simulate_indices(model, sizes, n_reference, surveys, [seed, part]) for part in (0, 1))
+    unit, index = (_simulate_indices(model, sizes, n_reference, surveys, [seed, part]) for part in (0, 1))
     unit = np.quantile(np.nan_to_num(unit), 1 - LEVEL, axis=0)
     unit = np.where(unit > 0, unit, np.inf)
     largest = np.sort(np.nan_to_num(index / unit).max(axis=(1, 2)))
-    place = min(int(stats.binom.ppf(CONFIDENCE, surveys, 1 - LEVEL)), surveys - 1)
+    place = min(int(stats.binom.ppf(_CONFIDENCE, surveys, 1 - LEVEL)), surveys - 1)
     return Alarm(tuple(names), unit * largest[place], n_reference)
 
 
 def check_alarm(alarm: Alarm, model: StationaryModel, sizes: Sequence[int], *, surveys: int, seed: int) -> pd.DataFrame:
-    """Count false alarms in stationary surveys that the calibration has not seen.
+    """Count false alarms in stationary surveys that the calibration has not seen, as `count_false_alarms` does."""
+    index = _simulate_indices(model, sizes, alarm.n_reference, surveys, [seed, 2])
+    return count_false_alarms(list(alarm.excess(index) > 1))
+
+
+def count_false_alarms(rings: Sequence[NDArray[np.bool_]]) -> pd.DataFrame:
+    """Count the alarms in stationary surveys.
+
+    Parameters
+    ----------
+    rings : sequence of ndarray of bool, shape (batches,)
+        Which batches ring, survey by survey.
 
     Returns
     -------
     DataFrame
         what (surveys that ring at all; batches that ring), n, alarms, share, low, high (exact 95 %).
     """
-    index = simulate_indices(model, sizes, alarm.n_reference, surveys, [seed, 2])
-    return summarise(list(alarm.excess(index) > 1))
-
-
-def summarise(rings: Sequence[NDArray[np.bool_]]) -> pd.DataFrame:
-    """As `check_alarm`, of the batches that ring in each survey."""
     rows = []
     for what, alarms in (("surveys", np.array([any(survey) for survey in rings])), ("batches", np.concatenate(rings))):
         interval = stats.binomtest(int(alarms.sum()), alarms.size).proportion_ci()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from twostamp.analysis.ageing.lead_time import PER_YEAR, Watch
+from twostamp.analysis.ageing.drift_alarm import MONTHS, MonitoredSurvey
 from twostamp.plots.style import PAGE_WIDTH, class_colour
 
 LIST_STYLES = {
@@ -79,43 +79,43 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
     return figure
 
 
-def plot_drift(watches: Mapping[str, Watch]) -> Figure:
+def plot_drift(surveys: Mapping[str, MonitoredSurvey]) -> Figure:
     """Index over its limit, by feature and batch, of each list; what is above 1 rings.
 
     Parameters
     ----------
-    watches : mapping of str to Watch
+    surveys : mapping of str to MonitoredSurvey
         By list of features.
     """
-    heights = [len(watch.alarm.names) for watch in watches.values()]
+    heights = [len(survey.alarm.names) for survey in surveys.values()]
     figure, axes = plt.subplots(
-        1, len(watches), squeeze=False, figsize=(PAGE_WIDTH, 0.9 + 0.16 * max(heights)), layout="constrained"
+        1, len(surveys), squeeze=False, figsize=(PAGE_WIDTH, 0.9 + 0.16 * max(heights)), layout="constrained"
     )
-    for ax, (name, watch) in zip(axes[0], watches.items()):
-        image = _draw_excess(watch, ax)
-        ax.set_title(f"{name}: {_describe_first(watch)}", fontsize=9)
+    for ax, (name, survey) in zip(axes[0], surveys.items()):
+        image = _draw_excess(survey, ax)
+        ax.set_title(f"{name}: {_describe_first(survey)}", fontsize=9)
     figure.colorbar(image, ax=axes[0].tolist(), label="PSI over its limit", shrink=0.7, aspect=25)
     return figure
 
 
-def _draw_excess(watch: Watch, ax: Axes) -> object:
-    excess = watch.index / watch.alarm.limits
+def _draw_excess(survey: MonitoredSurvey, ax: Axes) -> object:
+    excess = survey.index / survey.alarm.limits
     order = np.argsort(-np.nan_to_num(excess).max(axis=0))
-    per_year = watch.alarm.n_reference
+    per_year = survey.alarm.n_reference
     years = (2 - 0.5 / per_year, 2 + (len(excess) - 0.5) / per_year)
     image = ax.imshow(
         excess.T[order], aspect="auto", cmap="RdBu_r", vmin=0, vmax=2, extent=(*years, len(order) - 0.5, -0.5)
     )
-    ax.set_yticks(range(len(order)), [watch.alarm.names[i] for i in order], fontsize=6.5)
+    ax.set_yticks(range(len(order)), [survey.alarm.names[i] for i in order], fontsize=6.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("year of the survey")
     return image
 
 
-def _describe_first(watch: Watch) -> str:
-    first = int(watch.alarm.first(watch.index))
+def _describe_first(survey: MonitoredSurvey) -> str:
+    first = int(survey.alarm.first(survey.index))
     return (
-        "no alarm" if first < 0 else f"alarm {(first + 1) * PER_YEAR / watch.alarm.n_reference:.0f} months after year 1"
+        "no alarm" if first < 0 else f"alarm {(first + 1) * MONTHS / survey.alarm.n_reference:.0f} months after year 1"
     )
 
 
@@ -125,7 +125,7 @@ def plot_real(calls: pd.DataFrame, rate: float) -> Figure:
     Parameters
     ----------
     calls : DataFrame
-        Of `twostamp.analysis.ageing.real_packets.tabulate_calls`.
+        Of `twostamp.analysis.ageing.real_packets.tabulate_recalls`.
     rate : float
         The false-asteroid rate of the first year.
     """

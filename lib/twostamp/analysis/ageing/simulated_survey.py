@@ -5,23 +5,26 @@ training, so that accuracy at new times in known fields and in fields never seen
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twostamp.analysis.ageing.yearly import Answers
-from twostamp.data.arrays import Preparation, read_metadata
+from twostamp.alerts.extraction import extract_first_two
+from twostamp.analysis.ageing.training import Split, predict_all_years
+from twostamp.analysis.ageing.yearly import YearlyPredictions
+from twostamp.data.arrays import read_metadata
+from twostamp.data.labels import read_labels
 from twostamp.data.splits import filter_pairs
-from twostamp.models.cross_fitting import Fold, train_folds, write_objects
 from twostamp.models.search import draw_seeds
+from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
-from twostamp.simulation.ageing import DAYS_PER_YEAR
+from twostamp.simulation.ageing import DAYS_PER_YEAR, Ageing
+from twostamp.simulation.conditions import FIRST_NIGHT, julian_midnight
+from twostamp.simulation.survey import write_survey
 from twostamp.taxonomy import CLASSES
-
-if TYPE_CHECKING:
-    from twostamp.models.training import Hyperparameters
+from twostamp.utils.healpix import find_pixels
+from twostamp.utils.spark import open_spark
 
 LISTS = {
     "thesis26": "stacked",
@@ -33,8 +36,8 @@ LISTS = {
 
 NSIDE = 4
 """Of the pixels kept from training: 192 of 14.7 degrees."""
-BLOCKED = 0.25
-HELD_OUT = 0.2
+_BLOCKED = 0.25
+_HELD_OUT = 0.2
 FORWARD, BOTH = "time-forward", "time-forward, HEALPix-blocked"
 
 
@@ -55,12 +58,6 @@ def make_survey(data: Path, params: Parameters, *, number: int = 0) -> Path:
     Path
         Folder with ``pairs.parquet`` and ``first_alerts.parquet``.
     """
-    from twostamp.alerts.extraction import extract_first_two
-    from twostamp.data.labels import read_labels
-    from twostamp.simulation.ageing import Ageing
-    from twostamp.simulation.survey import write_survey
-    from twostamp.utils.spark import open_spark
-
     if not params.simulated:
         return data
     folder = data / ("ageing" if number == 0 else f"stationary_{number:02d}")
@@ -88,15 +85,13 @@ def read_years(path: Path, params: Parameters) -> pd.DataFrame:
         As of `twostamp.data.read_metadata`, of the pairs that section 3.4 admits, and ``year`` (from 1), ``batch``
         (from 0). Years count from the first of June 2018 in the simulated survey, from the first alert in an archive.
     """
-    from twostamp.simulation.conditions import FIRST_NIGHT, julian_midnight
-
     table, _ = filter_pairs(read_metadata(path), params.deltajd_max, params.ssdistnr_on)
     age = (table["jd_1"] - (julian_midnight(FIRST_NIGHT) if params.simulated else table["jd_1"].min())) / DAYS_PER_YEAR
     table = table.assign(year=age.astype(int) + 1, batch=(age * params.alarm_batches).astype(int))
     return table[table["year"] <= params.ageing_years].reset_index(drop=True)
 
 
-def divide(table: pd.DataFrame, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+def split_first_year(table: pd.DataFrame, seed: int) -> tuple[Split, NDArray[np.bool_]]:
     """Divide the first year and the sky for one repetition.
 
     Parameters
@@ -107,30 +102,28 @@ def divide(table: pd.DataFrame, seed: int) -> tuple[NDArray[np.int64], NDArray[n
 
     Returns
     -------
-    train, held_out : ndarray of int
-        Rows of the first year in the open pixels; a fifth of each class is held out.
+    split : Split
+        Of the first year in the open pixels; a fifth of each class is held out.
     blocked : ndarray of bool
         Objects of all years in the pixels that training does not see.
     """
-    from twostamp.utils.healpix import find_pixels
-
     rng = np.random.default_rng([seed, 0])
     pixels = find_pixels(table["ra_1"], table["dec_1"], NSIDE)
-    closed = rng.random(12 * NSIDE**2) < BLOCKED
+    closed = rng.random(12 * NSIDE**2) < _BLOCKED
     blocked = closed[pixels]
     known = np.flatnonzero((table["year"] == 1).to_numpy() & ~blocked)
     names = table["classALeRCE"].to_numpy()[known]
     held_out = np.zeros(len(known), bool)
     for name in np.unique(names):
         members = rng.permutation(np.flatnonzero(names == name))
-        held_out[members[: max(1, round(HELD_OUT * len(members)))]] = True
-    return known[~held_out], known[held_out], blocked
+        held_out[members[: max(1, round(_HELD_OUT * len(members)))]] = True
+    return Split(known[~held_out], known[held_out], seed), blocked
 
 
-def train_years(
-    folder: Path, table: pd.DataFrame, models: Path, hyperparameters: "Hyperparameters", params: Parameters
-) -> Answers:
-    """Train every list on the first year, several times, and ask all objects of all years.
+def train_on_first_year(
+    folder: Path, table: pd.DataFrame, models: Path, hyperparameters: Hyperparameters, params: Parameters
+) -> YearlyPredictions:
+    """Train every list on the first year, several times, and predict the objects of all years.
 
     Parameters
     ----------
@@ -139,44 +132,19 @@ def train_years(
     table : DataFrame
         Of `read_years`, of ``pairs.parquet``.
     models : Path
-        Where the trainings leave what they say.
+        Where the trainings leave their predictions.
     hyperparameters : Hyperparameters
     params : Parameters
-
-    Returns
-    -------
-    Answers
     """
     classes = tuple(name for name in CLASSES if name in set(table["classALeRCE"]))
     labels = np.array([classes.index(name) for name in table["classALeRCE"]])
-    models.mkdir(parents=True, exist_ok=True)
-    preparation = Preparation(params.normalisation, params.nan_value, params.crop_before_normalising)
-    digest = write_objects(
-        folder / "pairs.parquet", models / "objects.npz", table, hyperparameters.crop_size, preparation
-    )
     seeds = draw_seeds(params.seed, 13, params.ageing_repetitions)
-    parts = [divide(table, seed) for seed in seeds]
-    folds = [
-        Fold(
-            models / "objects.npz",
-            digest,
-            labels,
-            train,
-            held_out,
-            variant,
-            hyperparameters,
-            seed,
-            models / "folds",
-            params,
-        )
-        for variant in LISTS.values()
-        for seed, (train, held_out, _) in zip(seeds, parts, strict=True)
-    ]
-    predicted = np.stack([values.argmax(axis=1) for values in train_folds(folds, params)])
-    right = (predicted == labels).reshape(len(LISTS), len(seeds), -1)
-    later = (table["year"] > 1).to_numpy()
-    new = np.stack([later | np.isin(np.arange(len(table)), held_out) for _, held_out, _ in parts])
-    blocked = np.stack([closed for *_, closed in parts])
-    tested = {FORWARD: new & ~blocked, BOTH: blocked}
+    splits, blocked = zip(*(split_first_year(table, seed) for seed in seeds), strict=True)
+    probabilities = predict_all_years(
+        folder / "pairs.parquet", table, labels, splits, list(LISTS.values()), models, hyperparameters, params
+    )
+    correct = probabilities.argmax(axis=-1) == labels
     years, batches = table["year"].to_numpy(), table["batch"].to_numpy()
-    return Answers(labels, years, batches, classes, tested, dict(zip(LISTS, right, strict=True)))
+    new = np.stack([(years > 1) | np.isin(np.arange(len(table)), split.held_out) for split in splits])
+    tested = {FORWARD: new & ~np.stack(blocked), BOTH: np.stack(blocked)}
+    return YearlyPredictions(labels, years, batches, classes, tested, dict(zip(LISTS, correct, strict=True)))
