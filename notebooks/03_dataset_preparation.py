@@ -132,9 +132,8 @@ run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), a
 
 # %%
 classes = [name for name in taxonomy.CLASSES if name in set(objects["classALeRCE"])]
-stamp_options = {name: getattr(run.params, name) for name in ("normalisation", "nan_value", "crop_before_normalising")}
-records = run.data / "records"
-info = data.write_records(source, objects, records, classes, seed=seed, **stamp_options)
+preparation = data.Preparation.of(run.params)
+info = data.write_records(source, objects, run.data / "records", classes, preparation, seed=seed)
 
 # %% [markdown]
 # ALeRCE normalises each stamp by its extremes instead. Its recipe is trained too, as a second baseline; for it the first
@@ -168,7 +167,7 @@ run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format
 
 # %%
 features = data.compute_features(objects[objects["split"] == "train"], alert=1)
-scalers = [data.load_scaler(records, recipe) for recipe in data.RECIPES]
+scalers = [data.Records(run.data / "records", recipe).scaler for recipe in data.RECIPES]
 sentinels = describe_sentinels(features, scalers)
 run.save_extra_table(
     sentinels, "sentinels", caption="Features with sentinels of -999 in first alerts of the training set."
@@ -182,16 +181,16 @@ sentinels
 # and the objects of a small class repeat.
 
 # %%
-options = {"features": "thesis26", "recipe": run.params.metadata_recipe, "crop": 21}
-batches = data.balanced_batches(records, batch_size=64, seed=seed, **options)
+records = run.records
+batches = records.batches(64, features="thesis26", crop=21, seed=seed)
 (inputs, one_hot), *_ = batches.take(1).as_numpy_iterator()
-validation = data.load_arrays(records, "validation", **options)
+validation = records.arrays("validation", features="thesis26", crop=21)
 
 # %% tags=["nbval-check-output"]
 for name, values in inputs.items():
     print(f"{name:12s} {values.shape} {values.dtype}")
 print("objects per class:", dict(zip(classes, one_hot.sum(axis=0).astype(int).tolist())))
-print("batches of 64 in an epoch:", data.steps_per_epoch(records, 64), "| validation objects:", len(validation))
+print("batches of 64 in an epoch:", records.steps_per_epoch(64), "| validation objects:", len(validation))
 
 # %% [markdown]
 # ## What was found

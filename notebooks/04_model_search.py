@@ -106,7 +106,7 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 # %%
 trials = models.make_trials(params)
 with open_spark(params.spark_master, params.workers):
-    results = models.run_trials(trials, run.require("records"), run.models / "search", params)
+    results = models.run_trials(trials, run.records, run.models / "search", params)
     alerce = models.alerce.train_alerce(run.data, run.models, params)
 done = results[results["status"] == "done"]
 judged = pd.concat([results, alerce], ignore_index=True)
@@ -183,7 +183,7 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
 # takes and how well it did. `twostamp.models.architectures.load_model(folder).predict(objects)` classifies tuples of Avro packets.
 
 # %%
-folders = models.package_winners(results, run.require("records"), run.models, params, run.mark)
+folders = models.package_winners(results, run.records, run.models, params, run.mark)
 folders |= models.alerce.package_alerce(alerce, run.data, run.models, params, run.mark)
 for name, folder in folders.items():
     print(f"{name}: {folder.relative_to(run.root)}")

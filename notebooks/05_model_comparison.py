@@ -65,7 +65,7 @@ winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std
 
 # %%
 repeats = run.params.latency_repeats
-timed = time_models(winners, run.require("records"), run.params.metadata_recipe, repeats)
+timed = time_models(winners, run.records, repeats)
 timed[["variant", "mean", "std", "median", "p99"]].round(2)
 
 # %% [markdown]

@@ -65,8 +65,8 @@ chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]]
 # is nearly the slowest.
 
 # %%
-records, repeats = run.require("records"), run.params.latency_repeats
-timed = latency.time_models(chosen, records, run.params.metadata_recipe, repeats)
+records, repeats = run.records, run.params.latency_repeats
+timed = latency.time_models(chosen, records, repeats)
 shown = timed[["variant", "rank", "trial_id", "test_mean", "test_std", "mean", "std", "median", "p99", "times"]]
 run.save_extra_table(shown, "inference_time", caption="Inference time of one object (ms) of the best models.")
 shown.drop(columns=["trial_id", "times"]).round(3)
@@ -105,7 +105,7 @@ for test in tests.itertuples():
 stacked = chosen[chosen["variant"] == "stacked"]
 model = (stacked if len(stacked) else chosen).iloc[0]
 sizes = run.params.latency_batch_sizes
-batches = latency.time_batches(model, records, run.params.metadata_recipe, repeats, sizes)
+batches = latency.time_batches(model, records, repeats, sizes)
 run.save_extra_table(batches, "batch_time", caption=f"Inference time (ms) of {model['trial_id']} by batch size.")
 batches.drop(columns="times").assign(per_object=batches["median"] / batches["batch_size"]).round(3)
 
@@ -162,7 +162,7 @@ print(*advice, sep="\n")
 alerts = find_archive(run.params, run.data)
 stages = None
 if len(stacked):
-    way = (alerts, run.require("pairs.parquet"), records, run.params.metadata_recipe, repeats)
+    way = (alerts, run.require("pairs.parquet"), records, repeats)
     stages = serving.time_archive(model, *way)
 
 # %%

@@ -28,7 +28,7 @@ from matplotlib import pyplot as plt
 from twostamp.alerts import extract_first_two
 from twostamp.analysis import unlabelled_sky as sky
 from twostamp.analysis.unlabelled_sky import find_unlabelled
-from twostamp.data import read_metadata
+from twostamp.data import Records, read_metadata
 from twostamp.models import find_best_stacked, predict_on_spark
 from twostamp.pipeline import open_run
 from twostamp.plots.sky_maps import plot_sky_maps
@@ -116,8 +116,9 @@ if reason:
 # %%
 predicted = run.data / "predictions.parquet"
 if not reason:
-    way = (run.data / "unlabelled_pairs.parquet", trial, root / "data" / "records", predicted)
-    predict_on_spark(spark, *way, deltajd_max=params.deltajd_max, recipe=params.metadata_recipe)
+    records = Records(root / "data" / "records", params.metadata_recipe)
+    way = (run.data / "unlabelled_pairs.parquet", trial, records, predicted)
+    predict_on_spark(spark, *way, deltajd_max=params.deltajd_max)
     predictions = pd.read_parquet(predicted).sort_values("objectId", ignore_index=True)
     classes = list(predictions.columns[3:-1])
 spark.stop()

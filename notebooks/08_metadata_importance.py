@@ -22,7 +22,6 @@
 
 # %%
 from twostamp.analysis.metadata_importance import check_claims, train_ablations
-from twostamp.data import load_arrays, read_info
 from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
 from twostamp.inspection import forest
 from twostamp.models import find_best_stacked
@@ -53,10 +52,9 @@ run = open_run("08_metadata_importance", globals())
 # Forests with different seeds are fitted on the training set and judged on the test set; the spread is that of the forests, not of the objects.
 
 # %%
-records = run.require("records")
-classes = read_info(records).classes
-options = {"features": "thesis26", "recipe": run.params.metadata_recipe}
-train, test = (load_arrays(records, split, **options) for split in ("train", "test"))
+records = run.records
+classes = records.info.classes
+train, test = (records.arrays(split, features="thesis26") for split in ("train", "test"))
 print(f"{len(train)} training and {len(test)} test objects, {forest.stack_metadata(train).shape[1]} metadata")
 
 # %%

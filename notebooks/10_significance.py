@@ -26,7 +26,6 @@ from twostamp.analysis.model_comparison import make_thesis_table
 from twostamp.analysis.significance import comparisons as protocol
 from twostamp.analysis.significance import describe_rates, judge_tests
 from twostamp.analysis.significance import repeated_splits as splits
-from twostamp.data import read_info
 from twostamp.evaluation import make_power_table
 from twostamp.models import best_hyperparameters, choose_models, choose_winners, predict_winners, read_results
 from twostamp.pipeline import open_run
@@ -99,7 +98,7 @@ trained = splits.train_splits(combinations, records, run.models / "splits", run.
 
 # %%
 scores = splits.pivot_scores(trained)
-share = splits.share_of_test(read_info(records[0]).counts)
+share = splits.share_of_test(records[0].info.counts)
 on_splits = protocol.compare_on_splits(scores, share, resamples=bootstrap_resamples, seed=seed)
 run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
 on_splits.round(4)
@@ -118,7 +117,7 @@ equivalence.round(4)
 # models, and averages the repetitions.
 
 # %%
-predictions = predict_winners(winners, run.require("records"), "test", run.params)
+predictions = predict_winners(winners, run.records, "test")
 objects = protocol.compare_on_objects(predictions)
 bootstrap = protocol.compare_by_bootstrap(predictions, run.params)
 run.save_extra_table(bootstrap, "bootstrap", caption="Paired stratified bootstrap on the test set.")

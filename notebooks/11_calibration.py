@@ -55,8 +55,8 @@ run = open_run("11_calibration", globals())
 
 # %%
 winners = choose_winners(read_results(run.require("search"), run.params.report_weights), MODELS)
-validation = predict_winners(winners, run.require("records"), "validation", run.params)
-test = predict_winners(winners, run.require("records"), "test", run.params)
+validation = predict_winners(winners, run.records, "validation")
+test = predict_winners(winners, run.records, "test")
 classes = test.classes
 {model: trials["trial_id"].tolist() for model, trials in winners.items()}
 

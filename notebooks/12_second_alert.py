@@ -25,7 +25,6 @@
 from twostamp.analysis.second_alert import cadence_stress as robustness
 from twostamp.analysis.second_alert import classifiers as rivals
 from twostamp.analysis.second_alert import revisions as revision
-from twostamp.data import load_arrays
 from twostamp.models import choose_winners, package_winners, read_results
 from twostamp.pipeline import open_run
 from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_stress, plot_value
@@ -58,7 +57,7 @@ run = open_run("12_second_alert", globals())
 # uniform from one night on. The thesis trains without either.
 
 # %%
-records = run.require("records")
+records = run.records
 results = read_results(run.require("search"), run.params.report_weights)
 combinations = rivals.choose_combinations(results)
 trained = rivals.train_rivals(combinations, records, run.models / "revision", run.params)
@@ -66,7 +65,7 @@ trained = rivals.train_rivals(combinations, records, run.models / "revision", ru
 
 # %%
 stresses = robustness.list_stresses(gap_nights)
-seen = rivals.predict_rivals(trained, records, stresses, run.params)
+seen = rivals.predict_rivals(trained, records, stresses)
 both, alone = seen[robustness.UNDISTURBED], seen[rivals.FIRST_ALONE]
 size = {"resamples": run.params.bootstrap_resamples, "seed": run.params.seed}
 aside = {"aside": run.narrow}
@@ -94,7 +93,7 @@ compared.round(3)
 # %%
 answers = (view.probabilities[rivals.REVISING] for view in (alone, both))
 revisions = revision.follow_revisions(*answers, both.labels)
-names = load_arrays(records, "test").object_ids
+names = records.arrays("test").object_ids
 groups = revision.describe_objects(run.require("pairs.parquet"), names, both.classes)
 revised = revision.tabulate_revisions(revisions, both.labels, groups, **size)
 run.save_extra_table(revised, "revisions", caption="From one alert to two, by group of test objects.", **aside)
@@ -142,7 +141,7 @@ run.save_extra_figure(fig, "cadence_stress", caption=caption, **aside)
 
 # %%
 whole = choose_winners(results, {name: MODELS[name] for name in ("M1", "M2")})
-thesis_seen = rivals.predict_rivals(whole, records, stresses, run.params)
+thesis_seen = rivals.predict_rivals(whole, records, stresses)
 thesis_stress = robustness.tabulate_stress(thesis_seen, stresses, **size)
 run.save_extra_table(thesis_stress, "cadence_stress_thesis", caption="Notebook 04's winners when deltajd changes.")
 thesis_stress[thesis_stress["kind"] == "gap"].round(3)

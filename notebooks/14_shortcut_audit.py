@@ -25,7 +25,7 @@
 from IPython.display import display
 
 from twostamp.analysis import shortcut_audit as sky_shortcut
-from twostamp.data import FEATURE_LISTS, load_arrays, read_info, read_metadata
+from twostamp.data import FEATURE_LISTS, read_metadata
 from twostamp.inspection import agreement, attribution, forest
 from twostamp.inspection import permutation as importance
 from twostamp.models import best_hyperparameters, choose_winners, read_results
@@ -48,8 +48,8 @@ bootstrap_resamples = 2000
 
 # %%
 run = open_run("14_shortcut_audit", globals())
-params, records = run.params, run.require("records")
-classes = read_info(records).classes
+params, records = run.params, run.records
+classes = records.info.classes
 size = {"resamples": params.bootstrap_resamples, "seed": params.seed}
 winners = choose_winners(read_results(run.require("search"), params.report_weights), {"M1": "stacked"})
 print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so that only the forest is audited)")
@@ -63,7 +63,7 @@ print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so tha
 # %%
 if winners:
     best = best_hyperparameters(winners["M1"].iloc[0])
-    test = load_arrays(records, "test", crop=best.crop_size, recipe=params.metadata_recipe)
+    test = records.arrays("test", crop=best.crop_size)
 
 # %%
 if winners:
@@ -117,8 +117,7 @@ if winners:
 # for the other and both look useless. Beside them the network of notebook 04 (whole width), whose stamps stay as they are.
 
 # %%
-options = {"features": "thesis26", "recipe": params.metadata_recipe}
-train, held_out = (load_arrays(records, split, **options) for split in ("train", "test"))
+train, held_out = (records.arrays(split, features="thesis26") for split in ("train", "test"))
 trees = {"count": params.forest_count, "trees": params.forest_trees, "n_jobs": params.workers, "grouped": True}
 forests = forest.fit_forests(train, held_out, features="thesis26", n_classes=len(classes), seed=params.seed, **trees)
 caption = "Importance of metadata in random forests, both alerts together."
@@ -141,7 +140,7 @@ if winners:
 # %%
 if winners:
     chosen = agreement.choose_objects(test.labels, params.audit_objects, params.seed)
-    case = attribution.open_case(winners["M1"].iloc[0], test, chosen, records, params)
+    case = attribution.open_case(winners["M1"].iloc[0], test, chosen, records, params.seed)
     explained = attribution.integrate_gradients(*case, params.attribution_steps)
     print(attribution.check_completeness(*case, explained))
 

@@ -22,7 +22,6 @@
 
 # %%
 from twostamp.analysis.specification_curve import curve, specifications
-from twostamp.data import read_info
 from twostamp.models import best_hyperparameters, find_best_stacked
 from twostamp.pipeline import open_run
 from twostamp.plots.specification_curve import plot_curve
@@ -82,7 +81,7 @@ if not reason:
 if not reason:
     way = (best_hyperparameters(best), records, run.models / "specifications", params)
     trained = specifications.train_specifications(chosen, *way)
-    truth = specifications.read_labels(read_info(run.require("records")).counts["test"])
+    truth = specifications.read_labels(run.records.info.counts["test"])
     right = specifications.stack_right(trained, truth)
     failed = trained.loc[trained["status"] != "done", ["trial_id", "reason"]].drop_duplicates()
     reason = "" if right else "no specification has both models"

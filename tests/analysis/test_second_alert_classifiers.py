@@ -1,6 +1,5 @@
 """The classifiers of notebook 12: trained by the search's machinery, resumed, and seen from every side."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.analysis.second_alert import cadence_stress as robustness
 from twostamp.analysis.second_alert import classifiers as rivals
 from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress
+from twostamp.data.tfrecords import Records
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 
@@ -20,13 +20,13 @@ GAP = Stress("gap", 30)
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
     return make_records(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
-def trained(spark: Any, records: Path) -> dict[str, pd.DataFrame]:
-    return rivals.train_rivals(COMBINATIONS, records, records.parent / "models", PARAMS)
+def trained(spark: Any, records: Records) -> dict[str, pd.DataFrame]:
+    return rivals.train_rivals(COMBINATIONS, records, records.folder.parent / "models", PARAMS)
 
 
 def test_every_rival_is_trained_at_the_runs_width(trained: dict[str, pd.DataFrame]) -> None:
@@ -45,14 +45,14 @@ def test_a_model_that_learns_gaps_starts_as_its_twin_and_ends_elsewhere(trained:
         assert losses[0] != losses[1]
 
 
-def test_what_is_trained_is_not_trained_again(records: Path, trained: dict[str, pd.DataFrame]) -> None:
-    again = rivals.train_rivals(COMBINATIONS, records, records.parent / "models", PARAMS)
+def test_what_is_trained_is_not_trained_again(records: Records, trained: dict[str, pd.DataFrame]) -> None:
+    again = rivals.train_rivals(COMBINATIONS, records, records.folder.parent / "models", PARAMS)
     for name, trials in trained.items():
         assert again[name]["seconds"].tolist() == trials["seconds"].tolist()
 
 
-def test_models_are_seen_as_far_as_it_concerns_them(records: Path, trained: dict[str, pd.DataFrame]) -> None:
-    seen = rivals.predict_rivals(trained, records, [GAP], PARAMS)
+def test_models_are_seen_as_far_as_it_concerns_them(records: Records, trained: dict[str, pd.DataFrame]) -> None:
+    seen = rivals.predict_rivals(trained, records, [GAP])
     two_stamps = [name for name, rival in rivals.RIVALS.items() if rival.variant != "stamp_26"]
     joint = [name for name in two_stamps if rivals.RIVALS[name].variant == "one_or_two"]
     assert list(seen[UNDISTURBED].probabilities) == list(rivals.RIVALS)
@@ -70,10 +70,8 @@ def test_models_are_seen_as_far_as_it_concerns_them(records: Path, trained: dict
     assert seen[UNDISTURBED].classes == CLASSES
 
 
-def test_no_models_give_no_rows(records: Path) -> None:
-    assert robustness.tabulate_stress(
-        rivals.predict_rivals({}, records, [GAP], PARAMS), [GAP], resamples=100, seed=1
-    ).empty
+def test_no_models_give_no_rows(records: Records) -> None:
+    assert robustness.tabulate_stress(rivals.predict_rivals({}, records, [GAP]), [GAP], resamples=100, seed=1).empty
 
 
 def test_only_repetitions_that_all_have_finished_count() -> None:

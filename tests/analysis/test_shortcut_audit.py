@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.models.test_prediction import N, world  # noqa: F401
 from twostamp.analysis import shortcut_audit as sky_shortcut
 from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import build_model
 from twostamp.models.prediction import predict_pairs
 from twostamp.params import Parameters
@@ -65,7 +66,7 @@ def test_only_what_is_replaced_changes(world):  # noqa: F811
     root, table, trial = world
     ids = table["objectId"].tolist()
     moved = swap_coordinates(table, seed=1)
-    way = (root / "pairs.parquet", ids, trial, root / "records")
+    way = (root / "pairs.parquet", ids, trial, Records(root / "records"))
     own, same, other = (
         predict_pairs(*way, replaced=places, batch_size=7)
         for places in (None, table.set_index("objectId")[list(PLACE)], moved)
@@ -84,14 +85,15 @@ def test_a_classifier_without_coordinates_does_not_notice_that_an_object_was_mov
         path = tmp_path / f"{way}.weights.h5"
         build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3).save_weights(path)
         trials.append(dict(trial) | {"variant": variant, "weights": str(path)})
-    seen = sky_shortcut.look(pd.DataFrame(trials), root / "pairs.parquet", table, root / "records", Parameters(seed=1))
+    records = Records(root / "records")
+    seen = sky_shortcut.look(pd.DataFrame(trials), root / "pairs.parquet", table, records, Parameters(seed=1))
     assert list(seen) == [WITH, WITHOUT, SWAPPED]
     assert seen[WITH].probabilities.shape == (1, N, 3)
     np.testing.assert_array_equal(seen[WITH].ra, seen[WITHOUT].ra)
     assert sorted(seen[SWAPPED].ra) == sorted(seen[WITH].ra)
     assert not np.allclose(seen[SWAPPED].probabilities, seen[WITH].probabilities, atol=1e-6)
     without = trials[1]
-    way = (root / "pairs.parquet", table["objectId"].tolist(), pd.Series(without), root / "records")
+    way = (root / "pairs.parquet", table["objectId"].tolist(), pd.Series(without), Records(root / "records"))
     moved = predict_pairs(*way, replaced=swap_coordinates(table, 1))
     np.testing.assert_allclose(moved.iloc[:, 3:-1], seen[WITHOUT].probabilities[0], atol=1e-6)
 

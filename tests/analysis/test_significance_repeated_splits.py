@@ -14,7 +14,7 @@ from twostamp.analysis.significance.repeated_splits import (
     train_splits,
     write_split_records,
 )
-from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import Records
 from twostamp.models.prediction import predict_winners
 from twostamp.models.search import choose_winners
 from twostamp.models.trial import load_trial
@@ -29,31 +29,31 @@ COMBINATIONS = {"stamp_26": SMALL, "stacked": SMALL}
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = make_records(tmp_path_factory.mktemp("data")).parent / "pairs.parquet" / "part-0.parquet"
+    path = make_records(tmp_path_factory.mktemp("data")).folder.parent / "pairs.parquet" / "part-0.parquet"
     pd.read_parquet(path).assign(ssdistnr_1=-999.0, ssdistnr_2=-999.0).to_parquet(path)
     return path.parent
 
 
 @pytest.fixture(scope="module")
-def records(pairs: Path) -> list[Path]:
+def records(pairs: Path) -> list[Records]:
     return write_split_records(pairs, pairs.parent / "splits", PARAMS)
 
 
 @pytest.fixture(scope="module")
-def trained(spark: Any, records: list[Path]) -> pd.DataFrame:
-    return train_splits(COMBINATIONS, records, records[0].parents[1] / "models", PARAMS)
+def trained(spark: Any, records: list[Records]) -> pd.DataFrame:
+    return train_splits(COMBINATIONS, records, records[0].folder.parents[1] / "models", PARAMS)
 
 
-def test_splits_divide_the_same_objects_differently(pairs: Path, records: list[Path]) -> None:
-    infos = [read_info(folder) for folder in records]
+def test_splits_divide_the_same_objects_differently(pairs: Path, records: list[Records]) -> None:
+    infos = [each.info for each in records]
     assert infos[0].fingerprint != infos[1].fingerprint
     for info in infos:
         assert info.classes == CLASSES
         assert info.counts["test"] == dict.fromkeys(CLASSES, 1)
         assert info.counts["train"] == dict.fromkeys(CLASSES, 4)
         assert share_of_test(info.counts) == 0.25
-    written = {path: path.stat().st_mtime_ns for folder in records for path in folder.rglob("*.tfrecord")}
-    write_split_records(pairs, records[0].parent, PARAMS)
+    written = {path: path.stat().st_mtime_ns for each in records for path in each.folder.rglob("*.tfrecord")}
+    write_split_records(pairs, records[0].folder.parent, PARAMS)
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
 
@@ -76,8 +76,8 @@ def test_narrow_models_are_rebuilt_narrow(trained: pd.DataFrame) -> None:
     assert model.count_params() < 264_469 / 8
 
 
-def test_finished_splits_are_not_trained_again(records: list[Path], trained: pd.DataFrame) -> None:
-    folder = records[0].parents[1] / "models"
+def test_finished_splits_are_not_trained_again(records: list[Records], trained: pd.DataFrame) -> None:
+    folder = records[0].folder.parents[1] / "models"
     again = train_splits(COMBINATIONS, records, folder, PARAMS)
     assert again["seconds"].tolist() == trained["seconds"].tolist()
 
@@ -88,11 +88,11 @@ def test_a_failed_training_takes_its_split_out(trained: pd.DataFrame) -> None:
     assert pivot_scores(broken).index.tolist() == [1]
 
 
-def test_predictions_are_those_that_were_judged(records: list[Path], trained: pd.DataFrame) -> None:
+def test_predictions_are_those_that_were_judged(records: list[Records], trained: pd.DataFrame) -> None:
     results = trained[trained["split"] == 0]
     winners = choose_winners(results, {"M0": "stamp_26", "M1": "stacked", "M2": "separated"})
     assert list(winners) == ["M0", "M1"]
-    predictions = predict_winners(winners, records[0], "test", PARAMS)
+    predictions = predict_winners(winners, records[0], "test")
     assert predictions.classes == CLASSES
     for model, variant in (("M0", "stamp_26"), ("M1", "stacked")):
         assert predictions.probabilities[model].shape == (1, 3, 3)

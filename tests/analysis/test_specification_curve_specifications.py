@@ -23,8 +23,7 @@ from twostamp.analysis.specification_curve.specifications import (
     write_preparations,
 )
 from twostamp.data.features import FEATURE_LISTS
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.models.search import settings
 from twostamp.models.trial import load_trial
 from twostamp.params import Parameters
@@ -101,7 +100,7 @@ def test_labels_are_in_the_order_of_the_classes() -> None:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = make_records(tmp_path_factory.mktemp("data")).parent / "pairs.parquet" / "part-0.parquet"
+    path = make_records(tmp_path_factory.mktemp("data")).folder.parent / "pairs.parquet" / "part-0.parquet"
     pd.read_parquet(path).assign(ssdistnr_1=-999.0, ssdistnr_2=-999.0).to_parquet(path)
     return path.parent
 
@@ -131,8 +130,8 @@ def test_preparations_are_written_once_with_the_same_objects_in_the_same_order(
     pairs: Path, records: dict[str, Path]
 ) -> None:
     assert list(records) == ["range", "minmax"]
-    assert [read_info(path).preparation.normalisation for path in records.values()] == ["range", "minmax"]
-    tests = [load_arrays(path, "test") for path in records.values()]
+    assert [Records(path).info.preparation.normalisation for path in records.values()] == ["range", "minmax"]
+    tests = [Records(path).arrays("test") for path in records.values()]
     np.testing.assert_array_equal(tests[0].object_ids, tests[1].object_ids)
     assert not np.array_equal(tests[0].stamps_1, tests[1].stamps_1)
     before = (records["minmax"] / "dataset.json").stat().st_mtime_ns
@@ -165,7 +164,7 @@ def test_every_specification_has_both_models_and_their_answers(
     assert results.loc[results["side"] == "two", "variant"].tolist() == [
         *("stacked", "separated", "separated", "stacked_drift_safe")
     ]
-    labels = read_labels(read_info(records["range"]).counts["test"])
+    labels = read_labels(Records(records["range"]).info.counts["test"])
     right = stack_right(results, labels)
     assert list(right) == [0, 1, 2, 3]
     for place, sides in right.items():
@@ -206,5 +205,5 @@ def test_a_specification_that_failed_is_left_out(trained: tuple[Path, pd.DataFra
 @pytest.mark.slow
 def test_results_from_before_the_switch_of_batch_normalisation_stay_valid(records: dict[str, Path]) -> None:
     off = PARAMS.model_copy(update={"batch_normalisation": False})
-    assert "batch_normalisation" not in settings(records["range"], PARAMS)
-    assert settings(records["range"], off)["batch_normalisation"] is False
+    assert "batch_normalisation" not in settings(Records(records["range"]), PARAMS)
+    assert settings(Records(records["range"]), off)["batch_normalisation"] is False

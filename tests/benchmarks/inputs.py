@@ -15,6 +15,8 @@ from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records
 from twostamp.simulation.survey import write_survey
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
@@ -134,11 +136,9 @@ def extract_pairs() -> Path:
     return folder / "pairs.parquet"
 
 
-def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Path:
+def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Records:
     """TFRecords of pairs, made once."""
-    from twostamp.data.tfrecord_writer import write_records
-
     table, _ = filter_pairs(read_metadata(pairs))
     assignment = split_objects(cap_classes(table, cap, SEED), held_out, held_out, SEED)
     write_records(pairs, assignment, folder, CLASSES, seed=SEED)
-    return folder
+    return Records(folder)

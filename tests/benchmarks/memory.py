@@ -12,6 +12,7 @@ import pandas as pd
 
 from tests.benchmarks import inputs
 from tests.benchmarks.measure import Row, bound
+from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters
 from twostamp.pipeline.notebooks import _PeakMemory
 
@@ -74,18 +75,18 @@ def training(folder: Path, size: int) -> None:
     params = QUICK.model_copy(update={"epochs": 1, "grid_batch_size": [64]})
     trial = next(trial for trial in make_trials(params) if trial.variant == "stacked")
     (folder / "search").mkdir(exist_ok=True)
-    train_trial(Job(trial, folder / "records", folder / "search", params, settings(folder / "records", params)))
+    made = Records(folder / "records")
+    train_trial(Job(trial, made, folder / "search", params, settings(made, params)))
 
 
 def prediction(folder: Path, size: int) -> None:
     """Classify every pair, a batch at a time, whatever the archive holds."""
     from twostamp.data.arrays import arrays_from_table, read_batches
-    from twostamp.data.tfrecords import load_scaler
     from twostamp.models.architectures import build_model
     from twostamp.models.inference import predict
 
     model = build_model("stacked", n_classes=5, crop_size=21, kernel_size=3, dropout_rate=0.3)
-    scaler = load_scaler(folder / "records")
+    scaler = Records(folder / "records").scaler
     for batch in read_batches(folder / "pairs.parquet"):
         predict(model, "stacked", arrays_from_table(batch, scaler))
 

@@ -16,7 +16,6 @@ from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, growth_
 from twostamp.analysis.inference_time.latency import take_batch
 from twostamp.data.arrays import Arrays, arrays_from_table
 from twostamp.data.features import compute_features
-from twostamp.data.tfrecords import balanced_batches, load_arrays, load_scaler
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
 from twostamp.models.inference import ONEDNN_BFLOAT16, make_server, model_inputs
@@ -33,7 +32,7 @@ FAST = has_fast_bfloat16()
 def find_objects() -> tuple[Path, Arrays, Arrays]:
     """Records of simulated alerts, their training and their test objects."""
     records = inputs.find_records(inputs.extract_pairs(), inputs.bench_folder() / "data" / "records")
-    train, test = (load_arrays(records, split, crop=CROP) for split in ("train", "test"))
+    train, test = (records.arrays(split, crop=CROP) for split in ("train", "test"))
     return records, train, test
 
 
@@ -117,7 +116,7 @@ def feeding() -> Iterator[Row]:
     records, train, test = find_objects()
     rates = []
     for seed in range(PAIRS):
-        files = balanced_batches(records, batch_size=BATCH, crop=CROP, seed=seed)
+        files = records.batches(BATCH, crop=CROP, seed=seed)
         rates.append((train_ours(files, test, seed)[0], train_ours(memory_batches(train, seed), test, seed)[0]))
     yield pair_up("TFRecord pipeline feeding it / from memory", "objects/s", *zip(*rates, strict=True), target=0.9)
 
@@ -157,7 +156,7 @@ def time_of(call: Callable[[], Any], repeats: int) -> list[float]:
 def end_to_end() -> Iterator[Row]:
     """Avro bytes to probabilities; a pair is a packet and the next one, copied as its object's second alert."""
     records, train, _ = find_objects()
-    scaler, (_, model) = load_scaler(records), train_plain(train, seed=0)
+    scaler, (_, model) = records.scaler, train_plain(train, seed=0)
     pairs = inputs.make_pairs(512)
 
     def prepare(table: pd.DataFrame) -> Any:

@@ -15,13 +15,12 @@ from astropy.io import fits
 
 from tests.conftest import make_stamp
 from twostamp.analysis.dataset_preparation import describe_sentinels
-from twostamp.data import tfrecord_writer as record_writer
-from twostamp.data import tfrecords as records
+from twostamp.data import tfrecord_writer, tfrecords
 from twostamp.data.arrays import STAMPS, Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.data.splits import SPLITS
-from twostamp.data.tfrecord_writer import RecordsError, read_info, write_records
-from twostamp.data.tfrecords import balanced_batches, class_turns, load_arrays, load_scaler, steps_per_epoch
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records, RecordsError, class_turns
 
 pytestmark = pytest.mark.slow
 CLASSES = ("SN", "EB/EW", "bogus")
@@ -101,17 +100,17 @@ def assert_equal_arrays(first: Any, second: Any) -> None:
 def test_reading_back_gives_the_very_arrays_of_the_table(
     folder: Path, pairs: pd.DataFrame, features: str, crop: int, recipe: str
 ) -> None:
-    table = pairs.merge(make_assignment(pairs), on="objectId")
+    table, records = pairs.merge(make_assignment(pairs), on="objectId"), Records(folder, recipe)
     for split in SPLITS:
         direct = arrays_from_table(
             table[table["split"] == split],
-            load_scaler(folder, recipe),
+            records.scaler,
             features=features,
             crop=crop,
-            preparation=read_info(folder).preparation,
+            preparation=records.info.preparation,
             classes=CLASSES,
         )
-        assert_equal_arrays(load_arrays(folder, split, features=features, crop=crop, recipe=recipe), direct)
+        assert_equal_arrays(records.arrays(split, features, crop), direct)
 
 
 def test_records_hold_raw_metadata_days_and_labels(folder: Path, pairs: pd.DataFrame) -> None:
@@ -125,12 +124,12 @@ def test_records_hold_raw_metadata_days_and_labels(folder: Path, pairs: pd.DataF
         name = example["oid"].bytes_list.value[0].decode()
         assert example["deltajd"].float_list.value[0] == np.float32(table.loc[name, "deltajd"])
         assert example["subclassALeRCE"].bytes_list.value[0].decode() == table.loc[name, "subclassALeRCE"]
-        assert example["schema_version"].int64_list.value[0] == record_writer.SCHEMA_VERSION
+        assert example["schema_version"].int64_list.value[0] == tfrecord_writer.SCHEMA_VERSION
         np.testing.assert_array_equal(example["first_metadata"].float_list.value, features[name])
 
 
 def test_the_folder_says_what_is_in_it(folder: Path) -> None:
-    info = read_info(folder)
+    info = Records(folder).info
     assert info.classes == CLASSES
     assert info.counts["validation"] == {"SN": 4, "EB/EW": 4, "bogus": 4}
     assert {path.name for path in (folder / "train").iterdir()} == {"SN", "EB-EW", "bogus"}
@@ -158,13 +157,13 @@ def test_bytes_do_not_depend_on_the_order_of_the_rows(
 def test_shards_are_bounded_and_order_follows_the_seed(
     pairs: pd.DataFrame, pairs_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_writer, "SHARD_OBJECTS", 3)
+    monkeypatch.setattr(tfrecord_writer, "SHARD_OBJECTS", 3)
     orders = []
     for seed in (1, 2):
         info = write_records(pairs_path, make_assignment(pairs), tmp_path / str(seed), CLASSES, seed=seed)
         assert max(shard["objects"] for shard in info.shards.values()) == 3
         assert sum(shard["objects"] for shard in info.shards.values()) == 43
-        orders.append(load_arrays(tmp_path / str(seed), "train").object_ids.tolist())
+        orders.append(Records(tmp_path / str(seed)).arrays("train").object_ids.tolist())
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
 
@@ -180,9 +179,8 @@ def test_a_finished_data_set_is_not_written_again(
     untouched.write_bytes(b"damaged")
     write_records(pairs_path, make_assignment(pairs), copy, CLASSES, seed=1)
     assert untouched.read_bytes() == (folder / "train" / "SN" / "00000.tfrecord").read_bytes()
-    assert (
-        write_records(pairs_path, make_assignment(pairs), copy, CLASSES, nan_value=0.0, seed=1).report["stamps"] == 258
-    )
+    written_anew = write_records(pairs_path, make_assignment(pairs), copy, CLASSES, Preparation(nan_value=0.0), seed=1)
+    assert written_anew.report["stamps"] == 258
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
@@ -201,9 +199,9 @@ def test_what_cannot_be_written_is_refused(pairs: pd.DataFrame, pairs_path: Path
 @pytest.mark.parametrize("method", ["range", "literal", "minmax"])
 def test_cropping_first_normalises_the_crop(pairs: pd.DataFrame, pairs_path: Path, tmp_path: Path, method: str) -> None:
     kept = make_assignment(pairs).iloc[::6]
-    options = {"normalisation": method, "crop_before_normalising": True}
-    write_records(pairs_path, kept, tmp_path / "records", CLASSES, **options)
-    arrays = load_arrays(tmp_path / "records", "train", crop=21)
+    preparation = Preparation(method, crop_before_normalising=True)
+    write_records(pairs_path, kept, tmp_path / "records", CLASSES, preparation)
+    arrays = Records(tmp_path / "records").arrays("train", crop=21)
     table = pairs.set_index("objectId").loc[arrays.object_ids].reset_index()
     raw = read_triplets(table, 2)[:, 21:42, 21:42]
     np.testing.assert_array_equal(arrays.stamps_2, Preparation(method).normalise(raw))
@@ -216,12 +214,12 @@ def take(dataset: Any, n: int) -> list[tuple[dict[str, Any], Any]]:
 @pytest.fixture(params=[True, False], ids=["cached", "streamed"])
 def cached(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if not request.param:
-        monkeypatch.setattr(records, "CACHE_BYTES", 0)
+        monkeypatch.setattr(tfrecords, "_CACHE_BYTES", 0)
     return request.param
 
 
 def test_batches_are_balanced_and_the_remainder_goes_round(folder: Path, cached: bool) -> None:
-    batches = take(balanced_batches(folder, batch_size=8, seed=1), 6)
+    batches = take(Records(folder).batches(8, seed=1), 6)
     counts = np.array([labels.sum(axis=0) for _, labels in batches])
     assert set(counts.ravel()) == {2.0, 3.0}
     np.testing.assert_array_equal(counts[:3].sum(axis=0), [8, 8, 8])
@@ -229,10 +227,10 @@ def test_batches_are_balanced_and_the_remainder_goes_round(folder: Path, cached:
 
 
 def test_batches_hold_the_training_objects_with_their_labels(folder: Path, cached: bool) -> None:
-    arrays = load_arrays(folder, "train", features="alerce23", crop=41)
+    arrays = Records(folder).arrays("train", features="alerce23", crop=41)
     labels_of = zip(arrays.deltajd[:, 0].tolist(), arrays.labels, strict=True)
     known = {days: (i, label) for i, (days, label) in enumerate(labels_of)}
-    for inputs, labels in take(balanced_batches(folder, batch_size=9, crop=41, features="alerce23", seed=1), 4):
+    for inputs, labels in take(Records(folder).batches(9, crop=41, features="alerce23", seed=1), 4):
         assert inputs["stamps_1"].shape == (9, 41, 41, 3)
         assert labels.dtype == np.float32
         for j in range(9):
@@ -243,10 +241,10 @@ def test_batches_hold_the_training_objects_with_their_labels(folder: Path, cache
 
 
 def test_a_class_is_read_whole_before_it_repeats_in_another_order(folder: Path, cached: bool) -> None:
-    counts = read_info(folder).counts["train"]
+    counts = Records(folder).info.counts["train"]
     passes = 2 * max(counts.values())
     drawn: dict[int, list[float]] = {label: [] for label in range(3)}
-    for inputs, labels in take(balanced_batches(folder, batch_size=3, seed=1), passes):
+    for inputs, labels in take(Records(folder).batches(3, seed=1), passes):
         for days, label in zip(inputs["deltajd"][:, 0], labels.argmax(axis=1), strict=True):
             drawn[label].append(float(days))
     for label, name in enumerate(CLASSES):
@@ -258,7 +256,7 @@ def test_a_class_is_read_whole_before_it_repeats_in_another_order(folder: Path, 
 
 def test_batches_repeat_under_a_seed(folder: Path, cached: bool) -> None:
     runs = [
-        np.concatenate([inputs["deltajd"] for inputs, _ in take(balanced_batches(folder, batch_size=5, seed=seed), 9)])
+        np.concatenate([inputs["deltajd"] for inputs, _ in take(Records(folder).batches(5, seed=seed), 9)])
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(runs[0], runs[1])
@@ -274,7 +272,7 @@ def test_turns_are_balanced_for_any_batch() -> None:
 
 
 def test_epoch_length_is_rounded_up(folder: Path) -> None:
-    assert [steps_per_epoch(folder, size) for size in (5, 8, 25)] == [5, 4, 1]
+    assert [Records(folder).steps_per_epoch(size) for size in (5, 8, 25)] == [5, 4, 1]
 
 
 def damage_missing(folder: Path) -> str:
@@ -334,29 +332,29 @@ def test_damage_is_named_in_one_sentence(folder: Path, tmp_path: Path, damage: A
     copy = Path(shutil.copytree(folder, tmp_path / "records"))
     expected = damage(copy)
     with pytest.raises(RecordsError, match=expected) as error:
-        load_arrays(copy, "train")
+        Records(copy).arrays("train")
     assert "run notebook 03" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_unknown_requests_are_refused(folder: Path) -> None:
-    for options, message in (
-        ({"features": "thesis27"}, "feature list 'thesis27'"),
-        ({"recipe": "mine"}, "recipe 'mine'"),
-        ({"crop": 64}, "crop size 64"),
+    for recipe, options, message in (
+        ("thesis", {"features": "thesis27"}, "feature list 'thesis27'"),
+        ("mine", {}, "recipe 'mine'"),
+        ("thesis", {"crop": 64}, "crop size 64"),
     ):
         with pytest.raises(ValueError, match=message):
-            load_arrays(folder, "train", **options)
+            Records(folder, recipe).arrays("train", **options)
         with pytest.raises(ValueError, match=message):
-            balanced_batches(folder, batch_size=8, **options)
+            Records(folder, recipe).batches(8, **options)
     with pytest.raises(ValueError, match="split 'dev'"):
-        load_arrays(folder, "dev")
+        Records(folder).arrays("dev")
     with pytest.raises(ValueError, match="batch size 2 is smaller"):
-        balanced_batches(folder, batch_size=2)
+        Records(folder).batches(2)
 
 
 def test_first_alerts_alone_and_unlabelled_pairs_become_arrays(folder: Path, pairs: pd.DataFrame) -> None:
-    scaler = load_scaler(folder)
+    scaler = Records(folder).scaler
     first = arrays_from_table(pairs[[name for name in pairs if not str(name).endswith("_2")]], scaler)
     assert (first.stamps_2, first.metadata_2, first.deltajd, first.labels) == (None,) * 4
     both = arrays_from_table(pairs, scaler)
@@ -370,12 +368,12 @@ def test_records_of_first_alerts_alone(pairs: pd.DataFrame, tmp_path: Path) -> N
     first = pairs[[name for name in pairs if name != "deltajd" and not str(name).endswith("_2")]]
     path = write_parquet(first, tmp_path / "first_alerts.parquet")
     assert write_records(path, make_assignment(pairs), tmp_path / "records", CLASSES).n_alerts == 1
-    arrays = load_arrays(tmp_path / "records", "test")
+    arrays = Records(tmp_path / "records").arrays("test")
     assert (arrays.stamps_2, arrays.metadata_2, arrays.deltajd) == (None,) * 3
     table = first.merge(make_assignment(pairs), on="objectId").query("split == 'test'")
-    direct = arrays_from_table(table, load_scaler(tmp_path / "records")).stamps_1
+    direct = arrays_from_table(table, Records(tmp_path / "records").scaler).stamps_1
     np.testing.assert_array_equal(arrays.stamps_1[np.argsort(arrays.object_ids)], direct[np.argsort(table["objectId"])])
-    inputs, _ = take(balanced_batches(tmp_path / "records", batch_size=5), 1)[0]
+    inputs, _ = take(Records(tmp_path / "records").batches(5), 1)[0]
     assert set(inputs) == {"stamps_1", "metadata_1"}
 
 

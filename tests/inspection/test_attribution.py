@@ -10,7 +10,6 @@ import pytest
 
 from tests.models.test_architectures import build, make_arrays
 from tests.models.test_search import make_records
-from twostamp.data.tfrecords import load_arrays
 from twostamp.inspection.attribution import (
     LogOdds,
     check_completeness,
@@ -26,7 +25,6 @@ from twostamp.inspection.attribution import (
 )
 from twostamp.models.architectures import input_shapes
 from twostamp.models.inference import model_inputs, predict
-from twostamp.params import Parameters
 
 pytestmark = pytest.mark.slow
 N = 3
@@ -161,7 +159,7 @@ def test_the_baseline_is_the_mean_of_the_training_set(tmp_path: Path) -> None:
     records = make_records(tmp_path)
     baseline = mean_inputs(records, input_shapes("stacked", 21), seed=1, crop=21)
     assert {name: values.shape for name, values in baseline.items()} == input_shapes("stacked", 21)
-    train = load_arrays(records, "train")
+    train = records.arrays("train")
     np.testing.assert_allclose(baseline["stamps_1"], train.stamps_1.mean(axis=0), atol=0.05)
     np.testing.assert_allclose(baseline["metadata_2"], 0, atol=0.05)
 
@@ -172,7 +170,7 @@ def test_a_case_explains_the_predicted_class_of_the_objects_chosen(tmp_path: Pat
     model.save_weights(tmp_path / "model.weights.h5")
     trial = {"status": "done", "variant": variant, "n_classes": 3, "crop_size": 21, "kernel_size": 3, "width": 0.25}
     trial |= {"dropout_rate": 0.3, "siamese": False, "weights": str(tmp_path / "model.weights.h5")}
-    case = open_case(pd.Series(trial), arrays, [1, 7], records, Parameters(seed=1))
+    case = open_case(pd.Series(trial), arrays, [1, 7], records, seed=1)
     assert case.targets.tolist() == predict(model, variant, arrays).argmax(axis=1)[[1, 7]].tolist()
     assert (case.log_odds(case.inputs, case.targets) > -np.log(2)).all()
     np.testing.assert_array_equal(case.inputs["deltajd"], arrays.deltajd[[1, 7]])

@@ -12,7 +12,7 @@ from tests.conftest import make_alert, make_stamp
 from twostamp.analysis.model_comparison import MODELS, compare_winners, judge_two_stamps
 from twostamp.analysis.model_search import format_search
 from twostamp.data.decode import decode_objects
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.models import load_model
 from twostamp.models.alerce import package_alerce, read_alerce, train_alerce, write_alerce_records
 from twostamp.params import Parameters
@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_records_are_normalised_by_the_extremes_of_the_whole_stamp(data: Path) -> None:
-    arrays = load_arrays(data / "records_alerce", "train", features="alerce23", crop=63, recipe="alerce")
+    arrays = Records(data / "records_alerce", "alerce").arrays("train", "alerce23", crop=63)
     assert arrays.stamps_2 is None
     np.testing.assert_array_equal(arrays.stamps_1.min(axis=(1, 2)), 0)
     np.testing.assert_array_equal(arrays.stamps_1.max(axis=(1, 2)), 1)

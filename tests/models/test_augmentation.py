@@ -14,6 +14,7 @@ from tests.models.test_architectures import make_arrays
 from tests.models.test_search import SMALL, make_records
 from tests.models.test_training import make_dataset
 from twostamp.data.features import DELTAJD_FLOOR
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
 from twostamp.models.augmentation import Augmentation, augment_batches, lengthen
 from twostamp.models.search import make_repeats
@@ -108,7 +109,7 @@ def records(tmp_path_factory):
     return make_records(tmp_path_factory.mktemp("data"))
 
 
-def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Path, tmp_path: Path):
+def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Records, tmp_path: Path):
     plain = make_job("separated", records, tmp_path)
     assert plain.augmentation is None
     assert plain.describe()["settings"] == made_with(records, Parameters(epochs=1))
@@ -116,7 +117,7 @@ def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Pat
     assert make_job("separated", records, tmp_path, hide_second=0.9).augmentation is None
 
 
-def test_a_result_with_another_augmentation_is_made_again(records: Path, tmp_path: Path):
+def test_a_result_with_another_augmentation_is_made_again(records: Records, tmp_path: Path):
     job = make_job("one_or_two", records, tmp_path)
     job.path.write_text(json.dumps(job.describe() | {"status": "done"}))
     assert job.is_finished()
@@ -125,11 +126,9 @@ def test_a_result_with_another_augmentation_is_made_again(records: Path, tmp_pat
         assert not make_job("one_or_two", records, tmp_path, **changed).is_finished()
 
 
-def test_gaps_change_only_what_they_should_in_real_batches(records: Path):
-    from twostamp.data.tfrecords import balanced_batches, load_scaler
-
-    batches = balanced_batches(records, batch_size=6, seed=1).take(1).cache()
-    scale = load_scaler(records).deltajd
+def test_gaps_change_only_what_they_should_in_real_batches(records: Records):
+    batches = records.batches(6, seed=1).take(1).cache()
+    scale = records.scaler.deltajd
     plain, labels = next(iter(batches))
     changed, same = next(iter(augment_batches(batches, Augmentation(0.0, 1.0, 30.0, 0.0), scale, 3, 1)))
     days = {name: np.exp(inputs["deltajd"] * scale[1] + scale[0]) for name, inputs in (("a", plain), ("b", changed))}

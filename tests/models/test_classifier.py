@@ -19,7 +19,7 @@ from tests.conftest import make_alert, make_stamp
 from twostamp.alerts.packet import BadStamp, CorruptPacket, MissingField, PacketError, read_schema, write_packets
 from twostamp.data.decode import decode_objects
 from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.models import load_model
 from twostamp.models.architectures import VARIANTS, build_model
 from twostamp.models.classifier import CARD, NETWORK, ModelError, export_onnx, package_winners, save_model
@@ -53,7 +53,7 @@ def objects() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def records(objects: Sequence[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def records(objects: Sequence[Any], tmp_path_factory: pytest.TempPathFactory) -> Records:
     """The same packets by the way of the extraction: Parquet, then TFRecords, a third of them test objects."""
     folder = tmp_path_factory.mktemp("data")
     labels = np.tile(CLASSES, N // len(CLASSES))
@@ -63,7 +63,7 @@ def records(objects: Sequence[Any], tmp_path_factory: pytest.TempPathFactory) ->
     table.to_parquet(folder / "pairs.parquet" / "part-0.parquet")
     assignment = table[["objectId", "classALeRCE", "subclassALeRCE"]].assign(split=splits)
     write_records(folder / "pairs.parquet", assignment, folder / "records", CLASSES)
-    return folder / "records"
+    return Records(folder / "records")
 
 
 def build(variant: str) -> keras.Model:
@@ -86,7 +86,7 @@ def make_trial(variant: str, folder: Path, repetition: int = 0, accuracy: float 
 
 
 @pytest.fixture(scope="module")
-def folder(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(records: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One model of each kind, packaged as notebook 04 does."""
     root = tmp_path_factory.mktemp("run")
     manifest = {
@@ -102,12 +102,12 @@ def folder(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_loaded_model_gives_from_packets_what_the_records_give(
-    variant: str, folder: Path, records: Path, objects: Sequence[Any]
+    variant: str, folder: Path, records: Records, objects: Sequence[Any]
 ) -> None:
     classifier = load_model(folder / variant)
     n_alerts = 1 if VARIANTS[variant].architecture == "stamp" else 2
     assert classifier.n_alerts == classifier.card["n_alerts"] == n_alerts
-    arrays = load_arrays(records, "test", features=VARIANTS[variant].features or "thesis26")
+    arrays = records.arrays("test", features=VARIANTS[variant].features or "thesis26")
     expected = dict(zip(arrays.object_ids, predict(build(variant), variant, arrays), strict=True))
     test = [pair[:n_alerts] for pair in objects if pair[0]["objectId"] in expected]
     probabilities = classifier.predict(test, batch_size=3)
@@ -116,10 +116,10 @@ def test_a_loaded_model_gives_from_packets_what_the_records_give(
 
 
 def test_a_model_of_one_or_two_alerts_answers_from_the_first_packet_alone(
-    folder: Path, records: Path, objects: Sequence[Any]
+    folder: Path, records: Records, objects: Sequence[Any]
 ) -> None:
     classifier = load_model(folder / "one_or_two").at_first_alert()
-    arrays = load_arrays(records, "test").first_alone()
+    arrays = records.arrays("test").first_alone()
     expected = dict(zip(arrays.object_ids, predict(build("one_or_two"), "one_or_two", arrays), strict=True))
     test = [pair[:1] for pair in objects if pair[0]["objectId"] in expected]
     np.testing.assert_allclose(classifier.predict(test), [expected[alert["objectId"]] for (alert,) in test], atol=1e-6)
@@ -134,7 +134,7 @@ def test_bytes_and_decoded_packets_are_the_same(folder: Path, objects: Sequence[
     assert classifier.predict([]).shape == (0, 3)
 
 
-def test_the_best_repetition_is_packaged(records: Path, tmp_path: Path) -> None:
+def test_the_best_repetition_is_packaged(records: Records, tmp_path: Path) -> None:
     trials = [make_trial("stamp_23", tmp_path, i, accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.7))]
     folders = package_winners(pd.DataFrame(trials), records, tmp_path / "models", PARAMS)
     card = load_model(folders["stamp_23"]).card
@@ -142,7 +142,7 @@ def test_the_best_repetition_is_packaged(records: Path, tmp_path: Path) -> None:
     assert card["trained on"] == "real alerts"
 
 
-def test_without_a_finished_trial_nothing_is_packaged(records: Path, tmp_path: Path) -> None:
+def test_without_a_finished_trial_nothing_is_packaged(records: Records, tmp_path: Path) -> None:
     failed = pd.DataFrame([{"trial_id": "a", "variant": "stacked", "status": "failed"}])
     assert package_winners(failed, records, tmp_path / "models", PARAMS) == {}
     assert not (tmp_path / "models").exists()
@@ -161,7 +161,7 @@ def test_the_card_says_what_a_user_needs(folder: Path) -> None:
     assert card["run"]["versions"]["keras"] == keras.__version__
 
 
-def test_saving_again_gives_the_same_bytes(folder: Path, records: Path, tmp_path: Path) -> None:
+def test_saving_again_gives_the_same_bytes(folder: Path, records: Records, tmp_path: Path) -> None:
     shutil.copy(folder.parent / "manifest.json", tmp_path)
     trial = pd.Series(make_trial("stacked", tmp_path))
     save_model(build("stacked"), trial, records, tmp_path / "models" / "stacked", PARAMS, "simulated survey")
@@ -253,7 +253,7 @@ def test_a_folder_that_is_not_whole_is_refused(folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("variant", ["stamp_23", "stacked", "separated"])
-def test_onnx_agrees_with_keras(variant: str, folder: Path, records: Path, objects: Sequence[Any]) -> None:
+def test_onnx_agrees_with_keras(variant: str, folder: Path, records: Records, objects: Sequence[Any]) -> None:
     onnx = pytest.importorskip("onnx", reason="the optional packages of twostamp[onnx] are not installed")
     from onnx.reference import ReferenceEvaluator
 

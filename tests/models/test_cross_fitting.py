@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.data.arrays import Preparation, read_metadata
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.models import cross_fitting as folds
 from twostamp.models.cross_fitting import Fold, FoldError, balance_rows, train_folds, write_objects
 from twostamp.params import TRAINING_OPTIONS, Parameters
@@ -46,7 +46,7 @@ def test_classes_take_turns_and_no_object_is_ahead(labels, n, seed):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_records(tmp_path_factory.mktemp("folds")).parent / "pairs.parquet"
+    return make_records(tmp_path_factory.mktemp("folds")).folder.parent / "pairs.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_objects_are_what_records_hold(pairs: Path, jobs: list[Fold]) -> None:
     table = read_metadata(pairs)
     with np.load(jobs[0].objects) as content:
         stamps, place = content["stamps"], {name: i for i, name in enumerate(table["objectId"])}
-    arrays = load_arrays(pairs.parent / "records", "train")
+    arrays = Records(pairs.parent / "records").arrays("train")
     rows = [place[name] for name in arrays.object_ids]
     assert stamps[rows, 0] == pytest.approx(arrays.stamps_1)
     assert stamps[rows, 1] == pytest.approx(arrays.stamps_2)

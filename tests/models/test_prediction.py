@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import make_stamp
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records
 from twostamp.models import prediction
 from twostamp.models.architectures import build_model
 from twostamp.models.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts
@@ -58,7 +59,7 @@ def world(tmp_path_factory):
 def run(spark, world, folder, **options):
     root, _, trial = world
     options = {"deltajd_max": 100.0, "batch_size": 3} | options
-    return predict_on_spark(spark, root / "pairs.parquet", trial, root / "records", folder, **options)
+    return predict_on_spark(spark, root / "pairs.parquet", trial, Records(root / "records"), folder, **options)
 
 
 @pytest.mark.slow
@@ -70,7 +71,7 @@ def test_spark_predicts_what_one_process_does_and_resumes_by_part(world, spark, 
     assert counts.sum() == len(recent)
     assert counts["part-00003.parquet"] == 0
     ours = pd.read_parquet(folder).sort_values("objectId", ignore_index=True)
-    expected = predict_pairs(root / "pairs.parquet", recent, trial, root / "records")
+    expected = predict_pairs(root / "pairs.parquet", recent, trial, Records(root / "records"))
     pd.testing.assert_frame_equal(ours, expected, rtol=1e-4)
     assert sorted(path.name for path in folder.iterdir()) == [
         MADE_FROM,

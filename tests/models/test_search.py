@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import make_stamp
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.models.inference import predict
 from twostamp.models.search import (
     make_repeats,
@@ -56,7 +56,7 @@ FULL_GRID: dict[str, Any] = {
 }
 
 
-def make_records(folder: Path, seed: int = 1) -> Path:
+def make_records(folder: Path, seed: int = 1) -> Records:
     """Twelve noise pairs of three classes: two batches of six to train on."""
     rng = np.random.default_rng(seed)
     splits = ["train"] * 4 + ["validation", "test"]
@@ -73,21 +73,21 @@ def make_records(folder: Path, seed: int = 1) -> Path:
     table.assign(**columns).to_parquet(folder / "pairs.parquet" / "part-0.parquet")
     assignment = table[["objectId", "classALeRCE", "subclassALeRCE", "split"]]
     write_records(folder / "pairs.parquet", assignment, folder / "records", CLASSES, seed=seed)
-    return folder / "records"
+    return Records(folder / "records")
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
     return make_records(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
-def searched(spark: Any, records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def searched(spark: Any, records: Records, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("models") / "search"
     return folder, run_trials(make_trials(TINY), records, folder, TINY)
 
 
-def train_serially(trials: list[Trial], records: Path, folder: Path) -> pd.DataFrame:
+def train_serially(trials: list[Trial], records: Records, folder: Path) -> pd.DataFrame:
     """Train one after the other in one process, without Spark: what a distributed search is held to."""
     folder.mkdir(parents=True)
     jobs = [Job(trial, records, folder, TINY, settings(records, TINY)) for trial in trials]
@@ -143,17 +143,19 @@ def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[
 
 
 @pytest.mark.slow
-def test_a_loaded_trial_gives_the_scores_that_were_stored(searched: tuple[Path, pd.DataFrame], records: Path) -> None:
+def test_a_loaded_trial_gives_the_scores_that_were_stored(
+    searched: tuple[Path, pd.DataFrame], records: Records
+) -> None:
     for _, row in searched[1].iterrows():
         features = "alerce23" if row["variant"] == "stamp_23" else "thesis26"
-        arrays = load_arrays(records, "test", features=features, crop=21)
+        arrays = records.arrays("test", features, crop=21)
         predicted = predict(load_trial(row), row["variant"], arrays).argmax(axis=1)
         assert np.mean(predicted == arrays.labels) == pytest.approx(row["test_accuracy"])
 
 
 @pytest.mark.slow
 def test_finished_trials_are_skipped_and_changed_settings_are_not(
-    searched: tuple[Path, pd.DataFrame], records: Path
+    searched: tuple[Path, pd.DataFrame], records: Records
 ) -> None:
     folder, results = searched
     files = sorted(folder.glob("*.json"))
@@ -185,7 +187,7 @@ def kill_a_worker_at_work(results: Path, killed: list[int]) -> None:
 
 @pytest.mark.slow
 def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_run(
-    spark: Any, records: Path, tmp_path: Path
+    spark: Any, records: Records, tmp_path: Path
 ) -> None:
     trials = [
         trial for name in ("stamp_23", "stacked_stamps_deltajd") for trial in make_repeats(name, SMALL, 3, seed=2)
@@ -204,7 +206,7 @@ def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_
 
 
 @pytest.mark.slow
-def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], records: Path, tmp_path: Path) -> None:
+def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], records: Records, tmp_path: Path) -> None:
     trials = make_trials(TINY)[:1]
     other = make_records(tmp_path / "other", seed=2)
     shutil.copytree(searched[0], tmp_path / "search")
@@ -215,7 +217,7 @@ def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], recor
 
 @pytest.mark.slow
 def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_others_are_done(
-    spark: Any, records: Path, tmp_path: Path
+    spark: Any, records: Records, tmp_path: Path
 ) -> None:
     good = make_repeats("stacked_stamps", SMALL, 1, seed=1)
     bad = make_repeats("stacked_stamps", Hyperparameters(3, 21, 2, 1e-3, 0.3), 1, seed=1)
@@ -230,7 +232,7 @@ def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_othe
 
 
 @pytest.mark.slow
-def test_repeats_use_the_same_machinery(spark: Any, records: Path, tmp_path: Path) -> None:
+def test_repeats_use_the_same_machinery(spark: Any, records: Records, tmp_path: Path) -> None:
     results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
     assert results["repetition"].tolist() == [0, 1]
     assert results["seed"].nunique() == 2

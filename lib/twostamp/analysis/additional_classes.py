@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostamp.data.arrays import Preparation
 from twostamp.data.splits import cap_classes, drop_small_classes, filter_pairs, promote_subclasses, split_objects
-from twostamp.data.tfrecord_writer import safe_name, write_records
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records, safe_name
 from twostamp.models.search import _finished, best_hyperparameters
 from twostamp.params import Parameters
 
@@ -56,13 +58,11 @@ class PromotedData:
     dropped: dict[str, int]
     per_class: dict[str, int]
 
-    def write(self, pairs_path: Path, folder: Path, params: Parameters) -> Path:
-        """Write its TFRecords below `folder`, prepared like the run's own; return where."""
-        target = folder / f"records_{self.name}"
-        options = {"normalisation": params.normalisation, "nan_value": params.nan_value, "seed": params.seed}
-        cropped = params.crop_before_normalising
-        write_records(pairs_path, self.table, target, self.classes, crop_before_normalising=cropped, **options)  # type: ignore[arg-type]
-        return target
+    def write(self, pairs_path: Path, folder: Path, params: Parameters) -> Records:
+        """Write its TFRecords below `folder`, prepared like the run's own."""
+        target, preparation = folder / f"records_{self.name}", Preparation.of(params)
+        write_records(pairs_path, self.table, target, self.classes, preparation, seed=params.seed)
+        return Records(target, params.metadata_recipe)
 
 
 def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters) -> PromotedData:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostamp.data.tfrecords import Records
 from twostamp.models.search import _finished, best_hyperparameters
 from twostamp.params import Parameters
 
@@ -60,7 +61,7 @@ def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
 
 
 def train_ablations(
-    variants: Sequence[str], best: pd.Series | None, records: Path, models: Path, params: Parameters, mark: str = ""
+    variants: Sequence[str], best: pd.Series | None, records: Records, models: Path, params: Parameters, mark: str = ""
 ) -> dict[str, pd.DataFrame]:
     """Train variants of the stacked classifier that see less (sections 6.8 and 6.9); as `train_promoted`."""
     from twostamp.models.classifier import package_winners

@@ -8,6 +8,7 @@ import pandas as pd
 
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import filter_pairs
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
 from twostamp.params import Parameters
@@ -168,16 +169,16 @@ def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.Dat
         One row per class and model: model, class, precision, recall, f1, support; the row ``accuracy`` has it as
         recall. Empty when the other run has no two-stamp model.
     """
-    from twostamp.data.tfrecord_writer import read_info
     from twostamp.models.prediction import predict_pairs
     from twostamp.models.search import choose_models, read_results
 
     pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
-    results, records = read_results(root / "models" / "search", params.report_weights), root / "data" / "records"
-    classes, tables = list(read_info(records).classes), []
+    results = read_results(root / "models" / "search", params.report_weights)
+    records = Records(root / "data" / "records", params.metadata_recipe)
+    classes, tables = list(records.info.classes), []
     for _, trial in choose_models(results, 1, ("stacked", "separated")).iterrows():
         ids = pairs["objectId"].tolist()
-        predicted = predict_pairs(pairs_path, ids, trial, records, params.metadata_recipe).set_index("objectId")
+        predicted = predict_pairs(pairs_path, ids, trial, records).set_index("objectId")
         counts = confusion_counts(
             pairs["classALeRCE"].map(classes.index), predicted.loc[ids, "predicted"].map(classes.index), len(classes)
         )

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.bootstrap import draw_rows, mean_interval, percentile_interval
 from twostamp.models.prediction import predict_pairs
 from twostamp.params import Parameters
@@ -56,7 +57,7 @@ class Sight:
         return np.abs(sky_coordinates(self.ra, self.dec)["gal_lat"])
 
 
-def train_both(best: "Hyperparameters", records: Path, folder: Path, params: Parameters) -> pd.DataFrame:
+def train_both(best: "Hyperparameters", records: Records, folder: Path, params: Parameters) -> pd.DataFrame:
     """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each, of the run's width.
 
     Returns
@@ -91,7 +92,7 @@ def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def look(
-    trained: pd.DataFrame, pairs: Path, metadata: pd.DataFrame, records: Path, params: Parameters
+    trained: pd.DataFrame, pairs: Path, metadata: pd.DataFrame, records: Records, params: Parameters
 ) -> dict[str, Sight]:
     """Let the classifiers with and without coordinates see the unlabelled objects, and objects that were moved.
 
@@ -103,7 +104,7 @@ def look(
         ``unlabelled_pairs.parquet``.
     metadata : DataFrame
         Of the objects wanted, of `twostamp.data.arrays.read_metadata`.
-    records : Path
+    records : Records
         That the classifiers were trained on.
     params : Parameters
 
@@ -113,18 +114,13 @@ def look(
         By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
         nothing.
     """
-    from twostamp.data.tfrecord_writer import read_info
-
-    classes = list(read_info(records).classes)
+    classes = list(records.info.classes)
     object_ids, moved = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
     seen = {}
     ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], moved))
     for way, variant, places in ways:
         trials = trained[(trained["variant"] == variant) & (trained["status"] == "done")]
-        tables = [
-            predict_pairs(pairs, object_ids, trial, records, params.metadata_recipe, replaced=places)
-            for _, trial in trials.iterrows()
-        ]
+        tables = [predict_pairs(pairs, object_ids, trial, records, replaced=places) for _, trial in trials.iterrows()]
         if tables:
             ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
             seen[way] = Sight(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))

@@ -5,8 +5,8 @@ from .release import PairsDataset, open_dataset, write_dataset
 from .sources import describe_sources, find_archive, prepare_inputs
 from .splits import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, split_objects
 from .stamps import QUANTILES, RANGE, crop_stamps, normalise_stamps
-from .tfrecord_writer import read_info, write_records
-from .tfrecords import balanced_batches, load_arrays, load_scaler, steps_per_epoch
+from .tfrecord_writer import write_records
+from .tfrecords import Records
 
 __all__ = [
     "FEATURE_LISTS",
@@ -17,8 +17,8 @@ __all__ = [
     "Arrays",
     "PairsDataset",
     "Preparation",
+    "Records",
     "Scaler",
-    "balanced_batches",
     "cap_classes",
     "compute_features",
     "count_subclasses",
@@ -27,16 +27,12 @@ __all__ = [
     "feature_names_two",
     "filter_pairs",
     "find_archive",
-    "load_arrays",
-    "load_scaler",
     "normalise_stamps",
     "open_dataset",
     "prepare_inputs",
-    "read_info",
     "read_labels",
     "read_metadata",
     "split_objects",
-    "steps_per_epoch",
     "write_dataset",
     "write_records",
 ]

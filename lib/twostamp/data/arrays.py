@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
 from twostamp.data.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
+from twostamp.params import Parameters
 
 SENTINEL = -999.0
 STAMPS = ("science", "template", "difference")
@@ -75,6 +76,11 @@ class Preparation:
     normalisation: str = "range"
     nan_value: float = 2.0
     crop_before_normalising: bool = False
+
+    @classmethod
+    def of(cls, params: Parameters) -> "Preparation":
+        """What a run's parameters say."""
+        return cls(params.normalisation, params.nan_value, params.crop_before_normalising)
 
     def before_crop(self, triplets: Floats) -> Floats:
         """Whole raw triplets, shape (n, 63, 63, 3), as they are stored."""
@@ -182,13 +188,13 @@ def arrays_from_table(
     table : DataFrame, n rows
         Of `read_batches`; without the columns of a second alert there are no second arrays.
     scaler : Scaler
-        Of the training set, `twostamp.data.tfrecords.load_scaler`.
+        Of the training set, `twostamp.data.tfrecords.Records`.
     features : str
         Name in `twostamp.data.features.FEATURE_LISTS`.
     crop : int
         Side of the stamps in pixels.
     preparation : Preparation
-        Of the training set, ``twostamp.data.tfrecords.read_info(folder).preparation``.
+        Of the training set, ``Records(folder).info.preparation``.
     classes : sequence of str
         To label the objects by the table's column classALeRCE; without it there are no labels.
 

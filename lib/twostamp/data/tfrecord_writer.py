@@ -6,12 +6,11 @@ A folder of records holds ``<split>/<class>/*.tfrecord``, the statistics of the 
 
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,71 +22,10 @@ from twostamp.data.arrays import Floats, Preparation, count_alerts, read_batches
 from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import count_degenerate
+from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-SCHEMA_VERSION = 1
 SHARD_OBJECTS = 1000  # 95 kB each
-SCALER_FILES = {"thesis": "scaler.json", "alerce": "scaler_alerce.json"}
-ORDERS = ("first", "second")
 COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
-
-
-class RecordsError(ValueError):
-    """A folder of records that cannot be used, in one sentence."""
-
-
-def safe_name(class_name: str) -> str:
-    """Name of a class as a folder.
-
-    Examples
-    --------
-    >>> safe_name("EB/EW")
-    'EB-EW'
-    """
-    return class_name.replace("/", "-")
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What ``dataset.json`` says.
-
-    Attributes
-    ----------
-    schema_version : int
-        `SCHEMA_VERSION` of the writer.
-    fingerprint : str
-        Of everything that the records were made from.
-    classes : tuple of str
-        In the order of the labels.
-    feature_names : tuple of str
-        Of the stored metadata, `twostamp.data.features.ALL_FEATURES`.
-    n_alerts : int
-        Alerts of each object, 2; 1 where only first alerts were given.
-    preparation : Preparation
-        How the stamps were and are made ready.
-    counts : dict
-        Objects by split and class.
-    report : dict
-        Stamps with missing pixels, without contrast, without pixels; alerts in other filters than g and r.
-    shards : dict
-        ``{"objects": ..., "bytes": ...}`` by file, relative to the folder.
-    """
-
-    schema_version: int
-    fingerprint: str
-    classes: tuple[str, ...]
-    feature_names: tuple[str, ...]
-    n_alerts: int
-    preparation: Preparation
-    counts: dict[str, dict[str, int]]
-    report: dict[str, int]
-    shards: dict[str, dict[str, int]]
-
-    def paths(self, folder: Path, split: str, class_name: str) -> list[str]:
-        """Shards of one class in one split."""
-        prefix = f"{split}/{safe_name(class_name)}/"
-        return [str(folder / name) for name in sorted(self.shards) if name.startswith(prefix)]
 
 
 def write_records(
@@ -95,10 +33,8 @@ def write_records(
     assignment: pd.DataFrame,
     folder: Path,
     classes: Sequence[str],
+    preparation: Preparation = Preparation(),
     *,
-    normalisation: str = "range",
-    nan_value: float = 2.0,
-    crop_before_normalising: bool = False,
     seed: int = 0,
 ) -> DatasetInfo:
     """Write the TFRecords of a data set and the statistics of its training set, unless they are there already.
@@ -116,8 +52,8 @@ def write_records(
         Replaced as a whole, once everything is written.
     classes : sequence of str
         In the order of the labels.
-    normalisation, nan_value, crop_before_normalising
-        Of the stamps, see `twostamp.data.arrays.Preparation`.
+    preparation : Preparation
+        Of the stamps.
     seed : int
         Of the order of the records.
 
@@ -130,7 +66,6 @@ def write_records(
     RecordsError
         An object is not in the pairs, its class not in `classes`, or there is nothing to train with.
     """
-    preparation = Preparation(normalisation, nan_value, crop_before_normalising)
     plan = _plan_shards(assignment, classes, seed)
     fingerprint = _fingerprint(pairs_path, plan, classes, preparation)
     if finished := _find_finished(folder, fingerprint):
@@ -155,7 +90,7 @@ def write_records(
 
 def _find_finished(folder: Path, fingerprint: str) -> DatasetInfo | None:
     try:
-        info = read_info(folder)
+        info = Records(folder).info
     except RecordsError:
         return None
     return info if info.fingerprint == fingerprint else None
@@ -279,38 +214,3 @@ def _sort_shard(path: Path, places: list[int]) -> dict[str, int]:
             writer.write(records[i])
     ordered.replace(path)
     return {"objects": len(records), "bytes": path.stat().st_size}
-
-
-def read_info(folder: Path) -> DatasetInfo:
-    """Read and check what a folder of records says about itself.
-
-    Parameters
-    ----------
-    folder : Path
-        As `write_records` left it.
-
-    Returns
-    -------
-    DatasetInfo
-
-    Raises
-    ------
-    RecordsError
-        There is none, it has another schema version or other features, or a shard is missing or not whole.
-    """
-    folder = Path(folder)
-    try:
-        content = json.loads((folder / "dataset.json").read_text())
-    except FileNotFoundError:
-        raise RecordsError(f"{folder} holds no records (no dataset.json): run notebook 03 first") from None
-    except ValueError:
-        raise RecordsError(f"{folder}/dataset.json is not JSON: run notebook 03 again") from None
-    if (version := content.get("schema_version")) != SCHEMA_VERSION:
-        raise RecordsError(f"{folder} has schema version {version}, not {SCHEMA_VERSION}: run notebook 03 again")
-    if tuple(content["feature_names"]) != ALL_FEATURES:
-        raise RecordsError(f"{folder} stores other features than this version computes: run notebook 03 again")
-    for name, shard in content["shards"].items():
-        if not (path := folder / name).exists() or path.stat().st_size != shard["bytes"]:
-            raise RecordsError(f"{path} is missing or not whole: run notebook 03 again")
-    lists = {name: tuple(content[name]) for name in ("classes", "feature_names")}
-    return DatasetInfo(**content | lists | {"preparation": Preparation(**content["preparation"])})

@@ -1,9 +1,14 @@
-"""Reading the TFRecords of a data set: whole splits, and class-balanced batches (thesis chapter 5; decision T3).
+"""TFRecords of a data set: what is in them, whole splits, and class-balanced batches (thesis chapter 5; decision T3).
 
 TensorFlow is imported by the functions that need it. `twostamp.data.tfrecord_writer` makes the records.
 """
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,145 +16,237 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import SIZE
-from twostamp.data.arrays import Arrays, check_features, scale_deltajd
-from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, Scaler
+from twostamp.data.arrays import Arrays, Preparation, check_features, scale_deltajd
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
 from twostamp.data.stamps import crop_stamps
-from twostamp.data.tfrecord_writer import ORDERS, SCALER_FILES, DatasetInfo, RecordsError, read_info
 
-READ_BATCH = 128
-CACHE_BYTES = 1 << 30  # a training set that takes more, cropped, is streamed from disk at every epoch
-STREAM_BUFFER = 1000  # objects per class among which a streamed one is drawn
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SCHEMA_VERSION = 1
+SCALER_FILES = {"thesis": "scaler.json", "alerce": "scaler_alerce.json"}
+ORDERS = ("first", "second")
 INPUTS = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
 
+_READ_BATCH = 128
+_CACHE_BYTES = 1 << 30  # a training set that takes more, cropped, is streamed from disk at every epoch
+_STREAM_BUFFER = 1000  # objects per class among which a streamed one is drawn
 
-def load_scaler(folder: Path, recipe: str = "thesis") -> Scaler:
-    """Read the statistics of the training set.
+
+class RecordsError(ValueError):
+    """A folder of records that cannot be used, in one sentence."""
+
+
+def safe_name(class_name: str) -> str:
+    """Name of a class as a folder.
+
+    Examples
+    --------
+    >>> safe_name("EB/EW")
+    'EB-EW'
+    """
+    return class_name.replace("/", "-")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What ``dataset.json`` says.
+
+    Attributes
+    ----------
+    schema_version : int
+        `SCHEMA_VERSION` of the writer.
+    fingerprint : str
+        Of everything that the records were made from.
+    classes : tuple of str
+        In the order of the labels.
+    feature_names : tuple of str
+        Of the stored metadata, `twostamp.data.features.ALL_FEATURES`.
+    n_alerts : int
+        Alerts of each object, 2; 1 where only first alerts were given.
+    preparation : Preparation
+        How the stamps were and are made ready.
+    counts : dict
+        Objects by split and class.
+    report : dict
+        Stamps with missing pixels, without contrast, without pixels; alerts in other filters than g and r.
+    shards : dict
+        ``{"objects": ..., "bytes": ...}`` by file, relative to the folder.
+    """
+
+    schema_version: int
+    fingerprint: str
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    n_alerts: int
+    preparation: Preparation
+    counts: dict[str, dict[str, int]]
+    report: dict[str, int]
+    shards: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """TFRecords of a data set, and the way its metadata are standardised.
 
     Parameters
     ----------
     folder : Path
-        Of `write_records`.
+        As `twostamp.data.tfrecord_writer.write_records` left it; read when something is asked for.
     recipe : {"thesis", "alerce"}
-        See M5.
+        See `twostamp.data.features.Scaler` (M5).
 
     Raises
     ------
     ValueError
-        The recipe is unknown, or the statistics are of other features.
+        The recipe is unknown.
     """
-    if recipe not in SCALER_FILES:
-        raise ValueError(f"metadata recipe {recipe!r} is not one of {', '.join(SCALER_FILES)}")
-    return Scaler.load(Path(folder) / SCALER_FILES[recipe])
+
+    folder: Path
+    recipe: str = "thesis"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.recipe not in RECIPES:
+            raise ValueError(f"metadata recipe {self.recipe!r} is not one of {', '.join(RECIPES)}")
+
+    @cached_property
+    def info(self) -> DatasetInfo:
+        """What the records are; a `RecordsError` if they cannot be used, or a shard is missing or not whole."""
+        return _read_info(self.folder)
+
+    @cached_property
+    def scaler(self) -> Scaler:
+        """Statistics of the training set; a `ValueError` if they are of other features."""
+        return Scaler.load(self.folder / SCALER_FILES[self.recipe])
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Training objects divided by the batch size, rounded up (T3)."""
+        return -(-sum(self.info.counts["train"].values()) // batch_size)
+
+    def arrays(self, split: str, features: str = "thesis26", crop: int = 21) -> Arrays:
+        """Read one split into memory, class by class.
+
+        Parameters
+        ----------
+        split : {"train", "validation", "test"}
+        features : str
+            Name in `twostamp.data.features.FEATURE_LISTS`.
+        crop : int
+            Side of the stamps in pixels; an object takes 24 crop**2 bytes.
+
+        Raises
+        ------
+        RecordsError, ValueError
+            The records cannot be used; the split or the feature list is unknown.
+        """
+        import tensorflow as tf
+
+        parse = self._make_parser(features, crop)
+        if split not in self.info.counts:
+            raise ValueError(f"split {split!r} is not one of {', '.join(self.info.counts)}")
+        counts = [self.info.counts[split][name] for name in self.info.classes]
+        paths = [path for name in self.info.classes for path in self._paths(split, name)]
+        batches = tf.data.TFRecordDataset(paths).batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True)
+        columns = {name: _allocate(sum(counts), spec) for name, spec in batches.element_spec.items()}
+        start = 0
+        with self._refusing_corrupt():
+            for batch in batches.as_numpy_iterator():
+                stop = start + len(batch["oid"])
+                for name, values in batch.items():
+                    columns[name][start:stop] = values
+                start = stop
+        object_ids = columns.pop("oid").astype(bytes).astype(str)
+        inputs: dict[str, Any] = {name: columns.get(name) for name in INPUTS}
+        return Arrays(**inputs, labels=np.repeat(np.arange(len(counts)), counts), object_ids=object_ids)
+
+    def batches(self, batch_size: int, *, features: str = "thesis26", crop: int = 21, seed: int = 0) -> Any:
+        """Endless class-balanced training batches (chapter 5, T3).
+
+        Each class is a stream of its own, shuffled anew at every pass, so that a small class repeats while a large one
+        is being read. What is left of a batch after an equal share for each class goes round the classes in turn. A
+        training set that takes no more than a gigabyte is parsed once and kept.
+
+        Parameters
+        ----------
+        batch_size : int
+            Objects; at least one per class.
+        features, crop
+            As for `arrays`.
+        seed : int
+            The same seed gives the same batches.
+
+        Returns
+        -------
+        tf.data.Dataset
+            Of (inputs, labels): a dict of `INPUTS` (those of the first alert where there is no second), and one-hot
+            labels, shape (batch_size, n_classes), float32.
+
+        Raises
+        ------
+        RecordsError, ValueError
+            As for `arrays`; a class has no training object; the batch is smaller than the number of classes.
+        """
+        import tensorflow as tf
+
+        parse = self._make_parser(features, crop)
+        n_classes, counts = len(self.info.classes), self.info.counts["train"]
+        if batch_size < n_classes:
+            raise ValueError(f"batch size {batch_size} is smaller than the number of classes, {n_classes}")
+        if empty := [name for name in self.info.classes if not counts[name]]:
+            raise RecordsError(f"{self.folder}: class {empty[0]} has no training object")
+        cached = sum(counts.values()) * 24 * crop**2 <= _CACHE_BYTES
+        streams = []
+        for label, name in enumerate(self.info.classes):
+            one_hot = tf.one_hot(label, n_classes)
+            stream = _read_class(self._paths("train", name), parse, cached, seed + label)
+            buffer = counts[name] if cached else _STREAM_BUFFER
+            stream = stream.shuffle(buffer, seed=seed + label, reshuffle_each_iteration=True).repeat()
+            streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
+        turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
+        objects = tf.data.Dataset.choose_from_datasets(streams, turns)
+        return objects.batch(batch_size, drop_remainder=True).prefetch(2)
+
+    def _paths(self, split: str, class_name: str) -> list[str]:
+        """Shards of one class in one split."""
+        prefix = f"{split}/{safe_name(class_name)}/"
+        return [str(self.folder / name) for name in sorted(self.info.shards) if name.startswith(prefix)]
+
+    def _make_parser(self, features: str, crop: int) -> Callable[[Any], dict[str, Any]]:
+        """Check the request; return the function that parses a batch of serialised records."""
+        check_features(features)
+        crop_stamps(np.empty((1, SIZE, SIZE, 1), dtype=np.float32), crop)  # refuses an impossible size
+        info, scaler = self.info, self.scaler
+        return lambda serialised: _parse(serialised, info, scaler, features, crop)
+
+    @contextmanager
+    def _refusing_corrupt(self) -> Iterator[None]:
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            raise RecordsError(
+                f"{self.folder} is corrupt ({error.message}): run notebook 03 again after deleting it"
+            ) from None
 
 
-def load_arrays(
-    folder: Path, split: str, *, features: str = "thesis26", crop: int = 21, recipe: str = "thesis"
-) -> Arrays:
-    """Read one split into memory, class by class.
-
-    Parameters
-    ----------
-    folder : Path
-        Of `write_records`.
-    split : {"train", "validation", "test"}
-    features : str
-        Name in `twostamp.data.features.FEATURE_LISTS`.
-    crop : int
-        Side of the stamps in pixels; an object takes 24 crop**2 bytes.
-    recipe : {"thesis", "alerce"}
-        Of the metadata.
-
-    Returns
-    -------
-    Arrays
-
-    Raises
-    ------
-    RecordsError, ValueError
-        The records cannot be used; the split, feature list or recipe is unknown.
-    """
-    import tensorflow as tf
-
-    info, parse = _open(folder, features, crop, recipe)
-    if split not in info.counts:
-        raise ValueError(f"split {split!r} is not one of {', '.join(info.counts)}")
-    counts = [info.counts[split][name] for name in info.classes]
-    paths = [path for name in info.classes for path in info.paths(Path(folder), split, name)]
-    batches = tf.data.TFRecordDataset(paths).batch(READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True)
-    columns = {
-        name: np.empty((sum(counts), *spec.shape[1:]), object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
-        for name, spec in batches.element_spec.items()
-    }
-    start = 0
+def _read_info(folder: Path) -> DatasetInfo:
+    """Read and check what a folder of records says about itself."""
     try:
-        for batch in batches.as_numpy_iterator():
-            stop = start + len(batch["oid"])
-            for name, values in batch.items():
-                columns[name][start:stop] = values
-            start = stop
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        raise RecordsError(f"{folder} is corrupt ({error.message}): run notebook 03 again after deleting it") from None
-    object_ids = columns.pop("oid").astype(bytes).astype(str)
-    inputs: dict[str, Any] = {name: columns.get(name) for name in INPUTS}
-    return Arrays(**inputs, labels=np.repeat(np.arange(len(counts)), counts), object_ids=object_ids)
-
-
-def balanced_batches(
-    folder: Path,
-    *,
-    batch_size: int,
-    crop: int = 21,
-    features: str = "thesis26",
-    recipe: str = "thesis",
-    seed: int = 0,
-) -> Any:
-    """Endless class-balanced training batches (chapter 5, T3).
-
-    Each class is a stream of its own, shuffled anew at every pass, so that a small class repeats while a large one is
-    being read. What is left of a batch after an equal share for each class goes round the classes in turn. A training
-    set that fits in `CACHE_BYTES` is parsed once and kept.
-
-    Parameters
-    ----------
-    folder : Path
-        Of `write_records`.
-    batch_size : int
-        Objects; at least one per class.
-    crop, features, recipe
-        As for `load_arrays`.
-    seed : int
-        The same seed gives the same batches.
-
-    Returns
-    -------
-    tf.data.Dataset
-        Of (inputs, labels): a dict of `INPUTS` (those of the first alert where there is no second), and one-hot
-        labels, shape (batch_size, n_classes), float32.
-
-    Raises
-    ------
-    RecordsError, ValueError
-        As for `load_arrays`; a class has no training object; the batch is smaller than the number of classes.
-    """
-    import tensorflow as tf
-
-    info, parse = _open(folder, features, crop, recipe)
-    n_classes, counts = len(info.classes), info.counts["train"]
-    if batch_size < n_classes:
-        raise ValueError(f"batch size {batch_size} is smaller than the number of classes, {n_classes}")
-    if empty := [name for name in info.classes if not counts[name]]:
-        raise RecordsError(f"{folder}: class {empty[0]} has no training object")
-    cached = sum(counts.values()) * 24 * crop**2 <= CACHE_BYTES
-    streams = []
-    for label, name in enumerate(info.classes):
-        one_hot = tf.one_hot(label, n_classes)
-        stream = _read_class(info.paths(Path(folder), "train", name), parse, cached, seed + label)
-        buffer = counts[name] if cached else STREAM_BUFFER
-        stream = stream.shuffle(buffer, seed=seed + label, reshuffle_each_iteration=True).repeat()
-        streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
-    turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
-    objects = tf.data.Dataset.choose_from_datasets(streams, turns)
-    return objects.batch(batch_size, drop_remainder=True).prefetch(2)
+        content = json.loads((folder / "dataset.json").read_text())
+    except FileNotFoundError:
+        raise RecordsError(f"{folder} holds no records (no dataset.json): run notebook 03 first") from None
+    except ValueError:
+        raise RecordsError(f"{folder}/dataset.json is not JSON: run notebook 03 again") from None
+    if (version := content.get("schema_version")) != SCHEMA_VERSION:
+        raise RecordsError(f"{folder} has schema version {version}, not {SCHEMA_VERSION}: run notebook 03 again")
+    if tuple(content["feature_names"]) != ALL_FEATURES:
+        raise RecordsError(f"{folder} stores other features than this version computes: run notebook 03 again")
+    for name, shard in content["shards"].items():
+        if not (path := folder / name).exists() or path.stat().st_size != shard["bytes"]:
+            raise RecordsError(f"{path} is missing or not whole: run notebook 03 again")
+    lists = {name: tuple(content[name]) for name in ("classes", "feature_names")}
+    return DatasetInfo(**content | lists | {"preparation": Preparation(**content["preparation"])})
 
 
 def class_turns(n_classes: int, batch_size: int) -> NDArray[np.int64]:
@@ -170,9 +267,10 @@ def class_turns(n_classes: int, batch_size: int) -> NDArray[np.int64]:
     return np.concatenate([np.tile(equal, (n_classes, 1)), extra], axis=1).ravel()
 
 
-def steps_per_epoch(folder: Path, batch_size: int) -> int:
-    """Batches in an epoch: training objects divided by the batch size, rounded up (T3)."""
-    return -(-sum(read_info(folder).counts["train"].values()) // batch_size)
+def _allocate(count: int, spec: Any) -> NDArray[Any]:
+    """Empty array for `count` objects of what a parsed batch holds."""
+    kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
+    return np.empty((count, *spec.shape[1:]), kind)
 
 
 def _read_class(paths: list[str], parse: Callable[..., Any], cached: bool, seed: int) -> Any:
@@ -184,17 +282,9 @@ def _read_class(paths: list[str], parse: Callable[..., Any], cached: bool, seed:
     else:
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
         records = shards.interleave(tf.data.TFRecordDataset, cycle_length=4)
-    parsed = records.batch(READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True).unbatch()
+    parsed = records.batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True).unbatch()
     inputs = parsed.map(lambda columns: {name: values for name, values in columns.items() if name != "oid"})
     return inputs.cache() if cached else inputs
-
-
-def _open(folder: Path, features: str, crop: int, recipe: str) -> tuple[DatasetInfo, Callable[[Any], dict[str, Any]]]:
-    """Check the request; return what the records are and the function that parses a batch of them."""
-    check_features(features)
-    crop_stamps(np.empty((1, SIZE, SIZE, 1), dtype=np.float32), crop)  # refuses an impossible size
-    info, scaler = read_info(folder), load_scaler(folder, recipe)
-    return info, lambda serialised: _parse(serialised, info, scaler, features, crop)
 
 
 def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, crop: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ ECCV) for occlusion, Adebayo et al. (2018, NeurIPS) for the check that an attrib
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -18,12 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from twostamp.data.arrays import Arrays
-from twostamp.data.tfrecords import balanced_batches
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import model_inputs
 from twostamp.models.layers import N_ROTATIONS
 from twostamp.models.trial import load_trial
-from twostamp.params import Parameters
 
 Inputs = dict[str, NDArray[Any]]
 CHUNK = 64  # objects in one call
@@ -96,24 +94,24 @@ def randomise(model: keras.Model, seed: int) -> keras.Model:
     return keras.models.clone_model(model)
 
 
-def mean_inputs(records: Path, names: Mapping[str, Any], *, seed: int, **options: Any) -> Inputs:
+def mean_inputs(records: Records, names: Mapping[str, Any], *, seed: int, **options: Any) -> Inputs:
     """Mean of class-balanced training objects: the baseline.
 
     Parameters
     ----------
-    records : Path
+    records : Records
     names : mapping
         Inputs wanted, such as `twostamp.models.architectures.input_shapes` lists them.
     seed : int
     **options
-        features, crop and recipe of `twostamp.data.tfrecords.balanced_batches`.
+        features and crop of `twostamp.data.tfrecords.Records.batches`.
 
     Returns
     -------
     dict of ndarray, without the axis of the objects
     """
     size = 100
-    batches = balanced_batches(records, batch_size=size, seed=seed, **options).take(BASELINE_OBJECTS // size)
+    batches = records.batches(size, seed=seed, **options).take(BASELINE_OBJECTS // size)
     means = [{name: inputs[name].mean(axis=0) for name in names} for inputs, _ in batches.as_numpy_iterator()]
     return {name: np.stack([each[name] for each in means]).mean(axis=0) for name in names}
 
@@ -131,7 +129,7 @@ class Case(NamedTuple):
         return self._replace(log_odds=LogOdds(randomise(self.log_odds.model, seed)))
 
 
-def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Path, params: Parameters) -> Case:
+def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int) -> Case:
     """Load a trained classifier and the objects whose predicted class it is to account for.
 
     Parameters
@@ -142,15 +140,15 @@ def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Path
         Prepared for it.
     chosen : array_like of int
         Places of the objects.
-    records : Path
+    records : Records
         That it was trained on.
-    params : Parameters
-        metadata_recipe, seed.
+    seed : int
+        Of the batches whose mean is the baseline.
     """
     variant, model = str(trial["variant"]), load_trial(trial)
     inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(variant, arrays).items()}
-    options: dict[str, Any] = {"crop": int(trial["crop_size"]), "recipe": params.metadata_recipe, "seed": params.seed}
-    baseline = mean_inputs(records, inputs, features=VARIANTS[variant].features_read, **options)
+    options = {"features": VARIANTS[variant].features_read, "crop": int(trial["crop_size"])}
+    baseline = mean_inputs(records, inputs, seed=seed, **options)
     targets = np.concatenate([model.predict_on_batch(part).argmax(axis=1) for part, _ in _chunks(inputs, chosen)])
     return Case(LogOdds(model), inputs, baseline, targets)
 

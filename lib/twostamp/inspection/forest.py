@@ -47,7 +47,7 @@ def stack_metadata(arrays: Any) -> NDArray[np.float32]:
     Parameters
     ----------
     arrays : Arrays
-        What `twostamp.data.load_arrays` gives: metadata_1 and metadata_2 (n, k), deltajd (n, 1). Without second
+        What `Records.arrays` gives: metadata_1 and metadata_2 (n, k), deltajd (n, 1). Without second
         alerts only metadata_1 is taken.
 
     Returns
@@ -76,7 +76,7 @@ def fit_forests(
     Parameters
     ----------
     train, test : Arrays
-        Of `twostamp.data.load_arrays`, with the list `features`.
+        Of `Records.arrays`, with the list `features`.
     features : str
         Name of a metadata list.
     n_classes : int

@@ -4,7 +4,6 @@ The forest of section 6.7 says what metadata can tell; this says what the classi
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters
 
 if TYPE_CHECKING:
@@ -139,16 +139,16 @@ def _score(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[float, fl
     return float(right.mean()), float(-np.log(np.maximum(of_truth, 1e-7)).mean())
 
 
-def rank_inputs(trials: pd.DataFrame, records: Path, params: Parameters) -> pd.DataFrame:
+def rank_inputs(trials: pd.DataFrame, records: Records, params: Parameters) -> pd.DataFrame:
     """Permutation importance on test, over the repetitions of a trained classifier and shuffles.
 
     Parameters
     ----------
     trials : DataFrame
         Finished repetitions of one combination, of `twostamp.models.search.choose_winners`.
-    records : Path
+    records : Records
     params : Parameters
-        metadata_recipe, permutations, seed.
+        permutations, seed.
 
     Returns
     -------
@@ -156,13 +156,11 @@ def rank_inputs(trials: pd.DataFrame, records: Path, params: Parameters) -> pd.D
         feature, accuracy_mean and accuracy_std (lost), nll_mean and nll_std (gained), n (repetitions x shuffles);
         standard deviations with ddof 0; most important by nll first.
     """
-    from twostamp.data.tfrecords import load_arrays
     from twostamp.models.architectures import VARIANTS
     from twostamp.models.trial import load_trial
 
     variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-    features = VARIANTS[variant].features_read
-    arrays = load_arrays(records, "test", features=features, crop=crop, recipe=params.metadata_recipe)
+    arrays = records.arrays("test", VARIANTS[variant].features_read, crop)
     size = {"permutations": params.permutations, "seed": params.seed}
     tables = [
         permute_network(load_trial(row), variant, arrays, **size)

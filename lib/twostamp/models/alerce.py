@@ -19,7 +19,8 @@ import tensorflow as tf
 from twostamp.data.arrays import Preparation, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, Floats, Scaler, compute_features
 from twostamp.data.stamps import crop_stamps
-from twostamp.data.tfrecord_writer import DatasetInfo, write_records
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import DatasetInfo, Records
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
 from twostamp.params import Parameters
@@ -247,16 +248,13 @@ def write_alerce_records(
     """
     if not params.alerce_baseline:
         return None
-    return write_records(
-        first_alerts,
-        objects,
-        data / RECORDS,
-        classes,
-        normalisation=str(RECIPE["normalisation"]),
-        nan_value=0.0,
-        crop_before_normalising=False,
-        seed=params.seed,
-    )
+    preparation = Preparation.of(alerce_parameters(params))
+    return write_records(first_alerts, objects, data / RECORDS, classes, preparation, seed=params.seed)
+
+
+def open_alerce_records(data: Path) -> Records:
+    """Open what `write_alerce_records` wrote."""
+    return Records(data / RECORDS, str(RECIPE["metadata_recipe"]))
 
 
 def train_alerce(data: Path, models: Path, params: Parameters) -> pd.DataFrame:
@@ -280,7 +278,9 @@ def train_alerce(data: Path, models: Path, params: Parameters) -> pd.DataFrame:
     from twostamp.models.training import Hyperparameters
 
     setting, recipe = Hyperparameters(**SETTING), alerce_parameters(params)  # type: ignore[arg-type]
-    return train_repeats(RECIPE_VARIANT, setting, params.n_repetitions, data / RECORDS, models / MODELS, recipe)
+    return train_repeats(
+        RECIPE_VARIANT, setting, params.n_repetitions, open_alerce_records(data), models / MODELS, recipe
+    )
 
 
 def read_alerce(models: Path, params: Parameters) -> pd.DataFrame:
@@ -298,4 +298,4 @@ def package_alerce(
 
     if results.empty:
         return {}
-    return package_winners(results, data / RECORDS, models, alerce_parameters(params), mark)
+    return package_winners(results, open_alerce_records(data), models, alerce_parameters(params), mark)

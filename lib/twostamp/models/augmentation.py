@@ -75,7 +75,7 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
     Parameters
     ----------
     batches : tf.data.Dataset
-        Of (dict of inputs, labels), as of `twostamp.data.tfrecords.balanced_batches`.
+        Of (dict of inputs, labels), as of `twostamp.data.tfrecords.Records.batches`.
     augmentation : Augmentation
     scale : (float, float)
         As for `lengthen`.

@@ -22,8 +22,7 @@ from tqdm.auto import tqdm
 from twostamp.data.arrays import Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Floats, Scaler
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import load_scaler
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
 from twostamp.models.inference import bfloat16, model_inputs
 from twostamp.models.search import best_hyperparameters, rank_combinations, select_trials
@@ -113,7 +112,7 @@ class Classifier:
 
 
 def package_winners(
-    results: pd.DataFrame, records: Path, models: Path, params: Parameters, mark: str = ""
+    results: pd.DataFrame, records: Records, models: Path, params: Parameters, mark: str = ""
 ) -> dict[str, Path]:
     """Save the best repetition of the best combination of each variant, both by validation, as `save_model` does.
 
@@ -143,7 +142,7 @@ def package_winners(
 
 
 def save_model(
-    model: keras.Model, trial: pd.Series, records: Path, folder: Path, params: Parameters, mark: str = ""
+    model: keras.Model, trial: pd.Series, records: Records, folder: Path, params: Parameters, mark: str = ""
 ) -> None:
     """Write a trained model, its card and its statistics as one folder, whole or not at all.
 
@@ -155,8 +154,8 @@ def save_model(
         Of `twostamp.models.trial.load_trial`.
     trial : Series
         The row of `twostamp.models.search.read_results` that it comes from.
-    records : Path
-        TFRecords that it was trained on.
+    records : Records
+        That it was trained on.
     folder : Path
         Replaced. Its card says of which run it is, from the ``manifest.json`` above it where there is one.
     params : Parameters
@@ -168,14 +167,14 @@ def save_model(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     _save_network(model, unfinished / NETWORK)
-    load_scaler(records, params.metadata_recipe).save(unfinished / SCALER)
+    records.scaler.save(unfinished / SCALER)
     card = make_card(trial, records, params, mark) | {"run": _describe_run(folder, params)}
     (unfinished / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)
 
 
-def make_card(trial: pd.Series, records: Path, params: Parameters, mark: str = "") -> dict[str, Any]:
+def make_card(trial: pd.Series, records: Records, params: Parameters, mark: str = "") -> dict[str, Any]:
     """Say of a trained model what a user has to know; arguments as for `save_model`.
 
     Returns
@@ -184,7 +183,7 @@ def make_card(trial: pd.Series, records: Path, params: Parameters, mark: str = "
         Plain JSON: what it takes, what it gives, how it was trained and how well it did (matrices: rows true, columns
         predicted, counts).
     """
-    info, variant = read_info(records), str(trial["variant"])
+    info, variant = records.info, str(trial["variant"])
     spec, crop = VARIANTS[variant], int(trial["crop_size"])
     return {
         "format": FORMAT,
@@ -199,7 +198,7 @@ def make_card(trial: pd.Series, records: Path, params: Parameters, mark: str = "
         "crop_size": crop,
         "width": float(trial.get("width", 1.0)),
         "stamps": asdict(info.preparation),
-        "scaler": {"file": SCALER, "recipe": params.metadata_recipe},
+        "scaler": {"file": SCALER, "recipe": records.recipe},
         "hyperparameters": asdict(best_hyperparameters(trial)),
         "training": {
             "trial": trial["trial_id"],

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from twostamp.data.arrays import arrays_from_table, read_batches
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
-from twostamp.params import Parameters
 from twostamp.utils.files import write_file
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def predict_pairs(
     pairs: Path,
     object_ids: Sequence[str],
     trial: pd.Series,
-    records: Path,
-    recipe: str = "thesis",
+    records: Records,
     batch_size: int = 256,
     replaced: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -49,10 +48,8 @@ def predict_pairs(
         Objects to classify.
     trial : Series
         A row of `twostamp.models.search.read_results`.
-    records : Path
-        TFRecords that the model was trained on: their scaler, preparation and classes are used.
-    recipe : {"thesis", "alerce"}
-        Of the metadata.
+    records : Records
+        That the model was trained on: their scaler, preparation and classes are used.
     batch_size : int
         Objects in memory at a time.
     replaced : DataFrame, index objectId, optional
@@ -64,7 +61,7 @@ def predict_pairs(
         objectId, ra, dec (degrees, first alert), one probability per class (float32) and ``predicted``, sorted by
         objectId.
     """
-    classify = _Classifier(dict(trial), records, recipe)
+    classify = _Classifier(dict(trial), records)
     tables = []
     with tqdm(total=len(object_ids), unit="object", desc="predict") as progress:
         for batch in read_batches(pairs, batch_size, object_ids):
@@ -78,13 +75,11 @@ def predict_pairs(
 class _Classifier:
     """A trained model with all that turns pairs into its inputs."""
 
-    def __init__(self, trial: Mapping[str, Any], records: Path, recipe: str) -> None:
-        from twostamp.data.tfrecord_writer import read_info
-        from twostamp.data.tfrecords import load_scaler
+    def __init__(self, trial: Mapping[str, Any], records: Records) -> None:
         from twostamp.models.architectures import VARIANTS
         from twostamp.models.trial import load_trial
 
-        self.info, self.scaler = read_info(records), load_scaler(records, recipe)
+        self.info, self.scaler = records.info, records.scaler
         self.model = load_trial(pd.Series(trial))
         self.variant, self.crop = str(trial["variant"]), int(trial["crop_size"])
         self.features, self.names = VARIANTS[self.variant].features_read, list(self.info.classes)
@@ -104,11 +99,10 @@ def predict_on_spark(
     spark: "SparkSession",
     pairs: Path,
     trial: pd.Series,
-    records: Path,
+    records: Records,
     folder: Path,
     *,
     deltajd_max: float,
-    recipe: str = "thesis",
     batch_size: int = 256,
 ) -> pd.Series:
     """Classify all pairs that are close in time, spread over a cluster by the parts of their table.
@@ -121,7 +115,7 @@ def predict_on_spark(
     spark : SparkSession
     pairs : Path
         ``unlabelled_pairs.parquet`` of the extraction, on a file system that all workers share.
-    trial, records, recipe, batch_size
+    trial, records, batch_size
         As for `predict_pairs`.
     folder : Path
         ``predictions.parquet``: gets a part for every part of the pairs, with the columns of `predict_pairs`.
@@ -134,7 +128,7 @@ def predict_on_spark(
         Objects predicted in this call, by part; empty if there was nothing left to do.
     """
     parts = sorted(path.name for path in pairs.glob("part-*.parquet"))
-    made_from = _describe(pairs, parts, trial, records, deltajd_max, recipe)
+    made_from = _describe(pairs, parts, trial, records, deltajd_max)
     note = folder / MADE_FROM
     if not note.exists() or json.loads(note.read_text()) != made_from:
         shutil.rmtree(folder, ignore_errors=True)
@@ -143,7 +137,9 @@ def predict_on_spark(
     left = [name for name in parts if not (folder / name).exists()]
     work = partial(
         predict_parts,
-        settings=json.dumps([{name: _plain(value) for name, value in trial.items()}, str(records), recipe]),
+        settings=json.dumps(
+            [{name: _plain(value) for name, value in trial.items()}, str(records.folder), records.recipe]
+        ),
         pairs=pairs,
         folder=folder,
         deltajd_max=deltajd_max,
@@ -200,24 +196,20 @@ def predict_parts(
 @lru_cache(maxsize=1)
 def _load_classifier(settings: str) -> _Classifier:
     """Load the model once for all the parts that a worker gets."""
-    trial, records, recipe = json.loads(settings)
-    return _Classifier(trial, Path(records), recipe)
+    trial, folder, recipe = json.loads(settings)
+    return _Classifier(trial, Records(Path(folder), recipe))
 
 
-def _describe(
-    pairs: Path, parts: list[str], trial: pd.Series, records: Path, deltajd_max: float, recipe: str
-) -> dict[str, Any]:
+def _describe(pairs: Path, parts: list[str], trial: pd.Series, records: Records, deltajd_max: float) -> dict[str, Any]:
     """What predictions depend on."""
-    from twostamp.data.tfrecord_writer import read_info
-
     weights = hashlib.sha256(Path(trial["weights"]).read_bytes()).hexdigest()
     stats = [(pairs / name).stat() for name in parts]
     return {
         "pairs": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in zip(parts, stats)},
         "model": [str(trial["variant"]), weights],
-        "records": read_info(records).fingerprint,
+        "records": records.info.fingerprint,
         "deltajd_max": deltajd_max,
-        "recipe": recipe,
+        "recipe": records.recipe,
     }
 
 
@@ -232,24 +224,20 @@ def _write_part(table: pa.Table, path: Path) -> None:
     hidden.replace(path)
 
 
-def predict_winners(winners: Mapping[str, pd.DataFrame], records: Path, split: str, params: Parameters) -> Predictions:
+def predict_winners(winners: Mapping[str, pd.DataFrame], records: Records, split: str) -> Predictions:
     """Apply every repetition of the winners to one split of the records.
 
     Parameters
     ----------
     winners : mapping of str to DataFrame
         Of `choose_winners`, one at least.
-    records : Path
+    records : Records
     split : {"validation", "test"}
-    params : Parameters
-        metadata_recipe.
 
     Returns
     -------
     Predictions
     """
-    from twostamp.data.tfrecord_writer import read_info
-    from twostamp.data.tfrecords import load_arrays
     from twostamp.models.architectures import VARIANTS
     from twostamp.models.inference import predict
     from twostamp.models.trial import load_trial
@@ -257,9 +245,8 @@ def predict_winners(winners: Mapping[str, pd.DataFrame], records: Path, split: s
     probabilities, labels = {}, np.empty(0, np.int64)
     for model, trials in winners.items():
         variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        features = VARIANTS[variant].features_read
-        arrays = load_arrays(records, split, features=features, crop=crop, recipe=params.metadata_recipe)
+        arrays = records.arrays(split, VARIANTS[variant].features_read, crop)
         labels = np.asarray(arrays.labels)
         each = [predict(load_trial(row), variant, arrays) for _, row in trials.iterrows()]
         probabilities[model] = np.stack(each).astype(np.float64)
-    return Predictions(labels, read_info(records).classes, probabilities)
+    return Predictions(labels, records.info.classes, probabilities)

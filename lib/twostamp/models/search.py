@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from twostamp.data.features import FEATURE_LISTS
-from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.training import Hyperparameters
 from twostamp.models.trial import SPLITS, WORKER_ENVIRONMENT, Job, Trial, record_failure, train_trial
@@ -83,7 +83,7 @@ def make_trials(params: Parameters) -> list[Trial]:
 
 
 def run_trials(
-    trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters, width: float = 1.0
+    trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters, width: float = 1.0
 ) -> pd.DataFrame:
     """Train what is not trained yet, on Spark, one JSON file and two weight files a trial.
 
@@ -94,13 +94,12 @@ def run_trials(
     Parameters
     ----------
     trials : sequence of Trial
-    records_folder : Path
-        Of ``records.write_records``.
+    records : Records
     output_folder : Path
         One folder for one search: its index names the trials of the last call. TensorBoard's files go to the folder
         ``tensorboard`` next to it.
     params : Parameters
-        ``epochs``, ``warmup_fraction``, ``metadata_recipe``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
+        ``epochs``, ``warmup_fraction``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
         at a time on a local master), ``threads_per_trial``, ``report_weights``.
     width : float
         Of the networks.
@@ -110,15 +109,16 @@ def run_trials(
     DataFrame
         As of :func:`read_results`.
     """
-    return run_groups([make_jobs(trials, records_folder, output_folder, params, width)], params)[0]
+    return run_groups([make_jobs(trials, records, output_folder, params, width)], params)[0]
 
 
 def make_jobs(
-    trials: Sequence[Trial], records_folder: Path, output_folder: Path, params: Parameters, width: float = 1.0
+    trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters, width: float = 1.0
 ) -> list[Job]:
     """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
-    shared = (records_folder.resolve(), output_folder.resolve(), params, settings(records_folder, params, width))
+    records = Records(records.folder.resolve(), records.recipe)
+    shared = (records, output_folder.resolve(), params, settings(records, params, width))
     return [Job(trial, *shared) for trial in trials]
 
 
@@ -169,7 +169,7 @@ def train_repeats(
     variant: str,
     hyperparameters: Hyperparameters,
     n_repetitions: int,
-    records_folder: Path,
+    records: Records,
     output_folder: Path,
     params: Parameters,
 ) -> pd.DataFrame:
@@ -181,7 +181,7 @@ def train_repeats(
         A key of ``models.VARIANTS``.
     hyperparameters : Hyperparameters
     n_repetitions : int
-    records_folder, output_folder, params
+    records, output_folder, params
         As of :func:`run_trials`. The number of classes is the records'.
 
     Returns
@@ -190,7 +190,7 @@ def train_repeats(
         As of :func:`read_results`, one row a repetition.
     """
     trials = make_repeats(variant, hyperparameters, n_repetitions, params.seed)
-    return run_trials(trials, records_folder, output_folder, params)
+    return run_trials(trials, records, output_folder, params)
 
 
 def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
@@ -209,7 +209,7 @@ def read_results(folder: Path, report_weights: str = "last") -> pd.DataFrame:
         One row a trial: trial_id, variant, kernel_size, crop_size, batch_size, learning_rate, dropout_rate, repetition,
         seed, siamese, width, batch_normalisation, status (done, failed), reason, classes, n_classes, history, seconds,
         objects_per_second; of the reported weights validation_accuracy, test_accuracy, validation_confusion,
-        test_confusion (counts), validation_predicted, test_predicted (labels, in the order of `records.load_arrays`)
+        test_confusion (counts), validation_predicted, test_predicted (labels, in the order of `Records.arrays`)
         and weights (path); the accuracies of both as last_validation_accuracy, best_test_accuracy and so on.
 
     Raises
@@ -280,13 +280,13 @@ def select_trials(results: pd.DataFrame, combination: pd.Series) -> pd.DataFrame
     return results[same & (results["status"] == "done")].sort_values("repetition")
 
 
-def settings(records_folder: Path, params: Parameters, width: float = 1.0) -> dict[str, Any]:
+def settings(records: Records, params: Parameters, width: float = 1.0) -> dict[str, Any]:
     """Return what a trial depends on besides itself; a result that was made with others is made again."""
-    made_with = {name: getattr(params, name) for name in ("epochs", "metadata_recipe", "threads_per_trial")}
-    made_with |= params.training_options()
+    made_with = {"epochs": params.epochs, "metadata_recipe": records.recipe}
+    made_with |= {"threads_per_trial": params.threads_per_trial} | params.training_options()
     if params.batch_normalisation:  # named only where it is off: results from before the switch stay valid
         del made_with["batch_normalisation"]
-    return {"data": read_info(records_folder).fingerprint, "width": width, **made_with}
+    return {"data": records.info.fingerprint, "width": width, **made_with}
 
 
 def _cost(job: Job) -> int:

@@ -259,7 +259,7 @@ def train_model(
         A key of ``models.VARIANTS``.
     hyperparameters : Hyperparameters
     batches : tf.data.Dataset
-        Endless, of (dict of inputs, one-hot labels); see ``records.balanced_batches``.
+        Endless, of (dict of inputs, one-hot labels); see `twostamp.data.tfrecords.Records.batches`.
     validation : Arrays
         Judged after every epoch.
     n_classes : int

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from twostamp.data.arrays import Arrays
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import balanced_batches, load_arrays, load_scaler, steps_per_epoch
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS, build_model
 from twostamp.models.augmentation import Augmentation, augment_batches
@@ -57,7 +56,7 @@ class Job:
     """A trial and all that a worker process needs for it."""
 
     trial: Trial
-    records_folder: Path
+    records: Records
     output_folder: Path
     params: Parameters
     settings: dict[str, Any]
@@ -113,34 +112,28 @@ def _train(job: Job) -> dict[str, Any]:
     trial, params = job.trial, job.params
     keras.backend.clear_session()
     make_repeatable(trial.seed)
-    info = read_info(job.records_folder)
-    options: dict[str, Any] = {
-        "features": VARIANTS[trial.variant].features_read,
-        "crop": trial.hyperparameters.crop_size,
-        "recipe": params.metadata_recipe,
-    }
-    key = (job.records_folder, info.fingerprint, tuple(sorted(options.items())))
-    arrays = {split: _load_judged(*key, split) for split in SPLITS}
+    records, classes = job.records, job.records.info.classes
+    features, crop = VARIANTS[trial.variant].features_read, trial.hyperparameters.crop_size
+    arrays = {split: _load_judged(records, records.info.fingerprint, split, features, crop) for split in SPLITS}
     batch_size = trial.hyperparameters.batch_size
-    batches = balanced_batches(job.records_folder, batch_size=batch_size, seed=trial.seed, **options)
+    batches = records.batches(batch_size, features=features, crop=crop, seed=trial.seed)
     if job.augmentation:
-        scaler = load_scaler(job.records_folder, params.metadata_recipe)
-        steps = params.epochs * steps_per_epoch(job.records_folder, batch_size)
-        batches = augment_batches(batches, job.augmentation, scaler.deltajd, trial.seed, steps)
+        steps = params.epochs * records.steps_per_epoch(batch_size)
+        batches = augment_batches(batches, job.augmentation, records.scaler.deltajd, trial.seed, steps)
     training = train_model(
         trial.variant,
         trial.hyperparameters,
         batches,
         arrays["validation"],
-        n_classes=len(info.classes),
-        steps_per_epoch=steps_per_epoch(job.records_folder, batch_size),
+        n_classes=len(classes),
+        steps_per_epoch=records.steps_per_epoch(batch_size),
         epochs=params.epochs,
         seed=trial.seed,
         width=job.settings["width"],
         **params.training_options(),
         log_folder=job.output_folder.parent / "tensorboard" / trial.id,
     )
-    result: dict[str, Any] = {"status": "done", "reason": "", "classes": info.classes, "n_classes": len(info.classes)}
+    result: dict[str, Any] = {"status": "done", "reason": "", "classes": classes, "n_classes": len(classes)}
     scores = _judge(training.model, trial.variant, arrays)
     for which, weights in training.weights.items():
         if which == "best" and training.best_epoch < params.epochs - 1:
@@ -154,9 +147,9 @@ def _train(job: Job) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=4)
-def _load_judged(folder: Path, fingerprint: str, options: tuple[tuple[str, Any], ...], split: str) -> Arrays:
+def _load_judged(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
     """Read a split once for all trials of a worker that judge themselves on it."""
-    return load_arrays(folder, split, **dict(options))
+    return records.arrays(split, features, crop)
 
 
 def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:

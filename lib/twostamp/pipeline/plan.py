@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.data.tfrecord_writer import read_info
+from twostamp.data.tfrecords import Records
 from twostamp.models.alerce import RECIPE_VARIANT as VARIANT
 from twostamp.models.alerce import SETTING
 from twostamp.params import ParameterError, Parameters, read_parameters
@@ -35,9 +35,9 @@ def count_training_objects(params: Parameters) -> tuple[int, str]:
     (int, str)
         The count and where it is from.
     """
-    records = outputs_root() / params.run_name / "data" / "records"
-    if records.exists():
-        return sum(read_info(records).counts["train"].values()), "counted in the run's records"
+    records = Records(outputs_root() / params.run_name / "data" / "records")
+    if records.folder.exists():
+        return sum(records.info.counts["train"].values()), "counted in the run's records"
     each = params.cap_per_class - params.validation_per_class - params.test_per_class
     return each * len(CLASSES), "the most that cap_per_class allows; the run's records will say better"
 

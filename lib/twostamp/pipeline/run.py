@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters, make_parameters
 from twostamp.pipeline.ledger import Ledger
 from twostamp.plots.style import use_style
@@ -105,6 +106,11 @@ class Run:
                 f"'{self.params.run_name}' first"
             )
         return path
+
+    @property
+    def records(self) -> Records:
+        """The run's TFRecords, with the way its metadata are standardised."""
+        return Records(self.require("records"), self.params.metadata_recipe)
 
     def save_figure(self, figure: Figure, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
         """Write a figure of the thesis as PNG and PDF with its caption, and enter it in the ledger.

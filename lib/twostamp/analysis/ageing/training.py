@@ -59,7 +59,7 @@ def predict_all_years(
     """
     folder.mkdir(parents=True, exist_ok=True)
     objects = folder / "objects.npz"
-    preparation = Preparation(params.normalisation, params.nan_value, params.crop_before_normalising)
+    preparation = Preparation.of(params)
     digest = write_objects(source, objects, table, hyperparameters.crop_size, preparation)
     common: dict[str, Any] = {"hyperparameters": hyperparameters, "folder": folder / "folds", "params": params}
     folds = [

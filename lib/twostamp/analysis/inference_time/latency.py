@@ -7,7 +7,6 @@ broker would serve it, as one traced graph; decoding and preparation of the pack
 import gc
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twostamp.data.tfrecords import load_arrays
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.hypothesis_tests import welch_test
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import make_server, model_inputs
@@ -99,31 +98,28 @@ def take_batch(inputs: Inputs, batch_size: int) -> dict[str, NDArray[Any]]:
     return {name: np.take(values, range(batch_size), axis=0, mode="wrap") for name, values in inputs.items()}
 
 
-def load_model(row: pd.Series, records: Path, recipe: str) -> tuple[Any, Inputs]:
+def load_model(row: pd.Series, records: Records) -> tuple[Any, Inputs]:
     """Load a trained model and the test objects it takes, ready for `make_server` and `take_batch`.
 
     Parameters
     ----------
     row : Series
         Of `choose_models`.
-    records : Path
-        Folder of the records.
-    recipe : str
-        Of the metadata.
+    records : Records
+        That it was trained on.
     """
-    features = VARIANTS[row["variant"]].features_read
-    arrays = load_arrays(records, "test", features=features, crop=int(row["crop_size"]), recipe=recipe)
+    arrays = records.arrays("test", VARIANTS[row["variant"]].features_read, int(row["crop_size"]))
     return load_trial(row), model_inputs(row["variant"], arrays)
 
 
-def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, batch_size: int = 1) -> pd.DataFrame:
+def time_models(chosen: pd.DataFrame, records: Records, repeats: int, batch_size: int = 1) -> pd.DataFrame:
     """Time the prediction of one batch by several models (Figure 6.4, Table 6.4).
 
     Parameters
     ----------
     chosen : DataFrame
         Of `choose_models`.
-    records, recipe
+    records
         As for `load_model`.
     repeats, batch_size : int
 
@@ -134,12 +130,12 @@ def time_models(chosen: pd.DataFrame, records: Path, recipe: str, repeats: int, 
     """
     calls = {}
     for i, row in chosen.iterrows():
-        model, inputs = load_model(row, records, recipe)
+        model, inputs = load_model(row, records)
         calls[i] = bind(make_server(model), take_batch(inputs, batch_size))
     return tabulate(chosen, time_calls(calls, repeats))
 
 
-def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
+def time_batches(row: pd.Series, records: Records, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
     """Time one model on batches of several sizes (Figure 6.5).
 
     Returns
@@ -147,7 +143,7 @@ def time_batches(row: pd.Series, records: Path, recipe: str, repeats: int, batch
     DataFrame
         batch_size, times (ms), mean, std, median, p99.
     """
-    model, inputs = load_model(row, records, recipe)
+    model, inputs = load_model(row, records)
     times: dict[Any, NDArray[np.float64]] = {}
     for i, size in enumerate(batch_sizes):
         # one size after the other: a batch of a thousand would empty the caches for the single object that follows it

@@ -12,8 +12,7 @@ from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.analysis.inference_time.latency import bind, tabulate, time_calls
 from twostamp.data.arrays import Arrays, arrays_from_table, read_metadata
 from twostamp.data.decode import decode_objects
-from twostamp.data.tfrecord_writer import read_info
-from twostamp.data.tfrecords import load_scaler
+from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import make_server, model_inputs
 from twostamp.models.trial import load_trial
@@ -69,7 +68,7 @@ def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
     return decode_objects(pairs, n_alerts=2)
 
 
-def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, repeats: int) -> pd.DataFrame:
+def time_stages(row: pd.Series, pairs: list[Pair], records: Records, repeats: int) -> pd.DataFrame:
     """Time the way from Avro packets to probabilities: decode, prepare, predict (T9).
 
     Parameters
@@ -78,8 +77,8 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, r
         Of `choose_models`, a two-stamp classifier.
     pairs : list of (bytes, bytes)
         Packets of the batch.
-    records, recipe
-        As for `twostamp.analysis.inference_time.latency.load_model`.
+    records : Records
+        That it was trained on.
     repeats : int
 
     Returns
@@ -90,8 +89,8 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, r
     """
     features = VARIANTS[row["variant"]].features_read
     options: dict[str, Any] = {"features": features, "crop": int(row["crop_size"])}
-    options["preparation"] = read_info(records).preparation
-    scaler, server = load_scaler(records, recipe), make_server(load_trial(row))
+    options["preparation"] = records.info.preparation
+    scaler, server = records.scaler, make_server(load_trial(row))
 
     def prepare(table: pd.DataFrame) -> Arrays:
         return arrays_from_table(table, scaler, **options)
@@ -103,14 +102,12 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Path, recipe: str, r
     return tabulate(stages, time_calls(calls, repeats))
 
 
-def time_archive(
-    row: pd.Series, archive: str, pairs_path: Path, records: Path, recipe: str, repeats: int
-) -> pd.DataFrame:
+def time_archive(row: pd.Series, archive: str, pairs_path: Path, records: Records, repeats: int) -> pd.DataFrame:
     """Time the stages for one object and for a batch of ten, on packets of the archive.
 
     Parameters
     ----------
-    row, records, recipe, repeats
+    row, records, repeats
         As for `time_stages`.
     archive : str
         As for `find_pairs`.
@@ -121,4 +118,4 @@ def time_archive(
     candids = dict(zip(table["objectId"], zip(table["candid_1"], table["candid_2"], strict=True), strict=True))
     pairs = find_pairs(archive, candids, max(BATCHES))
     sizes = sorted({min(size, len(pairs)) for size in BATCHES} - {0})
-    return pd.concat([time_stages(row, pairs[:size], records, recipe, repeats) for size in sizes], ignore_index=True)
+    return pd.concat([time_stages(row, pairs[:size], records, repeats) for size in sizes], ignore_index=True)

@@ -3,21 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress, perturb
+from twostamp.data.arrays import Arrays
+from twostamp.data.features import Scaler
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
 from twostamp.models.search import best_hyperparameters, choose_winners
+from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
-
-if TYPE_CHECKING:
-    from twostamp.data.arrays import Arrays
-    from twostamp.data.features import Scaler
-    from twostamp.models.training import Hyperparameters
 
 FIRST_ALONE = "first alert alone"
 """Name of the view in which the second alert is hidden."""
@@ -66,7 +64,7 @@ def trained_with(model: str, params: Parameters) -> Parameters:
     return params.model_copy(update={"cadence_augmentation": RIVALS[model].gaps})
 
 
-def choose_combinations(results: pd.DataFrame) -> dict[str, "Hyperparameters"]:
+def choose_combinations(results: pd.DataFrame) -> dict[str, Hyperparameters]:
     """Choose hyper-parameters for the rivals among the winners of a search.
 
     Parameters
@@ -85,7 +83,7 @@ def choose_combinations(results: pd.DataFrame) -> dict[str, "Hyperparameters"]:
 
 
 def train_rivals(
-    combinations: Mapping[str, "Hyperparameters"], records: Path, folder: Path, params: Parameters
+    combinations: Mapping[str, Hyperparameters], records: Records, folder: Path, params: Parameters
 ) -> dict[str, pd.DataFrame]:
     """Train every rival some times, by the machinery of the search, with networks of the run's ``width``.
 
@@ -93,7 +91,7 @@ def train_rivals(
     ----------
     combinations : mapping of str to Hyperparameters
         By variant, of `choose_combinations`.
-    records : Path
+    records : Records
         With pairs.
     folder : Path
         Gets one folder a rival; finished trainings are not done again.
@@ -132,7 +130,7 @@ def _keep_finished(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame
 
 
 def predict_rivals(
-    trained: Mapping[str, pd.DataFrame], records: Path, stresses: Sequence[Stress], params: Parameters
+    trained: Mapping[str, pd.DataFrame], records: Records, stresses: Sequence[Stress]
 ) -> dict[str, Predictions]:
     """Apply every repetition of the rivals to the test set: as it is, without second alerts, and under stress.
 
@@ -140,31 +138,25 @@ def predict_rivals(
     ----------
     trained : mapping of str to DataFrame
         Rows of `twostamp.models.search.read_results` by model.
-    records : Path
+    records : Records
     stresses : sequence of Stress
-    params : Parameters
-        metadata_recipe.
 
     Returns
     -------
     dict of Predictions
         By `UNDISTURBED`, `FIRST_ALONE` and the stresses' names; in each the models that it concerns.
     """
-    from twostamp.data.tfrecord_writer import read_info
-    from twostamp.data.tfrecords import load_arrays, load_scaler
     from twostamp.models.architectures import VARIANTS
     from twostamp.models.inference import predict
     from twostamp.models.trial import load_trial
 
-    scaler = load_scaler(records, params.metadata_recipe)
     seen: dict[str, dict[str, np.ndarray]] = {}
     labels = np.empty(0, np.int64)
     for name, trials in tqdm(trained.items(), desc="models", disable=len(trained) < 2):
         variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        features = VARIANTS[variant].features_read
-        arrays = load_arrays(records, "test", features=features, crop=crop, recipe=params.metadata_recipe)
+        arrays = records.arrays("test", VARIANTS[variant].features_read, crop)
         labels = np.asarray(arrays.labels)
-        views = _list_views(VARIANTS[variant].architecture, arrays, scaler, stresses)
+        views = _list_views(VARIANTS[variant].architecture, arrays, records.scaler, stresses)
         each: dict[str, list[np.ndarray]] = {view: [] for view in views}
         for _, row in trials.iterrows():
             model = load_trial(row)
@@ -172,13 +164,11 @@ def predict_rivals(
                 each[view].append(predict(model, variant, objects))
         for view, parts in each.items():
             seen.setdefault(view, {})[name] = np.stack(parts).astype(np.float64)
-    classes = tuple(read_info(records).classes)
+    classes = records.info.classes
     return {view: Predictions(labels, classes, probabilities) for view, probabilities in seen.items()}
 
 
-def _list_views(
-    architecture: str, arrays: "Arrays", scaler: "Scaler", stresses: Sequence[Stress]
-) -> dict[str, "Arrays"]:
+def _list_views(architecture: str, arrays: Arrays, scaler: Scaler, stresses: Sequence[Stress]) -> dict[str, Arrays]:
     if architecture == "stamp":
         return {UNDISTURBED: arrays, FIRST_ALONE: arrays}
     views = {UNDISTURBED: arrays} | {stress.name: perturb(arrays, scaler, stress) for stress in stresses}

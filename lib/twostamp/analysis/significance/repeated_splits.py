@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from twostamp.data.arrays import read_metadata
+from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import cap_classes, filter_pairs, split_objects
 from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records
 from twostamp.models.search import draw_seeds
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
@@ -33,7 +34,7 @@ def split_seeds(params: Parameters) -> list[int]:
     return draw_seeds(params.seed, 10, params.repeated_splits)
 
 
-def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> list[Path]:
+def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> list[Records]:
     """Write the TFRecords of every split, of the same objects as the run's own.
 
     Parameters
@@ -47,32 +48,23 @@ def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> l
 
     Returns
     -------
-    list of Path
+    list of Records
     """
     pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
     capped = cap_classes(pairs, params.cap_per_class, params.seed)
     classes = [name for name in CLASSES if name in set(capped["classALeRCE"])]
     folder.mkdir(parents=True, exist_ok=True)
-    folders = []
+    written = []
     for i, seed in enumerate(split_seeds(params)):
         objects = split_objects(capped, params.validation_per_class, params.test_per_class, seed)
-        records = folder / f"{i:02d}"
-        write_records(
-            pairs_path,
-            objects,
-            records,
-            classes,
-            normalisation=params.normalisation,
-            nan_value=params.nan_value,
-            crop_before_normalising=params.crop_before_normalising,
-            seed=seed,
-        )
-        folders.append(records)
-    return folders
+        records = Records(folder / f"{i:02d}", params.metadata_recipe)
+        write_records(pairs_path, objects, records.folder, classes, Preparation.of(params), seed=seed)
+        written.append(records)
+    return written
 
 
 def train_splits(
-    combinations: Mapping[str, "Hyperparameters"], records: list[Path], folder: Path, params: Parameters
+    combinations: Mapping[str, "Hyperparameters"], records: list[Records], folder: Path, params: Parameters
 ) -> pd.DataFrame:
     """Train every model once on every split, by the machinery of the search, with networks of the run's ``width``.
 
@@ -80,7 +72,7 @@ def train_splits(
     ----------
     combinations : mapping of str to Hyperparameters
         By variant.
-    records : list of Path
+    records : list of Records
         Of `write_split_records`.
     folder : Path
         Gets one folder a split.
@@ -96,7 +88,7 @@ def train_splits(
     groups = []
     for source, seed in zip(records, split_seeds(params), strict=True):
         trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
-        groups.append(make_jobs(trials, source, folder / source.name / "trials", params, params.width))
+        groups.append(make_jobs(trials, source, folder / source.folder.name / "trials", params, params.width))
     tables = [table.assign(split=i) for i, table in enumerate(run_groups(groups, params))]
     return pd.concat(tables, ignore_index=True)
 

@@ -15,8 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES
 
 if TYPE_CHECKING:
     from twostamp.models.training import Hyperparameters
@@ -187,10 +191,6 @@ def write_preparations(
     dict of Path
         By `Specification.records_name`.
     """
-    from twostamp.data.arrays import read_metadata
-    from twostamp.data.tfrecord_writer import write_records
-    from twostamp.taxonomy import CLASSES
-
     pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
     capped = cap_classes(pairs, params.cap_per_class, params.seed)
     objects = split_objects(capped, params.validation_per_class, params.test_per_class, params.seed)
@@ -204,9 +204,8 @@ def write_preparations(
             paths[name] = own
         elif name not in paths:
             paths[name] = folder / name
-            write_records(
-                pairs_path, objects, paths[name], classes, nan_value=params.nan_value, seed=params.seed, **wanted
-            )
+            preparation = Preparation(nan_value=params.nan_value, **wanted)
+            write_records(pairs_path, objects, paths[name], classes, preparation, seed=params.seed)
     return paths
 
 
@@ -231,13 +230,13 @@ def list_trainings(
     from twostamp.models.search import make_jobs, make_repeats
 
     architectures = {"one": "stamp", "two": "stacked" if specification.two_alerts == "stacked" else "separated"}
-    jobs = {}
+    jobs, source = {}, Records(records, specification.metadata_recipe)
     for side, architecture in architectures.items():
         made_by = specification.one_alert() if side == "one" else specification
         variant, combination = name_variant(architecture, specification.features), specification.hyperparameters(best)
         trials = make_repeats(variant, combination, params.specification_repetitions, params.seed)
         output = folder / made_by.id / "trials"
-        jobs[side] = make_jobs(trials, records, output, made_by.parameters(params), params.width)
+        jobs[side] = make_jobs(trials, source, output, made_by.parameters(params), params.width)
     return jobs
 
 
@@ -284,7 +283,7 @@ def stack_right(trained: pd.DataFrame, labels: NDArray[np.int64]) -> dict[int, d
     trained : DataFrame
         Of `train_specifications`.
     labels : ndarray, shape (n,)
-        True labels in the order of `twostamp.data.tfrecords.load_arrays`.
+        True labels in the order of `twostamp.data.tfrecords.Records.arrays`.
 
     Returns
     -------
@@ -301,7 +300,7 @@ def stack_right(trained: pd.DataFrame, labels: NDArray[np.int64]) -> dict[int, d
 
 
 def read_labels(counts: Mapping[str, int]) -> NDArray[np.int64]:
-    """Labels of a split in the order of `twostamp.data.tfrecords.load_arrays`, from its objects by class.
+    """Labels of a split in the order of `twostamp.data.tfrecords.Records.arrays`, from its objects by class.
 
     Examples
     --------
