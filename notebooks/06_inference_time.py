@@ -144,7 +144,7 @@ queues = {
 
 # %%
 surveys = [queueing.ZTF, queueing.RUBIN]
-advice = [queueing.describe_recommendation(*pair) for pair in zip(queues.values(), surveys, strict=True)]
+advice = [queueing.summarise_recommendation(*pair) for pair in zip(queues.values(), surveys, strict=True)]
 fig = plot_queue(queues, surveys)
 caption = "Waiting and inference time against arrival rate by batch size: median (line) and 99th percentile (dotted)."
 run.save_extra_figure(fig, "queue", caption=f"{caption} The batch to take: {'; '.join(advice)}.")

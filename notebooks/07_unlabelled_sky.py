@@ -26,8 +26,7 @@ from IPython.display import display
 from matplotlib import pyplot as plt
 
 from twostamp.alerts import extract_first_two
-from twostamp.analysis import unlabelled_sky as sky
-from twostamp.analysis.unlabelled_sky import find_unlabelled
+from twostamp.analysis import unlabelled_sky
 from twostamp.data import Records, read_metadata
 from twostamp.models import find_best_stacked, predict_on_spark
 from twostamp.pipeline import open_run
@@ -63,10 +62,10 @@ survey = run.require("survey") if run.simulated else None
 
 # %%
 spark = make_spark(params.spark_master)
-alerts, selected, counts = find_unlabelled(spark, params, run.data)
+alerts, selected, counts = unlabelled_sky.find_unlabelled(spark, params, run.data)
 
 # %% tags=["nbval-check-output"]
-print(f"{len(sky.cone_centres(params.cone_step, params.min_dec))} cones")
+print(f"{len(unlabelled_sky.cone_centres(params.cone_step, params.min_dec))} cones")
 for what, number in counts.items():
     print(f"{what:30}{number:8d}")
 
@@ -74,7 +73,7 @@ for what, number in counts.items():
 seen = counts.get("objects in the archive", "not counted by the database's cones")
 run.record_number("3", "objects seen by the survey", seen, note="in the archive, labelled or not")
 run.record_number("6.6", "step of the cones", f"{params.cone_step:g} deg")
-run.record_number("6.6", "detections of an unlabelled object at least", sky.MIN_ALERTS)
+run.record_number("6.6", "detections of an unlabelled object at least", unlabelled_sky.MIN_ALERTS)
 run.record_number("6.6", "radius of the cones", f"{params.cone_radius:.4g} deg", note="a parameter (D6)")
 run.record_number("6.6", "unlabelled objects found", len(selected), note="in cones, two alerts or more (D6)")
 
@@ -137,8 +136,8 @@ if not reason:
 
 # %%
 if not reason:
-    medians = sky.median_latitudes(predictions, classes)
-    expectations = sky.check_expectations(medians)
+    medians = unlabelled_sky.median_latitudes(predictions, classes)
+    expectations = unlabelled_sky.check_expectations(medians)
     run.save_extra_table(medians.reset_index(), "unlabelled_latitudes", caption="Where the predicted classes lie.")
     display(medians.round(1), expectations)
 

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
+from twostamp.alerts.alerce_database import Catalog, search_cones
+from twostamp.alerts.extraction import read_objects
 from twostamp.data.labels import read_labels
 from twostamp.data.sources import fetch_alerts, find_archive, find_labels
 from twostamp.params import ALERCE, Parameters
@@ -19,8 +22,10 @@ from twostamp.utils.typing import FloatArray
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-FETCHED = "unlabelled_alerts"
-CONES = "cones"
+_FETCHED = "unlabelled_alerts"
+_CONES = "cones"
+MIN_ALERTS = 2
+"""Alerts of an object that a cone search takes, at least (thesis 6.6)."""
 
 
 def find_unlabelled(
@@ -47,41 +52,24 @@ def find_unlabelled(
     counts : dict
         Objects by what became of them; all but the first sum to the first.
     """
-    from twostamp.analysis import unlabelled_sky as sky
-
     if labelled is None:
         labelled = read_labels(find_labels(params, data))[0]["objectId"]
-    centres = sky.cone_centres(params.cone_step, params.min_dec)
-    archive = find_archive(params, data)
+    centres, archive = cone_centres(params.cone_step, params.min_dec), find_archive(params, data)
+    cones = centres, params.cone_radius, params.cone_cap, params.seed
     if params.unlabelled_from == "archive":
-        from twostamp.alerts.extraction import read_objects
-
         objects = read_objects(spark, archive)
         others = objects[~objects["objectId"].isin(labelled)]
-        selected, counts = sky.select_in_cones(others, centres, params.cone_radius, params.cone_cap, params.seed)
+        selected, counts = select_in_cones(others, *cones)
         found = {"objects in the archive": len(objects), "labelled": len(objects) - len(others)}
         return archive, selected, found | {name: n for name, n in counts.items() if name != "objects read"}
-    from twostamp.alerts.alerce_database import Catalog, search_cones
-
     selected, counts = search_cones(
-        Catalog(params.database),
-        centres,
-        params.cone_radius,
-        params.cone_cap,
-        params.seed,
-        data / CONES,
-        leave_out=labelled,
-        min_detections=sky.MIN_ALERTS,
+        Catalog(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
     )
     if params.archive == ALERCE:
-        archive = str(data / FETCHED)
+        archive = str(data / _FETCHED)
         lines = fetch_alerts(params, selected["objectId"], Path(archive))
-        write_file(data / f"{FETCHED}.txt", ("\n".join(lines) + "\n").encode())
+        write_file(data / f"{_FETCHED}.txt", ("\n".join(lines) + "\n").encode())
     return archive, selected, counts
-
-
-MIN_ALERTS = 2
-"""Alerts of an object that a cone search takes, at least (thesis 6.6)."""
 
 
 def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> FloatArray:
@@ -125,9 +113,7 @@ def select_in_cones(
     cap : int
         Objects drawn from a cone at most, at random under `seed`.
     seed : int
-        Seed of the draw.
     min_alerts : int
-        Alerts an object must have.
 
     Returns
     -------
@@ -145,16 +131,7 @@ def select_in_cones(
     """
     repeated = objects.drop_duplicates("objectId").sort_values("objectId", ignore_index=True)
     enough = repeated[repeated["n_alerts"] >= min_alerts].reset_index(drop=True)
-    cone = np.full(len(enough), -1)
-    inside = np.zeros(len(enough), dtype=bool)
-    if len(enough):
-        tree = BallTree(np.radians(enough[["dec", "ra"]].to_numpy(float)), metric="haversine")
-        for index, centre in enumerate(np.radians(centres[:, ::-1])):
-            found = np.sort(tree.query_radius(centre[None], np.radians(radius))[0])
-            inside[found] = True
-            if len(found) > cap:
-                found = np.random.default_rng([seed, index]).choice(found, cap, replace=False)
-            cone[found[cone[found] < 0]] = index
+    cone, inside = _draw_from_cones(enough, centres, radius, cap, seed)
     selected = enough.assign(cone=cone)[cone >= 0].reset_index(drop=True)
     counts = {
         "objects read": len(objects),
@@ -167,25 +144,21 @@ def select_in_cones(
     return selected, counts
 
 
-def covered_fraction(centres: FloatArray, radius: float, points: FloatArray) -> float:
-    """Share of the points that lie inside at least one cone.
-
-    Parameters
-    ----------
-    centres, points : ndarray, shape (n, 2)
-        Right ascension and declination, degrees.
-    radius : float
-        Radius of every cone, degrees.
-
-    Examples
-    --------
-    >>> poles = np.array([[0.0, 90.0], [0.0, -90.0]])
-    >>> covered_fraction(poles, 45, np.array([[10.0, 80.0], [10.0, 0.0]]))
-    0.5
-    """
-    tree = BallTree(np.radians(centres[:, ::-1]), metric="haversine")
-    distance, _ = tree.query(np.radians(points[:, ::-1]))
-    return float(np.mean(distance <= np.radians(radius)))
+def _draw_from_cones(
+    objects: pd.DataFrame, centres: FloatArray, radius: float, cap: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """First cone that draws each object, -1 for none, and whether it lies in any."""
+    cone, inside = np.full(len(objects), -1), np.zeros(len(objects), dtype=bool)
+    if objects.empty:
+        return cone, inside
+    tree = BallTree(np.radians(objects[["dec", "ra"]].to_numpy(float)), metric="haversine")
+    for index, centre in enumerate(np.radians(centres[:, ::-1])):
+        found = np.sort(tree.query_radius(centre[None], np.radians(radius))[0])
+        inside[found] = True
+        if len(found) > cap:
+            found = np.random.default_rng([seed, index]).choice(found, cap, replace=False)
+        cone[found[cone[found] < 0]] = index
+    return cone, inside
 
 
 def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:

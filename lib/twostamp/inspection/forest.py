@@ -1,7 +1,7 @@
 """Random forests on metadata alone, and which metadata they rely on (thesis section 6.7; decision T8)."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import confusion_matrix
 from tqdm.auto import tqdm
 
+from twostamp.data.arrays import Arrays
 from twostamp.data.features import feature_names_two
 
 
@@ -41,18 +42,12 @@ class Forests:
         return np.asarray(correct / self.confusions.sum(axis=(1, 2)))
 
 
-def stack_metadata(arrays: Any) -> NDArray[np.float32]:
+def stack_metadata(arrays: Arrays) -> NDArray[np.float32]:
     """Put the metadata of both alerts and ln deltajd side by side: the 53 features of section 3.5.2.
-
-    Parameters
-    ----------
-    arrays : Arrays
-        What `Records.arrays` gives: metadata_1 and metadata_2 (n, k), deltajd (n, 1). Without second
-        alerts only metadata_1 is taken.
 
     Returns
     -------
-    ndarray, shape (n, 2 k + 1) or (n, k), float32
+    ndarray, shape (n, 2 k + 1), or (n, k) of objects without second alerts, float32
         In the order of `twostamp.data.features.feature_names_two`.
     """
     parts = [arrays.metadata_1, arrays.metadata_2, arrays.deltajd]
@@ -60,8 +55,8 @@ def stack_metadata(arrays: Any) -> NDArray[np.float32]:
 
 
 def fit_forests(
-    train: Any,
-    test: Any,
+    train: Arrays,
+    test: Arrays,
     *,
     features: str,
     n_classes: int,
@@ -76,7 +71,7 @@ def fit_forests(
     Parameters
     ----------
     train, test : Arrays
-        Of `Records.arrays`, with the list `features`.
+        With the list `features`.
     features : str
         Name of a metadata list.
     n_classes : int
@@ -88,29 +83,21 @@ def fit_forests(
         Threads.
     grouped : bool
         Whether to shuffle both alerts of a feature together too.
-
-    Returns
-    -------
-    Forests
     """
-    confusions, scores, of_groups = [], [], []
-    x, y, x_test, y_test = stack_metadata(train), train.labels, stack_metadata(test), test.labels
+    x, x_test, y_test = stack_metadata(train), stack_metadata(test), np.asarray(test.labels)
     names = feature_names_two(features)[: x.shape[1]]
-    groups = group_alerts(names)
-    for child in tqdm(np.random.SeedSequence(seed).generate_state(count), desc="forests"):
-        forest = RandomForestClassifier(n_estimators=trees, random_state=int(child), n_jobs=n_jobs).fit(x, y)
+    groupings = [{name: [column] for column, name in enumerate(names)}, *([group_alerts(names)] if grouped else [])]
+    confusions: list[Any] = []
+    scores: list[list[Any]] = [[] for _ in groupings]
+    for child in tqdm(np.random.SeedSequence(seed).generate_state(count).tolist(), desc="forests"):
+        forest = RandomForestClassifier(n_estimators=trees, random_state=child, n_jobs=n_jobs).fit(x, train.labels)
         forest.set_params(n_jobs=1)  # threads would add the trees' votes in any order
         confusions.append(confusion_matrix(y_test, forest.predict(x_test), labels=range(n_classes)))
-        scores.append((forest.feature_importances_, permute_features(forest, x_test, y_test, int(child))))
-        if grouped:
+        for groups, found in zip(groupings, scores, strict=True):
             impurity = [forest.feature_importances_[columns].sum() for columns in groups.values()]
-            of_groups.append((impurity, permute_features(forest, x_test, y_test, int(child), list(groups.values()))))
-    by_group = _rank_features(list(groups), *_stack(of_groups)) if grouped else None
-    return Forests(np.stack(confusions), _rank_features(names, *_stack(scores)), by_group)
-
-
-def _stack(scores: Sequence[Any]) -> Iterator[NDArray[np.float64]]:
-    return (np.stack(measure) for measure in zip(*scores, strict=True))
+            found.append((impurity, permute_features(forest, x_test, y_test, child, list(groups.values()))))
+    tables = [_rank_features(groups, np.array(found)) for groups, found in zip(groupings, scores, strict=True)]
+    return Forests(np.stack(confusions), *tables)
 
 
 def group_alerts(names: Sequence[str]) -> dict[str, list[int]]:
@@ -165,11 +152,10 @@ def permute_features(
     return np.asarray((forest.predict(x) == y).mean() - (predicted == y).mean(axis=1))
 
 
-def _rank_features(
-    names: Sequence[str], impurity: NDArray[np.float64], permutation: NDArray[np.float64]
-) -> pd.DataFrame:
-    table = pd.DataFrame({"feature": names})
-    for name, values in (("impurity", impurity), ("permutation", permutation)):
+def _rank_features(groups: Mapping[str, Any], scores: NDArray[np.float64]) -> pd.DataFrame:
+    """Mean, standard deviation and rank of scores, shape (forests, 2, groups)."""
+    table = pd.DataFrame({"feature": list(groups)})
+    for name, values in zip(("impurity", "permutation"), scores.swapaxes(0, 1), strict=True):
         table[f"{name}_mean"], table[f"{name}_std"] = values.mean(axis=0), values.std(axis=0)
         table[f"{name}_rank"] = table[f"{name}_mean"].rank(ascending=False, method="min").astype(int)
     return table.sort_values("impurity_rank", ignore_index=True, kind="stable")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Times = NDArray[np.float64]
 ServiceTime = Callable[[int], float]
 
-BATCHES = (1, 3, 10, 32, 100, 316, 1000)
+_BATCHES = (1, 3, 10, 32, 100, 316, 1000)
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,7 @@ RUBIN = Traffic("Rubin", 10_000 / 39, 10_000)
 
 
 def fit_service_time(batch_sizes: Sequence[int], seconds: Sequence[float]) -> ServiceTime:
-    """Interpolate measured times of batches, on logarithmic axes; beyond the last one by its time per alert.
-
-    Parameters
-    ----------
-    batch_sizes : sequence of int
-    seconds : sequence of float
-        Of one batch each; a column of a table will do.
+    """Interpolate measured times of batches, s, on logarithmic axes; beyond the last one by its time per alert.
 
     Examples
     --------
@@ -87,7 +81,7 @@ def simulate(arrivals: Times, service: ServiceTime, batch_size: int) -> Times:
 
     Returns
     -------
-    ndarray, shape (n,), float64
+    ndarray, shape (n,)
         Seconds from the arrival of each alert to its class, waiting and inference.
 
     Examples
@@ -110,25 +104,10 @@ def simulate(arrivals: Times, service: ServiceTime, batch_size: int) -> Times:
     return done - arrivals
 
 
-def md1_mean_time(rate: float, service: float) -> float:
-    """Mean time (s) in the queue M/D/1: Poisson arrivals, one server, one constant service time.
-
-    Pollaczek and Khinchine's formula, service * (1 + u / (2 (1 - u))), of utilisation u = rate * service; infinite for
-    u of 1 or more.
-
-    Examples
-    --------
-    >>> md1_mean_time(rate=0.5, service=1.0), md1_mean_time(rate=2.0, service=1.0)
-    (1.5, inf)
-    """
-    utilisation = rate * service
-    return service * (1 + utilisation / (2 * (1 - utilisation))) if utilisation < 1 else float("inf")
-
-
 def compare_batches(
     service: ServiceTime,
     rates: ArrayLike,
-    batch_sizes: Sequence[int] = BATCHES,
+    batch_sizes: Sequence[int] = _BATCHES,
     *,
     burst: int = 1,
     count: int = 20_000,
@@ -173,7 +152,7 @@ def rate_grid(count: int = 10) -> Times:
     return np.sort(np.append(np.geomspace(3, 3000, count), [ZTF.rate, RUBIN.rate]))
 
 
-def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05) -> int:
+def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05) -> pd.Series:
     """Smallest batch whose p99 at the simulated rate nearest to `rate` is within `tolerance` of the best.
 
     Parameters
@@ -185,6 +164,11 @@ def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05
     tolerance : float
         Share of the best p99; a smaller limit is kinder to memory, so it wins where it costs nothing.
 
+    Returns
+    -------
+    Series
+        Its row of `compared`.
+
     Raises
     ------
     ValueError
@@ -195,19 +179,17 @@ def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05
     best = rows["p99"].min()
     if not np.isfinite(best):
         raise ValueError(f"no batch keeps up with {rate:g} alerts a second: more than one server is needed")
-    return int(rows.loc[rows["p99"] <= (1 + tolerance) * best, "batch_size"].min())
+    return rows[rows["p99"] <= (1 + tolerance) * best].nsmallest(1, "batch_size").iloc[0]
 
 
-def describe_recommendation(compared: pd.DataFrame, survey: Traffic) -> str:
+def summarise_recommendation(compared: pd.DataFrame, survey: Traffic) -> str:
     """Say in a sentence which batch a survey's alerts ask for, and what it gives."""
     try:
-        size = recommend_batch(compared, survey.rate)
+        chosen = recommend_batch(compared, survey.rate)
     except ValueError as error:
         return f"{survey.name}: {error}"
-    rows = compared[(compared["rate"] - survey.rate).abs() == (compared["rate"] - survey.rate).abs().min()]
-    times = rows.set_index("batch_size").loc[size, ["p50", "p99"]]
     kind = f"bursts of {survey.burst}" if survey.burst > 1 else "one by one"
     return (
-        f"{survey.name}, {survey.rate:.0f} alerts/s, {kind}: batches of up to {size}, "
-        f"p50 {times['p50']:.3g} s, p99 {times['p99']:.3g} s"
+        f"{survey.name}, {survey.rate:.0f} alerts/s, {kind}: batches of up to {chosen['batch_size']:.0f}, "
+        f"p50 {chosen['p50']:.3g} s, p99 {chosen['p99']:.3g} s"
     )
