@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from twostamp.utils.coordinates import sky_coordinates
+from twostamp.utils.files import write_file
 
 Floats = NDArray[np.float32]
 
@@ -250,10 +251,7 @@ class Scaler:
             "std": self.std.tolist(),
             "deltajd": list(self.deltajd),
         }
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".tmp")
-        unfinished.write_text(json.dumps(content, indent=1) + "\n")
-        unfinished.replace(path)
+        write_file(Path(path), json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path | str, names: Sequence[str] = ALL_FEATURES) -> Scaler:

@@ -23,6 +23,7 @@ from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_featur
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import count_degenerate
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
+from twostamp.utils.files import replacing
 
 SHARD_OBJECTS = 1000  # 95 kB each
 COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
@@ -208,9 +209,7 @@ def _sort_shard(path: Path, places: list[int]) -> dict[str, int]:
     import tensorflow as tf
 
     records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-    ordered = path.with_suffix(".ordered")
-    with tf.io.TFRecordWriter(str(ordered)) as writer:
+    with replacing(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for i in np.argsort(places):
             writer.write(records[i])
-    ordered.replace(path)
     return {"objects": len(records), "bytes": path.stat().st_size}

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from twostamp.models.inference import bfloat16, model_inputs
 from twostamp.models.search import best_hyperparameters, rank_combinations, select_trials
 from twostamp.models.trial import SPLITS, load_trial
 from twostamp.params import Parameters
+from twostamp.utils.files import replacing
 
 FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
@@ -163,15 +163,12 @@ def save_model(
     mark : str
         What figures and tables of the run say about its data.
     """
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    _save_network(model, unfinished / NETWORK)
-    records.scaler.save(unfinished / SCALER)
     card = make_card(trial, records, params, mark) | {"run": _describe_run(folder, params)}
-    (unfinished / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.replace(folder)
+    with replacing(folder) as part:
+        part.mkdir()
+        _save_network(model, part / NETWORK)
+        records.scaler.save(part / SCALER)
+        (part / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
 
 def make_card(trial: pd.Series, records: Records, params: Parameters, mark: str = "") -> dict[str, Any]:
@@ -320,9 +317,7 @@ def export_onnx(folder: Path | str) -> Path:
     classifier = load_model(folder)
     # Keras exports what has been called once
     classifier.network({name: np.zeros((1, *shape), np.float32) for name, shape in classifier.card["inputs"].items()})
-    partial = path.with_name(f".{path.name}")
-    with warnings.catch_warnings():
+    with replacing(path) as part, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that will mean something else
-        classifier.network.export(partial, format="onnx", verbose=False)
-    partial.replace(path)
+        classifier.network.export(part, format="onnx", verbose=False)
     return path

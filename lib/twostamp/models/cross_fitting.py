@@ -18,6 +18,7 @@ from twostamp.data.arrays import Arrays, Preparation, count_alerts, read_batches
 from twostamp.data.features import Scaler, compute_features, ln_deltajd
 from twostamp.data.stamps import crop_stamps
 from twostamp.params import TRAINING_OPTIONS, Parameters
+from twostamp.utils.files import replacing
 
 if TYPE_CHECKING:
     from twostamp.models.training import Hyperparameters
@@ -64,9 +65,8 @@ def write_objects(source: Path, path: Path, table: pd.DataFrame, crop: int, prep
         for part, content in zip(columns.values(), (cropped, values, gaps), strict=True):
             part.update(zip(rows, content, strict=True))
     stacked = {name: np.stack([part[i] for i in range(len(table))]) for name, part in columns.items()}
-    partial = path.with_name(f".{path.name}")
-    np.savez(partial, stamps=stacked["stamps"], features=stacked["features"], days=stacked["days"])
-    partial.replace(path)
+    with replacing(path) as new:
+        np.savez(new, stamps=stacked["stamps"], features=stacked["features"], days=stacked["days"])
     return hashlib.sha256(b"".join(values.tobytes() for values in stacked.values())).hexdigest()
 
 
@@ -177,9 +177,8 @@ def train_fold(fold: Fold) -> None:
             **params.training_options(),
         )
         probabilities = predict(training.model, fold.variant, arrays)
-    partial = fold.path.with_name(f".{fold.path.name}")
-    np.save(partial, probabilities)
-    partial.replace(fold.path)
+    with replacing(fold.path) as part:
+        np.save(part, probabilities)
 
 
 def balance_rows(labels: Rows, rows: Rows, n: int, seed: int) -> Rows:

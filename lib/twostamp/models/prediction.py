@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -18,7 +17,7 @@ from tqdm.auto import tqdm
 from twostamp.data.arrays import arrays_from_table, read_batches
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
-from twostamp.utils.files import write_file
+from twostamp.utils.files import replacing, write_file
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -133,7 +132,7 @@ def predict_on_spark(
     if not note.exists() or json.loads(note.read_text()) != made_from:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_file(note, json.dumps(made_from).encode())
+        write_file(note, json.dumps(made_from))
     left = [name for name in parts if not (folder / name).exists()]
     work = partial(
         predict_parts,
@@ -189,7 +188,8 @@ def predict_parts(
             table = (
                 pa.Table.from_pandas(pd.concat(found), schema, preserve_index=False) if found else schema.empty_table()
             )
-            _write_part(table, folder / name)
+            with replacing(folder / name) as part:
+                pq.write_table(table, part)
             yield pd.DataFrame({"part": [name], "objects": [len(recent)]})
 
 
@@ -216,12 +216,6 @@ def _describe(pairs: Path, parts: list[str], trial: pd.Series, records: Records,
 def _plain(value: Any) -> Any:
     """A value of a table as JSON knows it."""
     return value.item() if hasattr(value, "item") else str(value) if isinstance(value, Path) else value
-
-
-def _write_part(table: pa.Table, path: Path) -> None:
-    hidden = path.with_name(f".{path.name}-{os.getpid()}")
-    pq.write_table(table, hidden)
-    hidden.replace(path)
 
 
 def predict_winners(winners: Mapping[str, pd.DataFrame], records: Records, split: str) -> Predictions:

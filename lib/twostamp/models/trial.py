@@ -19,7 +19,7 @@ from twostamp.models.augmentation import Augmentation, augment_batches
 from twostamp.models.inference import predict
 from twostamp.models.training import Hyperparameters, limit_threads, make_repeatable, train_model, use_gpu
 from twostamp.params import Parameters
-from twostamp.utils.files import write_json
+from twostamp.utils.files import replacing, write_json
 from twostamp.utils.spark import assigned_gpu
 
 SPLITS = ("validation", "test")
@@ -163,9 +163,8 @@ def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
-    partial = path.with_name(f".{path.name}")
-    model.save_weights(partial)
-    partial.replace(path)
+    with replacing(path) as part:
+        model.save_weights(part)
 
 
 WORKER_ENVIRONMENT = {

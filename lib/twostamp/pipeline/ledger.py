@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostamp.utils.files import write_file
+
 COLUMNS = ["id", "kind", "title", "notebook", "files", "status", "thesis", "ours", "note"]
 STATUSES = ("real", "simulated", "code", "third-party", "missing")
 
@@ -107,9 +109,7 @@ class Ledger:
         rows, title = self.read(), self._titles.get(title, title)
         note = "; ".join(filter(None, (note, str(self._find(kind, item, title)["note"]))))
         rows.loc[_select(rows, kind, item, title), ["status", "files", "ours", "note"]] = [status, files, ours, note]
-        partial = self.path.with_suffix(".partial")
-        rows.to_csv(partial, index=False)
-        partial.replace(self.path)
+        write_file(self.path, rows.to_csv(index=False))
 
     def source_of(self, kind: str, item: str, title: str = "") -> str:
         """Where an item's content comes from: ``data``, ``code`` or ``third-party``; arguments as for `record`."""

@@ -21,6 +21,7 @@ from typing import Any
 from twostamp.data.sources import INPUT_ERRORS, describe_fetched, prepare_inputs
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.pipeline.ledger import STATUSES, Ledger
+from twostamp.utils.files import write_file
 from twostamp.utils.paths import NOTEBOOKS, REPOSITORY, outputs_root
 from twostamp.utils.spark import SparkUnavailableError, require_java
 
@@ -77,9 +78,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[st
             continue
         seconds, peak = _execute(name, executed, params)
         manifest[name] = {"fingerprint": marks[name], "seconds": round(seconds, 1), "peak_mb": peak, "skipped": False}
-        partial = manifest_path.with_suffix(".partial")
-        partial.write_text(json.dumps(manifest, indent=1) + "\n")
-        partial.replace(manifest_path)
+        write_file(manifest_path, json.dumps(manifest, indent=1) + "\n")
     return manifest
 
 

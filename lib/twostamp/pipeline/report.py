@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twostamp.pipeline.ledger import STATUSES, Ledger, read_catalogue
+from twostamp.utils.files import write_file
 from twostamp.utils.paths import outputs_root
 
 CHAPTERS = {
@@ -253,9 +254,7 @@ def write_report(root: Path) -> Path:
         marks=sorted({item.mark for item in items} - {""}),
     )
     path = root / REPORT
-    partial = path.with_name(f".{REPORT}")
-    partial.write_text(page)
-    partial.replace(path)
+    write_file(path, page)
     return path
 
 

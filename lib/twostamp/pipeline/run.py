@@ -14,6 +14,7 @@ from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters, make_parameters
 from twostamp.pipeline.ledger import Ledger
 from twostamp.plots.style import use_style
+from twostamp.utils.files import replacing, write_file
 from twostamp.utils.paths import outputs_root
 
 MADE_BY = {
@@ -42,12 +43,6 @@ def _imported(name: str, value: object) -> bool:
 
 def _with_mark(caption: str, mark: str) -> str:
     return f"{caption} ({mark})" if mark else caption
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 class Run:
@@ -206,10 +201,9 @@ class Run:
         for ending, metadata in (("png", {"Software": None}), ("pdf", {"Creator": None, "Producer": None})):
             if ending == "pdf":
                 metadata["CreationDate"] = None
-            partial = self.figures / f".{stem}.{ending}"
-            figure.savefig(partial, format=ending, metadata=metadata)
-            partial.replace(self.figures / f"{stem}.{ending}")
-        _write_text(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
+            with replacing(self.figures / f"{stem}.{ending}") as part:
+                figure.savefig(part, metadata=metadata)
+        write_file(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
         return f"figures/{stem}.png;figures/{stem}.pdf"
 
     def _join(self, source: str, aside: str) -> str:
@@ -218,9 +212,9 @@ class Run:
     def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str, aside: str = "") -> str:
         mark = self._join(source, aside)
         marked = table.assign(data=mark) if mark else table
-        _write_text(self.tables / f"{stem}.csv", marked.to_csv(index=False))
+        write_file(self.tables / f"{stem}.csv", marked.to_csv(index=False))
         latex = table.to_latex(index=False, escape=True, caption=_with_mark(caption, mark), label=f"tab:{stem}")
-        _write_text(self.tables / f"{stem}.tex", latex)
+        write_file(self.tables / f"{stem}.tex", latex)
         return f"tables/{stem}.csv;tables/{stem}.tex"
 
 
