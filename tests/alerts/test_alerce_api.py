@@ -18,7 +18,7 @@ import requests
 from tests.conftest import make_alert
 from tests.fake_alerce import JD, SMALL, Alerce, make_objects
 from tests.local_server import FAULTS, serve
-from twostamp.alerts.alerce_api import FAILURES, JOURNAL, MOST_DETECTIONS, Broker, BrokerError, fetch_first_two
+from twostamp.alerts.alerce_api import FAILURES, JOURNAL, MOST_DETECTIONS, AlerceAPI, AlerceAPIError, fetch_first_two
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_keys, read_packets, read_schema, write_packets
 from twostamp.utils.dates import night_of
@@ -41,7 +41,7 @@ def expected_files(alerts):
 
 def make_broker(server, **options):
     options = {"rate": 5000, "timeout": 10, "attempts": 5, "first_pause": 0.005} | options
-    return Broker(server.url, server.url, **options)
+    return AlerceAPI(server.url, server.url, **options)
 
 
 def files_in(folder):
@@ -206,7 +206,7 @@ def test_objects_by_class_over_several_pages(monkeypatch):
 
 def test_objects_that_cannot_be_asked_for_say_of_what_class():
     with serve(lambda path, headers: (200, {}, b'{"message": "hello"}')) as server:
-        with pytest.raises(BrokerError, match="stamp_classifier, class SN: the answer has no list of objects"):
+        with pytest.raises(AlerceAPIError, match="stamp_classifier, class SN: the answer has no list of objects"):
             make_broker(server, attempts=2).find_objects("stamp_classifier", "SN", 0.9, 5)
         assert len(server.log) == 2
 

@@ -11,8 +11,8 @@ import sqlalchemy as sql
 from tests.postgres import MISSING, find_binaries, run_postgres
 from twostamp.alerts import alerce_database as module
 from twostamp.alerts.alerce_database import (
-    Catalog,
-    CatalogError,
+    AlerceDatabase,
+    AlerceDatabaseError,
     find_connection,
     search_cones,
     select_asteroids,
@@ -66,7 +66,7 @@ def database():
 
 @pytest.fixture(scope="module")
 def catalog(database):
-    return Catalog(database)
+    return AlerceDatabase(database)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_an_empty_cone_has_columns(catalog):
 def test_the_grid_of_cones_resumes_and_gives_each_object_once(catalog, tmp_path, monkeypatch):
     centres = cone_centres(60, min_dec=-31)
     asked = []
-    search = Catalog.search_cone
+    search = AlerceDatabase.search_cone
 
     def interrupted(self, ra, dec, *args, **kwargs):
         asked.append((ra, dec))
@@ -173,7 +173,7 @@ def test_the_grid_of_cones_resumes_and_gives_each_object_once(catalog, tmp_path,
             raise KeyboardInterrupt
         return search(self, ra, dec, *args, **kwargs)
 
-    monkeypatch.setattr(Catalog, "search_cone", interrupted)
+    monkeypatch.setattr(AlerceDatabase, "search_cone", interrupted)
     arguments = (centres, 8.0, 100, 3, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         search_cones(catalog, *arguments)
@@ -193,9 +193,9 @@ def test_the_grid_of_cones_resumes_and_gives_each_object_once(catalog, tmp_path,
 
 def test_the_account_can_only_read(database):
     url = find_connection(database)
-    catalog = Catalog(database)
+    catalog = AlerceDatabase(database)
     for statement in ("DELETE FROM object", "CREATE TABLE mine (x integer)"):
-        with pytest.raises(CatalogError, match="read-only transaction"):
+        with pytest.raises(AlerceDatabaseError, match="read-only transaction"):
             catalog._read(sql.text(statement))
     assert READER not in repr(url)
 
@@ -209,8 +209,8 @@ def test_values_never_become_sql(catalog):
 
 
 def test_a_query_that_takes_too_long_ends(database):
-    with pytest.raises(CatalogError, match="statement timeout"):
-        Catalog(database, timeout=0.001).sample_asteroids(N, 1)
+    with pytest.raises(AlerceDatabaseError, match="statement timeout"):
+        AlerceDatabase(database, timeout=0.001).sample_asteroids(N, 1)
 
 
 def test_connection_by_variable_and_by_alerces_file(database, tmp_path, monkeypatch):
@@ -219,15 +219,15 @@ def test_connection_by_variable_and_by_alerces_file(database, tmp_path, monkeypa
     path = tmp_path / "reader.json"
     path.write_text(json.dumps({"params": params}))
     monkeypatch.setenv("TWOSTAMP_DATABASE", str(path))
-    assert len(Catalog("$TWOSTAMP_DATABASE").search_cone(0, 0, 3, 5, 1)) == 5
+    assert len(AlerceDatabase("$TWOSTAMP_DATABASE").search_cone(0, 0, 3, 5, 1)) == 5
     monkeypatch.setenv("TWOSTAMP_DATABASE", database)
     assert find_connection("${TWOSTAMP_DATABASE}") == find_connection(str(path)) == url
 
 
 def test_a_refused_login_does_not_show_the_password(database, capsys):
     wrong = database.replace(READER, "wrong-secret")
-    with pytest.raises(CatalogError, match="password authentication failed") as caught:
-        Catalog(wrong).search_cone(0, 0, 1, 5, 1)
+    with pytest.raises(AlerceDatabaseError, match="password authentication failed") as caught:
+        AlerceDatabase(wrong).search_cone(0, 0, 1, 5, 1)
     assert "wrong-secret" not in str(caught.value)
     assert "***" in str(caught.value)
     assert caught.value.__cause__ is None
@@ -242,7 +242,7 @@ def test_a_refused_login_does_not_show_the_password(database, capsys):
     ],
 )
 def test_no_connection_to_be_found(text, message):
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(AlerceDatabaseError, match=message):
         find_connection(text)
 
 
@@ -250,16 +250,16 @@ def test_no_connection_to_be_found(text, message):
 def test_a_damaged_account_file(tmp_path, content):
     path = tmp_path / "reader.json"
     path.write_text(content)
-    with pytest.raises(CatalogError, match="does not say how to connect"):
+    with pytest.raises(AlerceDatabaseError, match="does not say how to connect"):
         find_connection(str(path))
 
 
 def test_a_server_that_is_not_there():
-    with pytest.raises(CatalogError, match="no connection to postgresql"):
-        Catalog("postgresql://reader:hush@127.0.0.1:1/x").search_cone(0, 0, 1, 1, 1)
+    with pytest.raises(AlerceDatabaseError, match="no connection to postgresql"):
+        AlerceDatabase("postgresql://reader:hush@127.0.0.1:1/x").search_cone(0, 0, 1, 1, 1)
 
 
 def test_a_missing_driver_names_the_fix(monkeypatch):
     monkeypatch.setattr(module, "DRIVER", "postgresql+nosuchdriver")
-    with pytest.raises(CatalogError, match=r"twostamp\[database\]"):
-        Catalog("postgresql://reader@host/x")
+    with pytest.raises(AlerceDatabaseError, match=r"twostamp\[database\]"):
+        AlerceDatabase("postgresql://reader@host/x")

@@ -19,7 +19,7 @@ from tests.conftest import make_alert
 from tests.local_server import serve
 from twostamp.alerts.archive import list_sources, read_members
 from twostamp.alerts.packet import read_schema, write_packets
-from twostamp.alerts.ztf_archive import Archive, download_nights, parse_nights
+from twostamp.alerts.ztf_archive import ZTFArchive, download_nights, parse_nights
 
 
 def make_night(night, n=20):
@@ -66,7 +66,7 @@ class PublicArchive:
 
 
 def open_archive(server, **options):
-    return Archive(server.url + "/public", **({"timeout": 10, "attempts": 3, "first_pause": 0.001} | options))
+    return ZTFArchive(server.url + "/public", **({"timeout": 10, "attempts": 3, "first_pause": 0.001} | options))
 
 
 @pytest.fixture(autouse=True)

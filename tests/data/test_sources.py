@@ -11,7 +11,7 @@ import yaml
 from tests.alerts.test_ztf_archive import PublicArchive
 from tests.fake_alerce import Alerce, make_objects
 from tests.local_server import serve
-from twostamp.alerts.alerce_database import Catalog, CatalogError
+from twostamp.alerts.alerce_database import AlerceDatabase, AlerceDatabaseError
 from twostamp.alerts.archive import list_sources, read_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.analysis.unlabelled_sky import find_unlabelled
@@ -145,8 +145,10 @@ def fake_database(monkeypatch, names):
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"objectId": names, "ra": rng.uniform(0, 360, len(names)), "dec": 0.0, "n_alerts": 3})
     monkeypatch.setenv("TWOSTAMP_DATABASE", f"postgresql://reader:{SECRET}@127.0.0.1:1/ztf")
-    monkeypatch.setattr(Catalog, "search_cone", lambda self, ra, dec, *_, **__: table if dec == 0 else table[:0])
-    monkeypatch.setattr(Catalog, "sample_asteroids", lambda self, n, seed: table[["objectId"]][:n].assign(ndet=2))
+    monkeypatch.setattr(AlerceDatabase, "search_cone", lambda self, ra, dec, *_, **__: table if dec == 0 else table[:0])
+    monkeypatch.setattr(
+        AlerceDatabase, "sample_asteroids", lambda self, n, seed: table[["objectId"]][:n].assign(ndet=2)
+    )
 
 
 def test_unlabelled_objects_of_the_database_are_fetched(alerce, tmp_path, monkeypatch):
@@ -173,8 +175,8 @@ def test_no_secret_in_any_output(alerce, tmp_path, monkeypatch, capsys):
     print(describe_sources(params, tmp_path / "data"), params, params.model_dump_json())
     monkeypatch.undo()
     monkeypatch.setenv("TWOSTAMP_DATABASE", f"postgresql://reader:{SECRET}@127.0.0.1:1/ztf")
-    with pytest.raises(CatalogError) as caught:
-        Catalog(params.database).search_cone(0, 0, 1, 1, 1)
+    with pytest.raises(AlerceDatabaseError) as caught:
+        AlerceDatabase(params.database).search_cone(0, 0, 1, 1, 1)
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     captured = capsys.readouterr()
     assert len(written) > 50

@@ -1,5 +1,5 @@
-from .alerce_api import Broker, fetch_first_two
-from .alerce_database import Catalog, search_cones
+from .alerce_api import AlerceAPI, fetch_first_two
+from .alerce_database import AlerceDatabase, search_cones
 from .archive import ArchiveError, iter_members, list_sources
 from .cutouts import read_stamp, repair_stamp
 from .extraction import extract_first_two, read_objects
@@ -15,18 +15,19 @@ from .packet import (
     read_schema,
     write_packets,
 )
-from .ztf_archive import download_nights, parse_nights
+from .ztf_archive import ZTFArchive, download_nights, parse_nights
 
 __all__ = [
+    "AlerceAPI",
+    "AlerceDatabase",
     "AlertKey",
     "ArchiveError",
     "BadStamp",
-    "Broker",
-    "Catalog",
     "CorruptPacket",
     "ExtractionReport",
     "MissingField",
     "PacketError",
+    "ZTFArchive",
     "download_nights",
     "extract_first_two",
     "fetch_first_two",

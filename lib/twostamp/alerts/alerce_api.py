@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import requests
@@ -25,36 +25,24 @@ from tqdm.auto import tqdm
 
 from twostamp.alerts.cutouts import read_cutouts
 from twostamp.alerts.packet import BadStamp, CorruptPacket, PacketError, read_keys, read_packets
-from twostamp.utils.dates import night_of
+from twostamp.utils.dates import MJD, night_of
 from twostamp.utils.files import write_file
-from twostamp.utils.http import PoliteSession, RateLimit, explain
+from twostamp.utils.http import Answer, PoliteSession, RateLimit, explain, retry
 
 PAGE_SIZE = 500
 MOST_DETECTIONS = 10**6
-
-Answer = TypeVar("Answer")
-
-
-class BrokerError(RuntimeError):
-    """An answer of the broker that cannot be used; one sentence."""
+JOURNAL = "broker.jsonl"
+FAILURES = "broker_failures.csv"
 
 
-def _check_detections(answer: Any) -> list[dict[str, Any]]:
-    if not isinstance(answer, list) or not all({"mjd", "candid", "has_stamp"} <= set(row) for row in answer):
-        raise BrokerError("the answer is no list of detections")
-    return answer
+class AlerceAPIError(RuntimeError):
+    """An answer of ALeRCE's API that cannot be used; one sentence."""
 
 
-def check_packet(data: bytes, object_id: str, candid: int) -> bytes:
-    """Return an Avro packet if it is the one that was asked for, and raise `CorruptPacket` if it is not."""
-    read_packets(data)  # a key can be read from half a packet
-    key = read_keys(data)[0]
-    if (key.objectId, key.candid) != (object_id, candid):
-        raise CorruptPacket("the server sent another packet")
-    return data
+UNREADABLE = (CorruptPacket, AlerceAPIError, requests.exceptions.JSONDecodeError)
 
 
-class Broker:
+class AlerceAPI:
     """ALeRCE's API for ZTF, through its own client, politely.
 
     Parameters
@@ -64,8 +52,7 @@ class Broker:
     rate : float
         Requests a second, over all threads.
     timeout, attempts, first_pause
-        See `twostamp.utils.http.PoliteSession`. An answer that arrives whole and cannot be read is asked for again
-        as well.
+        See `twostamp.utils.http.PoliteSession`; an answer that cannot be read is asked for again as well.
     """
 
     def __init__(
@@ -88,7 +75,7 @@ class Broker:
     def client(self) -> Any:
         """ALeRCE's client of this thread."""
         if not hasattr(self._local, "client"):
-            from alerce.core import Alerce
+            from alerce.core import Alerce  # late: it loads matplotlib, which takes seconds
 
             client = Alerce()
             catalogue, packets = client.legacy_ztf_client, client.legacy_stamps_client
@@ -124,7 +111,7 @@ class Broker:
 
         Raises
         ------
-        BrokerError
+        AlerceAPIError
             The API cannot be asked, or does not answer as expected.
         """
         found: dict[str, float | None] = {}
@@ -158,62 +145,35 @@ class Broker:
             except Exception as error:
                 if page > 1 and getattr(error, "code", 0) == 404:
                     return
-                raise BrokerError(f"objects of {classifier}, class {class_name}: {explain(error)}") from error
+                raise AlerceAPIError(f"objects of {classifier}, class {class_name}: {explain(error)}") from error
             yield answer["items"]
 
     def _page(self, query: dict[str, Any]) -> dict[str, Any]:
         answer = self.client.query_objects(format="json", survey="ztf", **query)
         if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-            raise BrokerError("the answer has no list of objects")
+            raise AlerceAPIError("the answer has no list of objects")
         return answer
 
     def find_detections(self, object_id: str) -> list[tuple[float, int]]:
         """List an object's detections that have stamps, as (mjd, candid), in the order of time."""
-        answer = self._insist(
-            lambda: _check_detections(self.client.query_detections(object_id, format="json", survey="ztf"))
-        )
+        answer = self._insist(lambda: self._detections(object_id))
         return sorted({(float(row["mjd"]), int(row["candid"])) for row in answer if row["has_stamp"]})
+
+    def _detections(self, object_id: str) -> list[dict[str, Any]]:
+        answer = self.client.query_detections(object_id, format="json", survey="ztf")
+        if not isinstance(answer, list) or not all({"mjd", "candid", "has_stamp"} <= set(row) for row in answer):
+            raise AlerceAPIError("the answer is no list of detections")
+        return answer
 
     def fetch_packet(self, object_id: str, candid: int) -> bytes:
         """Fetch one Avro packet and make sure that it is the one asked for, whole and readable."""
         return self._insist(
-            lambda: check_packet(self.client.get_avro(object_id, candid, survey="ztf"), object_id, candid)
+            lambda: _check_packet(self.client.get_avro(object_id, candid, survey="ztf"), object_id, candid)
         )
 
     def _insist(self, ask: Callable[[], Answer]) -> Answer:
         """Ask again when an answer came whole and cannot be read; the session sees to all other faults."""
-        for attempt in range(self.attempts - 1):
-            try:
-                return ask()
-            except (CorruptPacket, BrokerError, requests.exceptions.JSONDecodeError):
-                time.sleep(self.first_pause * 2**attempt)
-        return ask()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if no object failed, 1 if some did."""
-    from twostamp.alerts.alerce_api import fetch_first_two
-
-    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.alerce_api", description=__doc__.splitlines()[0])
-    parser.add_argument("labels", type=Path, help="CSV with a column objectId")
-    parser.add_argument("folder", type=Path, help="where the packets go")
-    parser.add_argument("--rate", type=float, default=5.0, help="requests a second (5)")
-    parser.add_argument("--workers", type=int, default=4, help="requests under way at once (4)")
-    parser.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
-    parser.add_argument("--avro-url", default="", help="another server of its packets")
-    options = parser.parse_args(arguments)
-    table = pd.read_csv(options.labels, dtype=str)
-    if "objectId" not in table:
-        parser.error(f"{options.labels} has no column objectId")
-    broker = Broker(options.api_url, options.avro_url, rate=options.rate)
-    report = fetch_first_two(broker, table["objectId"].dropna(), options.folder, workers=options.workers)
-    print("\n".join(report.lines()))
-    return int(report.failed > 0)
-
-
-JOURNAL = "broker.jsonl"
-FAILURES = "broker_failures.csv"
-MJD = 2400000.5
+        return retry(ask, UNREADABLE, self.attempts, self.first_pause)
 
 
 @dataclass
@@ -245,7 +205,7 @@ class FetchReport:
         ]
 
 
-def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:
+def fetch_first_two(api: AlerceAPI, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:
     """Fetch the packets of the first two alerts of every object, as `twostamp.alerts.extract_first_two` takes them.
 
     A packet with a bad stamp is kept, so that the extraction can put it in the quarantine, and the object's next alert
@@ -253,7 +213,7 @@ def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, 
 
     Parameters
     ----------
-    broker : Broker
+    api : AlerceAPI
     object_ids : iterable of str
     folder : Path
         Archive of the packets.
@@ -272,14 +232,14 @@ def fetch_first_two(broker: Broker, object_ids: Iterable[str], folder: Path, *, 
     before = len(outcomes)
     left = [name for name in wanted if name not in done]
     with (folder / JOURNAL).open("a") as journal, tqdm(total=len(wanted), initial=before, unit="object") as progress:
-        for outcome in _in_threads(lambda name: _fetch_object(broker, name, folder), left, workers):
+        for outcome in _in_threads(lambda name: _fetch_object(api, name, folder), left, workers):
             if "reason" not in outcome:
                 journal.write(json.dumps(outcome) + "\n")
                 journal.flush()
             outcomes.append(outcome)
             progress.update()
     report = _make_report(outcomes, before)
-    report.requests, report.retries = broker.limit.requests, broker.limit.retries
+    report.requests, report.retries = api.limit.requests, api.limit.retries
     report.seconds = round(time.monotonic() - started, 1)
     write_file(folder / FAILURES, report.failures.to_csv(index=False))
     return report
@@ -313,13 +273,13 @@ def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
     return done
 
 
-def _fetch_object(broker: Broker, object_id: str, folder: Path) -> dict[str, Any]:
+def _fetch_object(api: AlerceAPI, object_id: str, folder: Path) -> dict[str, Any]:
     """Fetch what one object needs; says what went wrong instead of raising, but for the disk."""
     files: list[str] = []
     fetched: dict[str, bytes] = {}
     whole: list[float] = []
     try:
-        for mjd, candid in broker.find_detections(object_id):
+        for mjd, candid in api.find_detections(object_id):
             if len(whole) == 2:
                 break
             if mjd in whole:  # the same exposure (D9)
@@ -327,7 +287,7 @@ def _fetch_object(broker: Broker, object_id: str, folder: Path) -> dict[str, Any
             name = f"ztf_public_{night_of(mjd + MJD).replace('-', '')}/{candid}.avro"
             files.append(name)
             if (data := _read(folder / name, object_id, candid)) is None:
-                data = fetched[name] = broker.fetch_packet(object_id, candid)
+                data = fetched[name] = api.fetch_packet(object_id, candid)
             if _is_whole(data):
                 whole.append(mjd)
     except Exception as error:
@@ -342,9 +302,18 @@ def _fetch_object(broker: Broker, object_id: str, folder: Path) -> dict[str, Any
 def _read(path: Path, object_id: str, candid: int) -> bytes | None:
     """Read a packet that an earlier call has fetched; None if there is none that can be used."""
     try:
-        return check_packet(path.read_bytes(), object_id, candid)
+        return _check_packet(path.read_bytes(), object_id, candid)
     except (FileNotFoundError, PacketError):
         return None
+
+
+def _check_packet(data: bytes, object_id: str, candid: int) -> bytes:
+    """Return an Avro packet that is the one asked for; raise `CorruptPacket` if it is not."""
+    read_packets(data)  # a key can be read from half a packet
+    key = read_keys(data)[0]
+    if (key.objectId, key.candid) != (object_id, candid):
+        raise CorruptPacket("the server sent another packet")
+    return data
 
 
 def _is_whole(data: bytes) -> bool:
@@ -370,6 +339,25 @@ def _make_report(outcomes: list[dict[str, Any]], done_before: int) -> FetchRepor
         failed=len(failures),
         failures=pd.DataFrame(failures, columns=["objectId", "reason"]).sort_values("objectId", ignore_index=True),
     )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if no object failed, 1 if some did."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.alerce_api", description=__doc__.splitlines()[0])
+    parser.add_argument("labels", type=Path, help="CSV with a column objectId")
+    parser.add_argument("folder", type=Path, help="where the packets go")
+    parser.add_argument("--rate", type=float, default=5.0, help="requests a second (5)")
+    parser.add_argument("--workers", type=int, default=4, help="requests under way at once (4)")
+    parser.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
+    parser.add_argument("--avro-url", default="", help="another server of its packets")
+    options = parser.parse_args(arguments)
+    table = pd.read_csv(options.labels, dtype=str)
+    if "objectId" not in table:
+        parser.error(f"{options.labels} has no column objectId")
+    broker = AlerceAPI(options.api_url, options.avro_url, rate=options.rate)
+    report = fetch_first_two(broker, table["objectId"].dropna(), options.folder, workers=options.workers)
+    print("\n".join(report.lines()))
+    return int(report.failed > 0)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ SS_ZTF = sql.Table(
 )
 
 
-class CatalogError(RuntimeError):
+class AlerceDatabaseError(RuntimeError):
     """The database cannot be reached or asked; one sentence, without a password."""
 
 
@@ -70,7 +70,7 @@ def find_connection(database: str) -> sql.URL:
 
     Raises
     ------
-    CatalogError
+    AlerceDatabaseError
         If the variable is not set or there is no connection in it.
 
     Examples
@@ -80,14 +80,14 @@ def find_connection(database: str) -> sql.URL:
     """
     if database.startswith("$"):
         if not (value := os.environ.get(database[1:].strip("{}"), "")):
-            raise CatalogError(f"{database} is not set: put the database's URL or its JSON file's path there")
+            raise AlerceDatabaseError(f"{database} is not set: put the database's URL or its JSON file's path there")
         database = value
     if database.startswith(("http://", "https://")) or database.endswith(".json"):
         return _read_json(database)
     try:
         return sql.make_url(database).set(drivername=DRIVER)
     except ArgumentError:
-        raise CatalogError("the database is neither a postgresql:// URL nor a .json file") from None
+        raise AlerceDatabaseError("the database is neither a postgresql:// URL nor a .json file") from None
 
 
 def _read_json(place: str) -> sql.URL:
@@ -108,7 +108,7 @@ def _read_json(place: str) -> sql.URL:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:  # requests' errors are OSErrors
         what = f"{error} is missing" if isinstance(error, KeyError) else explain(error)
-        raise CatalogError(f"{place} does not say how to connect: {what}") from None
+        raise AlerceDatabaseError(f"{place} does not say how to connect: {what}") from None
 
 
 def _first_line(error: SQLAlchemyError) -> str:
@@ -120,7 +120,7 @@ def _shuffled(seed: int) -> Any:
 
 
 def select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Select[Any]:
-    """Query of `Catalog.sample_asteroids`."""
+    """Query of `AlerceDatabase.sample_asteroids`."""
     distance = sql.func.min(SS_ZTF.c.ssdistnr)
     return (
         sql.select(OBJECT.c.oid.label("objectId"), distance.label("ssdistnr"), OBJECT.c.ndet)
@@ -135,7 +135,7 @@ def select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Sele
 def select_cone(
     ra: float, dec: float, radius: float, limit: int, seed: int, min_detections: int = 2
 ) -> sql.Select[Any]:
-    """Query of `Catalog.search_cone`; q3c's function finds its index whatever the place on the sky."""
+    """Query of `AlerceDatabase.search_cone`; q3c's function finds its index whatever the place on the sky."""
     near = sql.func.q3c_radial_query(OBJECT.c.meanra, OBJECT.c.meandec, float(ra), float(dec), float(radius))
     columns = [OBJECT.c.oid.label("objectId"), OBJECT.c.meanra.label("ra"), OBJECT.c.meandec.label("dec")]
     return (
@@ -146,7 +146,7 @@ def select_cone(
     )
 
 
-class Catalog:
+class AlerceDatabase:
     """Read-only access to the tables ``object`` and ``ss_ztf``.
 
     Parameters
@@ -164,7 +164,7 @@ class Catalog:
                 find_connection(database), connect_args={"options": options, "connect_timeout": 30}
             )
         except (NoSuchModuleError, ModuleNotFoundError):
-            raise CatalogError('the database needs psycopg: pip install "twostamp[database]"') from None
+            raise AlerceDatabaseError('the database needs psycopg: pip install "twostamp[database]"') from None
 
     def sample_asteroids(self, limit: int, seed: int, *, min_detections: int = 2) -> pd.DataFrame:
         """Draw objects near a known body of the Solar System (section 3.1.4).
@@ -220,18 +220,18 @@ class Catalog:
                 result = connection.execute(query)
                 table = pd.DataFrame(result.all(), columns=list(result.keys()))
             except SQLAlchemyError as error:
-                raise CatalogError(f"the database refuses the query: {_first_line(error)}") from None
+                raise AlerceDatabaseError(f"the database refuses the query: {_first_line(error)}") from None
         return table.astype({name: kind for name, kind in DTYPES.items() if name in table})
 
     def _connect(self) -> sql.Connection:
         try:
             return self._engine.connect()
         except SQLAlchemyError as error:
-            raise CatalogError(f"no connection to {self._engine.url!r}: {_first_line(error)}") from None
+            raise AlerceDatabaseError(f"no connection to {self._engine.url!r}: {_first_line(error)}") from None
 
 
 def search_cones(
-    catalog: Catalog,
+    catalog: AlerceDatabase,
     centres: np.ndarray,
     radius: float,
     cap: int,
@@ -245,7 +245,7 @@ def search_cones(
 
     Parameters
     ----------
-    catalog : Catalog
+    catalog : AlerceDatabase
     centres : ndarray, shape (n, 2)
         Right ascension and declination, degrees; see `twostamp.analysis.unlabelled_sky.cone_centres`.
     radius : float

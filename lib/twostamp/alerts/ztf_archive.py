@@ -22,11 +22,66 @@ import urllib3
 from tqdm.auto import tqdm
 
 from twostamp.alerts.archive import ArchiveError, read_tarball
-from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.alerts.packet import GZIP, PacketError, read_keys
 from twostamp.utils.files import replacing, write_file
-from twostamp.utils.http import PoliteSession, RateLimit, explain
+from twostamp.utils.http import PoliteSession, RateLimit, explain, retry
 
+PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
+CHECKSUMS = "MD5SUMS"
+BLOCK_BYTES = 1 << 20
+ANEW = 2
+"""Times that a file is downloaded from its beginning when its checksum is wrong."""
+WRONG_CHECKSUM = "the checksum is not that of the archive's list"
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
+
+
+class NightError(RuntimeError):
+    """A night that could not be had; one sentence."""
+
+
+class ZTFArchive:
+    """A web server with one tarball a night.
+
+    Parameters
+    ----------
+    base_url : str
+        Where the tarballs ``ztf_public_YYYYMMDD.tar.gz`` are, with a list ``MD5SUMS`` of their checksums if the archive
+        gives one.
+    timeout, attempts, first_pause
+        See `twostamp.utils.http.PoliteSession`; `attempts` that bring not a byte, for a download.
+    """
+
+    def __init__(
+        self, base_url: str = PUBLIC_ARCHIVE, *, timeout: float = 60.0, attempts: int = 5, first_pause: float = 1.0
+    ) -> None:
+        self.base_url = base_url.rstrip("/") + "/"
+        self.attempts, self.first_pause = attempts, first_pause
+        self.session = PoliteSession(RateLimit(2), timeout=timeout, attempts=attempts, first_pause=first_pause)
+        self.session.headers["Accept-Encoding"] = "identity"
+
+    def read_checksums(self) -> dict[str, str]:
+        """Read the list of checksums, name -> MD5; empty if the archive has none."""
+        response = self.session.get(self.base_url + CHECKSUMS)
+        if response.status_code == 404:
+            return {}
+        response.raise_for_status()
+        entries = re.findall(r"^([0-9a-fA-F]{32})[ \t]+\*?(?:\S*/)?(\S+)$", response.text, re.MULTILINE)
+        return {name: checksum.lower() for checksum, name in entries}
+
+    def open(self, name: str, headers: dict[str, str] | None = None) -> requests.Response:
+        """Open a file to be streamed.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the archive has no such night.
+        """
+        response = self.session.get(self.base_url + name, headers=headers, stream=True)
+        if response.status_code == 404:
+            raise FileNotFoundError(name)
+        if response.status_code != 416:
+            response.raise_for_status()
+        return response
 
 
 @dataclass
@@ -76,117 +131,14 @@ def parse_nights(text: str) -> list[str]:
     return sorted(nights)
 
 
-class _Hashed(io.RawIOBase):
-    """A stream that is hashed as it is read."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.digest, self.size = stream, hashlib.md5(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        block = self.stream.read(len(buffer))
-        buffer[: len(block)] = block
-        self.digest.update(block)
-        self.size += len(block)
-        return len(block)
-
-
-def _of_objects(stream: Any, name: str, objects: Container[str]) -> Iterator[tuple[str, bytes]]:
-    for member in read_tarball(stream, name):
-        try:
-            wanted = any(key.objectId in objects for key in read_keys(member.data))
-        except PacketError:
-            wanted = True  # nobody can say whose it is: the extraction puts it in the quarantine
-        if wanted:
-            yield Path(member.name).name, member.data
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if every night is there or absent from the archive, 1 if one failed."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.ztf_archive", description=__doc__.splitlines()[0])
-    parser.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
-    parser.add_argument("folder", type=Path, help="where the nights go")
-    parser.add_argument("--objects", type=Path, help="CSV with a column objectId: keep the packets of these alone")
-    parser.add_argument("--base-url", default=PUBLIC_ARCHIVE, help=f"another archive ({PUBLIC_ARCHIVE})")
-    options = parser.parse_args(arguments)
-    try:
-        nights = parse_nights(options.nights)
-        objects = frozenset(pd.read_csv(options.objects, dtype=str)["objectId"]) if options.objects else None
-        report = download_nights(Archive(options.base_url), nights, options.folder, objects=objects)
-    except (ValueError, KeyError, OSError) as error:  # requests' errors are OSErrors
-        print(explain(error), file=sys.stderr)
-        return 2
-    print("\n".join(report.lines()))
-    return int(bool(report.failed))
-
-
-PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
-CHECKSUMS = "MD5SUMS"
-GZIP = b"\x1f\x8b"
-BLOCK = 1 << 20
-ANEW = 2
-"""Times that a file is downloaded from its beginning when its checksum is wrong."""
-
-
-class NightError(RuntimeError):
-    """A night that could not be had; one sentence."""
-
-
-class Archive:
-    """A web server with one tarball a night.
-
-    Parameters
-    ----------
-    base_url : str
-        Where the tarballs ``ztf_public_YYYYMMDD.tar.gz`` are, with a list ``MD5SUMS`` of their checksums if the archive
-        gives one.
-    timeout, attempts, first_pause
-        See `twostamp.utils.http.PoliteSession`; `attempts` that bring not a byte, for a download.
-    """
-
-    def __init__(
-        self, base_url: str = PUBLIC_ARCHIVE, *, timeout: float = 60.0, attempts: int = 5, first_pause: float = 1.0
-    ) -> None:
-        self.base_url = base_url.rstrip("/") + "/"
-        self.attempts, self.first_pause = attempts, first_pause
-        self.session = PoliteSession(RateLimit(2), timeout=timeout, attempts=attempts, first_pause=first_pause)
-        self.session.headers["Accept-Encoding"] = "identity"
-
-    def read_checksums(self) -> dict[str, str]:
-        """Read the list of checksums, name -> MD5; empty if the archive has none."""
-        response = self.session.get(self.base_url + CHECKSUMS)
-        if response.status_code == 404:
-            return {}
-        response.raise_for_status()
-        entries = re.findall(r"^([0-9a-fA-F]{32})[ \t]+\*?(?:\S*/)?(\S+)$", response.text, re.MULTILINE)
-        return {name: checksum.lower() for checksum, name in entries}
-
-    def open(self, name: str, headers: dict[str, str] | None = None) -> requests.Response:
-        """Open a file to be streamed.
-
-        Raises
-        ------
-        FileNotFoundError
-            If the archive has no such night.
-        """
-        response = self.session.get(self.base_url + name, headers=headers, stream=True)
-        if response.status_code == 404:
-            raise FileNotFoundError(name)
-        if response.status_code != 416:
-            response.raise_for_status()
-        return response
-
-
 def download_nights(
-    archive: Archive, nights: list[str], folder: Path, *, objects: Container[str] | None = None
+    archive: ZTFArchive, nights: list[str], folder: Path, *, objects: Container[str] | None = None
 ) -> DownloadReport:
     """Download nights that are not there yet, one after another.
 
     Parameters
     ----------
-    archive : Archive
+    archive : ZTFArchive
     nights : list of str
         UTC dates YYYYMMDD, see `parse_nights`.
     folder : Path
@@ -219,7 +171,7 @@ def download_nights(
                 report.bytes += received
                 report.resumed_bytes += resumed
             else:
-                _sift(archive, path.name, kept, objects, checksums.get(path.name, ""), report)
+                report.bytes += _keep_packets(archive, path.name, kept, objects, checksums.get(path.name, ""))
         except FileNotFoundError:
             report.absent.append(night)
         except (NightError, ArchiveError, *LOST) as error:
@@ -230,33 +182,28 @@ def download_nights(
     return report
 
 
-def _sift(
-    archive: Archive, name: str, folder: Path, objects: Container[str], checksum: str, report: DownloadReport
-) -> None:
-    """Keep the packets of some objects of a night as it streams by; the night is a folder once it is complete."""
-    for attempt in range(archive.attempts):
-        try:
-            with replacing(folder) as part, archive.open(name) as response:
-                part.mkdir()
-                stream = _Hashed(response.raw)
-                for member, data in _of_objects(stream, name, objects):
-                    (part / member).write_bytes(data)
-                if checksum and stream.digest.hexdigest() != checksum:
-                    raise ArchiveError("the checksum is not that of the archive's list")
-            report.bytes += stream.size
-            return
-        except (ArchiveError, *LOST):
-            if attempt + 1 == archive.attempts:
-                raise
-            time.sleep(archive.first_pause * 2**attempt)
+def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Container[str], checksum: str) -> int:
+    """Keep the packets of some objects of a night, as it is downloaded; returns the bytes of the whole night."""
+
+    def read_night() -> int:
+        with replacing(folder) as part, archive.open(name) as response:
+            part.mkdir()
+            stream = _Hashed(response.raw)
+            for member, data in _packets_of(stream, name, objects):
+                (part / member).write_bytes(data)
+            if checksum and stream.digest.hexdigest() != checksum:
+                raise ArchiveError(WRONG_CHECKSUM)
+        return stream.size
+
+    return retry(read_night, (ArchiveError, *LOST), archive.attempts, archive.first_pause)
 
 
-def download_file(archive: Archive, path: Path, checksum: str = "") -> tuple[int, int]:
+def download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[int, int]:
     """Download a gzip file, from where an earlier call was interrupted.
 
     Parameters
     ----------
-    archive : Archive
+    archive : ZTFArchive
     path : Path
         Where it goes; its name is that on the server.
     checksum : str
@@ -297,7 +244,7 @@ def download_file(archive: Archive, path: Path, checksum: str = "") -> tuple[int
     raise NightError("it breaks off again and again")
 
 
-def _continue(archive: Archive, name: str, partial: Path) -> tuple[bool, int]:
+def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]:
     """Ask for what is missing of a file: whether nothing is left, and bytes received. A changed file starts again."""
     start, validator = _size(partial), _validator_path(partial)
     headers = {}
@@ -317,13 +264,15 @@ def _continue(archive: Archive, name: str, partial: Path) -> tuple[bool, int]:
             partial.open("ab" if resumes else "wb") as stream,
             tqdm(total=left, unit="B", unit_scale=True, desc=name, leave=False) as progress,
         ):
+            received = 0
             try:
-                for block in response.raw.stream(BLOCK, decode_content=False):
+                for block in response.raw.stream(BLOCK_BYTES, decode_content=False):
                     stream.write(block)
+                    received += len(block)
                     progress.update(len(block))
             except urllib3.exceptions.HTTPError:
-                return False, int(progress.n)
-    return True, int(progress.n)
+                return False, received
+    return True, received
 
 
 def _keep_validator(response: requests.Response, path: Path) -> None:
@@ -345,12 +294,58 @@ def _size(path: Path) -> int:
 
 def _find_fault(path: Path, checksum: str) -> str:
     with path.open("rb") as stream:
-        if stream.read(2) != GZIP:
+        if stream.read(len(GZIP)) != GZIP:
             return "the answer is no gzip file"
         stream.seek(0)
         if checksum and hashlib.file_digest(stream, "md5").hexdigest() != checksum:
-            return "the checksum is not that of the archive's list"
+            return WRONG_CHECKSUM
     return ""
+
+
+class _Hashed(io.RawIOBase):
+    """A stream that is hashed as it is read."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.digest, self.size = stream, hashlib.md5(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.stream.read(len(buffer))
+        buffer[: len(block)] = block
+        self.digest.update(block)
+        self.size += len(block)
+        return len(block)
+
+
+def _packets_of(stream: Any, name: str, objects: Container[str]) -> Iterator[tuple[str, bytes]]:
+    for member in read_tarball(stream, name):
+        try:
+            wanted = any(key.objectId in objects for key in read_keys(member.data))
+        except PacketError:
+            wanted = True  # nobody can say whose it is: the extraction puts it in the quarantine
+        if wanted:
+            yield Path(member.name).name, member.data
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line: 0 if every night is there or absent from the archive, 1 if one failed."""
+    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.ztf_archive", description=__doc__.splitlines()[0])
+    parser.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
+    parser.add_argument("folder", type=Path, help="where the nights go")
+    parser.add_argument("--objects", type=Path, help="CSV with a column objectId: keep the packets of these alone")
+    parser.add_argument("--base-url", default=PUBLIC_ARCHIVE, help=f"another archive ({PUBLIC_ARCHIVE})")
+    options = parser.parse_args(arguments)
+    try:
+        nights = parse_nights(options.nights)
+        objects = frozenset(pd.read_csv(options.objects, dtype=str)["objectId"]) if options.objects else None
+        report = download_nights(ZTFArchive(options.base_url), nights, options.folder, objects=objects)
+    except (ValueError, KeyError, OSError) as error:  # requests' errors are OSErrors
+        print(explain(error), file=sys.stderr)
+        return 2
+    print("\n".join(report.lines()))
+    return int(bool(report.failed))
 
 
 if __name__ == "__main__":

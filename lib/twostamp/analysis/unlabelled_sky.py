@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
-from twostamp.alerts.alerce_database import Catalog, search_cones
+from twostamp.alerts.alerce_database import AlerceDatabase, search_cones
 from twostamp.alerts.extraction import read_objects
 from twostamp.data.labels import read_labels
 from twostamp.data.sources import fetch_alerts, find_archive, find_labels
@@ -63,7 +63,7 @@ def find_unlabelled(
         found = {"objects in the archive": len(objects), "labelled": len(objects) - len(others)}
         return archive, selected, found | {name: n for name, n in counts.items() if name != "objects read"}
     selected, counts = search_cones(
-        Catalog(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
+        AlerceDatabase(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
     )
     if params.archive == ALERCE:
         archive = str(data / _FETCHED)

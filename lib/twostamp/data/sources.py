@@ -21,7 +21,7 @@ from twostamp.utils.files import write_file
 from twostamp.utils.paths import outputs_root
 
 if TYPE_CHECKING:
-    from twostamp.alerts.alerce_api import Broker
+    from twostamp.alerts.alerce_api import AlerceAPI
 
 LABELS, PROVENANCE, FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
 ALERTS, SURVEY = "alerts", "survey"
@@ -56,7 +56,7 @@ def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
 
     Raises
     ------
-    ValueError, BrokerError, CatalogError
+    ValueError, AlerceAPIError, AlerceDatabaseError
         If a source of labels cannot be used. Objects and nights that fail are reported in ``fetched.txt``.
     """
     data.mkdir(parents=True, exist_ok=True)
@@ -128,9 +128,9 @@ def _read_sources(params: Parameters) -> dict[str, pd.DataFrame]:
             params.bogus_reports, params.report_columns, params.bogus_astronomers
         )
     if params.asteroids:
-        from twostamp.alerts.alerce_database import Catalog
+        from twostamp.alerts.alerce_database import AlerceDatabase
 
-        drawn = Catalog(params.database).sample_asteroids(params.asteroids, params.seed)
+        drawn = AlerceDatabase(params.database).sample_asteroids(params.asteroids, params.seed)
         sources["asteroids of the database"] = labelling.label_objects(drawn["objectId"], "asteroid")
     return sources
 
@@ -150,11 +150,11 @@ def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
     return opinions
 
 
-def make_broker(params: Parameters) -> "Broker":
+def make_broker(params: Parameters) -> "AlerceAPI":
     """ALeRCE's API with a run's rate and servers."""
-    from twostamp.alerts.alerce_api import Broker
+    from twostamp.alerts.alerce_api import AlerceAPI
 
-    return Broker(params.broker_api_url, params.broker_avro_url, rate=params.broker_rate)
+    return AlerceAPI(params.broker_api_url, params.broker_avro_url, rate=params.broker_rate)
 
 
 def fetch_alerts(params: Parameters, object_ids: pd.Series, folder: Path) -> list[str]:
@@ -163,10 +163,10 @@ def fetch_alerts(params: Parameters, object_ids: pd.Series, folder: Path) -> lis
         from twostamp.alerts.alerce_api import fetch_first_two
 
         return fetch_first_two(make_broker(params), object_ids, folder, workers=params.broker_workers).lines()
-    from twostamp.alerts.ztf_archive import Archive, download_nights, parse_nights
+    from twostamp.alerts.ztf_archive import ZTFArchive, download_nights, parse_nights
 
     objects = None if params.whole_nights else frozenset(object_ids)
-    return download_nights(Archive(params.nights_url), parse_nights(params.nights), folder, objects=objects).lines()
+    return download_nights(ZTFArchive(params.nights_url), parse_nights(params.nights), folder, objects=objects).lines()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,9 +2,15 @@
 
 import math
 from collections.abc import Iterable
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+MJD = 2400000.5
+"""Julian date at which modified Julian dates begin."""
+_JD_1970 = 2440587.5
 
 
 def longest_gap(nights: Iterable[str]) -> int:
@@ -27,4 +33,26 @@ def night_of(jd: float) -> str:
     >>> night_of(2458270.75)
     '2018-06-01'
     """
-    return str(np.datetime64(math.floor(jd + 0.5) - 2440588, "D"))
+    return str(np.datetime64(math.floor(jd - _JD_1970), "D"))
+
+
+def julian_midnight(day: date) -> float:
+    """Julian date of 0 h UTC.
+
+    Examples
+    --------
+    >>> julian_midnight(date(2018, 6, 1))
+    2458270.5
+    """
+    return day.toordinal() - date(1970, 1, 1).toordinal() + _JD_1970
+
+
+def to_timestamps(jd: "pd.Series[Any]") -> "pd.Series[Any]":
+    """UTC timestamps of a column of Julian dates.
+
+    Examples
+    --------
+    >>> to_timestamps(pd.Series([2458270.75]))[0]
+    Timestamp('2018-06-01 06:00:00')
+    """
+    return pd.to_datetime(jd - _JD_1970, unit="D")

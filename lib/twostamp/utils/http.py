@@ -2,20 +2,24 @@
 
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-FAULTS = (
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_FAULTS = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,  # a body that ends early
     requests.exceptions.ContentDecodingError,
 )
-LONGEST_PAUSE = 300.0
+_LONGEST_PAUSE = 300.0
+"""Seconds."""
+
+Answer = TypeVar("Answer")
 
 
 class RateLimit:
@@ -54,19 +58,20 @@ class RateLimit:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
-def retry_after(response: requests.Response) -> float:
-    """Seconds that the server asks to wait; 0 if it does not say or nobody can read it."""
-    try:
-        wanted = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
-    except InvalidHeader:
-        return 0.0
-    return min(max(wanted, 0.0), LONGEST_PAUSE)
+def retry(ask: Callable[[], Answer], faults: tuple[type[Exception], ...], attempts: int, first_pause: float) -> Answer:
+    """Call a function until it raises none of `faults`, `attempts` times at most; every pause is twice the last."""
+    for attempt in range(attempts - 1):
+        try:
+            return ask()
+        except faults:
+            time.sleep(min(first_pause * 2**attempt, _LONGEST_PAUSE))
+    return ask()
 
 
 class PoliteSession(requests.Session):
     """A session that waits its turn and tries again after a transient fault, each time later.
 
-    Transient are time-outs, lost connections, bodies that end early and the statuses of `TRANSIENT`; where the server
+    Transient are time-outs, lost connections, bodies that end early and the statuses of `_TRANSIENT`; where the server
     says how long to wait (``Retry-After``), all threads do.
 
     Parameters
@@ -103,16 +108,16 @@ class PoliteSession(requests.Session):
         for attempt in range(self.attempts):
             self.limit.wait(again=attempt > 0)
             last = attempt + 1 == self.attempts
-            pause = min(self.first_pause * 2**attempt, LONGEST_PAUSE)
+            pause = min(self.first_pause * 2**attempt, _LONGEST_PAUSE)
             try:
                 response = super().request(method, url, *args, **options)
-            except FAULTS:
+            except _FAULTS:
                 if last:
                     raise
             else:
-                if last or response.status_code not in TRANSIENT:
+                if last or response.status_code not in _TRANSIENT:
                     break
-                if wanted := retry_after(response):
+                if wanted := _retry_after(response):
                     self.limit.hold(pause := wanted)
             time.sleep(pause)
         if self.raise_errors:
@@ -140,3 +145,12 @@ def explain(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return str(error) or type(error).__name__
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Seconds that the server asks to wait; 0 if it does not say or nobody can read it."""
+    try:
+        wanted = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+    except InvalidHeader:
+        return 0.0
+    return min(max(wanted, 0.0), _LONGEST_PAUSE)

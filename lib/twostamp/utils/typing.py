@@ -1,18 +1,19 @@
 """Type aliases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
 
-Inputs = Mapping[str, NDArray[Any]]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
+Inputs = Mapping[str, NDArray[Any]]
+"""Arrays of a network, by the names of its inputs."""
 Shape = tuple[int | None, ...]
 
-Floats = NDArray[np.float32]
-
-FloatArray = npt.NDArray[np.float64]
+Floats = Float32Array
+FloatArray = Float64Array
