@@ -7,6 +7,9 @@ CLASSES: tuple[str, ...] = ("AGN", "SN", "VS", "asteroid", "bogus")
 
 LABEL_COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE"]
 
+SSDISTNR_MAX = 10.0
+"""Arcsec to the nearest known body of the Solar System, from which on an object is no asteroid (D1)."""
+
 
 @dataclass(frozen=True)
 class Subclass:

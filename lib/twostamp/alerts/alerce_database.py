@@ -17,36 +17,18 @@ import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from tqdm.auto import tqdm
 
+from twostamp.taxonomy import SSDISTNR_MAX
 from twostamp.utils.files import write_file
 from twostamp.utils.http import explain
 
 ALERCE_READER = "https://raw.githubusercontent.com/alercebroker/usecases/master/alercereaduser_v4.json"
 """Where ALeRCE publishes its read-only account."""
-
 DRIVER = "postgresql+psycopg"
-SSDISTNR_MAX = 10.0
 
-DTYPES: dict[str, Any] = {
-    "objectId": str,
-    "ra": float,
-    "dec": float,
-    "ssdistnr": float,
-    "n_alerts": "int64",
-    "ndet": "int64",
-}
-
-METADATA = sql.MetaData()
-OBJECT = sql.Table(
-    "object",
-    METADATA,
-    sql.Column("oid", sql.String, primary_key=True),
-    sql.Column("meanra", sql.Double),
-    sql.Column("meandec", sql.Double),
-    sql.Column("ndet", sql.Integer),
-)
-SS_ZTF = sql.Table(
-    "ss_ztf", METADATA, sql.Column("oid", sql.String, primary_key=True), sql.Column("ssdistnr", sql.Double)
-)
+_DTYPES: dict[str, Any] = dict.fromkeys(("ra", "dec", "ssdistnr"), float) | dict.fromkeys(("n_alerts", "ndet"), "int64")
+_DTYPES["objectId"] = str
+_OBJECT = sql.table("object", *map(sql.column, ("oid", "meanra", "meandec", "ndet")))
+_SS_ZTF = sql.table("ss_ztf", *map(sql.column, ("oid", "ssdistnr")))
 
 
 class AlerceDatabaseError(RuntimeError):
@@ -111,41 +93,6 @@ def _read_json(place: str) -> sql.URL:
         raise AlerceDatabaseError(f"{place} does not say how to connect: {what}") from None
 
 
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-def _shuffled(seed: int) -> Any:
-    return sql.func.md5(sql.func.concat(OBJECT.c.oid, str(seed)))
-
-
-def select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Select[Any]:
-    """Query of `AlerceDatabase.sample_asteroids`."""
-    distance = sql.func.min(SS_ZTF.c.ssdistnr)
-    return (
-        sql.select(OBJECT.c.oid.label("objectId"), distance.label("ssdistnr"), OBJECT.c.ndet)
-        .join(SS_ZTF, SS_ZTF.c.oid == OBJECT.c.oid)
-        .where(SS_ZTF.c.ssdistnr >= 0, SS_ZTF.c.ssdistnr < SSDISTNR_MAX, OBJECT.c.ndet >= min_detections)
-        .group_by(OBJECT.c.oid, OBJECT.c.ndet)
-        .order_by(_shuffled(seed), OBJECT.c.oid)
-        .limit(limit)
-    )
-
-
-def select_cone(
-    ra: float, dec: float, radius: float, limit: int, seed: int, min_detections: int = 2
-) -> sql.Select[Any]:
-    """Query of `AlerceDatabase.search_cone`; q3c's function finds its index whatever the place on the sky."""
-    near = sql.func.q3c_radial_query(OBJECT.c.meanra, OBJECT.c.meandec, float(ra), float(dec), float(radius))
-    columns = [OBJECT.c.oid.label("objectId"), OBJECT.c.meanra.label("ra"), OBJECT.c.meandec.label("dec")]
-    return (
-        sql.select(*columns, OBJECT.c.ndet.label("n_alerts"))
-        .where(near, OBJECT.c.ndet >= min_detections)
-        .order_by(_shuffled(seed), OBJECT.c.oid)
-        .limit(limit)
-    )
-
-
 class AlerceDatabase:
     """Read-only access to the tables ``object`` and ``ss_ztf``.
 
@@ -159,10 +106,9 @@ class AlerceDatabase:
 
     def __init__(self, database: str, *, timeout: float = 1800.0) -> None:
         options = f"-c statement_timeout={int(1000 * timeout)} -c default_transaction_read_only=on"
+        settings = {"options": options, "connect_timeout": 30}
         try:
-            self._engine = sql.create_engine(
-                find_connection(database), connect_args={"options": options, "connect_timeout": 30}
-            )
+            self._engine = sql.create_engine(find_connection(database), connect_args=settings)
         except (NoSuchModuleError, ModuleNotFoundError):
             raise AlerceDatabaseError('the database needs psycopg: pip install "twostamp[database]"') from None
 
@@ -185,7 +131,7 @@ class AlerceDatabase:
         DataFrame
             objectId, ssdistnr (arcsec), ndet; each object once, sorted by objectId.
         """
-        return self._read(select_asteroids(limit, seed, min_detections)).sort_values("objectId", ignore_index=True)
+        return self._read(_select_asteroids(limit, seed, min_detections)).sort_values("objectId", ignore_index=True)
 
     def search_cone(
         self, ra: float, dec: float, radius: float, limit: int, seed: int, *, min_detections: int = 2
@@ -204,15 +150,8 @@ class AlerceDatabase:
         DataFrame
             objectId, ra, dec (degrees, mean), n_alerts (detections), sorted by objectId.
         """
-        query = select_cone(ra, dec, radius, limit, seed, min_detections)
+        query = _select_cone(ra, dec, radius, limit, seed, min_detections)
         return self._read(query).sort_values("objectId", ignore_index=True)
-
-    def explain(self, query: sql.Select[Any]) -> str:
-        """Ask for the plan of a query."""
-        with self._connect() as connection:
-            statement = query.compile(connection, compile_kwargs={"render_postcompile": True})
-            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", statement.params)
-            return "\n".join(row[0] for row in rows)
 
     def _read(self, query: sql.Select[Any]) -> pd.DataFrame:
         with self._connect() as connection:
@@ -221,7 +160,7 @@ class AlerceDatabase:
                 table = pd.DataFrame(result.all(), columns=list(result.keys()))
             except SQLAlchemyError as error:
                 raise AlerceDatabaseError(f"the database refuses the query: {_first_line(error)}") from None
-        return table.astype({name: kind for name, kind in DTYPES.items() if name in table})
+        return table.astype({name: kind for name, kind in _DTYPES.items() if name in table})
 
     def _connect(self) -> sql.Connection:
         try:
@@ -284,3 +223,38 @@ def search_cones(
         "selected": len(selected),
     }
     return selected, counts
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def _shuffled(seed: int) -> Any:
+    return sql.func.md5(sql.func.concat(_OBJECT.c.oid, str(seed)))
+
+
+def _select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Select[Any]:
+    """Query of `AlerceDatabase.sample_asteroids`."""
+    distance = sql.func.min(_SS_ZTF.c.ssdistnr)
+    return (
+        sql.select(_OBJECT.c.oid.label("objectId"), distance.label("ssdistnr"), _OBJECT.c.ndet)
+        .join(_SS_ZTF, _SS_ZTF.c.oid == _OBJECT.c.oid)
+        .where(_SS_ZTF.c.ssdistnr >= 0, _SS_ZTF.c.ssdistnr < SSDISTNR_MAX, _OBJECT.c.ndet >= min_detections)
+        .group_by(_OBJECT.c.oid, _OBJECT.c.ndet)
+        .order_by(_shuffled(seed), _OBJECT.c.oid)
+        .limit(limit)
+    )
+
+
+def _select_cone(
+    ra: float, dec: float, radius: float, limit: int, seed: int, min_detections: int = 2
+) -> sql.Select[Any]:
+    """Query of `AlerceDatabase.search_cone`; q3c's function finds its index whatever the place on the sky."""
+    near = sql.func.q3c_radial_query(_OBJECT.c.meanra, _OBJECT.c.meandec, float(ra), float(dec), float(radius))
+    columns = [_OBJECT.c.oid.label("objectId"), _OBJECT.c.meanra.label("ra"), _OBJECT.c.meandec.label("dec")]
+    return (
+        sql.select(*columns, _OBJECT.c.ndet.label("n_alerts"))
+        .where(near, _OBJECT.c.ndet >= min_detections)
+        .order_by(_shuffled(seed), _OBJECT.c.oid)
+        .limit(limit)
+    )

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twostamp.taxonomy import CLASSES, SUBCLASSES, class_of
+from twostamp.taxonomy import CLASSES, SSDISTNR_MAX, SUBCLASSES, class_of
 
-SSDISTNR_MAX = 10.0  # arcsec to the nearest known body of the Solar System (D1)
 SPLITS = ("train", "validation", "test")
 LABELS = ["classALeRCE", "subclassALeRCE"]
 UNSPECIFIED = "-unspecified"
