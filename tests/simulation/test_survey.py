@@ -16,13 +16,14 @@ from twostamp.alerts.packet import read_schema
 from twostamp.data.labels import read_labels
 from twostamp.simulation import constants as c
 from twostamp.simulation.ageing import FIRST_REFERENCE, Ageing, Reference
-from twostamp.simulation.conditions import FIRST_NIGHT, draw_field, draw_nights, julian_midnight
+from twostamp.simulation.conditions import FIRST_NIGHT, draw_field, draw_nights
 from twostamp.simulation.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
 from twostamp.simulation.light_curves import Change, draw_change
 from twostamp.simulation.schedule import Nights, Target, make_plan, share_out
 from twostamp.simulation.survey import SurveyReport, write_survey
 from twostamp.taxonomy import CLASSES, SUBCLASSES
 from twostamp.utils.coordinates import sky_coordinates
+from twostamp.utils.dates import julian_midnight
 
 SMALL = {"pairs_per_class": 4, "unlabelled_objects": 8, "nights": 16, "seed": 3}
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")

@@ -1,20 +1,11 @@
 from .alerce_api import AlerceAPI, fetch_first_two
 from .alerce_database import AlerceDatabase, search_cones
 from .archive import ArchiveError, iter_members, list_sources
+from .avro import CorruptPacket, PacketError
 from .cutouts import read_stamp, repair_stamp
 from .extraction import extract_first_two, read_objects
 from .extraction_report import ExtractionReport
-from .packet import (
-    AlertKey,
-    BadStamp,
-    CorruptPacket,
-    MissingField,
-    PacketError,
-    read_keys,
-    read_packets,
-    read_schema,
-    write_packets,
-)
+from .packet import AlertKey, BadStamp, MissingField, read_keys, read_packets, read_schema, write_packets
 from .ztf_archive import ZTFArchive, download_nights, parse_nights
 
 __all__ = [

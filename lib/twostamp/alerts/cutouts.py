@@ -1,7 +1,5 @@
 """The three stamps of one alert: gzipped FITS to arrays, repaired at the chip's edges."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from functools import lru_cache
@@ -14,9 +12,13 @@ from astropy.utils.exceptions import AstropyWarning
 from isal import igzip, igzip_lib
 
 from twostamp.alerts.packet import BadStamp
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats32
 
 STAMPS = ("science", "template", "difference")
+SIZE = 63
+CENTRE = SIZE // 2
+CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant) of ZTF
+_FITS_BLOCK, _FITS_CARD = 2880, 80
 
 
 def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
@@ -39,34 +41,7 @@ def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
     return stamps, shapes == {(SIZE, SIZE)}
 
 
-def _read_cutout(packet: dict[str, Any], name: str) -> bytes:
-    cutout = packet.get(f"cutout{name.title()}")
-    if not cutout or not cutout.get("stampData"):
-        raise BadStamp(f"the {name} stamp is missing")
-    return cutout["stampData"]
-
-
-def _check_stamp(name: str, stamp: bytes, candidate: dict[str, Any]) -> tuple[int, ...]:
-    try:
-        shape = read_stamp(stamp).shape
-    except BadStamp as error:
-        raise BadStamp(f"the {name} stamp cannot be used: {error.reason}") from error
-    position = [math.nan if candidate.get(axis) is None else candidate[axis] for axis in ("xpos", "ypos")]
-    expected = expected_shape(*position) if all(map(math.isfinite, position)) else (SIZE, SIZE)
-    if shape != expected:
-        sizes = f"is {shape[0]} x {shape[1]}, where its position explains {expected[0]} x {expected[1]}"
-        raise BadStamp(f"the {name} stamp {sizes} (S1)")
-    return shape
-
-
-SIZE = 63
-CENTRE = SIZE // 2
-CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant) of ZTF
-
-_BLOCK, _CARD = 2880, 80
-
-
-def read_stamp(data: bytes) -> Floats:
+def read_stamp(data: bytes) -> Floats32:
     """Decode one stamp of an alert packet.
 
     Plain primary images (one 2880-byte header, BITPIX -32, two axes, no scaling), which is all that ZTF has sent so
@@ -101,40 +76,11 @@ def read_stamp(data: bytes) -> Floats:
         raw = igzip.decompress(data)
     except (OSError, EOFError, igzip_lib.IsalError) as error:  # type: ignore[misc]  # its stub is no class
         raise BadStamp(f"stamp is not readable gzip: {error}") from error
-    shape = _plain_shape(raw[:_BLOCK])
-    if shape is None or len(raw) < _BLOCK + 4 * shape[0] * shape[1]:
+    shape = _plain_shape(raw[:_FITS_BLOCK])
+    if shape is None or len(raw) < _FITS_BLOCK + 4 * shape[0] * shape[1]:
         return _read_unusual(raw)
-    pixels = np.frombuffer(raw, dtype=">f4", count=shape[0] * shape[1], offset=_BLOCK)
+    pixels = np.frombuffer(raw, dtype=">f4", count=shape[0] * shape[1], offset=_FITS_BLOCK)
     return pixels.astype(np.float32).reshape(shape)
-
-
-@lru_cache(maxsize=1024)
-def _plain_shape(header: bytes) -> tuple[int, int] | None:
-    """Shape (h, w) of a plain float image, None when the header asks for a real FITS reader."""
-    cards = {header[i : i + 8].strip(): header[i + 10 : i + _CARD] for i in range(0, len(header), _CARD)}
-    if not header.startswith(b"SIMPLE") or b"END" not in cards or cards.keys() & {b"BSCALE", b"BZERO"}:
-        return None
-    try:
-        bitpix, naxis, width, height = (
-            int(cards[name].partition(b"/")[0]) for name in (b"BITPIX", b"NAXIS", b"NAXIS1", b"NAXIS2")
-        )
-    except (KeyError, ValueError):
-        return None
-    return (height, width) if (bitpix, naxis) == (-32, 2) and min(height, width) > 0 else None
-
-
-def _read_unusual(raw: bytes) -> Floats:
-    """First two-dimensional image of a FITS file: compressed, scaled, integer, in an extension."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(BytesIO(raw), memmap=False) as hdus:
-                images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise BadStamp(f"stamp is not readable FITS: {error}") from error
-    if not images or not images[0].size:
-        raise BadStamp("stamp holds no two-dimensional image")
-    return np.ascontiguousarray(images[0], dtype=np.float32)
 
 
 def expected_shape(xpos: float, ypos: float) -> tuple[int, int]:
@@ -158,11 +104,7 @@ def expected_shape(xpos: float, ypos: float) -> tuple[int, int]:
     return _expected_length(ypos, CHIP_HEIGHT), _expected_length(xpos, CHIP_WIDTH)
 
 
-def _expected_length(position: float, chip: int) -> int:
-    return min(SIZE, CENTRE + round(position), chip + CENTRE + 1 - round(position))
-
-
-def repair_stamp(stamp: Floats, xpos: float, ypos: float) -> Floats:
+def repair_stamp(stamp: Floats32, xpos: float, ypos: float) -> Floats32:
     """Put a stamp cut at the chip's edge back to 63 x 63, its source in the centre pixel (31, 31) (S1, section 3.1.3).
 
     A piece cut at a low edge lacks its first columns or rows, at a high edge its last: the padding goes there.
@@ -197,11 +139,65 @@ def repair_stamp(stamp: Floats, xpos: float, ypos: float) -> Floats:
         raise BadStamp(
             f"stamp of shape {stamp.shape}: xpos {xpos:.1f}, ypos {ypos:.1f} explain {expected_shape(xpos, ypos)}"
         )
-    (height, width), low_y, low_x = stamp.shape, _missing_before(ypos), _missing_before(xpos)
+    (height, width), low_y, low_x = stamp.shape, missing_before(ypos), missing_before(xpos)
     repaired = np.full((SIZE, SIZE), np.nan, dtype=np.float32)
     repaired[low_y : low_y + height, low_x : low_x + width] = stamp
     return repaired
 
 
-def _missing_before(position: float) -> int:
+def missing_before(position: float) -> int:
+    """Rows or columns that a stamp at a low edge of the chip lacks, from the candidate's xpos or ypos."""
     return max(0, CENTRE + 1 - round(position))
+
+
+def _read_cutout(packet: dict[str, Any], name: str) -> bytes:
+    cutout = packet.get(f"cutout{name.title()}")
+    if not cutout or not cutout.get("stampData"):
+        raise BadStamp(f"the {name} stamp is missing")
+    return cutout["stampData"]
+
+
+def _check_stamp(name: str, stamp: bytes, candidate: dict[str, Any]) -> tuple[int, ...]:
+    try:
+        shape = read_stamp(stamp).shape
+    except BadStamp as error:
+        raise BadStamp(f"the {name} stamp cannot be used: {error.reason}") from error
+    position = [math.nan if candidate.get(axis) is None else candidate[axis] for axis in ("xpos", "ypos")]
+    expected = expected_shape(*position) if all(map(math.isfinite, position)) else (SIZE, SIZE)
+    if shape != expected:
+        sizes = f"is {shape[0]} x {shape[1]}, where its position explains {expected[0]} x {expected[1]}"
+        raise BadStamp(f"the {name} stamp {sizes} (S1)")
+    return shape
+
+
+@lru_cache(maxsize=1024)
+def _plain_shape(header: bytes) -> tuple[int, int] | None:
+    """Shape (h, w) of a plain float image, None when the header asks for a real FITS reader."""
+    cards = {header[i : i + 8].strip(): header[i + 10 : i + _FITS_CARD] for i in range(0, len(header), _FITS_CARD)}
+    if not header.startswith(b"SIMPLE") or b"END" not in cards or cards.keys() & {b"BSCALE", b"BZERO"}:
+        return None
+    try:
+        bitpix, naxis, width, height = (
+            int(cards[name].partition(b"/")[0]) for name in (b"BITPIX", b"NAXIS", b"NAXIS1", b"NAXIS2")
+        )
+    except (KeyError, ValueError):
+        return None
+    return (height, width) if (bitpix, naxis) == (-32, 2) and min(height, width) > 0 else None
+
+
+def _read_unusual(raw: bytes) -> Floats32:
+    """First two-dimensional image of a FITS file: compressed, scaled, integer, in an extension."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(BytesIO(raw), memmap=False) as hdus:
+                images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise BadStamp(f"stamp is not readable FITS: {error}") from error
+    if not images or not images[0].size:
+        raise BadStamp("stamp holds no two-dimensional image")
+    return np.ascontiguousarray(images[0], dtype=np.float32)
+
+
+def _expected_length(position: float, chip: int) -> int:
+    return min(SIZE, CENTRE + round(position), chip + CENTRE + 1 - round(position))

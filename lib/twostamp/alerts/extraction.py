@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from functools import partial, reduce
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
+from pyspark import TaskContext
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as sql
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from twostamp.alerts.archive import measure_sources
 from twostamp.alerts.cutouts import STAMPS
@@ -28,9 +31,6 @@ from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
 from twostamp.utils.spark import map_sources, run_sources, store
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
 OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
 ALERTS_PER_PART = 2000
@@ -38,7 +38,7 @@ NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "
 
 
 def extract_first_two(
-    spark: "SparkSession", archive: str, labels: pd.DataFrame | None, folder: Path, *, prefix: str = ""
+    spark: SparkSession, archive: str, labels: pd.DataFrame | None, folder: Path, *, prefix: str = ""
 ) -> ExtractionReport:
     """Extract the first two alerts of every wanted object.
 
@@ -90,7 +90,7 @@ def extract_first_two(
     return report
 
 
-def read_objects(spark: "SparkSession", archive: str) -> pd.DataFrame:
+def read_objects(spark: SparkSession, archive: str) -> pd.DataFrame:
     """List the objects of an archive (section 6.6).
 
     Returns
@@ -98,8 +98,6 @@ def read_objects(spark: "SparkSession", archive: str) -> pd.DataFrame:
     DataFrame
         objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd), sorted by objectId.
     """
-    from pyspark.sql import functions as sql
-
     sizes = measure_sources(archive)
     scan = map_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=None), SCAN)
     order = sql.struct("jd", "candid")
@@ -122,7 +120,7 @@ def _make_fingerprint(sizes: dict[str, int], labels: pd.DataFrame | None) -> str
 
 
 def _extract(
-    spark: "SparkSession", sizes: dict[str, int], labels: pd.DataFrame | None, scratch: Path, outputs: dict[str, Path]
+    spark: SparkSession, sizes: dict[str, int], labels: pd.DataFrame | None, scratch: Path, outputs: dict[str, Path]
 ) -> ExtractionReport:
     wanted = None if labels is None else frozenset(labels["objectId"])
     scan = run_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys")
@@ -143,11 +141,8 @@ def _extract(
     return report
 
 
-def _rank_alerts(scan: "DataFrame") -> "DataFrame":
+def _rank_alerts(scan: DataFrame) -> DataFrame:
     """Keep one of the copies of an alert (same candid), the first in the order of the archive; rank the exposures."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as sql
-
     keys = scan.where("kind = 'alert'").select(*PLACE, *KEY).repartition("objectId")  # the one shuffle of both steps
     first = sql.min(sql.struct(*PLACE, "jd")).alias("first")
     alerts = keys.groupBy("objectId", "candid").agg(first, sql.count("*").alias("copies"))
@@ -164,8 +159,8 @@ def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
 
 
 def _open_winners(
-    alerts: "DataFrame", first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
-) -> tuple["DataFrame", pd.DataFrame]:
+    alerts: DataFrame, first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
+) -> tuple[DataFrame, pd.DataFrame]:
     """Open packets, round after round, until every object has two whole alerts or none left to try."""
     columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
     work, spark = partial(open_source, fields=fields), alerts.sparkSession
@@ -192,13 +187,8 @@ def _make_tasks(left: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
     return tasks
 
 
-def _write_pairs(
-    opened: "DataFrame", used: pd.DataFrame, labels: pd.DataFrame | None, outputs: dict[str, Path]
-) -> None:
+def _write_pairs(opened: DataFrame, used: pd.DataFrame, labels: pd.DataFrame | None, outputs: dict[str, Path]) -> None:
     """Write both tables in parts that objectId alone decides, so that the same alerts give the same files."""
-    from pyspark import TaskContext
-    from pyspark.sql.pandas.types import to_arrow_schema
-
     shared = [] if labels is None else [name for name in LABEL_COLUMNS[1:] if name in labels]
     places = used[["objectId", "candid", "place"]]
     places = places if labels is None else places.merge(labels, on="objectId")
@@ -229,7 +219,7 @@ def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def _make_report(
-    notes: pd.DataFrame, alerts: "DataFrame", used: pd.DataFrame, quarantine: pd.DataFrame
+    notes: pd.DataFrame, alerts: DataFrame, used: pd.DataFrame, quarantine: pd.DataFrame
 ) -> ExtractionReport:
     """Count where every alert went, each count by itself, so that their sum can be checked."""
     sums = ["alerts", "unlabelled", "bytes"]
@@ -258,10 +248,8 @@ def _make_report(
     )
 
 
-def _count_states(alerts: "DataFrame", used: pd.DataFrame, bad: pd.Series) -> tuple[dict[str, int], int]:
+def _count_states(alerts: DataFrame, used: pd.DataFrame, bad: pd.Series) -> tuple[dict[str, int], int]:
     """Count the distinct alerts of wanted objects by what became of them, and all keys, copies among them."""
-    from pyspark.sql import functions as sql
-
     spark = alerts.sparkSession
     wide = used.pivot_table(index="objectId", columns="place", values="jd").reindex(columns=[1, 2]).reset_index()
     places = spark.createDataFrame(

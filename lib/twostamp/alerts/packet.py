@@ -8,9 +8,7 @@ import contextlib
 import io
 import json
 import math
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -18,28 +16,24 @@ from typing import Any, NamedTuple
 
 import fastavro
 
-MAGIC = b"Obj\x01"
+from twostamp.alerts.avro import (
+    Container,
+    CorruptPacket,
+    PacketError,
+    decode,
+    read_blocks,
+    read_bytes,
+    read_header,
+    read_long,
+)
+
 SYNC_MARKER = b"two-stamp-alerts"
 HISTORY = ("prv_candidates", "fp_hists")
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 GZIP = b"\x1f\x8b\x08"
+SENTINEL = -999.0
+"""What ZTF writes for a number that there is none of."""
 KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
-DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"null": bytes,
-    b"deflate": lambda block: zlib.decompress(block, -15),
-}
-
-
-class PacketError(ValueError):
-    """A packet that cannot be used; ``reason`` becomes a row of the quarantine."""
-
-    @property
-    def reason(self) -> str:
-        return str(self)
-
-
-class CorruptPacket(PacketError):  # noqa: N818
-    """The bytes are truncated, damaged or not Avro."""
 
 
 class MissingField(PacketError):  # noqa: N818
@@ -67,13 +61,6 @@ class _Schemas(NamedTuple):
     whole: dict[str, Any]
     front: dict[str, Any] | None  # up to candidate, where history and the three cutouts are all that follows it
     head: dict[str, Any]  # the same record and its candidate, each cut behind the last field that a key needs
-
-
-class _Container(NamedTuple):
-    schema: bytes
-    codec: bytes
-    sync: bytes
-    start: int
 
 
 def read_schema() -> dict[str, Any]:
@@ -110,9 +97,9 @@ def read_keys(data: bytes) -> list[AlertKey]:
     >>> read_keys(b"Obj")
     Traceback (most recent call last):
     ...
-    twostamp.alerts.packet.CorruptPacket: not an Avro container
+    twostamp.alerts.avro.CorruptPacket: not an Avro container
     """
-    container = _read_header(data)
+    container = read_header(data)
     schemas = _parse_schemas(container.schema)
     return [_make_key(record) for record in _read_records(data, container, schemas, keys_only=True)]
 
@@ -134,14 +121,12 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
     >>> read_packets(write_packets([{"objectId": "ZTF18abcdefg"}], schema))
     [{'objectId': 'ZTF18abcdefg'}]
     """
-    container = _read_header(data)
+    container = read_header(data)
     schemas = _parse_schemas(container.schema)
     if not history and (packet := _read_around_history(data, container, schemas)):
         return [packet]
     packets = list(_read_records(data, container, schemas, keys_only=False))
-    if not history:
-        return [_drop_history(packet) for packet in packets]
-    return packets
+    return packets if history else [_drop_history(packet) for packet in packets]
 
 
 def read_candidate_types(data: bytes) -> dict[str, str]:
@@ -152,18 +137,11 @@ def read_candidate_types(data: bytes) -> dict[str, str]:
     dict
         Field name -> ``"double"``, ``"int64"`` or ``"string"``.
     """
-    return _candidate_types(_read_header(data).schema)
+    return _candidate_types(read_header(data).schema)
 
 
 def prepare_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Parse an Avro schema once for many calls of `write_packets`.
-
-    Examples
-    --------
-    >>> schema = prepare_schema(read_schema())
-    >>> write_packets([], schema) == write_packets([], read_schema())
-    True
-    """
+    """Parse an Avro schema once for many calls of `write_packets`."""
     # fastavro goes through a set, whose order changes from process to process, and the container shows it.
     return json.loads(json.dumps(fastavro.parse_schema(schema), sort_keys=True))
 
@@ -182,60 +160,6 @@ def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> 
     stream = io.BytesIO()
     fastavro.writer(stream, prepared, packets, sync_marker=SYNC_MARKER)
     return stream.getvalue()
-
-
-def _read_long(data: bytes, at: int) -> tuple[int, int]:
-    """Read an Avro long (zigzag, base 128) and the position behind it."""
-    shift = value = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-        shift += 7
-        if shift > 63:
-            raise CorruptPacket("a number in the container is longer than 64 bits")
-
-
-def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    size, at = _read_long(data, at)
-    if not 0 <= size <= len(data) - at:
-        raise CorruptPacket("the container ends early")
-    return data[at : at + size], at + size
-
-
-_headers: deque[tuple[bytes, bytes, bytes]] = deque(maxlen=8)
-"""Headers (up to the sync marker), schemas and codecs seen last: a survey's packets begin with the same 20 kB."""
-
-
-def _read_header(data: bytes) -> _Container:
-    for header, schema, codec in _headers:
-        if data.startswith(header) and len(data) >= (start := len(header) + 16):
-            return _Container(schema, codec, data[start - 16 : start], start)
-    container = _parse_header(data)
-    _headers.appendleft((data[: container.start - 16], container.schema, container.codec))
-    return container
-
-
-def _parse_header(data: bytes) -> _Container:
-    if not data.startswith(MAGIC):
-        raise CorruptPacket("not an Avro container")
-    metadata, at = {}, len(MAGIC)
-    try:
-        while (count := (step := _read_long(data, at))[0]) != 0:
-            at = step[1]
-            if count < 0:  # a negative count is followed by the size of the block in bytes
-                count, at = -count, _read_long(data, at)[1]
-            for _ in range(count):
-                name, at = _read_bytes(data, at)
-                metadata[name], at = _read_bytes(data, at)
-        at = step[1]
-        return _Container(metadata[b"avro.schema"], metadata.get(b"avro.codec", b"null"), data[at : at + 16], at + 16)
-    except IndexError:
-        raise CorruptPacket("the container's header is cut short") from None
-    except KeyError:
-        raise CorruptPacket("the container's header has no schema") from None
 
 
 @lru_cache(maxsize=64)
@@ -284,15 +208,15 @@ def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
     )
 
 
-def _read_around_history(data: bytes, container: _Container, schemas: _Schemas) -> dict[str, Any] | None:
+def _read_around_history(data: bytes, container: Container, schemas: _Schemas) -> dict[str, Any] | None:
     """Read a single alert but its history; None when it takes a full reader to find the stamps."""
     if schemas.front is None or container.codec != b"null":
         return None
-    blocks = list(_read_blocks(data, container))
+    blocks = list(read_blocks(data, container))
     if len(blocks) != 1 or blocks[0][0] != 1:
         return None
     _, stream, end = blocks[0]
-    packet = _decode(stream, schemas.front, None)
+    packet = decode(stream, schemas.front)
     stamps = _find_stamps(data, stream.tell(), end)
     return packet | dict(zip(CUTOUTS, stamps, strict=True)) if stamps else None
 
@@ -307,7 +231,7 @@ def _find_stamps(data: bytes, at: int, end: int) -> list[dict[str, Any]] | None:
     while (at := data.find(GZIP, at, end)) >= 0:
         for width in (3, 2):  # of the length of a stamp of 64 bytes to 1 MB
             with contextlib.suppress(CorruptPacket, IndexError):
-                size, start = _read_long(data, at - width)
+                size, start = read_long(data, at - width)
                 if start == at and size > 0 and (stamps := _follow_stamps(data, at, size, end)):
                     return stamps
         at += 1
@@ -318,9 +242,9 @@ def _follow_stamps(data: bytes, at: int, size: int, end: int) -> list[dict[str, 
     stamps = [{"stampData": data[at : at + size]}]
     at += size
     for _ in CUTOUTS[1:]:
-        branch, at = _read_long(data, at)
-        _, at = _read_bytes(data, at)
-        stamp, at = _read_bytes(data, at)
+        branch, at = read_long(data, at)
+        _, at = read_bytes(data, at)
+        stamp, at = read_bytes(data, at)
         if branch not in (0, 1) or not stamp.startswith(GZIP):
             return None
         stamps.append({"stampData": stamp})
@@ -345,58 +269,23 @@ def _arrow_type(avro: Any) -> str:
     return "double" if names <= {"int", "long", "float", "double"} else "string"
 
 
-def _read_blocks(data: bytes, container: _Container) -> Iterator[tuple[int, io.BytesIO, int]]:
-    """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
-    if container.codec not in DECODERS:
-        raise CorruptPacket(f"the codec {container.codec!r} is not supported")
-    at = container.start
-    try:
-        while at < len(data):
-            count, at = _read_long(data, at)
-            size, at = _read_long(data, at)
-            end = at + size
-            if not 0 <= size <= len(data) - at:
-                raise CorruptPacket("the container ends early")
-            if data[end : end + 16] != container.sync:
-                raise CorruptPacket("a block's sync marker is wrong or missing")
-            if container.codec == b"null":
-                stream = io.BytesIO(data)  # shares the bytes; a copy of the block would cost as much as its key
-                stream.seek(at)
-                yield count, stream, end
-            else:
-                block = DECODERS[container.codec](data[at:end])
-                yield count, io.BytesIO(block), len(block)
-            at = end + 16
-    except (IndexError, zlib.error):
-        raise CorruptPacket("a block is cut short or damaged") from None
-
-
-def _read_records(
-    data: bytes, container: _Container, schemas: _Schemas, *, keys_only: bool
-) -> Iterator[dict[str, Any]]:
+def _read_records(data: bytes, container: Container, schemas: _Schemas, *, keys_only: bool) -> Iterator[dict[str, Any]]:
     total = 0
-    for count, stream, end in _read_blocks(data, container):
+    for count, stream, end in read_blocks(data, container):
         if keys_only and count == 1:
-            record = _decode(stream, schemas.head, None)
+            record = decode(stream, schemas.head)
             if stream.tell() > end:
                 raise CorruptPacket("a record is longer than its block")
             yield record
         else:
             # Only a reader that skips the rest of a record finds where the next one begins.
             for _ in range(min(count, end + 1)):
-                yield _decode(stream, schemas.whole, schemas.head if keys_only else None)
+                yield decode(stream, schemas.whole, schemas.head if keys_only else None)
             if stream.tell() != end:
                 raise CorruptPacket("a block's records do not fill it")
         total += count
     if total < 1:
         raise CorruptPacket("the container holds no alert")
-
-
-def _decode(stream: io.BytesIO, schema: dict[str, Any], reader_schema: dict[str, Any] | None) -> dict[str, Any]:
-    try:
-        return fastavro.schemaless_reader(stream, schema, reader_schema)
-    except Exception as error:  # damaged bytes make fastavro fail in a dozen ways
-        raise CorruptPacket(f"a record cannot be decoded: {type(error).__name__}") from error
 
 
 def _make_key(record: dict[str, Any]) -> AlertKey:

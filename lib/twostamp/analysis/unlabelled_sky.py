@@ -17,7 +17,7 @@ from twostamp.params import ALERCE, Parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
 from twostamp.utils.files import write_file
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +72,7 @@ def find_unlabelled(
     return archive, selected, counts
 
 
-def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> FloatArray:
+def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> Floats:
     """Centres of the cone searches: a grid in right ascension and declination (thesis 6.6).
 
     Parameters
@@ -98,7 +98,7 @@ def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> FloatArray:
 
 
 def select_in_cones(
-    objects: pd.DataFrame, centres: FloatArray, radius: float, cap: int, seed: int, min_alerts: int = MIN_ALERTS
+    objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int, min_alerts: int = MIN_ALERTS
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Objects inside at least one cone, at most `cap` of each cone, none twice (D6).
 
@@ -145,7 +145,7 @@ def select_in_cones(
 
 
 def _draw_from_cones(
-    objects: pd.DataFrame, centres: FloatArray, radius: float, cap: int, seed: int
+    objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """First cone that draws each object, -1 for none, and whether it lies in any."""
     cone, inside = np.full(len(objects), -1), np.zeros(len(objects), dtype=bool)

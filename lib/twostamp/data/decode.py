@@ -48,7 +48,7 @@ def decode_objects(objects: Objects, n_alerts: int, first: int = 0) -> pd.DataFr
     >>> decode_objects([(b"Obj",)], n_alerts=1)
     Traceback (most recent call last):
     ...
-    twostamp.alerts.packet.CorruptPacket: object 0: not an Avro container
+    twostamp.alerts.avro.CorruptPacket: object 0: not an Avro container
     """
     rows = []
     for position, packets in enumerate(objects, start=first):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import CENTRE, SIZE, read_stamp, repair_stamp
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats32 as Floats
 
 QUANTILES = (0.1, 0.9)
 RANGE = (-1, 1)  # of a normalised pixel

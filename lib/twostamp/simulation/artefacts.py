@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twostamp.alerts.cutouts import CENTRE
 from twostamp.simulation import constants as c
-from twostamp.simulation.conditions import Floats
+from twostamp.utils.typing import Bools, Floats
 
-CENTRE = c.STAMP // 2
 ROWS, COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float) - CENTRE
-Mask = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -18,7 +16,7 @@ class Damage:
     """``light`` (DN) is added to the science image; ``masked`` pixels become NaN."""
 
     light: Floats
-    masked: Mask
+    masked: Bools
 
 
 def draw(kind: str, noise: float, fwhm: float, rng: np.random.Generator) -> Damage:
@@ -104,7 +102,7 @@ def _noise_peak(damage: Damage, noise: float, fwhm: float, rng: np.random.Genera
         damage.light[CENTRE + dy, CENTRE + dx] += noise * rng.uniform(3, 7)
 
 
-def mask_bright_stars(x: Floats, y: Floats, magnitude: Floats, centre: tuple[float, float]) -> Mask:
+def mask_bright_stars(x: Floats, y: Floats, magnitude: Floats, centre: tuple[float, float]) -> Bools:
     """Rectangles around bright stars, larger the brighter, that leave the candidate's own pixels alone.
 
     Thesis 3.3: ZTF masks dense zones with (mostly) rectangles. Which stars are masked follows from the star itself, so

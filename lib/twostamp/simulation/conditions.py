@@ -5,11 +5,11 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twostamp.alerts.packet import SENTINEL
 from twostamp.simulation import constants as c
+from twostamp.utils.typing import Bools, Floats
 
-Floats = NDArray[np.float64]
 FIRST_NIGHT, LAST_NIGHT = date.fromisoformat(c.FIRST_NIGHT), date.fromisoformat(c.LAST_NIGHT)
 
 # ICRS to galactic (Hipparcos catalogue, 1.5.3) and to the ecliptic of J2000 (obliquity 23.4393 deg)
@@ -60,7 +60,7 @@ class Visit:
     dx: float
     dy: float
     candid: int | None = None
-    ssdistnr: float = -999.0
+    ssdistnr: float = SENTINEL
     fault: str = ""
 
     @property
@@ -87,17 +87,6 @@ def rotate(longitude: Floats, latitude: Floats, matrix: Floats) -> tuple[Floats,
     lon, lat = np.radians(longitude), np.radians(latitude)
     vector = matrix @ np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     return np.degrees(np.arctan2(vector[1], vector[0])) % 360, np.degrees(np.arcsin(np.clip(vector[2], -1, 1)))
-
-
-def julian_midnight(day: date) -> float:
-    """Julian date of 0 h UTC; ZTF's night has the same date, since Palomar observes from 2 h to 13 h UTC.
-
-    Examples
-    --------
-    >>> julian_midnight(date(2018, 6, 1))
-    2458270.5
-    """
-    return day.toordinal() + 1721424.5
 
 
 def draw_nights(
@@ -150,12 +139,12 @@ class Sources:
     angle: Floats
     sersic: Floats
     stellarity: Floats
-    catalogued: NDArray[np.bool_]
+    catalogued: Bools
 
     def __add__(self, other: "Sources") -> "Sources":
         return Sources(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
-    def select(self, rows: NDArray[np.bool_]) -> "Sources":
+    def select(self, rows: Bools) -> "Sources":
         """Some of the rows."""
         return Sources(*(getattr(self, f.name)[rows] for f in fields(self)))
 
@@ -178,19 +167,19 @@ def make_source(
     catalogued: bool = True,
 ) -> Sources:
     """One source; ``colour`` is g - r, the redder colours follow it."""
-    magnitude = magnitude_r + band_offsets(np.array([colour]))
+    magnitude = magnitude_r + _band_offsets(np.array([colour]))
     shape = {"radius": radius, "axis_ratio": axis_ratio, "angle": angle, "sersic": sersic, "stellarity": stellarity}
     columns = {"x": x, "y": y, **shape}
     arrays = {name: np.array([value]) for name, value in columns.items()}
     return Sources(magnitude=magnitude, catalogued=np.array([catalogued]), **arrays)
 
 
-def band_offsets(colour: Floats) -> Floats:
+def _band_offsets(colour: Floats) -> Floats:
     """Magnitudes in g, r, i, z relative to r from g - r, along the stellar locus (roughly)."""
     return np.stack([colour, 0 * colour, -0.4 * colour, -0.62 * colour], axis=1)
 
 
-def star_density(latitude: float) -> float:
+def _star_density(latitude: float) -> float:
     """Stars per square arcsec brighter than `constants.REFERENCE_DEPTH`, at a galactic latitude (deg)."""
     return float(c.STAR_DENSITY_POLE * np.exp(c.STAR_DENSITY_PLANE * np.exp(-abs(latitude) / c.STAR_DENSITY_HEIGHT)))
 
@@ -210,7 +199,7 @@ def galaxy_radius(magnitude: Floats, rng: np.random.Generator) -> Floats:
 def draw_field(latitude: float, rng: np.random.Generator, depth: float = c.REFERENCE_DEPTH) -> Sources:
     """Stars and galaxies brighter than ``depth`` (mag) within `NEIGHBOUR_RADIUS` of a galactic latitude (deg)."""
     area = np.pi * c.NEIGHBOUR_RADIUS**2
-    density = star_density(latitude) * np.exp(rng.normal(0, 0.3))
+    density = _star_density(latitude) * np.exp(rng.normal(0, 0.3))
     deeper = depth - c.REFERENCE_DEPTH
     n_stars = rng.poisson(density * area * 10 ** (c.STAR_SLOPE * deeper))
     n_galaxies = rng.poisson(c.GALAXY_DENSITY * area * 10 ** (c.GALAXY_SLOPE * deeper))
@@ -225,7 +214,7 @@ def draw_field(latitude: float, rng: np.random.Generator, depth: float = c.REFER
     return Sources(
         distance * np.cos(direction),
         distance * np.sin(direction),
-        magnitude[:, None] + band_offsets(colour),
+        magnitude[:, None] + _band_offsets(colour),
         np.where(star, 0.0, galaxy_radius(magnitude, rng)),
         rng.uniform(0.35, 1.0, n),
         rng.uniform(0, np.pi, n),

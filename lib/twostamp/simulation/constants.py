@@ -7,10 +7,13 @@ said otherwise, fluxes DN of a 30 s science exposure.
 
 from typing import Final
 
+from twostamp.alerts.cutouts import CHIP_HEIGHT as CHIP_HEIGHT
+from twostamp.alerts.cutouts import CHIP_WIDTH as CHIP_WIDTH
+from twostamp.alerts.cutouts import SIZE
+
 # --- the camera: Masci et al. 2019 (PASP 131, 018003), Dekany et al. 2020 (PASP 132, 038001)
 PIXEL_SCALE: Final = 1.012  # arcsec
-CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of a quadrant
-STAMP: Final = 63
+STAMP: Final = SIZE
 GAIN: Final = 6.2  # electrons per DN
 READ_NOISE: Final = 1.6  # DN
 NOISE_EXCESS: Final = 1.25  # measured: pixel noise over photon and read noise (flat field, resampling)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import galsim
 import numpy as np
 from isal import igzip
-from numpy.typing import NDArray
 
+from twostamp.alerts.cutouts import CENTRE, expected_shape, missing_before
 from twostamp.simulation import artefacts
 from twostamp.simulation import constants as c
 from twostamp.simulation.ageing import FIRST_REFERENCE, Reference
-from twostamp.simulation.conditions import Floats, Sources, Visit
+from twostamp.simulation.conditions import Sources, Visit
 from twostamp.simulation.light_curves import Change
+from twostamp.utils.typing import Bools, Floats
 
-CENTRE = c.STAMP // 2
 MARGIN = 8  # pixels around the stamp from which light still reaches it
 FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
 LOOSE = galsim.GSParams(
@@ -112,7 +112,7 @@ class Scene:
     x: Floats
     y: Floats
     flux: Floats
-    extended: NDArray[np.bool_]
+    extended: Bools
 
     def points(self, psf: Psf, shift: tuple[float, float] = (0.0, 0.0)) -> Floats:
         """Image of all but the extended galaxies."""
@@ -154,7 +154,7 @@ class Exposure:
     galaxies: Floats
     point: Floats
     template: Floats
-    masked: NDArray[np.bool_]
+    masked: Bools
     reference: Reference
 
 
@@ -242,10 +242,8 @@ def cut_at_chip_edges(image: Floats, xpos: float, ypos: float) -> Floats:
     >>> cut_at_chip_edges(np.zeros((63, 63)), 10.0, 3075.0).shape
     (37, 41)
     """
-    left, low = (max(0, 32 - round(position)) for position in (xpos, ypos))
-    right = min(c.STAMP, c.CHIP_WIDTH + 32 - round(xpos))
-    high = min(c.STAMP, c.CHIP_HEIGHT + 32 - round(ypos))
-    return image[low:high, left:right]
+    (height, width), low, left = expected_shape(xpos, ypos), missing_before(ypos), missing_before(xpos)
+    return image[low : low + height, left : left + width]
 
 
 def encode_stamp(image: Floats) -> bytes:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twostamp.simulation import constants as c
-from twostamp.simulation.conditions import Floats, Sources, Visit, draw_magnitudes, galaxy_radius, make_source
+from twostamp.simulation.conditions import Sources, Visit, draw_magnitudes, galaxy_radius, make_source
+from twostamp.utils.typing import Floats
 
 TRIES = 300
 COLOUR_FACTOR = {1: 1.2, 2: 1.0, 3: 0.8}  # amplitudes are larger in the blue

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twostamp.alerts.packet import SENTINEL
 from twostamp.simulation import constants as c
-from twostamp.simulation.conditions import Floats, Sources
+from twostamp.simulation.conditions import Sources
+from twostamp.utils.typing import Floats
 
 BANDS = ("g", "r", "i", "z")
 Fields = dict[str, float | int]
@@ -56,8 +58,8 @@ def describe_neighbours(catalogue: Catalogue, x: float, y: float, fid: int, ra: 
         near = np.where(star < depth, distance * c.PIXEL_SCALE, np.inf)
         i = int(near.argmin()) if len(near) else 0
         found = len(near) > 0 and near[i] < 90
-        fields[f"neargaia{name}"] = float(near[i]) if found else -999.0
-        fields[f"maggaia{name}"] = float(star[i]) if found else -999.0
+        fields[f"neargaia{name}"] = float(near[i]) if found else SENTINEL
+        fields[f"maggaia{name}"] = float(star[i]) if found else SENTINEL
     return fields
 
 
@@ -99,10 +101,12 @@ def _nearest_ps1(catalogue: Catalogue, distance: Floats, dx: Floats, dy: Floats,
         name = place + 1
         for band, letter in enumerate(BANDS):
             known = i >= 0 and seen[i, band]
-            fields[f"s{letter}mag{name}"] = float(catalogue.magnitude[i, band]) if known else -999.0
-        fields[f"sgscore{name}"] = float(catalogue.score[i]) if i >= 0 else -999.0
-        fields[f"distpsnr{name}"] = float(distance[i]) if i >= 0 else -999.0
-        fields[f"objectidps{name}"] = _ps1_id(*offset_position(ra, dec, float(dx[i]), float(dy[i]))) if i >= 0 else -999
+            fields[f"s{letter}mag{name}"] = float(catalogue.magnitude[i, band]) if known else SENTINEL
+        fields[f"sgscore{name}"] = float(catalogue.score[i]) if i >= 0 else SENTINEL
+        fields[f"distpsnr{name}"] = float(distance[i]) if i >= 0 else SENTINEL
+        fields[f"objectidps{name}"] = (
+            _ps1_id(*offset_position(ra, dec, float(dx[i]), float(dy[i]))) if i >= 0 else int(SENTINEL)
+        )
     return fields
 
 

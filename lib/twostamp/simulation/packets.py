@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from twostamp.alerts.packet import prepare_schema, read_schema, write_packets
+from twostamp.alerts.cutouts import CENTRE
+from twostamp.alerts.packet import SENTINEL, prepare_schema, read_schema, write_packets
 from twostamp.simulation import constants as c
-from twostamp.simulation.conditions import TO_ECLIPTIC, Sources, Visit, draw_field, julian_midnight, rotate
-from twostamp.simulation.images import CENTRE, Triplet, cut_at_chip_edges, encode_stamp, expose, render
+from twostamp.simulation.conditions import TO_ECLIPTIC, Sources, Visit, draw_field, rotate
+from twostamp.simulation.images import Triplet, cut_at_chip_edges, encode_stamp, expose, render
 from twostamp.simulation.light_curves import Change, draw_change
 from twostamp.simulation.neighbours import Catalogue, describe_neighbours, make_catalogue, offset_position
 from twostamp.simulation.photometry import measure
 from twostamp.simulation.schedule import NIGHT_HOURS, Nights, Target, processing_id
+from twostamp.utils.dates import julian_midnight
 
 HISTORY_DAYS = 30.0
 Record = dict[str, Any]
@@ -200,7 +202,7 @@ def _solar_system(visit: Visit, record: Record, ra: float, dec: float, rng: np.r
     known = distance >= 0
     return {
         "ssdistnr": distance,
-        "ssmagnr": round(float(record["magpsf"]) + rng.normal(-0.1, 0.3), 1) if known else -999.0,
+        "ssmagnr": round(float(record["magpsf"]) + rng.normal(-0.1, 0.3), 1) if known else SENTINEL,
         "ssnamenr": str(rng.integers(1, 300_000)) if known else "null",
     }
 

@@ -7,9 +7,11 @@ the other measurements, with noise.
 import numpy as np
 from scipy.ndimage import convolve, label, median_filter
 
+from twostamp.alerts.cutouts import CENTRE
 from twostamp.simulation import constants as c
-from twostamp.simulation.conditions import Floats, Visit
-from twostamp.simulation.images import CENTRE, Triplet
+from twostamp.simulation.conditions import Visit
+from twostamp.simulation.images import Triplet
+from twostamp.utils.typing import Floats
 
 DETECTION_KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
 DETECTION_THRESHOLD = 1.5  # sigma of the difference image

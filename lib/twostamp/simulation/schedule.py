@@ -7,11 +7,14 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from twostamp.alerts.packet import SENTINEL
 from twostamp.simulation import conditions as sky
 from twostamp.simulation import constants as c
 from twostamp.simulation.ageing import DAYS_PER_YEAR, FIRST_REFERENCE, Ageing, Reference
-from twostamp.simulation.conditions import Floats, Visit
+from twostamp.simulation.conditions import Visit
 from twostamp.taxonomy import CLASSES
+from twostamp.utils.dates import julian_midnight
+from twostamp.utils.typing import Floats
 
 NIGHT_HOURS = (2.5, 12.8)  # UTC, Palomar
 HOUR_ANGLE = 105.0  # deg from the antisolar meridian at which a field is still observed
@@ -33,7 +36,7 @@ class Nights:
 
     def visit(self, night: int, hours: float, fid: int, rng: np.random.Generator) -> Visit:
         """An exposure at ``hours`` UTC."""
-        jd = round(sky.julian_midnight(self.days[night]) + hours / 24, 7)
+        jd = round(julian_midnight(self.days[night]) + hours / 24, 7)
         seeing = c.SEEING[fid] * np.exp(self.seeing[night] + rng.normal(0, c.SEEING_VISIT_SCATTER))
         zeropoint = c.ZEROPOINT[fid] - self.extinction[night] - abs(rng.normal(0, 0.04))
         moon = c.MOON_LEVEL[fid] * sky.moonlight(jd) ** 2
@@ -126,7 +129,7 @@ def _aged_specs(pairs_per_class: int, ageing: Ageing) -> Iterator[_Spec]:
 
 def _age(target: Target, year: int, ageing: Ageing, seed: int) -> Target:
     first, rng = target.visits[0].jd, np.random.default_rng([seed, 4, target.index])
-    year = year if year >= 0 else int((first - sky.julian_midnight(sky.FIRST_NIGHT)) / DAYS_PER_YEAR)
+    year = year if year >= 0 else int((first - julian_midnight(sky.FIRST_NIGHT)) / DAYS_PER_YEAR)
     rate = target.rate * ageing.rate_factor(first)
     reference, rejuvenation = ageing.draw_reference(year, rng), ageing.rejuvenation(year)
     return replace(target, rate=rate, reference=reference, rejuvenation=rejuvenation)
@@ -249,7 +252,7 @@ def _draw_position(
     spec: _Spec, nights: Nights, used: list[int], rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Right ascension, declination and galactic latitude (deg) after the population's geometry, up on its nights."""
-    antisun = sky.sun_longitude(np.array([sky.julian_midnight(nights.days[night]) for night in used])) + 180
+    antisun = sky.sun_longitude(np.array([julian_midnight(nights.days[night]) for night in used])) + 180
     for _ in range(40):
         ra, dec = _draw_directions(spec, float(antisun[0]), 256, rng)
         _, latitude = sky.rotate(ra, dec, sky.TO_GALACTIC)
@@ -288,7 +291,7 @@ def _move_asteroid(visits: list[Visit], rng: np.random.Generator) -> list[Visit]
         angle = rng.uniform(0, 2 * np.pi)
         known = float(round(float(np.hypot(*rng.normal(0, c.EPHEMERIS_ERROR, 2)))))
         if i > 0 and rng.random() < c.OUTSIDE_SSDISTNR:
-            known = float(rng.choice([-999.0, float(rng.integers(10, 30))]))
+            known = float(rng.choice([SENTINEL, float(rng.integers(10, 30))]))
         moved.append(replace(visit, dx=reach * np.cos(angle), dy=reach * np.sin(angle), ssdistnr=known))
     return moved
 

@@ -10,7 +10,7 @@ import pandas as pd
 from astropy.coordinates import BarycentricMeanEcliptic, SkyCoord
 from numpy.typing import ArrayLike, NDArray
 
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 
 def sky_coordinates(ra: ArrayLike, dec: ArrayLike) -> dict[str, NDArray[Any]]:
@@ -44,7 +44,7 @@ def sky_coordinates(ra: ArrayLike, dec: ArrayLike) -> dict[str, NDArray[Any]]:
     }
 
 
-def ecliptic_line(n: int = 361) -> tuple[FloatArray, FloatArray]:
+def ecliptic_line(n: int = 361) -> tuple[Floats, Floats]:
     """The ecliptic in Galactic coordinates.
 
     Returns

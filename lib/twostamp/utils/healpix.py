@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
 from twostamp.utils.files import replacing
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 
 def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> npt.NDArray[np.int64]:
@@ -90,7 +90,7 @@ def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Seq
     return maps
 
 
-def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240, 480)) -> FloatArray:
+def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240, 480)) -> Floats:
     """Draw a HEALPix map of counts on a regular grid, as a density.
 
     Parameters

@@ -20,9 +20,10 @@ from twostamp.models.search import draw_seeds
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.simulation.ageing import DAYS_PER_YEAR, Ageing
-from twostamp.simulation.conditions import FIRST_NIGHT, julian_midnight
+from twostamp.simulation.conditions import FIRST_NIGHT
 from twostamp.simulation.survey import write_survey
 from twostamp.taxonomy import CLASSES
+from twostamp.utils.dates import julian_midnight
 from twostamp.utils.healpix import find_pixels
 from twostamp.utils.spark import open_spark
 
