@@ -19,7 +19,8 @@ from twostamp.simulation.ageing import FIRST_REFERENCE, Ageing, Reference
 from twostamp.simulation.conditions import FIRST_NIGHT, draw_field, draw_nights
 from twostamp.simulation.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
 from twostamp.simulation.light_curves import Change, draw_change
-from twostamp.simulation.schedule import Nights, Target, make_plan, share_out
+from twostamp.simulation.population import share_out
+from twostamp.simulation.schedule import Nights, Target, make_plan
 from twostamp.simulation.survey import SurveyReport, write_survey
 from twostamp.taxonomy import CLASSES, SUBCLASSES
 from twostamp.utils.coordinates import sky_coordinates

@@ -154,22 +154,11 @@ class Sources:
 
 
 def make_source(
-    x: float,
-    y: float,
-    magnitude_r: float,
-    colour: float,
-    *,
-    radius: float = 0.0,
-    axis_ratio: float = 1.0,
-    angle: float = 0.0,
-    sersic: float = 1.0,
-    stellarity: float = 1.0,
-    catalogued: bool = True,
+    x: float, y: float, magnitude_r: float, colour: float, catalogued: bool = True, **shape: float
 ) -> Sources:
-    """One source; ``colour`` is g - r, the redder colours follow it."""
+    """One source, a star unless `shape` has columns of a galaxy; ``colour`` is g - r, the redder colours follow it."""
+    columns = {"x": x, "y": y, "radius": 0.0, "axis_ratio": 1.0, "angle": 0.0, "sersic": 1.0, "stellarity": 1.0} | shape
     magnitude = magnitude_r + _band_offsets(np.array([colour]))
-    shape = {"radius": radius, "axis_ratio": axis_ratio, "angle": angle, "sersic": sersic, "stellarity": stellarity}
-    columns = {"x": x, "y": y, **shape}
     arrays = {name: np.array([value]) for name, value in columns.items()}
     return Sources(magnitude=magnitude, catalogued=np.array([catalogued]), **arrays)
 

@@ -50,7 +50,6 @@ PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error
 LIMIT_NOISE_FACTOR: Final = 1.7  # measured: diffmaglim over the ideal 5-sigma limit
 FLUX_SYSTEMATIC: Final = 0.015  # sigmapsf from the star under the change
 DETECTION_SNR: Final = 5.0  # an alert needs it, in magpsf / sigmapsf
-DETECTION_SCORR: Final = 5.0
 
 # --- the sky (densities per square arcsec at magnitudes below the reference depth; measured: nmtchps, distnr, distpsnr)
 REFERENCE_DEPTH: Final = 23.3
@@ -160,7 +159,6 @@ ASTEROID_MAGNITUDE = (16.5, 20.6)
 ASTEROID_SLOPE: Final = 0.5
 ASTEROID_LATITUDE: Final = 7.0  # deg, ecliptic, Laplace scale
 EPHEMERIS_ERROR: Final = 0.35  # arcsec per axis
-ASTEROID_RATE = (10.0, 60.0)  # arcsec per hour
 BOGUS_KINDS: Final = {
     "dipole": 0.27, "saturated": 0.20, "hot pixel": 0.11, "cosmic ray": 0.12, "bad column": 0.08, "mask": 0.10,
     "edge": 0.05, "noise": 0.07,

@@ -12,13 +12,19 @@ from twostamp.simulation import conditions as sky
 from twostamp.simulation import constants as c
 from twostamp.simulation.ageing import DAYS_PER_YEAR, FIRST_REFERENCE, Ageing, Reference
 from twostamp.simulation.conditions import Visit
-from twostamp.taxonomy import CLASSES
+from twostamp.simulation.population import (
+    Spec,
+    aged_specs,
+    draw_directions,
+    labelled_specs,
+    population_weight,
+    unlabelled_specs,
+)
 from twostamp.utils.dates import julian_midnight
 from twostamp.utils.typing import Floats
 
 NIGHT_HOURS = (2.5, 12.8)  # UTC, Palomar
 HOUR_ANGLE = 105.0  # deg from the antisolar meridian at which a field is still observed
-FAULTS = {"AGN": "truncated packet", "SN": "broken stamp", "VS": "missing stamp", "bogus": "odd shape"}
 EDGES = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)]
 
 
@@ -70,16 +76,6 @@ class Target:
     rejuvenation: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Spec:
-    class_name: str
-    subclass: str
-    alerts: int
-    labelled: bool
-    fault: str = ""
-    year: int = -1
-
-
 def make_plan(
     pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int, ageing: Ageing | None = None
 ) -> tuple[Nights, list[Target]]:
@@ -106,8 +102,8 @@ def make_plan(
     days = tuple(_draw_years(nights, ageing.years, rng) if ageing else sky.draw_nights(nights, rng))
     extinction = rng.exponential(c.CLOUD_SCALE, len(days))
     plan = Nights(days, rng.normal(0, c.SEEING_NIGHT_SCATTER, len(days)), extinction, nights if ageing else len(days))
-    labelled = _aged_specs(pairs_per_class, ageing) if ageing else _labelled_specs(pairs_per_class)
-    specs = [*labelled, *_unlabelled_specs(unlabelled_objects, rng)]
+    labelled = aged_specs(pairs_per_class, ageing) if ageing else labelled_specs(pairs_per_class)
+    specs = [*labelled, *unlabelled_specs(unlabelled_objects, rng)]
     targets = [_make_target(i, spec, plan, np.random.default_rng([seed, 1, i])) for i, spec in enumerate(specs)]
     if ageing:
         targets = [_age(target, spec.year, ageing, seed) for target, spec in zip(targets, specs, strict=True)]
@@ -122,11 +118,6 @@ def _draw_years(nights: int, years: int, rng: np.random.Generator) -> Iterator[d
         yield from sky.draw_nights(nights, rng, first, last)
 
 
-def _aged_specs(pairs_per_class: int, ageing: Ageing) -> Iterator[_Spec]:
-    for year in range(ageing.years):
-        yield from (replace(spec, year=year) for spec in _labelled_specs(ageing.pairs(year, pairs_per_class)))
-
-
 def _age(target: Target, year: int, ageing: Ageing, seed: int) -> Target:
     first, rng = target.visits[0].jd, np.random.default_rng([seed, 4, target.index])
     year = year if year >= 0 else int((first - julian_midnight(sky.FIRST_NIGHT)) / DAYS_PER_YEAR)
@@ -135,41 +126,7 @@ def _age(target: Target, year: int, ageing: Ageing, seed: int) -> Target:
     return replace(target, rate=rate, reference=reference, rejuvenation=rejuvenation)
 
 
-def share_out(n: int, shares: dict[str, float]) -> list[str]:
-    """n names in proportion to shares, every name at least once where n allows it.
-
-    Examples
-    --------
-    >>> share_out(5, {"a": 0.9, "b": 0.1})
-    ['a', 'a', 'a', 'a', 'b']
-    """
-    names, weights = list(shares), np.array(list(shares.values())) / sum(shares.values())
-    counts = np.maximum(np.floor(n * weights), 1 if n >= len(names) else 0).astype(int)
-    while counts.sum() != n:
-        step = 1 if counts.sum() < n else -1
-        shortage = step * (n * weights - counts)
-        counts[np.where((step < 0) & (counts < 2), -np.inf, shortage).argmax()] += step
-    return [name for name, count in zip(names, counts) for _ in range(count)]
-
-
-def _labelled_specs(pairs_per_class: int) -> Iterator[_Spec]:
-    for name in CLASSES:
-        pairs = share_out(round(pairs_per_class * c.PAIR_FACTOR.get(name, 1.0)), c.SUBCLASS_SHARE[name])
-        for i, subclass in enumerate(pairs):
-            third = i % round(1 / c.LATER_SHARE) == 0
-            yield _Spec(name, subclass, 2 + third + (i % 40 == 0), True, FAULTS.get(name, "") if i == 0 else "")
-        singles = share_out(max(1, round(pairs_per_class * c.SINGLE_SHARE)), c.SUBCLASS_SHARE[name])
-        yield from (_Spec(name, subclass, 1, True) for subclass in singles)
-
-
-def _unlabelled_specs(n: int, rng: np.random.Generator) -> Iterator[_Spec]:
-    for name in share_out(n, c.UNLABELLED_SHARE):
-        shares = c.SUBCLASS_SHARE[name]
-        subclass = str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
-        yield _Spec(name, subclass, int(rng.choice([1, 2, 3], p=[0.25, 0.6, 0.15])), False)
-
-
-def _make_target(index: int, spec: _Spec, nights: Nights, rng: np.random.Generator) -> Target:
+def _make_target(index: int, spec: Spec, nights: Nights, rng: np.random.Generator) -> Target:
     schedule = _draw_schedule(spec, nights, rng)
     ra, dec, latitude = _draw_position(spec, nights, [night for night, _ in schedule], rng)
     filters = _draw_filters(spec, rng)
@@ -206,7 +163,7 @@ def draw_gap(class_name: str, rng: np.random.Generator) -> float:
     return float(np.exp(rng.normal(*c.LONG_GAP) if kind < intranight + tail else rng.normal(median, scatter)))
 
 
-def _draw_schedule(spec: _Spec, nights: Nights, rng: np.random.Generator) -> list[tuple[int, float]]:
+def _draw_schedule(spec: Spec, nights: Nights, rng: np.random.Generator) -> list[tuple[int, float]]:
     """Night and hour (UTC) of each alert."""
     start = max(spec.year, 0) * nights.per_year
     stop = start + nights.per_year if spec.year >= 0 else len(nights.days)
@@ -240,7 +197,7 @@ def _choose_nights(days: Floats, gap: float, rng: np.random.Generator) -> tuple[
     return int(first[chosen]), int(second[chosen])
 
 
-def _draw_filters(spec: _Spec, rng: np.random.Generator) -> list[int]:
+def _draw_filters(spec: Spec, rng: np.random.Generator) -> list[int]:
     filters = [int(rng.choice([1, 2]))]
     for _ in range(spec.alerts - 1):
         other = rng.random() < c.OTHER_FILTER[spec.class_name]
@@ -248,39 +205,19 @@ def _draw_filters(spec: _Spec, rng: np.random.Generator) -> list[int]:
     return [3 if rng.random() < c.I_BAND_SHARE else fid for fid in filters]
 
 
-def _draw_position(
-    spec: _Spec, nights: Nights, used: list[int], rng: np.random.Generator
-) -> tuple[float, float, float]:
+def _draw_position(spec: Spec, nights: Nights, used: list[int], rng: np.random.Generator) -> tuple[float, float, float]:
     """Right ascension, declination and galactic latitude (deg) after the population's geometry, up on its nights."""
     antisun = sky.sun_longitude(np.array([julian_midnight(nights.days[night]) for night in used])) + 180
     for _ in range(40):
-        ra, dec = _draw_directions(spec, float(antisun[0]), 256, rng)
+        ra, dec = draw_directions(spec, float(antisun[0]), 256, rng)
         _, latitude = sky.rotate(ra, dec, sky.TO_GALACTIC)
         away = np.abs((ra[:, None] - antisun + 180) % 360 - 180).max(axis=1)
         good = (dec > c.MINIMUM_DEC) & ((away < HOUR_ANGLE) | (dec > 60))
-        good &= rng.random(256) < _population_weight(spec, latitude)
+        good &= rng.random(256) < population_weight(spec, latitude)
         if good.any():
             i = int(good.argmax())
             return float(ra[i]), float(dec[i]), float(latitude[i])
     return float(ra[0]), abs(float(dec[0])), float(latitude[0])
-
-
-def _draw_directions(spec: _Spec, antisun: float, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    if spec.class_name == "asteroid":
-        longitude = antisun + rng.uniform(-70, 70, n)
-        latitude = np.clip(rng.laplace(0, c.ASTEROID_LATITUDE, n), -60, 60)
-        return sky.rotate(longitude, latitude, sky.TO_ECLIPTIC.T)
-    return rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
-
-
-def _population_weight(spec: _Spec, latitude: Floats) -> Floats:
-    if spec.class_name == "VS":
-        return np.asarray(np.exp(-np.abs(latitude) / c.GALACTIC_HEIGHT[spec.subclass]) + 0.01)
-    if spec.class_name in ("AGN", "SN"):
-        return np.asarray(1 - np.exp(-((latitude / c.AVOIDANCE) ** 2)))
-    if spec.class_name == "bogus":
-        return np.asarray(0.35 + 0.65 * np.exp(-np.abs(latitude) / 15))
-    return np.ones_like(latitude)
 
 
 def _move_asteroid(visits: list[Visit], rng: np.random.Generator) -> list[Visit]:
