@@ -30,7 +30,7 @@ from twostamp.alerts import extract_first_two, read_schema
 from twostamp.analysis.data_extraction import cluster_cost, compare_with_thesis
 from twostamp.data import describe_sources, prepare_inputs, read_labels
 from twostamp.pipeline import open_run
-from twostamp.plots.data_extraction import plot_bytes_per_night
+from twostamp.plots import data_extraction as plots
 from twostamp.simulation import write_survey
 from twostamp.taxonomy import SUBCLASSES
 from twostamp.utils import longest_gap, make_spark
@@ -150,7 +150,7 @@ display(quarantine["reason"].value_counts().rename("alerts").reset_index())
 # The thesis ends on this figure: weeks without alerts stretch deltajd, which its models lean on.
 
 # %%
-fig = plot_bytes_per_night(report.bytes_per_night, plt.figure(figsize=(7, 6)))
+fig = plots.plot_bytes_per_night(report.bytes_per_night, plt.figure(figsize=(7, 6)))
 run.save_figure(fig, "6.12", caption="Size of the alerts of each night (Avro, as transmitted), by year.")
 
 # %% [markdown]

@@ -27,13 +27,12 @@ import numpy as np
 from IPython.display import display
 
 from twostamp.analysis import exploratory_analysis as exploration
-from twostamp.analysis.exploratory_analysis import compare_metadata, read_real_alerts, realism_auc
 from twostamp.data import count_subclasses, read_metadata
 from twostamp.pipeline import open_run
-from twostamp.plots import exploratory_analysis as annex_c
-from twostamp.plots import exploratory_analysis as chapter3
-from twostamp.plots.dataset_preparation import plot_subclass_counts
+from twostamp.plots import dataset_preparation
+from twostamp.plots import exploratory_analysis as plots
 from twostamp.plots.style import PAGE_WIDTH
+from twostamp.taxonomy import order_classes
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -75,14 +74,14 @@ metadata_table
 
 # %%
 classes = first_alerts["classALeRCE"]
-class_counts = classes.value_counts().reindex(exploration.order_classes(classes))
+class_counts = classes.value_counts().reindex(order_classes(classes))
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 2.6))
-chapter3.plot_class_counts(class_counts, ax)
+plots.plot_class_counts(class_counts, ax)
 run.save_figure(figure, "3.1", caption="Objects per class, whatever their number of alerts.")
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.4))
-plot_subclass_counts(count_subclasses(first_alerts), ax)
+dataset_preparation.plot_subclass_counts(count_subclasses(first_alerts), ax)
 run.save_figure(figure, "3.2", caption="Objects per subclass, most numerous first, in the colour of their class.")
 
 # %% [markdown]
@@ -92,7 +91,7 @@ run.save_figure(figure, "3.2", caption="Objects per subclass, most numerous firs
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.0))
-chapter3.plot_deltajd(sample, ax, run.params.deltajd_max)
+plots.plot_deltajd(sample, ax, run.params.deltajd_max)
 run.save_figure(figure, "3.3", caption="Days between the first and the second alert, by class.")
 
 # %% [markdown]
@@ -102,12 +101,12 @@ run.save_figure(figure, "3.3", caption="Days between the first and the second al
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.7))
-chapter3.plot_both_alerts(sample, "elong", np.linspace(1, 2, 26), axes, xlabel="elong (major axis / minor axis)")
+plots.plot_both_alerts(sample, "elong", np.linspace(1, 2, 26), axes, xlabel="elong (major axis / minor axis)")
 run.save_figure(figure, "3.4", caption="elong of both alerts, by class; the last bin holds all above 2.")
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.7))
-chapter3.plot_both_alerts(sample, "rb", np.linspace(0, 1, 21), axes, xlabel="real-bogus score rb")
+plots.plot_both_alerts(sample, "rb", np.linspace(0, 1, 21), axes, xlabel="real-bogus score rb")
 run.save_figure(figure, "3.5", caption="ZTF's real-bogus score of both alerts, by class; 1 is a reliable detection.")
 low_scores = 100 * (sample["rb_1"] < 0.5).groupby(sample["classALeRCE"]).mean()
 run.record_number("3.3", "bogus with rb below 0.5, first alert", f"{low_scores.get('bogus', np.nan):.1f} %")
@@ -119,7 +118,7 @@ run.record_number("3.3", "bogus with rb below 0.5, first alert", f"{low_scores.g
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 2.7))
-chapter3.plot_filter_pairs(sample, ax)
+plots.plot_filter_pairs(sample, ax)
 run.save_figure(figure, "3.6", caption="Filters of the first two alerts: gr is g first, then r.")
 
 # %% [markdown]
@@ -130,7 +129,7 @@ run.save_figure(figure, "3.6", caption="Filters of the first two alerts: gr is g
 # %%
 drawn = exploration.sample_per_class(first_alerts, 5, run.params.seed)
 stamps = exploration.read_gallery(run.require("first_alerts.parquet"), drawn, per_class=5)
-figure = chapter3.plot_gallery(stamps, plt.figure())
+figure = plots.plot_gallery(stamps, plt.figure())
 run.save_figure(figure, "3.7", caption="Stamps of five objects of every class; no value where it is light blue.")
 run.record_number("3.3", "objects per class in figure 3.7", drawn["classALeRCE"].value_counts().max())
 
@@ -151,8 +150,8 @@ print(whole.to_string(index=False))
 
 # %%
 metadata = exploration.explored_metadata(sample)
-for item, names in annex_c.PARTS.items():
-    figure = annex_c.plot_joint_metadata(metadata, sample["classALeRCE"], names, plt.figure())
+for item, names in plots.PARTS.items():
+    figure = plots.plot_joint_metadata(metadata, sample["classALeRCE"], names, plt.figure())
     run.save_figure(figure, item, caption=f"First against second alert, by class: {', '.join(names)}.")
 
 # %% [markdown]
@@ -167,10 +166,10 @@ for item, names in annex_c.PARTS.items():
 # %%
 comparing = bool(run.simulated and run.params.real_archive)
 if comparing:
-    real = read_real_alerts(run.params.real_archive, f"{run.params.real_archive}/labels.csv")
-    comparison = compare_metadata(first_alerts, real)
-    auc = realism_auc(first_alerts, real, run.params.seed)
-    blind = realism_auc(first_alerts, real, run.params.seed, coordinates=False)
+    real = exploration.read_real_alerts(run.params.real_archive, f"{run.params.real_archive}/labels.csv")
+    comparison = exploration.compare_metadata(first_alerts, real)
+    auc = exploration.realism_auc(first_alerts, real, run.params.seed)
+    blind = exploration.realism_auc(first_alerts, real, run.params.seed, coordinates=False)
     auc["auc_without_coordinates"] = blind["auc_mean"]
     run.save_extra_table(comparison, "simulated_vs_real", caption="Simulated and real first alerts, field by field.")
     run.save_extra_table(auc, "simulated_vs_real_auc", caption="A random forest that tells simulated from real alerts.")
@@ -180,7 +179,7 @@ else:
 # %%
 if comparing:
     figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.2))
-    chapter3.plot_realism(comparison, auc, ax)
+    plots.plot_realism(comparison, auc, ax)
     run.save_extra_figure(figure, "simulated_vs_real", caption="Distance of simulated from real first alerts.")
     display(auc.round(3))
 
@@ -191,9 +190,9 @@ if comparing:
 # %%
 classes = sample["classALeRCE"]
 same_night = 100 * (sample["deltajd"] < 1).groupby(classes).mean()
-filters = exploration.filter_pairs_of(sample["fid_1"], sample["fid_2"])
+filters = exploration.name_filter_pairs(sample["fid_1"], sample["fid_2"])
 two_filters = 100 * filters.isin(["gr", "rg"]).groupby(classes).mean()
-for name in exploration.order_classes(classes):
+for name in order_classes(classes):
     print(f"{name}: {same_night[name]:.0f} % of the pairs within a day, {two_filters[name]:.0f} % in g and r,", end=" ")
     print(f"{low_scores[name]:.0f} % of the first alerts with a real-bogus score below 0.5.")
 if comparing:

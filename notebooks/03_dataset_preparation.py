@@ -25,11 +25,12 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from twostamp import data, taxonomy
-from twostamp.analysis.dataset_preparation import describe_levelling, describe_sentinels, make_split_table
+from twostamp import data
+from twostamp.analysis.dataset_preparation import make_split_table, summarise_levelling, summarise_sentinels
 from twostamp.models import alerce as baseline
 from twostamp.pipeline import open_run
-from twostamp.plots.dataset_preparation import plot_subclass_counts
+from twostamp.plots import dataset_preparation as plots
+from twostamp.taxonomy import order_classes
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -70,7 +71,7 @@ print(pd.Series(counts).to_string())
 # %%
 before = data.count_subclasses(pairs)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-plot_subclass_counts(before, ax)
+plots.plot_subclass_counts(before, ax)
 run.save_figure(
     fig, "3.8", caption=f"Subclasses of the {len(pairs)} objects before the cap of {cap_per_class} per class."
 )
@@ -80,7 +81,7 @@ run.save_figure(
 # written down at once: the large subclasses are level, the small ones whole. The table holds both counts.
 
 # %%
-levelling = describe_levelling(before, cap_per_class)
+levelling = summarise_levelling(before, cap_per_class)
 assert (levelling["after"] == levelling["after by the loop"]).all()
 run.save_table(levelling, "B.1", caption=f"Algorithm B.1 under a cap of {cap_per_class}: closed form and literal loop.")
 levelling
@@ -91,7 +92,7 @@ levelling
 # %%
 capped = data.cap_classes(pairs, cap_per_class, seed)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-plot_subclass_counts(data.count_subclasses(capped), ax)
+plots.plot_subclass_counts(data.count_subclasses(capped), ax)
 run.save_figure(
     fig, "3.9", caption=f"Subclasses of the {len(capped)} objects kept by a cap of {cap_per_class} per class."
 )
@@ -131,7 +132,7 @@ run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), a
 # `scaler.json`. Records that are there already, made of the same objects in the same way, are left alone.
 
 # %%
-classes = [name for name in taxonomy.CLASSES if name in set(objects["classALeRCE"])]
+classes = order_classes(objects["classALeRCE"])
 preparation = data.Preparation.of(run.params)
 info = data.write_records(source, objects, run.data / "records", classes, preparation, seed=seed)
 
@@ -168,7 +169,7 @@ run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format
 # %%
 features = data.compute_features(objects[objects["split"] == "train"], alert=1)
 scalers = [data.Records(run.data / "records", recipe).scaler for recipe in data.RECIPES]
-sentinels = describe_sentinels(features, scalers)
+sentinels = summarise_sentinels(features, scalers)
 run.save_extra_table(
     sentinels, "sentinels", caption="Features with sentinels of -999 in first alerts of the training set."
 )

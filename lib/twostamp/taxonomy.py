@@ -1,5 +1,6 @@
 """The classes, their subclasses and where ALeRCE's taxonomy puts them (thesis Table 3.3, annex A; decision D5)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CLASSES: tuple[str, ...] = ("AGN", "SN", "VS", "asteroid", "bogus")
@@ -136,6 +137,18 @@ def map_label(class_name: str, subclass_name: str) -> tuple[str, str]:
         if name and known.level2.lower() == name.lower() and known.class_name:
             return known.class_name, f"{known.class_name}-unspecified"
     raise ValueError(f"unknown label {name!r}: it is neither a class nor a subclass of twostamp.taxonomy")
+
+
+def order_classes(names: Iterable[str]) -> list[str]:
+    """Classes that occur, in the order of `CLASSES`; any other (a promoted subclass) after them, by name.
+
+    Examples
+    --------
+    >>> order_classes(["YSO", "bogus", "AGN", "bogus"])
+    ['AGN', 'bogus', 'YSO']
+    """
+    found = set(names)
+    return [name for name in CLASSES if name in found] + sorted(found - set(CLASSES))
 
 
 def class_of(subclass_name: str) -> str:

@@ -19,6 +19,8 @@ from twostamp.plots import background as plots
 from twostamp.plots import schematics
 from twostamp.taxonomy import SUBCLASSES
 
+TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
+
 values = st.integers(-9, 9).map(float)
 images = st.tuples(st.integers(4, 9), st.integers(4, 9)).flatmap(lambda shape: arrays(float, shape, elements=values))
 kernels = st.integers(1, 4).flatmap(lambda side: arrays(float, (side, side), elements=values))
@@ -45,23 +47,23 @@ def test_max_pool_equals_the_loop(image, size):
 
 
 def test_simulated_tns_has_the_totals_of_the_thesis_and_repeats():
-    supernovae = background.simulate_tns(7)
-    assert background.count_by_year(supernovae).sum() == background.TNS_TOTAL
+    supernovae = background.find_supernovae(Parameters(seed=7))
+    assert background.count_by_year(supernovae).sum() == 8675
     assert list(background.count_by_year(supernovae).index) == list(range(2011, 2022))
-    assert background.count_types(supernovae).sum() == background.TNS_BY_ALERCE
-    pd.testing.assert_frame_equal(supernovae, background.simulate_tns(7))
+    assert background.count_types(supernovae).sum() == 1431
+    pd.testing.assert_frame_equal(supernovae, background.find_supernovae(Parameters(seed=7)))
 
 
 def test_tns_export_is_read_and_only_supernovae_kept(tmp_path):
     path = tmp_path / "tns.csv"
     rows = [["SN 2020abc", "SN Ia", "ALeRCE", "2020-01-02 03:04:05"], ["AT 2020x", "CV", "ALeRCE", "2020-01-02"]]
-    pd.DataFrame(rows, columns=background.TNS_COLUMNS).assign(RA="1:2:3").to_csv(path, index=False)
+    pd.DataFrame(rows, columns=TNS_COLUMNS).assign(RA="1:2:3").to_csv(path, index=False)
     supernovae = background.find_supernovae(Parameters(tns_csv=str(path)))
     assert list(supernovae["Name"]) == ["SN 2020abc"]
     assert background.count_by_year(supernovae).to_dict() == {2020: 1}
     path.write_text("Name\nx\n")
     with pytest.raises(ValueError, match=r"tns\.csv: column 'Obj\. Type'"):
-        background.read_tns(path)
+        background.find_supernovae(Parameters(tns_csv=str(path)))
 
 
 def alert(jd, magpsf, previous=(), objectId="a", candid=1, **more):

@@ -26,7 +26,7 @@ def make_table(n, seed, shift=0.0, name="VS"):
 def test_comparison_agrees_with_scipy_and_leaves_sentinels_out():
     first, second = make_table(50, 1), make_table(80, 2, shift=1.0)
     first.loc[:9, "magpsf_1"] = -999.0
-    row = compare_metadata(first, second, ["VS"]).set_index("feature").loc["magpsf"]
+    row = compare_metadata(first, second).set_index("feature").loc["magpsf"]
     assert row["missing_simulated"] == pytest.approx(0.2)
     assert row["median_real"] == pytest.approx(second["magpsf_1"].median(), abs=1e-5)
     expected = ks_2samp(first["magpsf_1"][10:].astype("f4"), second["magpsf_1"].astype("f4")).statistic

@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 
 from tests.conftest import make_stamp
-from twostamp.analysis.dataset_preparation import describe_sentinels
+from twostamp.analysis.dataset_preparation import summarise_sentinels
 from twostamp.data import tfrecord_writer, tfrecords
 from twostamp.data.arrays import STAMPS, Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
@@ -382,7 +382,7 @@ def test_sentinels_squeeze_the_real_values_unless_clipped() -> None:
     features = rng.normal(0.5, 0.2, (1000, len(ALL_FEATURES))).astype(np.float32)
     features[:100, ALL_FEATURES.index("sgscore1")] = -999
     scalers = [Scaler.fit(features, features, np.arange(1000), recipe) for recipe in ("thesis", "alerce")]
-    table = describe_sentinels(features, scalers)
+    table = summarise_sentinels(features, scalers)
     assert table["feature"].tolist() == ["sgscore1"]
     row = table.iloc[0]
     assert row["sentinels %"] == 10

@@ -11,8 +11,8 @@ from twostamp.analysis.exploratory_analysis import (
     EXPLORED,
     count_whole_stamps,
     explored_metadata,
-    filter_pairs_of,
     make_metadata_table,
+    name_filter_pairs,
     read_gallery,
     sample_per_class,
 )
@@ -77,7 +77,7 @@ def test_sample_does_not_depend_on_the_order_of_rows():
 
 def test_filters_that_are_null_or_i_are_other():
     first, second = pd.Series([1, 2, 2, 3, None]), pd.Series([1, 1, 2, 2, 1])
-    assert filter_pairs_of(first, second).tolist() == ["gg", "rg", "rr", "other", "other"]
+    assert name_filter_pairs(first, second).tolist() == ["gg", "rg", "rr", "other", "other"]
 
 
 def test_whole_stamps_by_position():
@@ -125,7 +125,7 @@ def test_subclass_counts_are_sorted_and_coloured_by_class():
     counts = pd.DataFrame(
         {"classALeRCE": ["SN", "SN", "VS"], "subclassALeRCE": ["SNIa", "SNII", "RRL"], "objects": [5, 9, 7]}
     )
-    ax = plot_subclass_counts(counts, Figure().subplots(), cap=8)
+    ax = plot_subclass_counts(counts, Figure().subplots())
     assert [label.get_text() for label in ax.get_xticklabels()] == ["SNII", "RRL", "SNIa"]
     assert [bar.get_height() for bar in ax.patches] == [9, 7, 5]
     assert [mpl.colors.to_hex(bar.get_facecolor()).upper() for bar in ax.patches[:2]] == [
@@ -202,5 +202,5 @@ def test_realism_shows_every_distance_and_the_classes_that_were_scored():
     ).assign(n_real=[2, 2, 40, 40])
     auc = pd.DataFrame({"classALeRCE": ["VS"], "auc_mean": [0.81]})
     ax = draw(plot_realism(comparison, auc, Figure().subplots()).figure).axes[0]
-    np.testing.assert_array_equal(ax.images[0].get_array().filled(np.nan), [[0.1, 0.2], [0.3, np.nan]])
+    np.testing.assert_array_equal(ax.collections[0].get_array().filled(np.nan), [[0.1, 0.2], [0.3, np.nan]])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["SN (2 real)", "VS (40 real)\nAUC 0.81"]

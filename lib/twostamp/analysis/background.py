@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.signal import correlate2d
 
 from twostamp.alerts.archive import list_sources, read_members
@@ -15,70 +15,30 @@ from twostamp.alerts.cutouts import read_stamp
 from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
+from twostamp.simulation.survey import write_survey
+from twostamp.utils.typing import FloatArray
 
 STAMPS = ("Science", "Template", "Difference")
-FloatArray = npt.NDArray[np.float64]
-
-TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
-TNS_TOTAL, TNS_BY_ALERCE = 8675, 1431
+_TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
+_TNS_TOTAL, _TNS_BY_ALERCE = 8675, 1431
 _TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
 
 
-def simulate_tns(seed: int) -> pd.DataFrame:
-    """Make up an export of the Transient Name Server for a run that has no real one.
+def find_supernovae(params: Parameters) -> pd.DataFrame | None:
+    """Supernovae of the run: of its export of the Transient Name Server, else made up in a simulated run, else None.
 
-    Only the two totals are the thesis's (8675 confirmed supernovae, 1431 of them reported by ALeRCE, figures
+    Of the made-up ones only the two totals are the thesis's (8675 confirmed, 1431 of them reported by ALeRCE, figures
     1.1 and 1.2); growth by year and shares of types are assumptions near those of magnitude-limited samples.
-
-    Parameters
-    ----------
-    seed : int
 
     Returns
     -------
-    DataFrame
-        `TNS_COLUMNS`, one row a confirmed supernova discovered from 2011 to August 2021.
-
-    Examples
-    --------
-    >>> len(simulate_tns(1)), int(simulate_tns(1)["Reporting Group/s"].eq("ALeRCE").sum())
-    (8675, 1431)
-    """
-    rng = np.random.default_rng(seed)
-    start, end, alerce_start = (np.datetime64(day) for day in ("2011-01-01", "2021-09-01", "2019-08-01"))
-    span = (end - start).astype(int)
-    days = np.sort(start + (span * rng.beta(2.6, 1.0, TNS_TOTAL)).astype(int))
-    group = np.full(TNS_TOTAL, "other", dtype=object)
-    group[rng.choice(np.flatnonzero(days >= alerce_start), TNS_BY_ALERCE, replace=False)] = "ALeRCE"
-    names, shares = zip(*(entry.rsplit(" ", 1) for entry in _TNS_SHARES.split(", ")), strict=True)
-    weights = np.array(shares, dtype=float)
-    types = rng.choice(names, TNS_TOTAL, p=weights / weights.sum())
-    labels = [f"SN {day.astype(object).year}-{index}" for index, day in enumerate(days)]
-    return pd.DataFrame(dict(zip(TNS_COLUMNS, [labels, types, group, days.astype(str)], strict=True)))
-
-
-def read_tns(path: str | Path) -> pd.DataFrame:
-    """Read a search export of the Transient Name Server and keep its supernovae.
-
-    Parameters
-    ----------
-    path : str or Path
-        CSV with at least `TNS_COLUMNS`; a row whose type does not start with "SN" or "SLSN" is dropped.
+    DataFrame or None
+        Name, Obj. Type, Reporting Group/s, Discovery Date (UT); rows whose type starts with "SN" or "SLSN".
 
     Raises
     ------
     ValueError
-        If a column is missing; the message names the file and the column.
-    """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [column for column in TNS_COLUMNS if column not in table]
-    if absent:
-        raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
-    return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), TNS_COLUMNS].reset_index(drop=True)
-
-
-def find_supernovae(params: Parameters) -> pd.DataFrame | None:
-    """Supernovae of the run: of its TNS export, else made up in a simulated run, else None.
+        If a column of the export is missing; the message names the file and the column.
 
     Examples
     --------
@@ -86,8 +46,31 @@ def find_supernovae(params: Parameters) -> pd.DataFrame | None:
     True
     """
     if params.tns_csv:
-        return read_tns(params.tns_csv)
-    return simulate_tns(params.seed) if params.simulated else None
+        return _read_tns(params.tns_csv)
+    return _simulate_tns(params.seed) if params.simulated else None
+
+
+def _read_tns(path: str) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    absent = [column for column in _TNS_COLUMNS if column not in table]
+    if absent:
+        raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
+    return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), _TNS_COLUMNS].reset_index(drop=True)
+
+
+def _simulate_tns(seed: int) -> pd.DataFrame:
+    """Make up an export, discovered from 2011 to August 2021."""
+    rng = np.random.default_rng(seed)
+    start, end, alerce_start = (np.datetime64(day) for day in ("2011-01-01", "2021-09-01", "2019-08-01"))
+    span = (end - start).astype(int)
+    days = np.sort(start + (span * rng.beta(2.6, 1.0, _TNS_TOTAL)).astype(int))
+    group = np.full(_TNS_TOTAL, "other", dtype=object)
+    group[rng.choice(np.flatnonzero(days >= alerce_start), _TNS_BY_ALERCE, replace=False)] = "ALeRCE"
+    names, shares = zip(*(entry.rsplit(" ", 1) for entry in _TNS_SHARES.split(", ")), strict=True)
+    weights = np.array(shares, dtype=float)
+    types = rng.choice(names, _TNS_TOTAL, p=weights / weights.sum())
+    labels = [f"SN {day.astype(object).year}-{index}" for index, day in enumerate(days)]
+    return pd.DataFrame(dict(zip(_TNS_COLUMNS, [labels, types, group, days.astype(str)], strict=True)))
 
 
 def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
@@ -97,25 +80,12 @@ def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
 
 
 def count_types(supernovae: pd.DataFrame, group: str = "ALeRCE") -> pd.Series:
-    """Supernovae that a group reported, by type, most frequent first (figure 1.2).
-
-    Examples
-    --------
-    >>> rows = [["a", "SN Ia", "ALeRCE, ZTF", "2021-01-01"], ["b", "SN II", "ATLAS", "2021-01-01"]]
-    >>> count_types(pd.DataFrame(rows, columns=TNS_COLUMNS)).to_dict()
-    {'SN Ia': 1}
-    """
+    """Supernovae that a group reported, by type, most frequent first (figure 1.2)."""
     return supernovae.loc[supernovae["Reporting Group/s"].str.contains(group, regex=False), "Obj. Type"].value_counts()
 
 
 def read_literature() -> pd.DataFrame:
-    """The articles that the thesis reviews (Table 2.1), all text.
-
-    Examples
-    --------
-    >>> len(read_literature())
-    6
-    """
+    """The articles that the thesis reviews (Table 2.1), all text."""
     with resources.files("twostamp.analysis").joinpath("literature.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
@@ -123,22 +93,11 @@ def read_literature() -> pd.DataFrame:
 def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
     """Archive and label file to draw examples from: the run's own (fetched, if need be), or a survey of a few objects.
 
-    The run's simulated survey is made after this chapter, so a simulated run gets a tiny one of its own.
-
-    Parameters
-    ----------
-    params : Parameters
-    data : Path
-        The run's data folder; the tiny survey goes below it.
-
-    Returns
-    -------
-    archive, labels : str
+    The run's simulated survey is made after this chapter, so a simulated run gets a tiny one of its own, below `data`,
+    the run's data folder.
     """
     if not params.simulated:
         return prepare_inputs(params, data)
-    from twostamp.simulation.survey import write_survey
-
     folder = data / "background_survey"
     write_survey(folder, pairs_per_class=4, unlabelled_objects=0, nights=600, seed=params.seed, workers=1)
     return str(folder), str(folder / "labels.csv")
@@ -150,12 +109,13 @@ def read_newest_packets(archive: str, limit: int = 1500) -> list[dict[str, Any]]
     Parameters
     ----------
     archive : str
+        As in `twostamp.alerts.archive.list_sources`.
     limit : int
-        Stop after the night in which this many packets are reached.
+        Stop at the tarball or file in which this many packets are reached.
 
     Returns
     -------
-    packets : list of dict
+    list of dict
         Ordered by source, newest first. Packets that cannot be read are passed over: notebook 01 counts them.
     """
     packets: list[dict[str, Any]] = []
@@ -186,16 +146,17 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
         was detected) and diffmaglim (limiting magnitude), ordered by mjd.
     """
     fields = ["jd", "fid", "magpsf", "sigmapsf", "diffmaglim"]
-    records = [
-        {field: record.get(field) for field in fields}
-        for packet in packets
-        if packet["objectId"] == object_id
-        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]
-    ]
+    of_object = [packet for packet in packets if packet["objectId"] == object_id]
+    records = [{field: record.get(field) for field in fields} for packet in of_object for record in _exposures(packet)]
     curve = pd.DataFrame(records, columns=fields).astype(float)
     curve = curve.sort_values(["jd", "magpsf"]).drop_duplicates(["jd", "fid"])
     curve.insert(0, "mjd", curve.pop("jd") - 2400000.5)
     return curve.astype({"fid": int}).reset_index(drop=True)
+
+
+def _exposures(packet: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the candidate of a packet and the previous ones that it carries."""
+    return [packet["candidate"], *(packet.get("prv_candidates") or [])]
 
 
 def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> str:
@@ -205,14 +166,14 @@ def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> s
 
     Examples
     --------
-    >>> alert = {"objectId": "a", "candidate": {"jd": 2.0, "magpsf": 19.0}, "prv_candidates": None}
+    >>> alert = {"objectId": "a", "candidate": {"jd": 2.0, "magpsf": 19.0}}
     >>> other = {**alert, "objectId": "b", "prv_candidates": [{"jd": 1.0, "magpsf": 19.5}]}
     >>> choose_light_curve([alert, other], pd.DataFrame({"objectId": [], "classALeRCE": []}))
     'b'
     """
     exposures: dict[str, dict[float, bool]] = defaultdict(dict)
     for packet in packets:
-        for record in [packet["candidate"], *(packet.get("prv_candidates") or [])]:
+        for record in _exposures(packet):
             exposures[packet["objectId"]][record["jd"]] = record.get("magpsf") is not None
     fixed = set(exposures) - set(labels.loc[labels["classALeRCE"].isin(["asteroid", "bogus"]), "objectId"])
     return min(fixed or exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
@@ -220,7 +181,7 @@ def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> s
 
 def choose_triplet(
     packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN"
-) -> tuple[str, npt.NDArray[np.float32]]:
+) -> tuple[str, NDArray[np.float32]]:
     """Stamps of the brightest positive alert of a class whose three stamps are whole (figure 2.11).
 
     Parameters
@@ -228,7 +189,7 @@ def choose_triplet(
     packets : list of dict
         Whole packets.
     labels : DataFrame
-        Of `twostamp.data.labels.read_labels`.
+        objectId and classALeRCE.
     class_name : str
         Class preferred; other alerts are taken only if it has none.
 
@@ -253,9 +214,7 @@ def choose_triplet(
 
     for packet in sorted(packets, key=rank):
         try:
-            stamps = [
-                read_stamp(packet[f"cutout{kind}"]["stampData"]) for kind in ("Science", "Template", "Difference")
-            ]
+            stamps = [read_stamp(packet[f"cutout{kind}"]["stampData"]) for kind in STAMPS]
         except (BadStamp, KeyError, TypeError):
             continue
         if all(stamp.shape == (63, 63) and np.isfinite(stamp).all() for stamp in stamps):
@@ -278,16 +237,8 @@ def apparent_magnitude(absolute: float, parsecs: float) -> float:
 def slide_kernel(image: FloatArray, kernel: FloatArray) -> FloatArray:
     """Weighted sum under a kernel that slides over an image with stride 1 (figures 2.15, 2.17, 2.18).
 
-    As every neural network library does, the kernel is not turned over.
-
-    Parameters
-    ----------
-    image : ndarray, shape (h, w)
-    kernel : ndarray, shape (k, k)
-
-    Returns
-    -------
-    feature_map : ndarray, shape (h - k + 1, w - k + 1)
+    As in every neural network library, the kernel is not turned over. An image of shape (h, w) and a kernel of shape
+    (k, k) give a feature map of shape (h - k + 1, w - k + 1).
 
     Examples
     --------
@@ -301,15 +252,7 @@ def slide_kernel(image: FloatArray, kernel: FloatArray) -> FloatArray:
 def max_pool(image: FloatArray, size: int = 2) -> FloatArray:
     """Largest value of each block of an image, blocks side by side (figure 2.19).
 
-    Parameters
-    ----------
-    image : ndarray, shape (h, w)
-    size : int
-        Side of a block and stride; rows and columns that fill no block are left out.
-
-    Returns
-    -------
-    pooled : ndarray, shape (h // size, w // size)
+    An image of shape (h, w) gives one of shape (h // size, w // size); what fills no block is left out.
 
     Examples
     --------

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from twostamp.alerts.extraction_report import ExtractionReport
+from twostamp.data.splits import SSDISTNR_MAX
 
-OBJECTS_OF_ZTF = 61_000_000
+_OBJECTS_OF_ZTF = 61_000_000
 """Objects that ZTF had seen when the thesis was written (chapter 3)."""
 
 
@@ -37,8 +38,8 @@ def compare_with_thesis(
         ("3", "first night of alerts", min(report.bytes_per_night, default="none"), "of the archive"),
         ("3", "alerts transmitted", f"{report.alerts_read}", "read from the archive"),
         ("3.1.4", "ALeRCE's labels", f"{catalogued.sum()}", "neither asteroid nor bogus"),
-        ("3.1.4", "labels as a share of all objects", f"{100 * 250_000 / OBJECTS_OF_ZTF:.2f} %", own),
-        ("3.1.4", "objects that meet the asteroid cut", f"{asteroids_in_cut(asteroids)}", "of the pairs found (D1)"),
+        ("3.1.4", "labels as a share of all objects", f"{100 * 250_000 / _OBJECTS_OF_ZTF:.2f} %", own),
+        ("3.1.4", "objects that meet the asteroid cut", f"{_count_in_cut(asteroids)}", "of the pairs found (D1)"),
         ("3.1.4", "asteroids sampled", f"{(labels['classALeRCE'] == 'asteroid').sum()}", "labelled asteroids"),
         ("3.1.4", "labels in total", f"{len(labels)}", ""),
         ("3.2", "size of the archive read", f"{report.archive_bytes / 1e12:.6f} TB", "as stored"),
@@ -50,7 +51,7 @@ def compare_with_thesis(
         ("3.2", "price of the master node per hour", f"{cost['price'].iloc[0]} USD", "a parameter"),
         ("3.2", "core nodes", f"{core['nodes']}", "a parameter"),
         ("3.2", "duration of the extraction", f"{60 * hours:g} min", "a parameter; our own time is in the notebook"),
-        ("3.2", "objects used as a share of all objects", f"{100 * 289_077 / OBJECTS_OF_ZTF:.2f} %", own),
+        ("3.2", "objects used as a share of all objects", f"{100 * 289_077 / _OBJECTS_OF_ZTF:.2f} %", own),
         ("3.3", "square stamps, first alert", square["first"], "all three stamps 63 x 63, of the pairs"),
         ("3.3", "square stamps, second alert", square["second"], "all three stamps 63 x 63, of the pairs"),
         ("3.3", "square stamps, both alerts", square["both"], "all three stamps 63 x 63, of the pairs"),
@@ -60,9 +61,9 @@ def compare_with_thesis(
     ]
 
 
-def asteroids_in_cut(pairs: pd.DataFrame) -> int:
+def _count_in_cut(pairs: pd.DataFrame) -> int:
     """Count pairs with 0 <= ssdistnr < 10 arcsec on both alerts (D1)."""
-    return int(pairs[["ssdistnr_1", "ssdistnr_2"]].apply(lambda s: (s >= 0) & (s < 10)).all(axis=1).sum())
+    return int(((pairs >= 0) & (pairs < SSDISTNR_MAX)).all(axis=1).sum())
 
 
 def cluster_cost(core_nodes: int, core_price: float, master_price: float, minutes: float) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from twostamp.data.arrays import SENTINEL, Floats
+from twostamp.data.arrays import SENTINEL
 from twostamp.data.features import ALL_FEATURES, Scaler
 from twostamp.data.splits import (
     LABELS,
@@ -14,9 +14,10 @@ from twostamp.data.splits import (
     level_subclasses,
     level_subclasses_by_loop,
 )
+from twostamp.utils.typing import Floats
 
 
-def describe_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFrame:
+def summarise_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFrame:
     """What sentinels of -999 do to the statistics of a feature, recipe by recipe (M5).
 
     Parameters
@@ -32,13 +33,12 @@ def describe_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFr
         One row a feature that has sentinels: their share in per cent, then for each recipe the mean, the standard
         deviation, and the spread of the real values once standardised (1 without sentinels).
     """
-    sentinel = features <= SENTINEL
     rows = []
-    for name, missing, values in zip(ALL_FEATURES, sentinel.T, features.T, strict=True):
+    for column, (name, values) in enumerate(zip(ALL_FEATURES, features.T, strict=True)):
+        missing = values <= SENTINEL
         if not missing.any() or missing.all():
             continue
         row = {"feature": name, "sentinels %": 100 * missing.mean()}
-        column = ALL_FEATURES.index(name)
         for scaler in scalers:
             mean, std = scaler.mean[0, column], scaler.std[0, column]
             row |= {f"mean {scaler.recipe}": mean, f"std {scaler.recipe}": std}
@@ -76,7 +76,7 @@ def make_split_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows.astype(object), footer], ignore_index=True)
 
 
-def describe_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
+def summarise_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
     """Algorithm B.1 at work on a data set: objects before and after, in closed form and by the literal loop.
 
     Parameters
@@ -94,7 +94,7 @@ def describe_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
     Examples
     --------
     >>> counts = pd.DataFrame({"classALeRCE": "SN", "subclassALeRCE": ["SNIa", "SLSN"], "objects": [9, 2]})
-    >>> describe_levelling(counts, cap=6).to_csv(index=False).split()[-2:]
+    >>> summarise_levelling(counts, cap=6).to_csv(index=False).split()[-2:]
     ['SN,SNIa,9,4,4', 'SN,SLSN,2,2,2']
     """
     table = counts.rename(columns={"classALeRCE": "class", "subclassALeRCE": "subclass", "objects": "before"})

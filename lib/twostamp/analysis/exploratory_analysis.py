@@ -1,22 +1,24 @@
 """What the exploratory analysis looks at: a sample of every class, its filters, its stamps (thesis section 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import ks_2samp
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
 from twostamp.alerts.packet import PacketError, read_packets
-from twostamp.data.arrays import read_batches, read_triplets
+from twostamp.data.arrays import SENTINEL, read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.labels import read_labels
-from twostamp.taxonomy import CLASSES
+from twostamp.taxonomy import CLASSES, order_classes
+from twostamp.utils.typing import Floats
 
 FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
 EXPLORED = tuple(name for name in FEATURE_LISTS["thesis26"] if not name.startswith("fid_"))
@@ -64,28 +66,14 @@ def make_metadata_table() -> pd.DataFrame:
     return pd.DataFrame(_METADATA, columns=["metadatum", "unit", "source", "description"])
 
 
-def order_classes(names: pd.Series) -> list[str]:
-    """Classes that occur, in the order of the taxonomy; any other (a promoted subclass) after them, by name.
-
-    Examples
-    --------
-    >>> order_classes(pd.Series(["YSO", "bogus", "AGN", "bogus"]))
-    ['AGN', 'bogus', 'YSO']
-    """
-    found = set(names)
-    return [name for name in CLASSES if name in found] + sorted(found - set(CLASSES))
-
-
 def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    """Draw up to `size` objects of every class, whatever the order of the rows.
+    """Draw up to `size` objects of every class, whatever the order of the rows (the thesis takes 2000).
 
     Parameters
     ----------
     table : DataFrame
         Columns objectId and classALeRCE.
-    size : int
-        The thesis takes 2000.
-    seed : int
+    size, seed : int
 
     Returns
     -------
@@ -102,12 +90,12 @@ def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     return shuffled.groupby("classALeRCE").head(size).reset_index(drop=True)
 
 
-def filter_pairs_of(fid_1: pd.Series, fid_2: pd.Series) -> pd.Series:
+def name_filter_pairs(fid_1: pd.Series, fid_2: pd.Series) -> pd.Series:
     """Filters of the first and second alert, such as ``gr``; any with the i band is ``other`` (figure 3.6).
 
     Examples
     --------
-    >>> filter_pairs_of(pd.Series([1, 2, 3]), pd.Series([2, 2, 1])).tolist()
+    >>> name_filter_pairs(pd.Series([1, 2, 3]), pd.Series([2, 2, 1])).tolist()
     ['gr', 'rr', 'other']
     """
     names = {1: "g", 2: "r"}
@@ -150,7 +138,7 @@ def explored_metadata(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
     frames = {}
     for alert in (1, 2):
         values = pd.DataFrame(compute_features(table, alert), columns=list(ALL_FEATURES), index=table.index)
-        frames[alert] = values[list(EXPLORED)].where(values != -999)
+        frames[alert] = values[list(EXPLORED)].where(values != SENTINEL)
     return frames
 
 
@@ -176,17 +164,13 @@ def read_gallery(path: Path, table: pd.DataFrame, per_class: int) -> dict[str, N
     return {name: read_triplets(groups[name], alert=1) for name in order_classes(drawn["classALeRCE"])}
 
 
-SENTINEL = -900.0
-"""Values below are ZTF's -999 for "none"; `compare_metadata` reports their share and leaves them out of the rest."""
-
-AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_ratio")
+_AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_ratio")
 """Never shown to the forest: the field pointed at and the age of the survey, which a few real nights give away."""
 
-COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
+_COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
 """Left out as well in the second AUC: 2018's real packets come from few fields, so position alone betrays them."""
 
-MINIMUM = 20
-FOLDS = 5
+_MINIMUM, _FOLDS = 20, 5
 
 
 def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None = 2018) -> pd.DataFrame:
@@ -209,9 +193,10 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
         objectId, classALeRCE, subclassALeRCE, candid_1, jd_1 and ``<candidate field>_1``. Packets that cannot be read
         are left out (the extraction quarantines and counts them).
 
-    Examples
-    --------
-    >>> real = read_real_alerts("alerts", "alerts/labels.csv")  # doctest: +SKIP
+    Raises
+    ------
+    ValueError
+        If the archive holds no alert of the year.
     """
     rows = [row for member in iter_members(str(archive)) for row in _read_candidates(member.data)]
     alerts = pd.DataFrame(rows)
@@ -231,49 +216,48 @@ def _read_candidates(data: bytes) -> list[dict[str, object]]:
         return []
 
 
-def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:
+def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
     """Set simulated first alerts against real ones, per class and feature.
 
     Parameters
     ----------
     simulated, real : DataFrame
         First alerts with classALeRCE and ``<candidate field>_1``: ``first_alerts.parquet`` and `read_real_alerts`.
-    classes : sequence of str
-        Classes to compare; one that either side lacks is left out.
 
     Returns
     -------
     DataFrame
-        Columns classALeRCE, feature, n_simulated, n_real, median, q16 and q84 of both (``median_simulated``, ...), the
-        share of -999 and missing values of both (``missing_simulated``, ...) and ``ks``, the Kolmogorov-Smirnov
-        distance (0 equal, 1 disjoint; NaN where a side has no value). Sentinels count as missing.
+        Columns classALeRCE (those that both sides have), feature, n_simulated, n_real, median, q16 and q84 of both
+        (``median_simulated``, ...), the share of -999 and missing values of both (``missing_simulated``, ...) and
+        ``ks``, the Kolmogorov-Smirnov distance (0 equal, 1 disjoint; NaN where a side has no value).
 
     Examples
     --------
     >>> from twostamp.data.features import PACKET_FIELDS
     >>> row = dict.fromkeys(PACKET_FIELDS, 1.0) | {"isdiffpos": "t"}
     >>> table = pd.DataFrame([row] * 3).add_suffix("_1").assign(classALeRCE="VS")
-    >>> float(compare_metadata(table, table, ["VS"])["ks"].max())
+    >>> float(compare_metadata(table, table)["ks"].max())
     0.0
     """
-    sides = [_features_by_class(table) for table in (simulated, real)]
     return pd.DataFrame(
         [
-            {"classALeRCE": name, "feature": feature} | _compare(*(side[name][:, column] for side in sides))
-            for name in classes
-            if all(name in side for side in sides)
-            for column, feature in enumerate(ALL_FEATURES)
+            {"classALeRCE": name, "feature": feature} | _compare(*values)
+            for name, first, second in _pair_classes(simulated, real)
+            for feature, *values in zip(ALL_FEATURES, first.T, second.T)
         ]
     )
 
 
-def _features_by_class(table: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
-    features = compute_features(table, alert=1)
-    names = table["classALeRCE"].to_numpy()
-    return {name: features[names == name] for name in pd.unique(names)}
+def _pair_classes(simulated: pd.DataFrame, real: pd.DataFrame) -> Iterator[tuple[str, Floats, Floats]]:
+    """Yield each class that both sides have, with the features of its alerts on either side."""
+    tables = [(compute_features(table, alert=1), table["classALeRCE"].to_numpy()) for table in (simulated, real)]
+    for name in CLASSES:
+        first, second = (features[classes == name] for features, classes in tables)
+        if len(first) and len(second):
+            yield name, first, second
 
 
-def _compare(simulated: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, float]:
+def _compare(simulated: Floats, real: Floats) -> dict[str, float]:
     row: dict[str, float] = {"n_simulated": len(simulated), "n_real": len(real)}
     kept = []
     for side, values in (("simulated", simulated), ("real", real)):
@@ -281,26 +265,12 @@ def _compare(simulated: NDArray[np.float32], real: NDArray[np.float32]) -> dict[
         quantiles = np.quantile(valid, [0.5, 0.16, 0.84]) if len(valid) else [np.nan] * 3
         row |= {f"{name}_{side}": float(value) for name, value in zip(("median", "q16", "q84"), quantiles)}
         row[f"missing_{side}"] = 1 - len(valid) / len(values)
-        kept.append(np.sort(valid))
-    return row | {"ks": _kolmogorov_smirnov(*kept)}
+        kept.append(valid)
+    known = all(map(len, kept))
+    return row | {"ks": float(ks_2samp(*kept, method="asymp").statistic) if known else np.nan}
 
 
-def _kolmogorov_smirnov(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    if not len(first) or not len(second):
-        return float("nan")
-    every = np.concatenate([first, second])
-    shares = [np.searchsorted(values, every, side="right") / len(values) for values in (first, second)]
-    return float(np.abs(shares[0] - shares[1]).max())
-
-
-def realism_auc(
-    simulated: pd.DataFrame,
-    real: pd.DataFrame,
-    seed: int,
-    *,
-    coordinates: bool = True,
-    classes: Sequence[str] = CLASSES,
-) -> pd.DataFrame:
+def realism_auc(simulated: pd.DataFrame, real: pd.DataFrame, seed: int, *, coordinates: bool = True) -> pd.DataFrame:
     """How well a random forest tells simulated from real first alerts: 0.5 it cannot, 1 it always can.
 
     Parameters
@@ -309,53 +279,39 @@ def realism_auc(
         As in `compare_metadata`.
     seed : int
     coordinates : bool
-        Whether the forest sees ecliptic and galactic coordinates. It never sees `AGEING`.
-    classes : sequence of str
-        Only those with 20 or more on both sides are in the result.
+        Whether the forest sees ecliptic and galactic coordinates. It never sees the position or what grows with the
+        survey's age.
 
     Returns
     -------
     DataFrame
-        Columns classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0 over five stratified folds) and ``tells``,
-        the three most important features.
+        Of the classes with 20 alerts or more on both sides: classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0
+        over five stratified folds) and ``tells``, the three most important features.
 
     Notes
     -----
     The larger side is thinned to twice the smaller. A high value says that the two differ somewhere in these features,
     for instance because the real ones come from a few nights; `compare_metadata` says where.
-
-    Examples
-    --------
-    >>> from twostamp.data.features import PACKET_FIELDS
-    >>> rng = np.random.default_rng(1)
-    >>> def draw():
-    ...     table = pd.DataFrame(rng.normal(size=(200, len(PACKET_FIELDS))), columns=list(PACKET_FIELDS))
-    ...     return table.assign(isdiffpos="t").add_suffix("_1").assign(classALeRCE="VS")
-    >>> realism_auc(draw(), draw(), seed=1)["auc_mean"].between(0.35, 0.65).all().item()
-    True
     """
-    hidden = AGEING if coordinates else (*AGEING, *COORDINATES)
+    hidden = _AGEING if coordinates else (*_AGEING, *_COORDINATES)
     names = [name for name in ALL_FEATURES if name not in hidden]
     columns = [ALL_FEATURES.index(name) for name in names]
-    sides = [_features_by_class(table) for table in (simulated, real)]
-    rows = []
-    for name in classes:
-        if all(name in side and len(side[name]) >= MINIMUM for side in sides):
-            simulated_rows, real_rows = (side[name][:, columns] for side in sides)
-            rows.append({"classALeRCE": name} | _tell_apart(simulated_rows, real_rows, names, seed))
+    rows = [
+        {"classALeRCE": name} | _tell_apart(first[:, columns], second[:, columns], names, seed)
+        for name, first, second in _pair_classes(simulated, real)
+        if min(len(first), len(second)) >= _MINIMUM
+    ]
     return pd.DataFrame(rows, columns=["classALeRCE", "n_simulated", "n_real", "auc_mean", "auc_std", "tells"])
 
 
-def _tell_apart(
-    simulated: NDArray[np.float32], real: NDArray[np.float32], names: list[str], seed: int
-) -> dict[str, object]:
+def _tell_apart(simulated: Floats, real: Floats, names: list[str], seed: int) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     size = 2 * min(len(simulated), len(real))
     sides = [side[np.sort(rng.permutation(len(side))[:size])] for side in (simulated, real)]
     features = np.nan_to_num(np.concatenate(sides), nan=-999.0)
     is_real = np.repeat([0, 1], [len(side) for side in sides])
     forest = RandomForestClassifier(200, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=1)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     scores = cross_val_score(forest, features, is_real, cv=folds, scoring="roc_auc")
     importance = forest.fit(features, is_real).feature_importances_
     return {

@@ -4,7 +4,7 @@ import pandas as pd
 
 from twostamp.evaluation.metrics import format_mean_std
 
-SEARCHED = {
+_HEADINGS = {
     "dropout_rate": "dr",
     "kernel_size": "ks",
     "learning_rate": "lr",
@@ -13,7 +13,7 @@ SEARCHED = {
 }
 """Hyper-parameters and their headings in Tables 6.1-6.3."""
 
-OURS = {"stamp_26": "ours: the metadata that M1 and M2 have", "stamp_alerce": "ours: ALeRCE's recipe"}
+_REMARKS = {"stamp_26": "ours: the metadata that M1 and M2 have", "stamp_alerce": "ours: ALeRCE's recipe"}
 """Rows of Table 6.1 that the thesis does not have."""
 
 
@@ -34,11 +34,11 @@ def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
         does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
     """
     best = ranked.groupby("variant").head(rows).reset_index(drop=True)
-    table = best[[*SEARCHED, "features"]].rename(columns=SEARCHED)
+    table = best[[*_HEADINGS, "features"]].rename(columns=_HEADINGS)
     for split in ("validation", "test"):
         pairs = zip(best[f"{split}_mean"], best[f"{split}_std"], strict=True)
         table[f"accuracy {split}"] = [format_mean_std(mean, std) for mean, std in pairs]
-    remarks = best["variant"].map(OURS).fillna("")
+    remarks = best["variant"].map(_REMARKS).fillna("")
     if remarks.any():
         table["remark"] = remarks
     return table.join(

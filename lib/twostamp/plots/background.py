@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from twostamp.analysis.background import max_pool, slide_kernel
 from twostamp.plots.style import CLASS_COLOURS, FILTER_COLOURS
 from twostamp.taxonomy import CLASSES, SUBCLASSES
+from twostamp.utils.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
-FILTERS = {1: "g", 2: "r", 3: "i"}
-MARKERS = {1: "o", 2: "s", 3: "D"}
+FILTERS = {1: ("g", "o"), 2: ("r", "s"), 3: ("i", "D")}
+"""Name and marker by fid."""
 TITLES = ("Science", "Reference", "Difference")
 
 
@@ -42,19 +42,14 @@ def plot_type_counts(counts: pd.Series, ax: Axes) -> Axes:
 def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
     """Detections with error bars and upper limits of one object, by filter (figure 2.2).
 
-    Parameters
-    ----------
-    curve : DataFrame
-        Of `twostamp.analysis.background.make_light_curve`.
-    ax : Axes
-    title : str
+    `curve` is of `twostamp.analysis.background.make_light_curve`.
     """
-    for fid, name in FILTERS.items():
+    for fid, (name, marker) in FILTERS.items():
         rows, colour = curve[curve["fid"] == fid], FILTER_COLOURS[name]
         found, limits = rows[rows["magpsf"].notna()], rows[rows["magpsf"].isna() & (rows["diffmaglim"] > 0)]
         if len(found):
             values = (found["mjd"], found["magpsf"], found["sigmapsf"])
-            ax.errorbar(*values, fmt=MARKERS[fid], ms=4, lw=1, color=colour, label=name)
+            ax.errorbar(*values, fmt=marker, ms=4, lw=1, color=colour, label=name)
         if len(limits):
             ax.plot(limits["mjd"], limits["diffmaglim"], "v", ms=4, mfc="none", color=colour, label=f"{name}, limit")
     ax.invert_yaxis()
@@ -64,15 +59,8 @@ def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
     return ax
 
 
-def plot_triplet(stamps: npt.NDArray[np.float32], figure: Figure, title: str = "") -> Figure:
-    """Science, reference and difference stamps, each with its own scale in DN (figure 2.11).
-
-    Parameters
-    ----------
-    stamps : ndarray, shape (3, 63, 63)
-    figure : Figure
-    title : str
-    """
+def plot_triplet(stamps: NDArray[np.float32], figure: Figure, title: str = "") -> Figure:
+    """Science, reference and difference stamps, shape (3, 63, 63), each with its own scale in DN (figure 2.11)."""
     for ax, stamp, name in zip(figure.subplots(1, 3), stamps, TITLES, strict=True):
         image = ax.imshow(stamp, origin="lower", vmin=np.quantile(stamp, 0.01), vmax=np.quantile(stamp, 0.995))
         ax.set(title=name, xlabel="Column (pixels)", xticks=[0, 31, 62], yticks=[0, 31, 62])
@@ -85,57 +73,41 @@ def plot_triplet(stamps: npt.NDArray[np.float32], figure: Figure, title: str = "
 
 def plot_convolution(image: FloatArray, kernel: FloatArray, figure: Figure) -> Figure:
     """An image, a kernel of two values and the feature map that they give (figures 2.17, 2.18)."""
-    feature_map = slide_kernel(image, kernel)
     axes = figure.subplots(1, 3, width_ratios=[1, 0.45, 1])
-    top = np.quantile(image, 0.995)
-    for ax, array, name, limits in (
-        (axes[0], image, "Image $I$", (np.quantile(image, 0.01), top)),
-        (axes[1], kernel, "Kernel $K$", (-1, 1)),
-        (axes[2], feature_map, "Feature map $I * K$", (None, None)),
+    low, high = np.quantile(image, (0.01, 0.995))
+    for ax, array, name, (bottom, top), ticks in zip(
+        axes,
+        (image, kernel, slide_kernel(image, kernel)),
+        ("Image $I$", "Kernel $K$", "Feature map $I * K$"),
+        ((low, high), (-1, 1), (None, None)),
+        (4, 2, 4),
     ):
-        drawn = ax.imshow(array, origin="lower", vmin=limits[0], vmax=limits[1])
-        rows, columns = array.shape
-        ax.set(title=f"{name}\n{rows} × {columns}", xticks=[], yticks=[])
-        figure.colorbar(
-            drawn,
-            ax=ax,
-            orientation="horizontal",
-            shrink=0.85,
-            pad=0.03,
-            ticks=MaxNLocator(2 if array is kernel else 4),
-        )
+        drawn = ax.imshow(array, origin="lower", vmin=bottom, vmax=top)
+        ax.set(title=f"{name}\n{len(array)} × {len(array[0])}", xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
+        figure.colorbar(drawn, ax=ax, orientation="horizontal", shrink=0.85, pad=0.03, ticks=MaxNLocator(ticks))
     return figure
 
 
-def plot_matrix(matrix: FloatArray, ax: Axes, title: str, colours: Mapping[tuple[int, int], str] | None = None) -> Axes:
+def _draw_matrix(matrix: FloatArray, ax: Axes, title: str, colours: Mapping[tuple[int, int], str]) -> None:
     """Numbers of a small matrix in their cells, some of the cells coloured."""
     rows, columns = matrix.shape
     for (row, column), value in np.ndenumerate(matrix):
-        colour = (colours or {}).get((row, column), "white")
+        colour = colours.get((row, column), "white")
         ax.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="0.35", lw=0.8))
         ax.text(column + 0.5, row + 0.5, f"{value:g}".replace("-", "−"), ha="center", va="center")
     ax.set(xlim=(-0.05, columns + 0.05), ylim=(rows + 0.05, -0.05), aspect="equal", title=title)
     ax.axis("off")
-    return ax
 
 
 def plot_matrix_convolution(image: FloatArray, kernel: FloatArray, figure: Figure, at: tuple[int, int]) -> Figure:
-    """Convolution of a small matrix, with the window of one output cell marked (figure 2.15).
-
-    Parameters
-    ----------
-    image, kernel : ndarray
-    figure : Figure
-    at : tuple of int
-        Row and column of the output cell.
-    """
+    """Convolution of a small matrix, with the window of the output cell `at` (row, column) marked (figure 2.15)."""
     result, size = slide_kernel(image, kernel), len(kernel)
     left, middle, right = figure.subplots(1, 3, width_ratios=[len(image), size, len(result)])
     window = {(at[0] + i, at[1] + j): "#BBDDF0" for i in range(size) for j in range(size)}
-    plot_matrix(image, left, "Input $I$", window)
-    plot_matrix(kernel, middle, "Kernel $K$", dict.fromkeys(np.ndindex(kernel.shape), "#F6DDA8"))
-    plot_matrix(result, right, "Feature map $I * K$", {at: "#B7E0D2"})
+    _draw_matrix(image, left, "Input $I$", window)
+    _draw_matrix(kernel, middle, "Kernel $K$", dict.fromkeys(np.ndindex(kernel.shape), "#F6DDA8"))
+    _draw_matrix(result, right, "Feature map $I * K$", {at: "#B7E0D2"})
     for ax, sign in ((middle, "∗"), (right, "=")):
         ax.annotate(sign, (-0.02, 0.5), xycoords="axes fraction", ha="right", va="center", fontsize=14)
     return figure
@@ -147,8 +119,8 @@ def plot_max_pool(matrix: FloatArray, figure: Figure) -> Figure:
     pooled = max_pool(matrix, 2)
     of_block = {cell: colours[i % 4] for i, cell in enumerate(np.ndindex(pooled.shape))}
     left, right = figure.subplots(1, 2, width_ratios=[len(matrix), len(pooled)])
-    plot_matrix(matrix, left, "Input", {c: of_block[c[0] // 2, c[1] // 2] for c in np.ndindex(matrix.shape)})
-    plot_matrix(pooled, right, "Max pooling 2 × 2, stride 2", of_block)
+    _draw_matrix(matrix, left, "Input", {c: of_block[c[0] // 2, c[1] // 2] for c in np.ndindex(matrix.shape)})
+    _draw_matrix(pooled, right, "Max pooling 2 × 2, stride 2", of_block)
     left.annotate("→", (1.12, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=16)
     return figure
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,14 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.evaluation.calibration import calibration_scores, measure_reliability
 from twostamp.evaluation.conformal import CANNOT_TELL
-from twostamp.plots.significance import LABELS
-from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH, class_colour
+from twostamp.plots.style import INK, MODEL_COLOURS, MODEL_LABELS, class_colour, make_panels
 
-MODEL_COLOURS = {
-    "M0": ARCHITECTURE_COLOURS["stamp"],
-    "M1": ARCHITECTURE_COLOURS["stacked"],
-    "M2": ARCHITECTURE_COLOURS["separated"],
-}
+MARKERS = {"M0": "o", "M1": "s", "M2": "^"}
 
 
 def plot_reliability(
@@ -38,19 +32,11 @@ def plot_reliability(
     bins : int
     methods : tuple of str
     """
-    figure, axes = plt.subplots(
-        len(methods),
-        len(calibrated),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        figsize=(PAGE_WIDTH, 0.4 + 2.1 * len(methods)),
-    )
+    figure, axes = make_panels(len(calibrated), 0.4 + 2.1 * len(methods), len(methods), sharex=True, sharey=True)
     for column, (model, probabilities) in enumerate(calibrated.items()):
-        for row, method in enumerate(methods):
-            ax = axes[row, column]
+        for ax, method in zip(axes[:, column], methods):
             _draw_reliability(probabilities[method], labels, bins, MODEL_COLOURS[model], ax)
-            ax.set_title(f"{LABELS[model]}\n{method}", fontsize=8)
+            ax.set_title(f"{MODEL_LABELS[model]}\n{method}", fontsize=8)
         axes[-1, column].set_xlabel("confidence")
     for ax in axes[:, 0]:
         ax.set_ylabel("share right")
@@ -65,8 +51,7 @@ def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, co
     ax.scatter(table["confidence"], table["right"], color=colour, s=4 + 60 * table["n"] / table["n"].sum())
     scores = calibration_scores(probabilities, labels, bins)
     ax.text(0.03, 0.97, f"ECE {scores[1]:.3f}\nNLL {scores[3]:.2f}", transform=ax.transAxes, va="top", fontsize=7)
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1.02)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
 def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova") -> Figure:
@@ -79,13 +64,14 @@ def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova
     wanted : str
         What the class is called.
     """
-    figure, axes = plt.subplots(1, len(tables), squeeze=False, figsize=(PAGE_WIDTH, 2.9))
+    figure, axes = make_panels(len(tables), 2.9)
     for ax, (title, table) in zip(axes[0], tables.items()):
         for model, rows in table.groupby("model", sort=False):
             colour = MODEL_COLOURS[str(model)]
             place = 100 * rows["completeness"]
             ax.fill_between(place, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
-            ax.plot(place, rows["candidates"], color=colour, marker="o", markersize=3, label=LABELS[str(model)])
+            label = MODEL_LABELS[str(model)]
+            ax.plot(place, rows["candidates"], color=colour, marker="o", markersize=3, label=label)
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
@@ -107,27 +93,21 @@ def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure
     coverage : float
         What was promised.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.9))
+    figure, ((left, right),) = make_panels(2, 2.9)
     offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)
     for offset, (model, table) in zip(offsets, tables.items()):
         classes = table[table["class"] != "all"]
         place = np.arange(len(classes)) + offset
         colours = [class_colour(name) for name in classes["class"]]
-        axes[0].vlines(place, classes["low"], classes["high"], color="#CCCCCC", linewidth=5)
-        axes[0].scatter(place, classes["covered"], color=colours, s=16, marker=_marker(model), zorder=3)
-        axes[1].bar(place, classes[CANNOT_TELL], width=0.22, color=MODEL_COLOURS[model], label=LABELS[model])
-    axes[0].axhline(coverage, color="#333333", linewidth=0.8, linestyle="--")
-    axes[0].set_ylabel("share of sets with the true class")
-    axes[1].set_ylabel(CANNOT_TELL)
-    for model in tables:
-        axes[0].scatter([], [], color="#333333", s=16, marker=_marker(model), label=LABELS[model])
-    for ax in axes:
-        ax.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tables), columnspacing=0.8, handletextpad=0.3
-        )
+        left.vlines(place, classes["low"], classes["high"], color="#CCCCCC", linewidth=5)
+        left.scatter(place, classes["covered"], color=colours, s=16, marker=MARKERS[model], zorder=3)
+        left.scatter([], [], color=INK, s=16, marker=MARKERS[model], label=MODEL_LABELS[model])
+        right.bar(place, classes[CANNOT_TELL], width=0.22, color=MODEL_COLOURS[model], label=MODEL_LABELS[model])
+    left.axhline(coverage, color=INK, linewidth=0.8, linestyle="--")
+    left.set_ylabel("share of sets with the true class")
+    right.set_ylabel(CANNOT_TELL)
+    close = {"columnspacing": 0.8, "handletextpad": 0.3}
+    for ax in (left, right):
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(tables), **close)
         ax.set_xticks(range(len(classes)), classes["class"])
     return figure
-
-
-def _marker(model: str) -> str:
-    return {"M0": "o", "M1": "s", "M2": "^"}[model]

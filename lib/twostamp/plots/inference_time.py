@@ -1,4 +1,4 @@
-"""Figures of inference time and of the importance of metadata (thesis sections 6.5 and 6.7)."""
+"""Figures of notebook 06: inference time of models, batches and stages, and what a stream of alerts makes of it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,24 +7,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from twostamp.analysis.inference_time.queueing import Traffic
-from twostamp.plots.style import ARCHITECTURE_COLOURS, PAGE_WIDTH
+from twostamp.plots.style import ARCHITECTURE_COLOURS, SEQUENTIAL, make_panels
 
 MARKERS = {"stamp": "^", "stacked": "o", "separated": "s"}
-STAGE_COLOURS = {"decode": "#4477AA", "prepare": "#117733", "predict": "#882255"}
-STAGE_LABELS = {"decode": "decode Avro packets", "prepare": "prepare stamps and metadata", "predict": "predict"}
+STAGES = {
+    "decode": ("#4477AA", "decode Avro packets"),
+    "prepare": ("#117733", "prepare stamps and metadata"),
+    "predict": ("#882255", "predict"),
+}
+"""Colour and label of each stage."""
 
 
 def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
-    """Inference time against test accuracy of the best models of each architecture (Figure 6.4).
+    """Inference time against test accuracy of the best models of each architecture (figure 6.4).
 
     Parameters
     ----------
     timed : DataFrame
         Of `twostamp.analysis.inference_time.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
-    ax : Axes
     """
     for variant, models in timed.groupby("variant", sort=False):
         architecture = str(variant).partition("_")[0]
@@ -43,24 +45,21 @@ def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
-    """Inference time by batch size (Figure 6.5).
+    """Inference time by batch size (figure 6.5).
 
     Parameters
     ----------
     timed : DataFrame
         Of `twostamp.analysis.inference_time.latency.time_batches`: batch_size, times, mean, std, median, p99 (ms).
-    ax : Axes
     """
-    colour = ARCHITECTURE_COLOURS["stacked"]
-    ax.errorbar(
-        timed["batch_size"], timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std"
-    )
-    ax.plot(timed["batch_size"], timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
-    ax.plot(timed["batch_size"], timed["p99"], linestyle=":", color=colour, label="99th percentile")
+    sizes, colour = timed["batch_size"], ARCHITECTURE_COLOURS["stacked"]
+    ax.errorbar(sizes, timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std")
+    ax.plot(sizes, timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
+    ax.plot(sizes, timed["p99"], linestyle=":", color=colour, label="99th percentile")
     ax.set(xlabel="objects in the batch", ylabel="inference time of the batch (ms)", xscale="log", yscale="log")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xticks(timed["batch_size"], minor=False)
+        axis.set_major_formatter("{x:g}")
+    ax.set_xticks(sizes, minor=False)
     ax.minorticks_off()
     ax.grid(alpha=0.3, which="both")
     ax.legend(loc="upper left")
@@ -74,16 +73,14 @@ def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
     ----------
     stages : DataFrame
         Of `twostamp.analysis.inference_time.latency.time_stages`, one or more batch sizes below each other.
-    ax : Axes
     """
     sizes = list(dict.fromkeys(stages["batch_size"]))
     left = np.zeros(len(sizes))
     for stage, rows in stages.groupby("stage", sort=False):
+        colour, label = STAGES[str(stage)]
         per_object = (rows["median"] / rows["batch_size"]).to_numpy()
-        bars = ax.barh(
-            range(len(sizes)), per_object, left=left, color=STAGE_COLOURS[str(stage)], label=STAGE_LABELS[str(stage)]
-        )
-        ax.bar_label(bars, [f"{value:.1f}" for value in per_object], label_type="center", color="w", fontsize=8)
+        bars = ax.barh(range(len(sizes)), per_object, left=left, color=colour, label=label)
+        ax.bar_label(bars, fmt="{:.1f}", label_type="center", color="w", fontsize=8)
         left += per_object
     ax.set_yticks(range(len(sizes)), [f"batch of {size}" for size in sizes])
     ax.set_xlabel("median time per object, two alerts (ms)")
@@ -102,8 +99,8 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
     surveys : sequence of Traffic
         Whose rates are marked.
     """
-    figure, axes = plt.subplots(1, len(compared), figsize=(PAGE_WIDTH, 3.4), sharey=True, squeeze=False)
-    for ax, (title, table) in zip(axes[0], compared.items(), strict=True):
+    figure, (axes,) = make_panels(len(compared), 3.4, sharey=True)
+    for ax, (title, table) in zip(axes, compared.items(), strict=True):
         _plot_panel(table, ax)
         ax.set_title(title, pad=16)  # the surveys' names stand between it and the panel, clear of the lines
         ax.set(xlabel="alerts per second", xscale="log", yscale="log")
@@ -111,14 +108,14 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
             ax.axvline(survey.rate, color="#888888", linewidth=0.7, zorder=0)
             top = ax.get_xaxis_transform()
             ax.text(survey.rate, 1.01, survey.name, transform=top, ha="center", va="bottom", fontsize=7)
-    axes[0][0].set_ylabel("waiting + inference (s)\nmedian, and 99 % dotted")
-    axes[0][-1].legend(title="batch up to", loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes[0].set_ylabel("waiting + inference (s)\nmedian, and 99 % dotted")
+    axes[-1].legend(title="batch up to", loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
 def _plot_panel(table: pd.DataFrame, ax: Axes) -> None:
     sizes = sorted(table["batch_size"].unique())
-    for colour, size in zip(plt.colormaps["viridis"](np.linspace(0, 0.9, len(sizes))), sizes, strict=True):
+    for colour, size in zip(plt.colormaps[SEQUENTIAL](np.linspace(0, 0.9, len(sizes))), sizes, strict=True):
         rows = table[(table["batch_size"] == size) & np.isfinite(table["p99"])]
         ax.plot(rows["rate"], rows["p50"], color=colour, label=f"{size}")
         ax.plot(rows["rate"], rows["p99"], color=colour, linestyle=":", label="_p99")

@@ -1,41 +1,40 @@
 """Figure 6.8: importance of metadata."""
 
-import matplotlib.pyplot as plt
-import numpy as np
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from twostamp.plots.style import PAGE_WIDTH
+from twostamp.plots.style import INK, label_rows, make_panels
 
 MEASURES = {"impurity": "mean decrease in impurity", "permutation": "test accuracy lost when shuffled"}
 
 
 def plot_importance(importance: pd.DataFrame) -> Figure:
-    """Importance of each of the metadata, by impurity and by permutation (Figure 6.8).
+    """Importance of each of the metadata, by impurity and by permutation (figure 6.8).
 
-    Parameters
-    ----------
-    importance : DataFrame
-        Of `twostamp.inspection.forest.Forests.importance`: feature, and mean and std of either measure.
+    `importance` is of `twostamp.inspection.forest.Forests`: feature, and mean and std of either measure.
     """
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(PAGE_WIDTH, 0.155 * len(importance) + 0.6))
-    place = np.arange(len(importance))[::-1]
-    for ax, (measure, label) in zip(axes, MEASURES.items(), strict=True):
-        colours = [_alert_colour(name) for name in importance["feature"]]
-        ax.barh(place, importance[f"{measure}_mean"], color=colours, height=0.75)
-        ax.errorbar(
-            importance[f"{measure}_mean"], place, xerr=importance[f"{measure}_std"], linestyle="", color="#333333",
-            elinewidth=0.7,
-        )  # fmt: skip
-        ax.axvline(0, color="#333333", linewidth=0.6)
+    figure, ((left, right),) = make_panels(2, 0.155 * len(importance) + 0.6, sharey=True)
+    colours = [_alert_colour(name) for name in importance["feature"]]
+    for ax, (measure, label) in zip((left, right), MEASURES.items(), strict=True):
+        draw_measure(ax, importance, measure, colours)
         ax.set_xlabel(label)
-        ax.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(place, importance["feature"], fontsize=6.5)
-    axes[0].set_ylim(-0.7, len(importance) - 0.3)
+    label_rows(left, importance["feature"], margin=0.7, fontsize=6.5)
     for suffix, name in (("_1", "first alert"), ("_2", "second alert"), ("", "both")):
-        axes[1].barh([0], [0], color=_alert_colour(suffix), label=name)
-    axes[1].legend(loc="lower right", title="measured on")
+        right.barh([0], [0], color=_alert_colour(suffix), label=name)
+    right.legend(loc="lower right", title="measured on")
     return figure
+
+
+def draw_measure(ax: Axes, table: pd.DataFrame, measure: str, colours: Sequence[str] | str) -> None:
+    """Draw ``<measure>_mean`` of each row of a table as a bar, ``<measure>_std`` on it; first row on top."""
+    places, mean = range(len(table))[::-1], table[f"{measure}_mean"]
+    ax.barh(places, mean, color=colours, height=0.75)
+    ax.errorbar(mean, places, xerr=table[f"{measure}_std"], linestyle="", color=INK, elinewidth=0.7)
+    ax.axvline(0, color=INK, linewidth=0.6)
+    ax.grid(axis="x", alpha=0.3)
 
 
 def _alert_colour(feature: str) -> str:

@@ -23,8 +23,8 @@ EDGE = "#444444"
 ARROW: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 8, "color": EDGE, "linewidth": 0.8}
 
 
-def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], axes: Axes) -> Axes:
-    """Draw the stages of a DeepHiTS layer as blocks: height by pixels, width by channels (Figure 4.1).
+def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], ax: Axes) -> Axes:
+    """Draw the stages of a DeepHiTS layer as blocks: height by pixels, width by channels (figure 4.1).
 
     Parameters
     ----------
@@ -32,67 +32,41 @@ def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], axes: Axes
         Built for stamps of `stamp_shape`.
     stamp_shape : tuple of int
         Rows, columns and channels that enter it.
-    axes : Axes
-
-    Returns
-    -------
-    Axes
     """
     shape: Shape = (None, *stamp_shape)
-    x = _draw_block(axes, 0.0, stamp_shape, "stamps", PLAIN)
+    x = _draw_block(ax, 0.0, stamp_shape, "stamps", PLAIN)
     for stage in layer.stages:
         shape = stage.compute_output_shape(shape)
         label = stage.name.replace("_", " ")
         if (sizes := layer_parameters(stage)) != "-":
             label += f"\n{sizes}"
-        start, x = x, _draw_block(axes, x + 0.9, tuple(n or 0 for n in shape[1:]), label, _colour(stage))
-        axes.add_patch(FancyArrowPatch((start + 0.15, 0), (start + 0.85, 0), **ARROW))
-    axes.set(xlim=(-0.8, x + 0.8), ylim=(-3.6, 2.7))
-    return _finish(axes, {_colour(stage) for stage in layer.stages})
+        start, x = x, _draw_block(ax, x + 0.9, tuple(n or 0 for n in shape[1:]), label, _colour(stage))
+        ax.add_patch(FancyArrowPatch((start + 0.15, 0), (start + 0.85, 0), **ARROW))
+    ax.set(xlim=(-0.8, x + 0.8), ylim=(-3.6, 2.7))
+    return _finish(ax, {_colour(stage) for stage in layer.stages})
 
 
-def plot_model(model: keras.Model, axes: Axes) -> Axes:
-    """Draw the layers of a classifier with their output sizes, and what flows where (Figures 4.2 and 4.3).
-
-    Parameters
-    ----------
-    model : keras.Model
-        Of ``models.build_model``.
-    axes : Axes
-
-    Returns
-    -------
-    Axes
-    """
-    parents = layer_parents(model)
+def plot_model(model: keras.Model, ax: Axes) -> Axes:
+    """Draw the layers of a classifier with their output sizes, and what flows where (figures 4.2 and 4.3)."""
+    parents = _layer_parents(model)
     places = _layout(parents)
     for layer in model.layers:
         x, y = places[layer.name]
-        _draw_box(axes, x, y, layer)
+        _draw_box(ax, x, y, layer)
         for parent in parents[layer.name]:
             start = (places[parent][0] + BOX_WIDTH / 2, places[parent][1])
-            axes.add_patch(FancyArrowPatch(start, (x - BOX_WIDTH / 2, y), shrinkA=0, shrinkB=0, **ARROW))
+            ax.add_patch(FancyArrowPatch(start, (x - BOX_WIDTH / 2, y), shrinkA=0, shrinkB=0, **ARROW))
     columns, rows = zip(*places.values(), strict=True)
-    axes.set(xlim=(min(columns) - 0.6, max(columns) + 0.6), ylim=(min(rows) - 0.6, max(rows) + 0.6))
-    return _finish(axes, {_colour(layer) for layer in model.layers})
+    ax.set(xlim=(min(columns) - 0.6, max(columns) + 0.6), ylim=(min(rows) - 0.6, max(rows) + 0.6))
+    return _finish(ax, {_colour(layer) for layer in model.layers})
 
 
-def layer_parents(model: keras.Model) -> dict[str, list[str]]:
-    """Return the layers that feed each layer of a model, in topological order.
-
-    Examples
-    --------
-    >>> inputs = keras.Input((2,), name="features")
-    >>> layer_parents(keras.Model(inputs, layers.Dense(3, name="dense")(inputs)))
-    {'features': [], 'dense': ['features']}
-    """
+def _layer_parents(model: keras.Model) -> dict[str, list[str]]:
+    """Return the layers that feed each layer of a model, in topological order."""
     producers = {id(layer.output): layer.name for layer in model.layers}
+    inputs = {layer.name for layer in model.layers if isinstance(layer, layers.InputLayer)}
     return {
-        layer.name: [
-            producers[id(tensor)]
-            for tensor in keras.tree.flatten(layer.input)
-            if not isinstance(layer, layers.InputLayer)
-        ]
+        layer.name: [producers[id(x)] for x in keras.tree.flatten(layer.input) if layer.name not in inputs]
         for layer in model.layers
     }
 
@@ -111,19 +85,19 @@ def _layout(parents: dict[str, list[str]]) -> dict[str, tuple[float, float]]:
     return {name: (columns[name], rows[name]) for name in parents}
 
 
-def _draw_box(axes: Axes, x: float, y: float, layer: layers.Layer) -> None:
+def _draw_box(ax: Axes, x: float, y: float, layer: layers.Layer) -> None:
     corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
     style = "round,pad=0,rounding_size=0.06"
     box = FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, boxstyle=style, facecolor=_colour(layer), edgecolor=EDGE)
-    axes.add_patch(box)
+    ax.add_patch(box)
     lines = textwrap.wrap(layer.name.replace("_", " "), 19)
     if (sizes := layer_parameters(layer)) != "-":
         lines.append(sizes)
-    axes.text(x, y + 0.1, "\n".join(lines), ha="center", va="center", fontsize=6.5, linespacing=1.05)
-    axes.text(x, y - 0.26, _size(layer.output.shape[1:]), ha="center", va="center", fontsize=6.5, style="italic")
+    ax.text(x, y + 0.1, "\n".join(lines), ha="center", va="center", fontsize=6.5, linespacing=1.05)
+    ax.text(x, y - 0.26, _size(layer.output.shape[1:]), ha="center", va="center", fontsize=6.5, style="italic")
 
 
-def _draw_block(axes: Axes, x: float, shape: tuple[int, ...], label: str, colour: str) -> float:
+def _draw_block(ax: Axes, x: float, shape: tuple[int, ...], label: str, colour: str) -> float:
     """Draw a box in perspective from x rightwards; return where it ends."""
     if len(shape) == 3:
         h, d, w = shape[0] / 13.5, shape[1] / 13.5, 0.1 + shape[2] / 128
@@ -134,19 +108,19 @@ def _draw_block(axes: Axes, x: float, shape: tuple[int, ...], label: str, colour
     top = [(x, h / 2), (x + w, h / 2), (x + w + slope, h / 2 + slope), (x + slope, h / 2 + slope)]
     side = [(x + w, -h / 2), (x + w + slope, -h / 2 + slope), (x + w + slope, h / 2 + slope), (x + w, h / 2)]
     for corners in (front, top, side):
-        axes.add_patch(Polygon(corners, facecolor=colour, edgecolor=EDGE, linewidth=0.7, joinstyle="round"))
+        ax.add_patch(Polygon(corners, facecolor=colour, edgecolor=EDGE, linewidth=0.7, joinstyle="round"))
     centre = x + (w + slope) / 2
-    axes.text(centre, 1.75, _size(shape), ha="center", va="bottom", fontsize=6.5, style="italic", rotation=45)
-    axes.text(centre, -1.35, label, ha="right", va="top", fontsize=6.5, rotation=45, rotation_mode="anchor")
+    ax.text(centre, 1.75, _size(shape), ha="center", va="bottom", fontsize=6.5, style="italic", rotation=45)
+    ax.text(centre, -1.35, label, ha="right", va="top", fontsize=6.5, rotation=45, rotation_mode="anchor")
     return x + w + slope
 
 
-def _finish(axes: Axes, drawn: set[str]) -> Axes:
+def _finish(ax: Axes, drawn: set[str]) -> Axes:
     shown = [(name, colour) for name, (colour, _) in COLOURS.items() if colour in drawn]
     handles = [Patch(facecolor=colour, edgecolor=EDGE, label=name) for name, colour in shown]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles))
-    axes.axis("off")
-    return axes
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles))
+    ax.axis("off")
+    return ax
 
 
 def _colour(layer: layers.Layer) -> str:

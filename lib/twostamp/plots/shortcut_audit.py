@@ -6,15 +6,24 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, Sight, map_shares, profile_latitudes
 from twostamp.data.arrays import STAMPS
+from twostamp.plots.metadata_importance import draw_measure
 from twostamp.plots.sky_maps import draw_sky
-from twostamp.plots.style import PAGE_WIDTH, SEQUENTIAL, class_colour
+from twostamp.plots.style import (
+    INK,
+    PAGE_WIDTH,
+    SEQUENTIAL,
+    class_colour,
+    draw_intervals,
+    draw_legend,
+    label_rows,
+    make_panels,
+)
 
 DIVERGING = "PuOr_r"
 """Orange against purple: told apart by colour-blind readers too."""
@@ -27,6 +36,7 @@ OVERLAY = LinearSegmentedColormap.from_list(
 STRONG = 0.99
 """Attributions beyond this quantile of an object have the full colour."""
 
+BARS = ("share predicted", "share predicted", "change of the share")
 LINES = {WITH: "-", WITHOUT: "--", SWAPPED: ":"}
 MEASURES = (
     ("impurity", "forest: mean decrease\nin impurity (both alerts)", "#999933"),
@@ -48,23 +58,20 @@ def plot_share_maps(seen: Mapping[str, Sight], classes: Sequence[str], nside: in
         Of the HEALPix pixels.
     """
     shares = {way: map_shares(seen[way], classes, nside) for way in (WITH, WITHOUT)}
-    figure, axes = plt.subplots(
-        len(classes), 3, figsize=(PAGE_WIDTH, 0.8 + 1.25 * len(classes)), subplot_kw={"projection": "mollweide"}
-    )
-    for row, name in enumerate(classes):
-        maps = [shares[WITH][name], shares[WITHOUT][name], shares[WITHOUT][name] - shares[WITH][name]]
-        for column, values in enumerate(maps):
-            change = column == 2
-            norm = Normalize(-1, 1) if change else Normalize(0, 1)
-            mesh = draw_sky(values, axes[row, column], norm, DIVERGING if change else SEQUENTIAL)
-            if row == len(classes) - 1:
-                bar = figure.colorbar(
-                    mesh, ax=axes[:, column], orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
-                )
-                bar.set_label("change of the share" if change else "share predicted")
-        axes[row, 0].text(-0.06, 0.5, name, transform=axes[row, 0].transAxes, rotation=90, va="center", ha="right")
-    for ax, title in zip(axes[0], (WITH, WITHOUT, "without minus with"), strict=True):
-        ax.set_title(title, fontsize=9)
+    sphere = {"projection": "mollweide"}
+    figure, axes = make_panels(3, 0.8 + 1.25 * len(classes), rows=len(classes), subplot_kw=sphere)
+    for row, name in zip(axes, classes):
+        first, second = shares[WITH][name], shares[WITHOUT][name]
+        share, change = Normalize(0, 1), Normalize(-1, 1)
+        mesh = [draw_sky(values, ax, share, SEQUENTIAL) for ax, values in zip(row, (first, second))]
+        mesh.append(draw_sky(second - first, row[2], change, DIVERGING))
+        row[0].text(-0.06, 0.5, name, transform=row[0].transAxes, rotation=90, va="center", ha="right")
+    for column, (title, label) in enumerate(zip((WITH, WITHOUT, "without minus with"), BARS)):
+        bar = figure.colorbar(
+            mesh[column], ax=axes[:, column], orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
+        )
+        bar.set_label(label)
+        axes[0, column].set_title(title, fontsize=9)
     return figure
 
 
@@ -73,52 +80,33 @@ def plot_profiles(seen: Mapping[str, Sight], classes: Sequence[str]) -> Figure:
 
     For objects that were moved, the latitude is the one that the classifier was told.
     """
-    figure, axes = plt.subplots(1, len(classes), sharey=True, figsize=(PAGE_WIDTH, 2.3), squeeze=False)
-    for column, name in enumerate(classes):
-        ax = axes[0, column]
+    figure, (axes,) = make_panels(len(classes), 2.3, sharey=True)
+    for column, (ax, name) in enumerate(zip(axes, classes)):
         for way, sight in seen.items():
             latitude, mean = profile_latitudes(sight)
             ax.plot(latitude, mean[:, column], LINES[way], color=class_colour(name), marker="o", markersize=2.5)
         ax.set_title(name)
         ax.grid(alpha=0.3)
-    axes[0, 0].set_ylim(0, None)
-    axes[0, 0].set_ylabel("mean probability")
+    axes[0].set(ylim=(0, None), ylabel="mean probability")
     figure.supxlabel("distance from the Galactic plane |b| (degrees)", fontsize=9)
     for way in seen:
-        axes[0, 0].plot([], [], LINES[way], color="#333333", label=way)
-    figure.legend(*_handles(axes[0, 0], len(seen)), loc="outside upper center", ncols=len(seen))
+        axes[0].plot([], [], LINES[way], color=INK, label=way)
+    draw_legend(figure, axes[0])
     return figure
-
-
-def _handles(ax: Axes, count: int) -> tuple[list[Any], list[str]]:
-    handles, labels = ax.get_legend_handles_labels()
-    return handles[-count:], labels[-count:]
 
 
 def plot_importances(table: pd.DataFrame) -> Figure:
     """Impurity and permutation importance of the forest beside permutation importance of the network.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `twostamp.inspection.permutation.compare_importance`.
+    `table` is of `twostamp.inspection.permutation.compare_importance`.
     """
-    figure, axes = plt.subplots(
-        1, len(MEASURES), sharey=True, figsize=(PAGE_WIDTH, 0.9 + 0.16 * len(table)), squeeze=False
-    )
-    place = np.arange(len(table))[::-1]
-    for ax, (measure, label, colour) in zip(axes[0], MEASURES, strict=True):
-        ax.barh(place, table[f"{measure}_mean"], color=colour, height=0.75)
-        ax.errorbar(
-            table[f"{measure}_mean"], place, xerr=table[f"{measure}_std"], linestyle="", color="#333333", elinewidth=0.7
-        )
-        ax.axvline(0, color="#333333", linewidth=0.6)
+    figure, (axes,) = make_panels(len(MEASURES), 0.9 + 0.16 * len(table), sharey=True)
+    for ax, (measure, label, colour) in zip(axes, MEASURES, strict=True):
+        draw_measure(ax, table, measure, colour)
         ax.set_xlabel(label, fontsize=7.5)
         ax.tick_params(axis="x", labelsize=7)
         ax.locator_params(axis="x", nbins=4)
-        ax.grid(axis="x", alpha=0.3)
-    axes[0, 0].set_yticks(place, table["feature"], fontsize=6.5)
-    axes[0, 0].set_ylim(-0.7, len(table) - 0.3)
+    label_rows(axes[0], table["feature"], margin=0.7, fontsize=6.5)
     return figure
 
 
@@ -136,17 +124,14 @@ def plot_attributions(
     """
     names = sorted(name for name in stamps if name.startswith("stamps"))
     columns = [(name, channel) for name in names for channel in range(3)]
-    figure, axes = plt.subplots(
-        len(titles), len(columns), figsize=(PAGE_WIDTH, 0.7 + 1.12 * len(titles)), squeeze=False
-    )
-    for row, (place, title) in enumerate(titles.items()):
+    figure, axes = make_panels(len(columns), 0.7 + 1.12 * len(titles), rows=len(titles))
+    for row, (place, title) in zip(axes, titles.items()):
         limit = np.quantile(np.abs([attributions[name][place] for name in names]), STRONG) or 1.0
-        for ax, (name, channel) in zip(axes[row], columns, strict=True):
+        for ax, (name, channel) in zip(row, columns, strict=True):
             ax.imshow(stamps[name][place, ..., channel], cmap="gray", vmin=-1, vmax=1)
             mesh = ax.imshow(attributions[name][place, ..., channel] / limit, cmap=OVERLAY, vmin=-1, vmax=1)
-            ax.set_xticks([])
-            ax.set_yticks([])
-        axes[row, 0].set_ylabel(title, fontsize=7)
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(title, fontsize=7)
     for ax, (name, channel) in zip(axes[0], columns, strict=True):
         ax.set_title(f"{STAMPS[channel]},\nalert {name[-1]}", fontsize=8)
     bar = figure.colorbar(mesh, ax=axes, orientation="horizontal", shrink=0.5, aspect=40, pad=0.02)
@@ -164,28 +149,23 @@ def plot_agreement(pooled: NDArray[Any], occlusion: NDArray[Any], agreement: pd.
     agreement : DataFrame
         Of `twostamp.inspection.agreement.check_agreement`.
     """
-    alerts = pooled.shape[1]
     figure = plt.figure(figsize=(PAGE_WIDTH, 3.8))
     above, below = figure.subfigures(2, 1, height_ratios=[2.2, 1.1])
-    axes = above.subplots(2, 3 * alerts, squeeze=False)
-    for row, (label, values) in enumerate((("|attribution|", pooled), ("|occlusion|", occlusion))):
-        mean = values.mean(axis=0).reshape(3 * alerts, *values.shape[-2:])
-        for column, image in enumerate(mean):
-            mesh = axes[row, column].imshow(image / mean.max(), cmap=SEQUENTIAL, vmin=0, vmax=1)
-            axes[row, column].set_xticks([])
-            axes[row, column].set_yticks([])
-            if row == 0:
-                axes[0, column].set_title(f"{STAMPS[column % 3]},\nalert {column // 3 + 1}", fontsize=8)
-        axes[row, 0].set_ylabel(label, fontsize=8)
+    axes = above.subplots(2, 3 * pooled.shape[1], squeeze=False)
+    for row, (label, values) in zip(axes, (("|attribution|", pooled), ("|occlusion|", occlusion))):
+        mean = values.mean(axis=0).reshape(-1, *values.shape[-2:])
+        for ax, image in zip(row, mean):
+            mesh = ax.imshow(image / mean.max(), cmap=SEQUENTIAL, vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(label, fontsize=8)
+    for column, ax in enumerate(axes[0]):
+        ax.set_title(f"{STAMPS[column % 3]},\nalert {column // 3 + 1}", fontsize=8)
     above.colorbar(mesh, ax=axes, shrink=0.8, aspect=20, pad=0.01).set_label("share of the largest", fontsize=7)
     ax = below.subplots()
-    for place, found in zip(range(len(agreement))[::-1], agreement.to_dict("records")):
-        colour = "#882255" if place == len(agreement) - 1 else "#888888"
-        ax.hlines(place, found["low"], found["high"], color=colour)
-        ax.scatter(found["correlation"], place, color=colour, s=18, zorder=3)
-    ax.set_yticks(range(len(agreement))[::-1], agreement["what"], fontsize=8)
-    ax.set_ylim(-0.6, len(agreement) - 0.4)
-    ax.axvline(0, color="#333333", linewidth=0.6)
+    colours = ["#882255"] + ["#888888"] * (len(agreement) - 1)
+    draw_intervals(ax, agreement, "correlation", colours, size=18)
+    label_rows(ax, agreement["what"], fontsize=8)
+    ax.axvline(0, color=INK, linewidth=0.6)
     ax.grid(axis="x", alpha=0.3)
     ax.set_xlabel("Spearman's correlation with occlusion, mean over objects (95 %)")
     return figure

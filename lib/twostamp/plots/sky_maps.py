@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from twostamp.plots.style import SEQUENTIAL
 from twostamp.utils.coordinates import ecliptic_line
@@ -16,17 +17,26 @@ from twostamp.utils.healpix import sample_density, sample_sky
 UNSEEN, ECLIPTIC = "#EEEEEE", "#E69F00"
 
 
-def plot_sky_map(density: npt.NDArray[np.float64], ax: Axes, title: str) -> Axes:
-    """A density on the Galactic sky, Mollweide projection, longitude growing to the left, ecliptic drawn.
+def plot_sky_maps(counts: Mapping[str, NDArray[np.int64]], figure: Figure) -> Figure:
+    """One sky map a predicted class, and one of all objects together (figure 6.6).
 
-    Parameters
-    ----------
-    density : ndarray, shape (rows, columns)
-        Objects per square degree, of `twostamp.utils.healpix.sample_density`; cells without objects stay grey.
-    ax : Axes
-        With ``projection="mollweide"``.
-    title : str
+    `counts` is of `twostamp.utils.healpix.healpix_counts`.
     """
+    panels = {**counts, "all": sum(counts.values(), start=np.zeros_like(next(iter(counts.values()))))}
+    n_rows = -(-len(panels) // 2)
+    axes = figure.subplots(n_rows, 2, subplot_kw={"projection": "mollweide"}, squeeze=False).ravel()
+    for ax, (name, values) in zip(axes, panels.items(), strict=False):
+        title = "All" if name == "all" else f"Predicted {name}"
+        _draw_density(sample_density(values), ax, f"{title} ({values.sum():,} objects)")
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize=8)
+    figure.supxlabel("Galactic longitude and latitude", fontsize=9)
+    return figure
+
+
+def _draw_density(density: NDArray[np.float64], ax: Axes, title: str) -> None:
+    """Draw objects per square degree with a scale and degrees; cells without objects stay grey."""
     seen = np.ma.masked_equal(density, 0)
     ax.set_facecolor(UNSEEN)
     if seen.count():
@@ -40,11 +50,10 @@ def plot_sky_map(density: npt.NDArray[np.float64], ax: Axes, title: str) -> Axes
     ax.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["−60°", "−30°", "0°", "30°", "60°"], fontsize=6)
     ax.grid(color="0.6", lw=0.3)
     ax.set_title(title)
-    return ax
 
 
-def draw_sky(values: npt.NDArray[np.float64], ax: Axes, norm: Normalize, colours: str) -> Any:
-    """A HEALPix map of any quantity on the Galactic sky, as `plot_sky_map` without its scale and numbers.
+def draw_sky(values: NDArray[np.float64], ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
+    """A HEALPix map of any quantity on the Galactic sky, longitude growing to the left, with the ecliptic.
 
     Parameters
     ----------
@@ -65,7 +74,7 @@ def draw_sky(values: npt.NDArray[np.float64], ax: Axes, norm: Normalize, colours
     return mesh
 
 
-def _draw_grid(values: Any, ax: Axes, norm: Normalize, colours: str) -> Any:
+def _draw_grid(values: Any, ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
     rows, columns = values.shape
     longitude, latitude = np.linspace(np.pi, -np.pi, columns + 1), np.linspace(-np.pi / 2, np.pi / 2, rows + 1)
     return ax.pcolormesh(longitude, latitude, values, cmap=colours, norm=norm, shading="flat", rasterized=True)
@@ -76,25 +85,3 @@ def _draw_ecliptic(ax: Axes, width: float = 1.3) -> None:
     order = np.argsort(longitude)
     ax.plot(-longitude[order], latitude[order], color="white", lw=width + 1.1)
     ax.plot(-longitude[order], latitude[order], color=ECLIPTIC, lw=width, label="Ecliptic")
-
-
-def plot_sky_maps(counts: Mapping[str, npt.NDArray[np.int64]], figure: Figure) -> Figure:
-    """One sky map a predicted class, and one of all objects together (figure 6.6).
-
-    Parameters
-    ----------
-    counts : mapping of str to ndarray
-        Of `twostamp.utils.healpix.healpix_counts`.
-    figure : Figure
-    """
-    panels = {**counts, "all": sum(counts.values(), start=np.zeros_like(next(iter(counts.values()))))}
-    n_rows = -(-len(panels) // 2)
-    axes = figure.subplots(n_rows, 2, subplot_kw={"projection": "mollweide"}, squeeze=False).ravel()
-    for ax, (name, values) in zip(axes, panels.items(), strict=False):
-        title = "All" if name == "all" else f"Predicted {name}"
-        plot_sky_map(sample_density(values), ax, f"{title} ({values.sum():,} objects)")
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize=8)
-    figure.supxlabel("Galactic longitude and latitude", fontsize=9)
-    return figure

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from twostamp.analysis.specification_curve.specifications import SWITCHES
-from twostamp.plots.style import PAGE_WIDTH
+from twostamp.plots.style import INK, make_panels
 
 ABOVE, BELOW, BETWEEN, OWN = "#44AA99", "#882255", "#888888", "#222222"
+FEW = 40
+"""Up to this many specifications the marks are large."""
 TITLES = {
     "normalisation": "normalisation (S2)",
     "metadata_recipe": "clipping (M5)",
@@ -33,38 +34,44 @@ WORDS: dict[str, dict[Any, str]] = {
 }
 
 
-def plot_effects(effects: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw two alerts minus one of every specification with its interval, in the order of the table.
+def plot_curve(effects: pd.DataFrame) -> Figure:
+    """Two alerts minus one of every specification in the order of the table, above the switches that vary.
 
-    Parameters
-    ----------
-    effects : DataFrame
-        Of `twostamp.analysis.specification_curve.curve.tabulate_effects`.
-    ax : Axes
+    `effects` is of `twostamp.analysis.specification_curve.curve.tabulate_effects`.
     """
-    place = np.arange(len(effects))
+    varied = _list_levels(effects)
+    height = 0.135 * max(1, sum(map(len, varied.values())))
+    ratios = {"height_ratios": [2.4, max(height, 0.3)]}
+    figure, ((above,), (below,)) = make_panels(1, 2.9 + height, rows=2, gridspec_kw=ratios)
+    _draw_effects(effects, above)
+    _draw_switches(effects, varied, below)
+    for ax in (above, below):
+        ax.set(xticks=[], xlim=(-0.7, len(effects) - 0.3))
+    below.set_xlabel(f"{len(effects)} specifications, by difference")
+    return figure
+
+
+def _draw_effects(effects: pd.DataFrame, ax: Axes) -> None:
+    """Draw each difference with its interval, a ring round the run's own."""
+    place, difference = np.arange(len(effects)), 100 * effects["difference"]
     colours = np.select([effects["low"] > 0, effects["high"] < 0], [ABOVE, BELOW], BETWEEN)
-    size = 22 if len(effects) < 40 else 7
+    size = 22 if len(effects) < FEW else 7
     ax.vlines(place, 100 * effects["low"], 100 * effects["high"], color=colours, linewidth=1.1)
-    ax.scatter(place, 100 * effects["difference"], color=colours, s=size, zorder=3)
+    ax.scatter(place, difference, color=colours, s=size, zorder=3)
     own = effects["specification"] == 0
-    ax.scatter(place[own], 100 * effects.loc[own, "difference"], s=4 * size, facecolor="none", edgecolor=OWN, zorder=4)
-    ax.axhline(0, color="#333333", linewidth=0.7)
-    marks = {"interval above 0": ABOVE, "holds 0": BETWEEN, "below 0": BELOW}
-    for label, colour in marks.items():
+    ax.scatter(place[own], difference[own], s=4 * size, facecolor="none", edgecolor=OWN, zorder=4)
+    ax.axhline(0, color=INK, linewidth=0.7)
+    for label, colour in {"interval above 0": ABOVE, "holds 0": BETWEEN, "below 0": BELOW}.items():
         ax.plot([], [], color=colour, marker="o", markersize=4, label=label)
     ax.plot([], [], linestyle="", marker="o", markersize=7, markerfacecolor="none", color=OWN, label="the run's own")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     ax.set_ylabel("accuracy, two alerts\nminus one (points, 95 %)")
-    ax.set_xticks([])
-    ax.set_xlim(-0.7, len(effects) - 0.3)
-    return ax
 
 
-def plot_switches(effects: pd.DataFrame, ax: Axes) -> Axes:
-    """Mark the level of every switch below its specification; switches that do not vary are left out."""
+def _draw_switches(effects: pd.DataFrame, varied: dict[str, list[Any]], ax: Axes) -> None:
+    """Mark the level of every switch below its specification."""
     labels: list[str] = []
-    for switch, levels in _list_levels(effects).items():
+    for switch, levels in varied.items():
         if labels:
             ax.axhline(len(labels) - 0.5, color="#DDDDDD", linewidth=0.6)
         ax.annotate(
@@ -73,29 +80,12 @@ def plot_switches(effects: pd.DataFrame, ax: Axes) -> Axes:
         )  # fmt: skip
         for level in levels:
             at = np.flatnonzero(effects[switch] == level)
-            ax.scatter(at, np.full(len(at), len(labels)), marker="s", s=16 if len(effects) < 40 else 4, color="#333333")
+            ax.scatter(at, np.full(len(at), len(labels)), marker="s", s=16 if len(effects) < FEW else 4, color=INK)
             labels.append(WORDS.get(switch, {}).get(level, str(level)))
     ax.set_yticks(range(len(labels)), labels, fontsize=6.5)
     ax.set_ylim(len(labels) - 0.4, -0.6)
-    ax.set_xticks([])
-    ax.set_xlim(-0.7, len(effects) - 0.3)
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    return ax
-
-
-def plot_curve(effects: pd.DataFrame) -> Figure:
-    """Set `plot_effects` above `plot_switches`."""
-    rows = max(1, sum(len(levels) for levels in _list_levels(effects).values()))
-    height = 0.135 * rows
-    figure, axes = plt.subplots(
-        2, 1, figsize=(PAGE_WIDTH, 2.9 + height), gridspec_kw={"height_ratios": [2.4, max(height, 0.3)]}
-    )
-    plot_effects(effects, axes[0])
-    plot_switches(effects, axes[1])
-    axes[1].set_xlabel(f"{len(effects)} specifications, by difference")
-    return figure
+    ax.spines[:].set_visible(False)
 
 
 def _list_levels(effects: pd.DataFrame) -> dict[str, list[Any]]:
