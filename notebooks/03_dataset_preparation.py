@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 
 from twostamp import data
 from twostamp.analysis.dataset_preparation import make_split_table, summarise_levelling, summarise_sentinels
-from twostamp.models import alerce as baseline
+from twostamp.models import alerce_recipe as baseline
 from twostamp.pipeline import open_run
 from twostamp.plots import dataset_preparation as plots
 from twostamp.taxonomy import order_classes

@@ -107,9 +107,8 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 trials = models.make_trials(params)
 with open_spark(params.spark_master, params.workers):
     results = models.run_trials(trials, run.records, run.models / "search", params)
-    alerce = models.alerce.train_alerce(run.data, run.models, params)
-done = results[results["status"] == "done"]
-judged = pd.concat([results, alerce], ignore_index=True)
+    alerce = models.alerce_recipe.train_alerce(run.data, run.models, params)
+done, judged = results.done, results + alerce
 print(
     f"{len(done)} of {len(trials)} trainings are done, {len(results) - len(done)} failed; {len(alerce)} of ALeRCE's recipe"
 )
@@ -130,7 +129,7 @@ run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
 # and with ALeRCE's recipe. The last two rows are ours, and say so.
 
 # %%
-ranked = models.rank_combinations(judged)
+ranked = judged.rank()
 tables = {"6.1": ["stamp_23", "stamp_26", "stamp_alerce"], "6.2": ["stacked"], "6.3": ["separated"]}
 for item, variants in tables.items():
     best = ranked[ranked["variant"].isin(variants)]
@@ -148,29 +147,28 @@ ranked.filter(regex="variant|_size|_rate|_mean|_std").groupby("variant").head(3)
 # Rows are true classes, columns predicted ones, each row sums to one; mean ± standard deviation over the repetitions.
 
 # %%
-classes = done["classes"].iloc[0]
-winners = {name: models.select_trials(judged, row.iloc[0]) for name, row in ranked.groupby("variant", sort=False)}
+classes, winners = done[0].classes, judged.winners()
 for item, (name, *_) in tables.items():
     if name not in winners:
         run.missing(item, f"no classifier {name} was trained in this run")
         continue
-    fig = plot_confusions({split: winners[name][f"{split}_confusion"] for split in ("validation", "test")}, classes)
+    fig = plot_confusions({split: winners[name].confusions(split) for split in ("validation", "test")}, classes)
     caption = f"Confusion of the best {name} on validation and test, {n_repetitions} trainings."
-    run.save_figure(fig, item, caption=caption, ours=format_repeats(winners[name]["test_accuracy"]))
+    run.save_figure(fig, item, caption=caption, ours=format_repeats(winners[name].accuracies("test")))
 
 # %% [markdown]
 # Precision, recall and F1 of each class on test, and the numbers that section 6.1 prints.
 
 # %%
-reports = {name: report_mean_std(trials["test_confusion"], classes) for name, trials in winners.items()}
+reports = {name: report_mean_std(trials.confusions("test"), classes) for name, trials in winners.items()}
 report = pd.concat(reports, names=["variant"]).reset_index(level=0)
 run.save_extra_table(report, "class_report", caption="Precision, recall and F1 of the winners on test.")
 report[["variant", "class", "precision", "recall", "f1"]]
 
 # %%
 for name in [name for name in tables["6.1"] if name in winners][:1]:
-    mean, std = confusion_mean_std(winners[name]["test_confusion"])
-    accuracy = winners[name]["test_accuracy"]
+    mean, std = confusion_mean_std(winners[name].confusions("test"))
+    accuracy = winners[name].accuracies("test")
     run.record_number("6.1", "stamp, accuracy (test)", format_mean_std(accuracy.mean(), accuracy.std(ddof=0)))
     for true, title in (("SN", "stamp, SN as SN (test)"), ("asteroid", "stamp, asteroids as SN (test)")):
         cell = classes.index(true), classes.index("SN")
@@ -180,11 +178,11 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
 # ## Models to hand on
 #
 # The best repetition of each classifier becomes a folder of its own, network, statistics and a card that says what it
-# takes and how well it did. `twostamp.models.architectures.load_model(folder).predict(objects)` classifies tuples of Avro packets.
+# takes and how well it did. `twostamp.models.load_classifier(folder).predict(objects)` classifies tuples of Avro packets.
 
 # %%
 folders = models.package_winners(results, run.records, run.models, params, run.mark)
-folders |= models.alerce.package_alerce(alerce, run.data, run.models, params, run.mark)
+folders |= models.alerce_recipe.package_alerce(alerce, run.data, run.models, params, run.mark)
 for name, folder in folders.items():
     print(f"{name}: {folder.relative_to(run.root)}")
 

@@ -20,13 +20,11 @@
 # the thesis's, the inference time of the winners, and the rows of the ledger for sections 6.4 and 7.1.
 
 # %%
-import pandas as pd
-
 from twostamp.analysis import model_comparison as comparison
 from twostamp.analysis.inference_time import time_models
 from twostamp.analysis.model_comparison import make_thesis_table
 from twostamp.evaluation import LEVEL
-from twostamp.models import choose_models, read_alerce, read_results
+from twostamp.models import SearchResults, load_classifier, read_alerce
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.utils import outputs_root
 
@@ -52,9 +50,9 @@ run = open_run("05_model_comparison", globals())
 # alert, where nothing changes but the second alert (M10); and with ALeRCE's own recipe at its one published setting (T10).
 
 # %%
-searched = read_results(run.require("search"), run.params.report_weights)
-results = pd.concat([searched, read_alerce(run.models, run.params)], ignore_index=True)
-winners = choose_models(results, 1, tuple(comparison.MODELS.values()))
+searched = SearchResults.read(run.require("search"), run.params.report_weights)
+results = searched + read_alerce(run.models, run.params)
+winners = results.rank(1, comparison.MODELS.values())
 winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std"]].round(3)
 
 # %% [markdown]
@@ -65,7 +63,8 @@ winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std
 
 # %%
 repeats = run.params.latency_repeats
-timed = time_models(winners, run.records, repeats)
+classifiers = [load_classifier(run.models / variant) for variant in winners["variant"]]
+timed = winners.join(time_models(classifiers, run.records, repeats))
 timed[["variant", "mean", "std", "median", "p99"]].round(2)
 
 # %% [markdown]

@@ -27,7 +27,7 @@ from twostamp.analysis.inference_time import latency, queueing
 from twostamp.analysis.inference_time import stages as serving
 from twostamp.data import find_archive
 from twostamp.evaluation import format_mean_std
-from twostamp.models import choose_models, read_results
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots import inference_time as plots
 from twostamp.plots.inference_time import plot_queue
@@ -53,8 +53,8 @@ run = open_run("06_inference_time", globals())
 # search of fewer combinations than `best_models` gives fewer.
 
 # %%
-results = read_results(run.require("search"), run.params.report_weights)
-chosen = choose_models(results, run.params.best_models, ("stamp_23", "stacked", "separated"))
+results = SearchResults.read(run.require("search"), run.params.report_weights)
+chosen = results.rank(run.params.best_models, ("stamp_23", "stacked", "separated"))
 chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]].round(3)
 
 # %% [markdown]
@@ -66,7 +66,8 @@ chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]]
 
 # %%
 records, repeats = run.records, run.params.latency_repeats
-timed = latency.time_models(chosen, records, repeats)
+classifiers = {name: results.find(name).load(records) for name in chosen["trial_id"]}
+timed = chosen.join(latency.time_models(list(classifiers.values()), records, repeats))
 shown = timed[["variant", "rank", "trial_id", "test_mean", "test_std", "mean", "std", "median", "p99", "times"]]
 run.save_extra_table(shown, "inference_time", caption="Inference time of one object (ms) of the best models.")
 shown.drop(columns=["trial_id", "times"]).round(3)
@@ -105,7 +106,8 @@ for test in tests.itertuples():
 stacked = chosen[chosen["variant"] == "stacked"]
 model = (stacked if len(stacked) else chosen).iloc[0]
 sizes = run.params.latency_batch_sizes
-batches = latency.time_batches(model, records, repeats, sizes)
+classifier = classifiers[model["trial_id"]]
+batches = latency.time_batches(classifier, records, repeats, sizes)
 run.save_extra_table(batches, "batch_time", caption=f"Inference time (ms) of {model['trial_id']} by batch size.")
 batches.drop(columns="times").assign(per_object=batches["median"] / batches["batch_size"]).round(3)
 
@@ -162,8 +164,7 @@ print(*advice, sep="\n")
 alerts = find_archive(run.params, run.data)
 stages = None
 if len(stacked):
-    way = (alerts, run.require("pairs.parquet"), records, repeats)
-    stages = serving.time_archive(model, *way)
+    stages = serving.time_archive(classifier, alerts, run.require("pairs.parquet"), repeats)
 
 # %%
 if stages is not None:

@@ -27,8 +27,8 @@ from matplotlib import pyplot as plt
 
 from twostamp.alerts import extract_first_two
 from twostamp.analysis import unlabelled_sky
-from twostamp.data import Records, read_metadata
-from twostamp.models import find_best_stacked, predict_on_spark
+from twostamp.data import read_metadata
+from twostamp.models import load_classifier, predict_on_spark
 from twostamp.pipeline import open_run
 from twostamp.plots.sky_maps import plot_sky_maps
 from twostamp.utils import make_spark, outputs_root, write_healpix_counts
@@ -107,16 +107,15 @@ run.record_number("6.11", "unlabelled objects predicted", len(recent))
 
 # %%
 root = outputs_root() / (params.pretrained_run or params.run_name)
-trial = find_best_stacked(root / "models" / "search", params.report_weights)
-reason = "no unlabelled object has two alerts" if recent.empty else "no stacked model" if trial is None else ""
+model = root / "models" / "stacked"
+reason = "no unlabelled object has two alerts" if recent.empty else "" if model.exists() else "no stacked model"
 if reason:
     run.missing("6.6", reason)
 
 # %%
 predicted = run.data / "predictions.parquet"
 if not reason:
-    records = Records(root / "data" / "records", params.metadata_recipe)
-    way = (run.data / "unlabelled_pairs.parquet", trial, records, predicted)
+    way = (run.data / "unlabelled_pairs.parquet", model, predicted)
     predict_on_spark(spark, *way, deltajd_max=params.deltajd_max)
     predictions = pd.read_parquet(predicted).sort_values("objectId", ignore_index=True)
     classes = list(predictions.columns[3:-1])
@@ -129,7 +128,8 @@ if not reason:
     caption = (
         f"{len(predictions)} unlabelled objects by predicted class, Galactic coordinates; the line is the ecliptic."
     )
-    run.save_figure(fig, "6.6", caption=caption, note=f"model {trial['trial_id']}")
+    note = f"model {load_classifier(model).card['training']['trial']}"
+    run.save_figure(fig, "6.6", caption=caption, note=note)
 
 # %% [markdown]
 # ## Do they lie where they should?

@@ -24,7 +24,7 @@
 from twostamp.analysis.metadata_importance import check_claims, train_ablations
 from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
 from twostamp.inspection import forest
-from twostamp.models import find_best_stacked
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
 from twostamp.plots.metadata_importance import plot_importance
@@ -107,15 +107,15 @@ print(claims.to_string(index=False))
 # stamps, then the stamps and deltajd.
 
 # %%
-best = find_best_stacked(run.require("search"), run.params.report_weights)
+best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best
 variants = ("stacked_stamps", "stacked_stamps_deltajd")
 trained = train_ablations(variants, best, records, run.models, run.params, run.mark)
 reason = "no stacked classifier was trained in this run"
 
 # %%
-accuracies = {variant: format_repeats(trials["test_accuracy"]) for variant, trials in trained.items()}
+accuracies = {variant: format_repeats(trials.accuracies("test")) for variant, trials in trained.items()}
 figures = {
-    variant: plot_confusions({split: trials[f"{split}_confusion"] for split in ("validation", "test")}, classes)
+    variant: plot_confusions({split: trials.confusions(split) for split in ("validation", "test")}, classes)
     for variant, trials in trained.items()
 }
 
@@ -140,7 +140,7 @@ fig
 
 # %%
 for variant, trials in trained.items():
-    report = report_mean_std(trials["test_confusion"], classes)
+    report = report_mean_std(trials.confusions("test"), classes)
     run.save_extra_table(report, variant, caption=f"Precision, recall and F1 on test, {variant}.")
 
 # %% [markdown]
@@ -164,7 +164,7 @@ record_numbers(run, numbers, reason)
 print(f"random forest on metadata alone: {forest_accuracy} on test (thesis 0.9259 ± 0.0029)")
 print(f"stacked with less: {accuracies or reason} (thesis 0.894 ± 0.004, with deltajd 0.913 ± 0.004)")
 if best is not None:
-    print(f"stacked with all metadata, best repetition of notebook 04: {best['test_accuracy']:.3f}")
+    print(f"stacked with all metadata, best repetition of notebook 04: {best.accuracy('test'):.3f}")
 
 # %%
 held = claims.loc[claims["impurity holds"], "claim"]

@@ -25,7 +25,7 @@ from twostamp.analysis.additional_classes import promote_all, train_promoted
 from twostamp.analysis.dataset_preparation import make_split_table
 from twostamp.data import read_metadata
 from twostamp.evaluation import format_repeats, report_mean_std
-from twostamp.models import find_best_stacked
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
 
@@ -70,9 +70,9 @@ for name, data in promoted.items():
 # The stacked classifier with the hyper-parameters of the best combination of notebook 04; only the last layer grows.
 
 # %%
-best = find_best_stacked(run.require("search"), run.params.report_weights)
+best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best
 trained = train_promoted(promoted, best, pairs_path, run.data, run.models, run.params, run.mark)
-accuracies = {name: format_repeats(trials["test_accuracy"]) for name, trials in trained.items()}
+accuracies = {name: format_repeats(trials.accuracies("test")) for name, trials in trained.items()}
 print(accuracies)
 
 # %% [markdown]
@@ -83,9 +83,9 @@ print(accuracies)
 # %%
 figures, reports = {}, {}
 for name, trials in trained.items():
-    splits = {split: trials[f"{split}_confusion"] for split in ("validation", "test")}
+    splits = {split: trials.confusions(split) for split in ("validation", "test")}
     figures[name] = plot_confusions(splits, promoted[name].classes)
-    reports[name] = report_mean_std(trials["test_confusion"], promoted[name].classes)
+    reports[name] = report_mean_std(trials.confusions("test"), promoted[name].classes)
 
 # %%
 first = next(iter(figures), None)
@@ -128,5 +128,5 @@ print(f"thesis, YSO promoted: accuracy 0.912 ± 0.003, SN as SN 0.93 ± 0.01; he
 
 # %%
 if best is not None:
-    print(f"the run's own classes, best repetition of notebook 04: {best['test_accuracy']:.3f}")
+    print(f"the run's own classes, best repetition of notebook 04: {best.accuracy('test'):.3f}")
 print("\n".join(f"{name} not done: {why}" for name, why in refused.items()) or "no data set was refused")

@@ -27,7 +27,7 @@ from twostamp.analysis.significance import comparisons as protocol
 from twostamp.analysis.significance import describe_rates, judge_tests
 from twostamp.analysis.significance import repeated_splits as splits
 from twostamp.evaluation import make_power_table
-from twostamp.models import best_hyperparameters, choose_models, choose_winners, predict_winners, read_results
+from twostamp.models import SearchResults, predict_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.significance import plot_comparisons, plot_false_positives
 from twostamp.thesis import MODELS
@@ -58,8 +58,8 @@ run = open_run("10_significance", globals())
 make_thesis_table().style.format("{:.3e}", subset=["printed", *make_thesis_table().columns[3:]]).hide()
 
 # %%
-results = read_results(run.require("search"), run.params.report_weights)
-best = choose_models(results, 1, tuple(comparison.MODELS.values()))
+results = SearchResults.read(run.require("search"), run.params.report_weights)
+best = results.rank(1, comparison.MODELS.values())
 comparison.compare_winners(best, "validation").drop(columns="set").style.format(precision=4).hide()
 
 # %% [markdown]
@@ -90,8 +90,8 @@ for title, table in rates.items():
 # quarter of the width, and every figure says so.
 
 # %%
-winners = choose_winners(results, MODELS)
-combinations = {trials["variant"].iloc[0]: best_hyperparameters(trials.iloc[0]) for trials in winners.values()}
+winners = results.winners(MODELS)
+combinations = {trials[0].variant: trials[0].hyperparameters for trials in winners.values()}
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
 records = splits.write_split_records(source, run.data / "splits", run.params)
 trained = splits.train_splits(combinations, records, run.models / "splits", run.params)

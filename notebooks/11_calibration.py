@@ -26,7 +26,7 @@ import pandas as pd
 
 from twostamp.analysis.calibration import choose_mix, describe_candidates
 from twostamp.evaluation import calibration, candidates, conformal
-from twostamp.models import choose_winners, predict_winners, read_results
+from twostamp.models import SearchResults, predict_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
 from twostamp.thesis import MODELS
@@ -54,11 +54,11 @@ run = open_run("11_calibration", globals())
 # little; test has not been looked at by anything.
 
 # %%
-winners = choose_winners(read_results(run.require("search"), run.params.report_weights), MODELS)
+winners = SearchResults.read(run.require("search"), run.params.report_weights).winners(MODELS)
 validation = predict_winners(winners, run.records, "validation")
 test = predict_winners(winners, run.records, "test")
 classes = test.classes
-{model: trials["trial_id"].tolist() for model, trials in winners.items()}
+{model: [trial.trial_id for trial in trials.best_first()] for model, trials in winners.items()}
 
 # %% [markdown]
 # ## Does a probability mean what it says?

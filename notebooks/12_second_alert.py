@@ -25,7 +25,7 @@
 from twostamp.analysis.second_alert import cadence_stress as robustness
 from twostamp.analysis.second_alert import classifiers as rivals
 from twostamp.analysis.second_alert import revisions as revision
-from twostamp.models import choose_winners, package_winners, read_results
+from twostamp.models import SearchResults, package_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_stress, plot_value
 from twostamp.thesis import MODELS
@@ -58,10 +58,10 @@ run = open_run("12_second_alert", globals())
 
 # %%
 records = run.records
-results = read_results(run.require("search"), run.params.report_weights)
+results = SearchResults.read(run.require("search"), run.params.report_weights)
 combinations = rivals.choose_combinations(results)
 trained = rivals.train_rivals(combinations, records, run.models / "revision", run.params)
-{model: [round(accuracy, 3) for accuracy in trials["test_accuracy"]] for model, trials in trained.items()}
+{model: trials.accuracies("test").round(3).tolist() for model, trials in trained.items()}
 
 # %%
 stresses = robustness.list_stresses(gap_nights)
@@ -140,7 +140,8 @@ run.save_extra_figure(fig, "cadence_stress", caption=caption, **aside)
 # The thesis's two-stamp classifiers themselves, as notebook 04 trained them, whole.
 
 # %%
-whole = choose_winners(results, {name: MODELS[name] for name in ("M1", "M2")})
+whole = results.winners({name: MODELS[name] for name in ("M1", "M2")})
+whole = {name: trials.best_first() for name, trials in whole.items()}
 thesis_seen = rivals.predict_rivals(whole, records, stresses)
 thesis_stress = robustness.tabulate_stress(thesis_seen, stresses, **size)
 run.save_extra_table(thesis_stress, "cadence_stress_thesis", caption="Notebook 04's winners when deltajd changes.")
@@ -149,7 +150,7 @@ thesis_stress[thesis_stress["kind"] == "gap"].round(3)
 # %% [markdown]
 # ## A model to hand on
 #
-# `load_model(folder).predict([(first, second), ...])` answers with both alerts, `load_model(folder).at_first_alert()` with
+# `load_classifier(folder).predict([(first, second), ...])` answers with both alerts, `load_classifier(folder).at_first_alert()` with
 # the first one alone.
 
 # %%

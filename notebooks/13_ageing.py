@@ -26,7 +26,7 @@
 import pandas as pd
 
 from twostamp.analysis import ageing
-from twostamp.models import best_hyperparameters, choose_winners, read_results
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots import ageing as plots
 
@@ -69,8 +69,7 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 # tested there is new in time and place.
 
 # %%
-winners = choose_winners(read_results(run.require("search"), run.params.report_weights), {"M1": "stacked"})
-best = best_hyperparameters(winners["M1"].iloc[0])
+best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best.hyperparameters
 predictions = ageing.train_on_first_year(survey, pairs, run.models / "ageing", best, run.params)
 years = ageing.tabulate_years(predictions, run.params)
 

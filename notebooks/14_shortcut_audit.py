@@ -28,7 +28,7 @@ from twostamp.analysis import shortcut_audit as sky_shortcut
 from twostamp.data import FEATURE_LISTS, read_metadata
 from twostamp.inspection import agreement, attribution, forest
 from twostamp.inspection import permutation as importance
-from twostamp.models import best_hyperparameters, choose_winners, read_results
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots import shortcut_audit as plots
 
@@ -51,7 +51,7 @@ run = open_run("14_shortcut_audit", globals())
 params, records = run.params, run.records
 classes = records.info.classes
 size = {"resamples": params.bootstrap_resamples, "seed": params.seed}
-winners = choose_winners(read_results(run.require("search"), params.report_weights), {"M1": "stacked"})
+winners = SearchResults.read(run.require("search"), params.report_weights).winners({"M1": "stacked"})
 print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so that only the forest is audited)")
 
 # %% [markdown]
@@ -62,7 +62,7 @@ print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so tha
 
 # %%
 if winners:
-    best = best_hyperparameters(winners["M1"].iloc[0])
+    best = winners["M1"].best.hyperparameters
     test = records.arrays("test", crop=best.crop_size)
 
 # %%
@@ -140,7 +140,7 @@ if winners:
 # %%
 if winners:
     chosen = agreement.choose_objects(test.labels, params.audit_objects, params.seed)
-    case = attribution.open_case(winners["M1"].iloc[0], test, chosen, records, params.seed)
+    case = attribution.open_case(winners["M1"].best.load(records), test, chosen, records, params.seed)
     explained = attribution.integrate_gradients(*case, params.attribution_steps)
     print(attribution.check_completeness(*case, explained))
 

@@ -22,7 +22,7 @@
 
 # %%
 from twostamp.analysis.specification_curve import curve, specifications
-from twostamp.models import best_hyperparameters, find_best_stacked
+from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots.specification_curve import plot_curve
 
@@ -42,7 +42,7 @@ report_weights = "last"
 # %%
 run = open_run("15_specification_curve", globals())
 params = run.params
-best = find_best_stacked(run.require("search"), params.report_weights)
+best = SearchResults.read(run.require("search"), params.report_weights).of("stacked").best
 reason = "this run has no two-alert model" if best is None else ""
 
 # %% [markdown]
@@ -53,7 +53,7 @@ reason = "this run has no two-alert model" if best is None else ""
 
 # %%
 if not reason:
-    default = specifications.default_specification(params, best_hyperparameters(best))
+    default = specifications.default_specification(params, best.hyperparameters)
     switches = specifications.tabulate_switches(default)
     run.save_extra_table(switches, "switches", caption="Choices that the thesis leaves open.", source="code")
     print(switches.to_string(index=False))
@@ -79,11 +79,11 @@ if not reason:
 
 # %%
 if not reason:
-    way = (best_hyperparameters(best), records, run.models / "specifications", params)
+    way = (best.hyperparameters, records, run.models / "specifications", params)
     trained = specifications.train_specifications(chosen, *way)
     truth = specifications.read_labels(run.records.info.counts["test"])
     right = specifications.stack_right(trained, truth)
-    failed = trained.loc[trained["status"] != "done", ["trial_id", "reason"]].drop_duplicates()
+    failed = specifications.list_failures(trained)
     reason = "" if right else "no specification has both models"
     print(f"{len(right)} of {len(chosen)} have both models; failed trainings: {len(failed)}")
 

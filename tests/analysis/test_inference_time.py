@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.models.test_results import make_result
 from twostamp.alerts.packet import read_packets
 from twostamp.analysis.inference_time import latency
 from twostamp.analysis.inference_time import stages as serving
@@ -19,15 +20,11 @@ from twostamp.data.arrays import arrays_from_table
 from twostamp.data.features import ALL_FEATURES, Scaler
 from twostamp.models.architectures import build_model
 from twostamp.models.inference import make_server, model_inputs
-from twostamp.models.search import choose_models
+from twostamp.models.results import SearchResults
 
 
 def trial(variant, repetition, validation, kernel_size=3, status="done"):
-    return {
-        "trial_id": f"{variant}-k{kernel_size}-r{repetition}", "variant": variant, "kernel_size": kernel_size,
-        "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3, "dropout_rate": 0.3, "repetition": repetition,
-        "status": status, "reason": "", "validation_accuracy": validation, "test_accuracy": validation - 0.01,
-    }  # fmt: skip
+    return make_result(variant, repetition, validation, validation - 0.01, status, kernel_size=kernel_size)
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def results():
     rows = [trial(v, r, base + 0.01 * r, k) for v, base in (("stamp_23", 0.80), ("stacked", 0.90), ("separated", 0.88))
             for k in (3, 5) for r in (0, 1)]  # fmt: skip
     rows += [trial("stacked", 0, 0.99, kernel_size=7, status="failed"), trial("separated", 0, 0.97, kernel_size=9)]
-    return pd.DataFrame(rows)
+    return SearchResults(rows)
 
 
 def timed(variants):
@@ -67,14 +64,14 @@ def test_batches_larger_than_the_set_start_again():
 
 
 def test_the_best_combinations_of_finished_trials_are_chosen(results):
-    chosen = choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
+    chosen = results.rank(1, ("stamp_23", "stamp_26", "stacked", "separated"))
     assert chosen["variant"].tolist() == ["stamp_23", "stacked", "separated"]
     assert chosen["kernel_size"].tolist() == [3, 3, 9]
-    assert chosen["repetition"].tolist() == [0, 0, 0]
+    assert chosen["trial_id"].str.endswith("-r0").all()
     assert chosen.loc[1, "validation_mean"] == pytest.approx(0.905)
     assert chosen.loc[1, "test_values"] == pytest.approx([0.89, 0.90])
-    assert choose_models(results, 5, ("stacked",))["rank"].tolist() == [1, 2]
-    assert choose_models(results, 5, ("stamp_26",)).empty
+    assert results.rank(5, ("stacked",))["rank"].tolist() == [1, 2]
+    assert results.rank(5, ("stamp_26",)).empty
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +151,7 @@ def test_decoded_packets_are_a_table_that_preparation_takes(make_packet):
 
 
 def winners(results):
-    chosen = choose_models(results, 1, ("stamp_23", "stamp_26", "stacked", "separated"))
+    chosen = results.rank(1, ("stamp_23", "stamp_26", "stacked", "separated"))
     times = {"mean": 2.0, "std": 0.1, "median": 1.9, "p99": 3.0}
     return chosen.assign(**times)
 

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from tests.models.test_results import make_result
 from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.analysis.second_alert import cadence_stress as robustness
 from twostamp.analysis.second_alert import classifiers as rivals
 from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress
 from twostamp.data.tfrecords import Records
+from twostamp.models.results import SearchResults, TrialResult
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 
@@ -25,33 +26,41 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 
 @pytest.fixture(scope="module")
-def trained(spark: Any, records: Records) -> dict[str, pd.DataFrame]:
+def trained(spark: Any, records: Records) -> dict[str, SearchResults]:
     return rivals.train_rivals(COMBINATIONS, records, records.folder.parent / "models", PARAMS)
 
 
-def test_every_rival_is_trained_at_the_runs_width(trained: dict[str, pd.DataFrame]) -> None:
+def test_every_rival_is_trained_at_the_runs_width(trained: dict[str, SearchResults]) -> None:
     assert list(trained) == list(rivals.RIVALS)
     for name, trials in trained.items():
-        assert trials["repetition"].tolist() == [0, 1]
-        assert set(trials["variant"]) == {rivals.RIVALS[name].variant}
-        assert (trials["width"] == 0.25).all()
+        assert [trial.repetition for trial in trials] == [0, 1]
+        assert {trial.variant for trial in trials} == {rivals.RIVALS[name].variant}
+        assert {trial.settings["width"] for trial in trials} == {0.25}
 
 
-def test_a_model_that_learns_gaps_starts_as_its_twin_and_ends_elsewhere(trained: dict[str, pd.DataFrame]) -> None:
+def read_seed(trial: TrialResult) -> int:
+    return trial.content["seed"]
+
+
+def read_losses(trial: TrialResult) -> list[float]:
+    return trial.content["history"]["loss"]
+
+
+def test_a_model_that_learns_gaps_starts_as_its_twin_and_ends_elsewhere(trained: dict[str, SearchResults]) -> None:
     for learned, twin in rivals.LEARNED.items():
         pair = trained[learned], trained[twin]
-        assert pair[0]["seed"].tolist() == pair[1]["seed"].tolist()
-        losses = [[history["loss"] for history in trials["history"]] for trials in pair]
+        seeds, losses = ([[read(trial) for trial in trials] for trials in pair] for read in (read_seed, read_losses))
+        assert seeds[0] == seeds[1]
         assert losses[0] != losses[1]
 
 
-def test_what_is_trained_is_not_trained_again(records: Records, trained: dict[str, pd.DataFrame]) -> None:
+def test_what_is_trained_is_not_trained_again(records: Records, trained: dict[str, SearchResults]) -> None:
     again = rivals.train_rivals(COMBINATIONS, records, records.folder.parent / "models", PARAMS)
     for name, trials in trained.items():
-        assert again[name]["seconds"].tolist() == trials["seconds"].tolist()
+        assert list(again[name]) == list(trials)
 
 
-def test_models_are_seen_as_far_as_it_concerns_them(records: Records, trained: dict[str, pd.DataFrame]) -> None:
+def test_models_are_seen_as_far_as_it_concerns_them(records: Records, trained: dict[str, SearchResults]) -> None:
     seen = rivals.predict_rivals(trained, records, [GAP])
     two_stamps = [name for name, rival in rivals.RIVALS.items() if rival.variant != "stamp_26"]
     joint = [name for name in two_stamps if rivals.RIVALS[name].variant == "one_or_two"]
@@ -60,7 +69,7 @@ def test_models_are_seen_as_far_as_it_concerns_them(records: Records, trained: d
     assert list(seen[rivals.FIRST_ALONE].probabilities) == ["one alert", *joint]
     for name, trials in trained.items():
         assert seen[UNDISTURBED].probabilities[name].shape == (2, 3, 3)
-        assert seen[UNDISTURBED].accuracy(name) == pytest.approx(trials["test_accuracy"].mean())
+        assert seen[UNDISTURBED].accuracy(name) == pytest.approx(trials.accuracies("test").mean())
     for name in two_stamps:
         assert (seen[GAP.name].probabilities[name] != seen[UNDISTURBED].probabilities[name]).any()
     table = robustness.tabulate_stress(
@@ -75,22 +84,19 @@ def test_no_models_give_no_rows(records: Records) -> None:
 
 
 def test_only_repetitions_that_all_have_finished_count() -> None:
-    table = pd.DataFrame({"repetition": [0, 1, 2], "status": "done", "reason": ""})
-    broken = table.assign(status=["done", "failed", "done"], reason=["", "no memory", ""])
-    kept = rivals._keep_finished({"a": table, "b": broken})
-    assert all(trials["repetition"].tolist() == [0, 2] for trials in kept.values())
+    whole, broken, lost = (
+        SearchResults(make_result("stacked", i, status=status) for i, status in enumerate(each))
+        for each in (["done"] * 3, ["done", "failed", "done"], ["failed"] * 3)
+    )
+    kept = rivals._keep_finished({"a": whole, "b": broken})
+    assert all([trial.repetition for trial in trials] == [0, 2] for trials in kept.values())
     with pytest.raises(RuntimeError, match="one failed: no memory"):
-        rivals._keep_finished({"a": table, "b": broken.assign(status="failed", reason="no memory")})
+        rivals._keep_finished({"a": whole, "b": lost})
 
 
 def test_a_variant_that_was_not_searched_takes_the_nearest_winner() -> None:
-    sizes = {"kernel_size": 3, "crop_size": 21, "batch_size": 16, "learning_rate": 0.001}
-    rows = [
-        sizes
-        | {"variant": variant, "dropout_rate": rate, "repetition": 0, "validation_accuracy": 0.5, "test_accuracy": 0.5}
-        for variant, rate in (("stamp_26", 0.2), ("stacked", 0.3))
-    ]
-    results = pd.DataFrame(rows).assign(status="done", reason="")
+    rows = (("stamp_26", 0.2), ("stacked", 0.3))
+    results = SearchResults(make_result(name, batch_size=16, dropout_rate=rate) for name, rate in rows)
     chosen = rivals.choose_combinations(results)
     assert {variant: values.dropout_rate for variant, values in chosen.items()} == {
         "stamp_26": 0.2,

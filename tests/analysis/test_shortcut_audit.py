@@ -1,5 +1,8 @@
 """Coordinates as a shortcut: moved objects, what latitude explains, and maps, on classifiers whose answer is known."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.test_prediction import N, world  # noqa: F401
+from tests.models.test_results import make_result
 from twostamp.analysis import shortcut_audit as sky_shortcut
 from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
 from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import build_model
+from twostamp.models.classifier import Classifier
 from twostamp.models.prediction import predict_pairs
+from twostamp.models.results import SearchResults, TrialResult
 from twostamp.params import Parameters
 from twostamp.plots.shortcut_audit import plot_profiles, plot_share_maps
 
@@ -63,10 +69,10 @@ def test_objects_are_drawn_among_those_close_in_time():
 
 @pytest.mark.slow
 def test_only_what_is_replaced_changes(world):  # noqa: F811
-    root, table, trial = world
+    root, table, model = world
     ids = table["objectId"].tolist()
     moved = swap_coordinates(table, seed=1)
-    way = (root / "pairs.parquet", ids, trial, Records(root / "records"))
+    way = (root / "pairs.parquet", ids, Classifier.load(model))
     own, same, other = (
         predict_pairs(*way, replaced=places, batch_size=7)
         for places in (None, table.set_index("objectId")[list(PLACE)], moved)
@@ -79,21 +85,23 @@ def test_only_what_is_replaced_changes(world):  # noqa: F811
 
 @pytest.mark.slow
 def test_a_classifier_without_coordinates_does_not_notice_that_an_object_was_moved(world, tmp_path):  # noqa: F811
-    root, table, trial = world
+    root, table, _ = world
     trials = []
     for way, variant in sky_shortcut.VARIANTS.items():
-        path = tmp_path / f"{way}.weights.h5"
-        build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3).save_weights(path)
-        trials.append(dict(trial) | {"variant": variant, "weights": str(path)})
-    records = Records(root / "records")
-    seen = sky_shortcut.look(pd.DataFrame(trials), root / "pairs.parquet", table, records, Parameters(seed=1))
+        network = build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3)
+        network.save_weights(tmp_path / f"{way}.weights.h5")
+        trial = make_result(variant)
+        scores = {f"{split}_confusion": [] for split in ("validation", "test")} | {"weights": f"{way}.weights.h5"}
+        trials.append(replace(trial, folder=tmp_path, content=trial.content | {"last": trial.content["last"] | scores}))
+    seen = sky_shortcut.look(
+        SearchResults(trials), root / "pairs.parquet", table, Records(root / "records"), Parameters(seed=1)
+    )
     assert list(seen) == [WITH, WITHOUT, SWAPPED]
     assert seen[WITH].probabilities.shape == (1, N, 3)
     np.testing.assert_array_equal(seen[WITH].ra, seen[WITHOUT].ra)
     assert sorted(seen[SWAPPED].ra) == sorted(seen[WITH].ra)
     assert not np.allclose(seen[SWAPPED].probabilities, seen[WITH].probabilities, atol=1e-6)
-    without = trials[1]
-    way = (root / "pairs.parquet", table["objectId"].tolist(), pd.Series(without), Records(root / "records"))
+    way = (root / "pairs.parquet", table["objectId"].tolist(), trials[1].load(Records(root / "records")))
     moved = predict_pairs(*way, replaced=swap_coordinates(table, 1))
     np.testing.assert_allclose(moved.iloc[:, 3:-1], seen[WITHOUT].probabilities[0], atol=1e-6)
 
@@ -159,13 +167,15 @@ def test_worth_of_coordinates_is_paired_over_objects():
     labels = np.arange(10) % 2
     wrong = labels.copy()
     wrong[0] = 1
-    rows = [{"variant": variant, "status": "done"} for variant in sky_shortcut.VARIANTS.values()]
-    trained = pd.DataFrame(rows * 2).assign(test_predicted=[labels.tolist(), wrong.tolist()] * 2)
+    answers = dict(zip(sky_shortcut.VARIANTS.values(), (labels.tolist(), wrong.tolist())))
+    rows = [{"variant": name, "last": {"test_predicted": said}} for name, said in answers.items()]
+    trained = SearchResults(TrialResult(row | {"status": "done"}, Path()) for row in rows * 2)
     table = sky_shortcut.compare_accuracy(trained, labels, **SIZE).set_index("coordinates")
     assert table["accuracy"].round(6).tolist() == [1, 0.9, 0.1]
     assert table["repetitions"].tolist() == [2, 2, 2]
     assert table.loc["difference", "low"] == 0
-    trained.loc[trained["variant"] == "stacked", "status"] = "failed"
+    status = {"stacked": "failed", "stacked_thesis26_no_coordinates": "done"}
+    trained = SearchResults(TrialResult(row | {"status": status[row["variant"]]}, Path()) for row in rows)
     assert sky_shortcut.compare_accuracy(trained, labels, **SIZE)["coordinates"].tolist() == [WITHOUT]
 
 

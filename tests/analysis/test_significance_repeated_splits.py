@@ -1,5 +1,6 @@
 """Repeated splits: the same objects divided anew, every model on all of them, narrow networks, resumed when killed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from twostamp.analysis.significance.repeated_splits import (
 )
 from twostamp.data.tfrecords import Records
 from twostamp.models.prediction import predict_winners
-from twostamp.models.search import choose_winners
-from twostamp.models.trial import load_trial
+from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def records(pairs: Path) -> list[Records]:
 
 
 @pytest.fixture(scope="module")
-def trained(spark: Any, records: list[Records]) -> pd.DataFrame:
+def trained(spark: Any, records: list[Records]) -> list[SearchResults]:
     return train_splits(COMBINATIONS, records, records[0].folder.parents[1] / "models", PARAMS)
 
 
@@ -63,39 +63,37 @@ def test_more_splits_keep_the_first_ones() -> None:
     assert len(set(seeds)) == 6
 
 
-def test_every_model_is_trained_on_every_split_with_its_own_seed(trained: pd.DataFrame) -> None:
-    assert trained.groupby("split")["variant"].apply(list).tolist() == [list(COMBINATIONS)] * 2
-    assert trained["seed"].nunique() == 4
-    assert (trained["status"] == "done").all()
-    assert (trained["width"] == 0.25).all()
+def test_every_model_is_trained_on_every_split_with_its_own_seed(trained: list[SearchResults]) -> None:
+    assert [[trial.variant for trial in trials.done] for trials in trained] == [list(COMBINATIONS)] * 2
+    trials = [trial for results in trained for trial in results]
+    assert len({trial.content["seed"] for trial in trials}) == 4
+    assert {trial.settings["width"] for trial in trials} == {0.25}
     assert pivot_scores(trained).shape == (2, 2)
 
 
-def test_narrow_models_are_rebuilt_narrow(trained: pd.DataFrame) -> None:
-    model = load_trial(trained[trained["variant"] == "stacked"].iloc[0])
-    assert model.count_params() < 264_469 / 8
+def test_narrow_models_are_rebuilt_narrow(records: list[Records], trained: list[SearchResults]) -> None:
+    classifier = trained[0].of("stacked")[0].load(records[0])
+    assert classifier.network.count_params() < 264_469 / 8
 
 
-def test_finished_splits_are_not_trained_again(records: list[Records], trained: pd.DataFrame) -> None:
+def test_finished_splits_are_not_trained_again(records: list[Records], trained: list[SearchResults]) -> None:
     folder = records[0].folder.parents[1] / "models"
     again = train_splits(COMBINATIONS, records, folder, PARAMS)
-    assert again["seconds"].tolist() == trained["seconds"].tolist()
+    assert [list(trials) for trials in again] == [list(trials) for trials in trained]
 
 
-def test_a_failed_training_takes_its_split_out(trained: pd.DataFrame) -> None:
-    broken = trained.copy()
-    broken.loc[0, "test_accuracy"] = float("nan")
-    assert pivot_scores(broken).index.tolist() == [1]
+def test_a_failed_training_takes_its_split_out(trained: list[SearchResults]) -> None:
+    failed = replace(trained[0][0], content=trained[0][0].content | {"status": "failed"})
+    assert pivot_scores([SearchResults([failed, trained[0][1]]), trained[1]]).index.tolist() == [1]
+    assert pivot_scores([SearchResults([failed])]).empty
 
 
-def test_predictions_are_those_that_were_judged(records: list[Records], trained: pd.DataFrame) -> None:
-    results = trained[trained["split"] == 0]
-    winners = choose_winners(results, {"M0": "stamp_26", "M1": "stacked", "M2": "separated"})
+def test_predictions_are_those_that_were_judged(records: list[Records], trained: list[SearchResults]) -> None:
+    winners = trained[0].winners({"M0": "stamp_26", "M1": "stacked", "M2": "separated"})
     assert list(winners) == ["M0", "M1"]
     predictions = predict_winners(winners, records[0], "test")
     assert predictions.classes == CLASSES
-    for model, variant in (("M0", "stamp_26"), ("M1", "stacked")):
+    for model, trials in winners.items():
         assert predictions.probabilities[model].shape == (1, 3, 3)
-        accuracy = results.set_index("variant").loc[variant, "test_accuracy"]
-        assert predictions.right[model].mean() == pytest.approx(accuracy)
+        assert predictions.right[model].mean() == pytest.approx(trials[0].accuracy("test"))
         assert predictions.ensemble()[model] == pytest.approx(predictions.probabilities[model][0])

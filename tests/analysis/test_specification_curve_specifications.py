@@ -15,6 +15,7 @@ from twostamp.analysis.specification_curve.specifications import (
     default_specification,
     draw_specifications,
     list_alternatives,
+    list_failures,
     list_trainings,
     read_labels,
     stack_right,
@@ -24,8 +25,8 @@ from twostamp.analysis.specification_curve.specifications import (
 )
 from twostamp.data.features import FEATURE_LISTS
 from twostamp.data.tfrecords import Records
+from twostamp.models.results import SearchResults
 from twostamp.models.search import settings
-from twostamp.models.trial import load_trial
 from twostamp.params import Parameters
 
 PARAMS = Parameters(
@@ -149,57 +150,60 @@ def test_a_one_alert_model_is_shared_by_the_architectures_that_it_knows_nothing_
 
 
 @pytest.fixture(scope="module")
-def trained(spark: Any, records: dict[str, Path]) -> tuple[Path, pd.DataFrame]:
+def trained(spark: Any, records: dict[str, Path]) -> tuple[Path, dict[int, dict[str, SearchResults]]]:
     folder = records["range"].parent / "models"
     return folder, train_specifications(CHOSEN, SMALL, records, folder, PARAMS)
 
 
 @pytest.mark.slow
 def test_every_specification_has_both_models_and_their_answers(
-    records: dict[str, Path], trained: tuple[Path, pd.DataFrame]
+    records: dict[str, Path], trained: tuple[Path, dict[int, dict[str, SearchResults]]]
 ) -> None:
     results = trained[1]
-    assert (results["status"] == "done").all()
-    assert results.groupby("specification")["side"].apply(list).tolist() == [["one", "two"]] * len(CHOSEN)
-    assert results.loc[results["side"] == "two", "variant"].tolist() == [
+    assert list_failures(results) == set()
+    assert [list(sides) for sides in results.values()] == [["one", "two"]] * len(CHOSEN)
+    assert [sides["two"][0].variant for sides in results.values()] == [
         *("stacked", "separated", "separated", "stacked_drift_safe")
     ]
     labels = read_labels(Records(records["range"]).info.counts["test"])
     right = stack_right(results, labels)
     assert list(right) == [0, 1, 2, 3]
     for place, sides in right.items():
-        of = results[results["specification"] == place].set_index("side")["test_accuracy"]
-        assert {side: values.mean() for side, values in sides.items()} == pytest.approx(of.to_dict())
+        of = {side: trials[0].accuracy("test") for side, trials in results[place].items()}
+        assert {side: values.mean() for side, values in sides.items()} == pytest.approx(of)
         assert sides["one"].shape == (1, len(CLASSES))
 
 
 @pytest.mark.slow
-def test_models_without_batch_normalisation_are_rebuilt_without(trained: tuple[Path, pd.DataFrame]) -> None:
-    results = trained[1]
-    assert results["batch_normalisation"].tolist() == [True] * 6 + [False] * 2
-    for i, expected in ((1, True), (7, False)):
-        model = load_trial(results.iloc[i])
-        assert any(layer.name.startswith("batch_normalisation") for layer in model.layers) == expected
+def test_models_without_batch_normalisation_are_rebuilt_without(
+    records: dict[str, Path], trained: tuple[Path, dict[int, dict[str, SearchResults]]]
+) -> None:
+    for place, name, expected in ((0, "range", True), (3, "minmax", False)):
+        network = trained[1][place]["two"][0].load(Records(records[name])).network
+        assert any(layer.name.startswith("batch_normalisation") for layer in network.layers) == expected
 
 
 @pytest.mark.slow
 def test_finished_specifications_are_not_trained_again(
-    records: dict[str, Path], trained: tuple[Path, pd.DataFrame]
+    records: dict[str, Path], trained: tuple[Path, dict[int, dict[str, SearchResults]]]
 ) -> None:
     folder, results = trained
-    path = folder / CHOSEN[1].id / "trials" / f"{results.iloc[3]['trial_id']}.json"
+    path = folder / CHOSEN[1].id / "trials" / f"{results[1]['two'][0].trial_id}.json"
     path.unlink()  # as a kill leaves it
     again = train_specifications(CHOSEN, SMALL, records, folder, PARAMS)
-    same = again["seconds"] == results["seconds"]
-    assert same.tolist() == [True, True, True, False, True, True, True, True]
-    assert again["test_predicted"].tolist() == results["test_predicted"].tolist()
+    pairs = [(again[place][side][0], results[place][side][0]) for place in results for side in ("one", "two")]
+    same = [one.content["seconds"] == other.content["seconds"] for one, other in pairs]
+    assert same == [True, True, True, False, True, True, True, True]
+    assert all(one.predicted("test") == other.predicted("test") for one, other in pairs)
 
 
 @pytest.mark.slow
-def test_a_specification_that_failed_is_left_out(trained: tuple[Path, pd.DataFrame]) -> None:
-    broken = trained[1].copy()
-    broken.loc[3, "status"] = "failed"
+def test_a_specification_that_failed_is_left_out(trained: tuple[Path, dict[int, dict[str, SearchResults]]]) -> None:
+    trial = trained[1][1]["two"][0]
+    failed = replace(trial, content=trial.content | {"status": "failed", "reason": "no memory"})
+    broken = trained[1] | {1: trained[1][1] | {"two": SearchResults([failed])}}
     assert list(stack_right(broken, np.zeros(3, int))) == [0, 2, 3]
+    assert list_failures(broken) == {(trial.trial_id, "no memory")}
 
 
 @pytest.mark.slow

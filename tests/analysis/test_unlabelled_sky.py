@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from sklearn.neighbors import BallTree
 
 from twostamp.analysis import unlabelled_sky as sky
-from twostamp.models.search import find_best_stacked
 from twostamp.params import Parameters
 from twostamp.plots.sky_maps import plot_sky_maps
 from twostamp.utils.coordinates import add_coordinates, ecliptic_line
@@ -180,7 +179,3 @@ def test_counts_of_many_parts_are_the_counts_of_all(tmp_path):
     pd.testing.assert_frame_equal(stored.to_pandas(), maps)
     metadata = {name: stored.schema.metadata[name] for name in (b"nside", b"ordering", b"frame")}
     assert metadata == {b"nside": b"4", b"ordering": b"RING", b"frame": b"galactic"}
-
-
-def test_no_search_means_no_model(tmp_path):
-    assert find_best_stacked(tmp_path) is None

@@ -8,13 +8,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import PAIRS, Row, bound, compare, growth, growth_of, has_fast_bfloat16, pair_up, rate_of
 from twostamp.analysis.inference_time.latency import take_batch
-from twostamp.data.arrays import Arrays, arrays_from_table
+from twostamp.data.arrays import Arrays, Preparation
 from twostamp.data.features import compute_features
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
@@ -158,11 +157,7 @@ def end_to_end() -> Iterator[Row]:
     records, train, _ = find_objects()
     scaler, (_, model) = records.scaler, train_plain(train, seed=0)
     pairs = inputs.make_pairs(512)
-
-    def prepare(table: pd.DataFrame) -> Any:
-        return model_inputs(VARIANT, arrays_from_table(table, scaler, crop=CROP))
-
-    classifier = Classifier(model, ("a", "b", "c", "d", "e"), 2, prepare, {})
+    classifier = Classifier(model, VARIANT, ("a", "b", "c", "d", "e"), CROP, scaler, Preparation())
 
     def plainly() -> Any:
         stamps, table = plain.decode_pairs(pairs, CROP)

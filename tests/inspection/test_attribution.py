@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.models.test_architectures import build, make_arrays
 from tests.models.test_search import make_records
+from twostamp.data.arrays import Preparation
 from twostamp.inspection.attribution import (
     LogOdds,
     check_completeness,
@@ -24,6 +24,7 @@ from twostamp.inspection.attribution import (
     rotate_stamps,
 )
 from twostamp.models.architectures import input_shapes
+from twostamp.models.classifier import Classifier
 from twostamp.models.inference import model_inputs, predict
 
 pytestmark = pytest.mark.slow
@@ -167,10 +168,8 @@ def test_the_baseline_is_the_mean_of_the_training_set(tmp_path: Path) -> None:
 def test_a_case_explains_the_predicted_class_of_the_objects_chosen(tmp_path: Path) -> None:
     records, variant = make_records(tmp_path), "stacked_drift_safe"
     model, arrays = build(variant, n_classes=3, width=0.25), make_arrays(variant, 9)
-    model.save_weights(tmp_path / "model.weights.h5")
-    trial = {"status": "done", "variant": variant, "n_classes": 3, "crop_size": 21, "kernel_size": 3, "width": 0.25}
-    trial |= {"dropout_rate": 0.3, "siamese": False, "weights": str(tmp_path / "model.weights.h5")}
-    case = open_case(pd.Series(trial), arrays, [1, 7], records, seed=1)
+    classifier = Classifier(model, variant, ("a", "b", "c"), 21, records.scaler, Preparation())
+    case = open_case(classifier, arrays, [1, 7], records, seed=1)
     assert case.targets.tolist() == predict(model, variant, arrays).argmax(axis=1)[[1, 7]].tolist()
     assert (case.log_odds(case.inputs, case.targets) > -np.log(2)).all()
     np.testing.assert_array_equal(case.inputs["deltajd"], arrays.deltajd[[1, 7]])

@@ -13,8 +13,8 @@ from twostamp.analysis.model_comparison import MODELS, compare_winners, judge_tw
 from twostamp.analysis.model_search import format_search
 from twostamp.data.decode import decode_objects
 from twostamp.data.tfrecords import Records
-from twostamp.models import load_model
-from twostamp.models.alerce import package_alerce, read_alerce, train_alerce, write_alerce_records
+from twostamp.models import SearchResults, load_classifier
+from twostamp.models.alerce_recipe import package_alerce, read_alerce, train_alerce, write_alerce_records
 from twostamp.params import Parameters
 
 CLASSES = ("AGN", "SN", "bogus")
@@ -56,37 +56,37 @@ def test_records_are_normalised_by_the_extremes_of_the_whole_stamp(data: Path) -
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path) -> pd.DataFrame:
+def trained(data: Path) -> SearchResults:
     return train_alerce(data, data.parent / "models", PARAMS)
 
 
 @pytest.mark.slow
-def test_training_is_at_the_published_setting_with_the_best_weights(data: Path, trained: pd.DataFrame) -> None:
-    assert trained["trial_id"].tolist() == ["stamp_alerce-k5-c21-b64-lr0.001-d0.5-r0"]
-    assert trained["status"].tolist() == ["done"]
-    assert trained["weights"].iloc[0].endswith(".best.weights.h5")
-    stored = json.loads((data.parent / "models" / "alerce" / f"{trained['trial_id'].iloc[0]}.json").read_text())
+def test_training_is_at_the_published_setting_with_the_best_weights(data: Path, trained: SearchResults) -> None:
+    (trial,) = trained.done
+    assert trial.trial_id == "stamp_alerce-k5-c21-b64-lr0.001-d0.5-r0"
+    assert trial.weights.name.endswith(".best.weights.h5")
+    stored = json.loads((data.parent / "models" / "alerce" / f"{trial.trial_id}.json").read_text())
     wanted = {"epochs": 2, "metadata_recipe": "alerce", "dropout_layers": 3, "entropy_beta": 0.5}
     assert wanted.items() <= stored["settings"].items()
-    pd.testing.assert_frame_equal(read_alerce(data.parent / "models", PARAMS), trained)
+    assert list(read_alerce(data.parent / "models", PARAMS)) == list(trained)
 
 
 @pytest.mark.slow
-def test_its_model_takes_packets(data: Path, trained: pd.DataFrame) -> None:
+def test_its_model_takes_packets(data: Path, trained: SearchResults) -> None:
     folders = package_alerce(trained, data, data.parent / "models", PARAMS)
-    classifier = load_model(folders["stamp_alerce"])
+    classifier = load_classifier(folders["stamp_alerce"])
     assert classifier.card["stamps"]["normalisation"] == "minmax"
     assert classifier.card["scaler"]["recipe"] == "alerce"
     probabilities = classifier.predict([(alert,) for alert in make_alerts()[5::6]])
-    correct = np.trace(trained["test_confusion"].iloc[0])
+    correct = np.trace(trained[0].confusion("test"))
     assert (probabilities.argmax(axis=1) == np.arange(3)).sum() == correct
 
 
 def test_a_run_without_it_does_nothing(tmp_path: Path) -> None:
     assert write_alerce_records(tmp_path, pd.DataFrame(), tmp_path, CLASSES, OFF) is None
-    assert train_alerce(tmp_path, tmp_path, OFF).empty
-    assert read_alerce(tmp_path, OFF).empty
-    assert package_alerce(pd.DataFrame(), tmp_path, tmp_path, OFF) == {}
+    assert not train_alerce(tmp_path, tmp_path, OFF)
+    assert not read_alerce(tmp_path, OFF)
+    assert package_alerce(SearchResults(), tmp_path, tmp_path, OFF) == {}
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from astropy.io import fits
 from isal import igzip
@@ -20,10 +19,11 @@ from twostamp.alerts.packet import BadStamp, CorruptPacket, MissingField, Packet
 from twostamp.data.decode import decode_objects
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
-from twostamp.models import load_model
+from twostamp.models import load_classifier
 from twostamp.models.architectures import VARIANTS, build_model
-from twostamp.models.classifier import CARD, NETWORK, ModelError, export_onnx, package_winners, save_model
+from twostamp.models.classifier import CARD, NETWORK, ModelError, export_onnx
 from twostamp.models.inference import predict
+from twostamp.models.results import SearchResults, TrialResult, package_winners
 from twostamp.params import Parameters
 
 pytestmark = pytest.mark.slow
@@ -71,8 +71,8 @@ def build(variant: str) -> keras.Model:
     return build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3)
 
 
-def make_trial(variant: str, folder: Path, repetition: int = 0, accuracy: float = 0.5) -> dict[str, Any]:
-    """A row of a search's results, its weights drawn at random instead of trained."""
+def make_trial(variant: str, folder: Path, repetition: int = 0, accuracy: float = 0.5) -> TrialResult:
+    """A finished trial, its weights drawn at random instead of trained."""
     weights = folder / f"{variant}-{repetition}.weights.h5"
     model = build(variant)
     model.get_layer("output_softmax").bias.assign(np.full(3, 0.1 * repetition))
@@ -81,8 +81,8 @@ def make_trial(variant: str, folder: Path, repetition: int = 0, accuracy: float 
     scores = {f"{split}_accuracy": accuracy for split in ("validation", "test")}
     scores |= {f"{split}_confusion": [[1, 0, 0], [0, 2, 0], [0, 0, 3]] for split in ("validation", "test")}
     names = {"trial_id": f"{variant}-r{repetition}", "variant": variant, "repetition": repetition, "seed": 7}
-    state = {"status": "done", "reason": "", "classes": list(CLASSES), "n_classes": 3, "siamese": False, "width": 1.0}
-    return names | sizes | scores | state | {"weights": str(weights)}
+    state = {"status": "done", "reason": "", "classes": list(CLASSES), "settings": {}}
+    return TrialResult(names | sizes | state | {"last": scores | {"weights": weights.name}}, folder)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def folder(records: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "manifest.json").write_text(json.dumps(manifest))
     (root / "models").mkdir()
     trials = [make_trial(variant, root) for variant in VARIANTS]
-    package_winners(pd.DataFrame(trials), records, root / "models", PARAMS, "simulated survey")
+    package_winners(SearchResults(trials), records, root / "models", PARAMS, "simulated survey")
     return root / "models"
 
 
@@ -104,7 +104,7 @@ def folder(records: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_loaded_model_gives_from_packets_what_the_records_give(
     variant: str, folder: Path, records: Records, objects: Sequence[Any]
 ) -> None:
-    classifier = load_model(folder / variant)
+    classifier = load_classifier(folder / variant)
     n_alerts = 1 if VARIANTS[variant].architecture == "stamp" else 2
     assert classifier.n_alerts == classifier.card["n_alerts"] == n_alerts
     arrays = records.arrays("test", features=VARIANTS[variant].features or "thesis26")
@@ -118,17 +118,17 @@ def test_a_loaded_model_gives_from_packets_what_the_records_give(
 def test_a_model_of_one_or_two_alerts_answers_from_the_first_packet_alone(
     folder: Path, records: Records, objects: Sequence[Any]
 ) -> None:
-    classifier = load_model(folder / "one_or_two").at_first_alert()
+    classifier = load_classifier(folder / "one_or_two").at_first_alert()
     arrays = records.arrays("test").first_alone()
     expected = dict(zip(arrays.object_ids, predict(build("one_or_two"), "one_or_two", arrays), strict=True))
     test = [pair[:1] for pair in objects if pair[0]["objectId"] in expected]
     np.testing.assert_allclose(classifier.predict(test), [expected[alert["objectId"]] for (alert,) in test], atol=1e-6)
     with pytest.raises(ModelError, match="'separated' has no answer before the second alert"):
-        load_model(folder / "separated").at_first_alert()
+        load_classifier(folder / "separated").at_first_alert()
 
 
 def test_bytes_and_decoded_packets_are_the_same(folder: Path, objects: Sequence[Any]) -> None:
-    classifier = load_model(folder / "stacked")
+    classifier = load_classifier(folder / "stacked")
     written = [tuple(write_packets([alert], read_schema()) for alert in pair) for pair in objects[:2]]
     np.testing.assert_allclose(classifier.predict(written), classifier.predict(objects[:2]), atol=1e-4)
     assert classifier.predict([]).shape == (0, 3)
@@ -136,14 +136,14 @@ def test_bytes_and_decoded_packets_are_the_same(folder: Path, objects: Sequence[
 
 def test_the_best_repetition_is_packaged(records: Records, tmp_path: Path) -> None:
     trials = [make_trial("stamp_23", tmp_path, i, accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.7))]
-    folders = package_winners(pd.DataFrame(trials), records, tmp_path / "models", PARAMS)
-    card = load_model(folders["stamp_23"]).card
+    folders = package_winners(SearchResults(trials), records, tmp_path / "models", PARAMS)
+    card = load_classifier(folders["stamp_23"]).card
     assert card["training"]["trial"] == "stamp_23-r1"
     assert card["trained on"] == "real alerts"
 
 
 def test_without_a_finished_trial_nothing_is_packaged(records: Records, tmp_path: Path) -> None:
-    failed = pd.DataFrame([{"trial_id": "a", "variant": "stacked", "status": "failed"}])
+    failed = SearchResults([TrialResult({"trial_id": "a", "variant": "stacked", "status": "failed"}, tmp_path)])
     assert package_winners(failed, records, tmp_path / "models", PARAMS) == {}
     assert not (tmp_path / "models").exists()
 
@@ -163,8 +163,8 @@ def test_the_card_says_what_a_user_needs(folder: Path) -> None:
 
 def test_saving_again_gives_the_same_bytes(folder: Path, records: Records, tmp_path: Path) -> None:
     shutil.copy(folder.parent / "manifest.json", tmp_path)
-    trial = pd.Series(make_trial("stacked", tmp_path))
-    save_model(build("stacked"), trial, records, tmp_path / "models" / "stacked", PARAMS, "simulated survey")
+    trials = SearchResults([make_trial("stacked", tmp_path)])
+    package_winners(trials, records, tmp_path / "models", PARAMS, "simulated survey")
     for path in (folder / "stacked").iterdir():
         assert path.read_bytes() == (tmp_path / "models" / "stacked" / path.name).read_bytes(), path.name
     with zipfile.ZipFile(folder / "stacked" / NETWORK) as archive:
@@ -203,7 +203,7 @@ def test_what_is_wrong_with_a_packet_is_said_with_its_object(
 ) -> None:
     bad = change(objects, 5, 1, edit)
     with pytest.raises(kind, match=rf"^object 5 \(ZTF18aaaa005\): .*{message}"):
-        load_model(folder / "stacked").predict(bad, batch_size=4)
+        load_classifier(folder / "stacked").predict(bad, batch_size=4)
 
 
 @pytest.mark.parametrize(
@@ -217,13 +217,13 @@ def test_what_is_wrong_with_a_packet_is_said_with_its_object(
 )
 def test_what_is_no_packet_is_refused(given: Any, message: str, folder: Path) -> None:
     with pytest.raises(PacketError, match=message):
-        load_model(folder / "stacked").predict([given])
+        load_classifier(folder / "stacked").predict([given])
 
 
 def test_a_container_with_two_alerts_is_refused(folder: Path, objects: Sequence[Any]) -> None:
     both = write_packets(objects[0], read_schema())
     with pytest.raises(CorruptPacket, match=r"object 0.*holds 2 alerts, and a packet is one"):
-        load_model(folder / "stamp_23").predict([(both,)])
+        load_classifier(folder / "stamp_23").predict([(both,)])
 
 
 @pytest.mark.parametrize(
@@ -240,16 +240,16 @@ def test_a_card_of_another_version_is_refused(edit: Any, message: str, folder: P
     edit(card)
     (tmp_path / "stacked" / CARD).write_text(json.dumps(card))
     with pytest.raises(ModelError, match=message):
-        load_model(tmp_path / "stacked")
+        load_classifier(tmp_path / "stacked")
 
 
 def test_a_folder_that_is_not_whole_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no model: there is no card\.json"):
-        load_model(tmp_path)
+        load_classifier(tmp_path)
     shutil.copytree(folder / "stacked", tmp_path / "stacked")
     (tmp_path / "stacked" / NETWORK).write_bytes(b"PK")
     with pytest.raises(ModelError, match="holds no usable model"):
-        load_model(tmp_path / "stacked")
+        load_classifier(tmp_path / "stacked")
 
 
 @pytest.mark.parametrize("variant", ["stamp_23", "stacked", "separated"])
@@ -259,10 +259,10 @@ def test_onnx_agrees_with_keras(variant: str, folder: Path, records: Records, ob
 
     exported = onnx.load(export_onnx(folder / variant))
     onnx.checker.check_model(exported)
-    classifier = load_model(folder / variant)
+    classifier = load_classifier(folder / variant)
     assert {entry.name for entry in exported.graph.input} == set(classifier.card["inputs"])
     pairs = [pair[: classifier.n_alerts] for pair in objects]
-    inputs = classifier.prepare(decode_objects(pairs, classifier.n_alerts))
+    inputs = classifier.make_inputs(decode_objects(pairs, classifier.n_alerts))
     (probabilities,) = ReferenceEvaluator(exported).run(None, inputs)
     np.testing.assert_allclose(probabilities, classifier.predict(pairs), atol=1e-4)
 

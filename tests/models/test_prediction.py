@@ -1,17 +1,19 @@
 """Predictions on Spark: the same as in one process, a part at a time, with the model loaded once."""
 
-import os
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import make_stamp
+from twostamp.data.arrays import Preparation
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
 from twostamp.models import prediction
 from twostamp.models.architectures import build_model
+from twostamp.models.classifier import Classifier
 from twostamp.models.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts
 
 CLASSES = ("AGN", "SN", "bogus")
@@ -42,36 +44,27 @@ def world(tmp_path_factory):
     labels = table[["objectId"]].assign(classALeRCE=np.resize(CLASSES, N), split=np.resize(["train"] * 5 + ["test"], N))
     assignment = labels.assign(subclassALeRCE=labels["classALeRCE"])
     write_records(root / "pairs.parquet", assignment, root / "records", CLASSES, seed=1)
-    build_model("stacked", n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3).save_weights(
-        root / "model.weights.h5"
-    )
-    trial = {"trial_id": "t", "status": "done", "variant": "stacked", "n_classes": 3, "crop_size": np.int64(21)}
-    trial |= {
-        "kernel_size": np.int64(3),
-        "dropout_rate": 0.3,
-        "siamese": False,
-        "width": 1.0,
-        "weights": str(root / "model.weights.h5"),
-    }
-    return root, table, pd.Series(trial)
+    network = build_model("stacked", n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3)
+    Classifier(network, "stacked", CLASSES, 21, Records(root / "records").scaler, Preparation()).save(root / "model")
+    return root, table, root / "model"
 
 
 def run(spark, world, folder, **options):
-    root, _, trial = world
+    root, _, model = world
     options = {"deltajd_max": 100.0, "batch_size": 3} | options
-    return predict_on_spark(spark, root / "pairs.parquet", trial, Records(root / "records"), folder, **options)
+    return predict_on_spark(spark, root / "pairs.parquet", model, folder, **options)
 
 
 @pytest.mark.slow
 def test_spark_predicts_what_one_process_does_and_resumes_by_part(world, spark, tmp_path):
-    root, table, trial = world
+    root, table, model = world
     folder = tmp_path / "predictions.parquet"
     recent = table.loc[table["deltajd"] <= 100, "objectId"]
     counts = run(spark, world, folder)
     assert counts.sum() == len(recent)
     assert counts["part-00003.parquet"] == 0
     ours = pd.read_parquet(folder).sort_values("objectId", ignore_index=True)
-    expected = predict_pairs(root / "pairs.parquet", recent, trial, Records(root / "records"))
+    expected = predict_pairs(root / "pairs.parquet", recent, Classifier.load(model))
     pd.testing.assert_frame_equal(ours, expected, rtol=1e-4)
     assert sorted(path.name for path in folder.iterdir()) == [
         MADE_FROM,
@@ -91,32 +84,27 @@ def test_spark_predicts_what_one_process_does_and_resumes_by_part(world, spark, 
 
 
 def test_a_worker_loads_the_model_once(world, tmp_path, monkeypatch):
-    root, table, trial = world
+    root, table, model = world
     loaded = []
-    make = prediction._Classifier.__init__
-    monkeypatch.setattr(prediction._Classifier, "__init__", lambda self, *args: loaded.append(1) or make(self, *args))
-    prediction._load_classifier.cache_clear()
-    settings = prediction.json.dumps(
-        [{k: prediction._plain(v) for k, v in trial.items()}, str(root / "records"), "thesis"]
-    )
+    load = Classifier.load
+    monkeypatch.setattr(prediction.Classifier, "load", lambda folder: loaded.append(1) or load(folder))
+    prediction._load_once.cache_clear()
     names = [f"part-{i:05d}.parquet" for i in range(PARTS)]
     for batches in ([names[:2], names[2:3]], [names[3:]]):  # two tasks of one worker
         frames = iter([pd.DataFrame({"part": batch}) for batch in batches])
         options = {"pairs": root / "pairs.parquet", "folder": tmp_path, "deltajd_max": 100.0, "batch_size": 4}
-        done = pd.concat(predict_parts(frames, settings=settings, **options))
+        done = pd.concat(predict_parts(frames, model=model, **options))
         assert done["part"].tolist() == [name for batch in batches for name in batch]
     assert len(loaded) == 1
     assert len(pd.read_parquet(tmp_path)) == (table["deltajd"] <= 100).sum()
 
 
 def test_other_weights_are_another_prediction(world, spark, tmp_path):
-    root, _, trial = world
+    root, _, model = world
     folder = tmp_path / "predictions.parquet"
     folder.mkdir()
     (folder / MADE_FROM).write_text("{}")
     (folder / "part-00000.parquet").write_bytes(b"of another model")
-    other = tmp_path / "other.weights.h5"
-    os.link(trial["weights"], other)
-    moved = root, None, pd.Series(dict(trial) | {"weights": str(other)})
-    assert len(run(spark, moved, folder)) == PARTS
+    shutil.copytree(model, tmp_path / "moved")
+    assert len(run(spark, (root, None, tmp_path / "moved"), folder)) == PARTS
     assert run(spark, world, folder).empty  # the same weights under another name

@@ -1,6 +1,5 @@
 """The search: what is drawn, that it resumes, that it repeats for any number of workers, and that nothing is lost."""
 
-import json
 import multiprocessing
 import shutil
 import threading
@@ -19,20 +18,17 @@ from tests.conftest import make_stamp
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
-from twostamp.models.inference import predict
+from twostamp.models.results import SearchResults
 from twostamp.models.search import (
     make_repeats,
     make_trials,
-    rank_combinations,
-    read_results,
     run_trials,
     sample_combinations,
-    select_trials,
     settings,
     train_repeats,
 )
 from twostamp.models.training import Hyperparameters
-from twostamp.models.trial import Job, Trial, load_trial, train_trial
+from twostamp.models.trial import Job, Trial, train_trial
 from twostamp.params import Parameters
 from twostamp.utils.files import write_json
 
@@ -82,25 +78,26 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 
 @pytest.fixture(scope="module")
-def searched(spark: Any, records: Records, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def searched(spark: Any, records: Records, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResults]:
     folder = tmp_path_factory.mktemp("models") / "search"
     return folder, run_trials(make_trials(TINY), records, folder, TINY)
 
 
-def train_serially(trials: list[Trial], records: Records, folder: Path) -> pd.DataFrame:
+def train_serially(trials: list[Trial], records: Records, folder: Path) -> SearchResults:
     """Train one after the other in one process, without Spark: what a distributed search is held to."""
     folder.mkdir(parents=True)
     jobs = [Job(trial, records, folder, TINY, settings(records, TINY)) for trial in trials]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.map(train_trial, jobs, chunksize=len(jobs))
     write_json(folder / "index.json", [trial.id for trial in trials])
-    return read_results(folder)
+    return SearchResults.read(folder)
 
 
-def without_times(results: pd.DataFrame) -> dict[str, Any]:
-    frame = results.drop(columns=["seconds", "objects_per_second", "weights"])
-    history = [{k: v for k, v in h.items() if k not in ("objects_per_second", "memory")} for h in frame["history"]]
-    return frame.assign(history=history).to_dict("list")
+def without_times(results: Any) -> list[dict[str, Any]]:
+    timed = ("seconds", "objects_per_second", "memory")
+    contents = [{k: v for k, v in trial.content.items() if k not in timed} for trial in results]
+    histories = [{k: v for k, v in content["history"].items() if k not in timed} for content in contents]
+    return [content | {"history": history} for content, history in zip(contents, histories, strict=True)]
 
 
 def test_seventy_of_108_combinations_are_drawn_once_each_and_repeatably() -> None:
@@ -131,36 +128,38 @@ def test_a_trial_keeps_its_seed_whatever_else_is_searched() -> None:
 
 
 @pytest.mark.slow
-def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[Path, pd.DataFrame]) -> None:
+def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[Path, SearchResults]) -> None:
     _, results = searched
-    assert results["status"].tolist() == ["done", "done"]
-    assert results["variant"].tolist() == ["stamp_23", "stacked"]
-    for row in results.itertuples():
-        assert np.sum(row.test_confusion) == np.sum(row.validation_confusion) == len(CLASSES)
-        assert row.test_accuracy == np.trace(row.test_confusion) / len(CLASSES) == row.last_test_accuracy
-        assert row.classes == list(CLASSES)
-        assert Path(row.weights).exists()
+    assert [trial.variant for trial in results.done] == ["stamp_23", "stacked"]
+    for trial in results:
+        assert np.sum(trial.confusion("test")) == np.sum(trial.confusion("validation")) == len(CLASSES)
+        accuracy = np.trace(trial.confusion("test")) / len(CLASSES)
+        assert trial.accuracy("test") == accuracy == trial.content["last"]["test_accuracy"]
+        assert trial.classes == list(CLASSES)
+        assert trial.weights.exists()
 
 
 @pytest.mark.slow
 def test_a_loaded_trial_gives_the_scores_that_were_stored(
-    searched: tuple[Path, pd.DataFrame], records: Records
+    searched: tuple[Path, SearchResults], records: Records
 ) -> None:
-    for _, row in searched[1].iterrows():
-        features = "alerce23" if row["variant"] == "stamp_23" else "thesis26"
-        arrays = records.arrays("test", features, crop=21)
-        predicted = predict(load_trial(row), row["variant"], arrays).argmax(axis=1)
-        assert np.mean(predicted == arrays.labels) == pytest.approx(row["test_accuracy"])
+    for trial in searched[1]:
+        classifier = trial.load(records)
+        arrays = classifier.load_split(records, "test")
+        assert arrays.metadata_1.shape[1] == (23 if trial.variant == "stamp_23" else 26)
+        predicted = classifier.predict_arrays(arrays).argmax(axis=1)
+        assert predicted.tolist() == trial.predicted("test")
+        assert np.mean(predicted == arrays.labels) == pytest.approx(trial.accuracy("test"))
 
 
 @pytest.mark.slow
 def test_finished_trials_are_skipped_and_changed_settings_are_not(
-    searched: tuple[Path, pd.DataFrame], records: Records
+    searched: tuple[Path, SearchResults], records: Records
 ) -> None:
     folder, results = searched
     files = sorted(folder.glob("*.json"))
     before = [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
-    pd.testing.assert_frame_equal(run_trials(make_trials(TINY), records, folder, TINY), results)
+    assert list(run_trials(make_trials(TINY), records, folder, TINY)) == list(results)
     assert before == [path.stat().st_mtime_ns for path in files if path.name != "index.json"]
 
 
@@ -198,21 +197,21 @@ def test_six_trials_on_two_workers_of_which_one_is_killed_are_those_of_a_serial_
     results = run_trials(trials[::-1], records, folder, TINY)
     killer.join()
     assert len(killed) == 1
-    assert results["status"].tolist() == ["done"] * 6
+    assert len(results.done) == 6
     serial = train_serially(trials, records, tmp_path / "serial")
-    assert without_times(results.iloc[::-1]) == without_times(serial)
-    for ours, theirs in zip(results["weights"][::-1], serial["weights"], strict=True):
-        assert Path(ours).read_bytes() == Path(theirs).read_bytes()
+    assert without_times(results[::-1]) == without_times(serial)
+    for ours, theirs in zip(results[::-1], serial, strict=True):
+        assert ours.weights.read_bytes() == theirs.weights.read_bytes()
 
 
 @pytest.mark.slow
-def test_other_data_are_trained_again(searched: tuple[Path, pd.DataFrame], records: Records, tmp_path: Path) -> None:
+def test_other_data_are_trained_again(searched: tuple[Path, SearchResults], records: Records, tmp_path: Path) -> None:
     trials = make_trials(TINY)[:1]
     other = make_records(tmp_path / "other", seed=2)
     shutil.copytree(searched[0], tmp_path / "search")
     changed = run_trials(trials, other, tmp_path / "search", TINY)
-    assert changed["trial_id"].tolist() == [trials[0].id]
-    assert changed["history"][0] != searched[1]["history"].iloc[0]
+    assert [trial.trial_id for trial in changed] == [trials[0].id]
+    assert changed[0].content["history"] != searched[1][0].content["history"]
 
 
 @pytest.mark.slow
@@ -221,47 +220,19 @@ def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason_and_the_othe
 ) -> None:
     good = make_repeats("stacked_stamps", SMALL, 1, seed=1)
     bad = make_repeats("stacked_stamps", Hyperparameters(3, 21, 2, 1e-3, 0.3), 1, seed=1)
-    results = run_trials([*bad, *good], records, tmp_path / "search", TINY).set_index("trial_id")
-    assert results.loc[bad[0].id, "status"] == "failed"
-    assert "smaller than the number of classes" in results.loc[bad[0].id, "reason"]
-    assert np.isnan(results.loc[bad[0].id, "validation_accuracy"])
-    assert results.loc[good[0].id, "status"] == "done"
-    assert rank_combinations(results.reset_index())["n"].tolist() == [1]
+    results = run_trials([*bad, *good], records, tmp_path / "search", TINY)
+    failed, finished = results.find(bad[0].id), results.find(good[0].id)
+    assert not failed.is_done
+    assert "smaller than the number of classes" in failed.reason
+    assert np.isnan(failed.accuracy("validation"))
+    assert finished.is_done
+    assert results.rank()["n"].tolist() == [1]
     with pytest.raises(ValueError, match="has no weights, it failed"):
-        load_trial(results.reset_index().iloc[0])
+        failed.load(records)
 
 
 @pytest.mark.slow
 def test_repeats_use_the_same_machinery(spark: Any, records: Records, tmp_path: Path) -> None:
     results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
-    assert results["repetition"].tolist() == [0, 1]
-    assert results["seed"].nunique() == 2
-
-
-def make_results(*rows: tuple[float, int, float, float]) -> pd.DataFrame:
-    shared = {"variant": "stacked", "kernel_size": 3, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3}
-    names = ("dropout_rate", "repetition", "validation_accuracy", "test_accuracy")
-    return pd.DataFrame([shared | dict(zip(names, row, strict=True)) | {"status": "done"} for row in rows])
-
-
-def test_ranking_is_by_mean_validation_accuracy_with_ddof_0() -> None:
-    results = make_results((0.3, 0, 0.90, 0.8), (0.3, 1, 0.92, 0.9), (0.5, 0, 0.95, 0.7), (0.5, 1, 0.93, 0.7))
-    ranked = rank_combinations(results)
-    assert ranked["dropout_rate"].tolist() == [0.5, 0.3]
-    assert ranked["validation_std"].tolist() == pytest.approx([0.01, 0.01])
-    assert ranked["test_values"].tolist() == [[0.7, 0.7], [0.8, 0.9]]
-    assert select_trials(results, ranked.iloc[1])["validation_accuracy"].tolist() == [0.90, 0.92]
-
-
-def test_a_folder_without_a_search_names_the_notebook(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="run notebook 04_model_search first"):
-        read_results(tmp_path)
-
-
-def test_the_index_decides_which_trials_count(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        scores = {f"{split}_accuracy": 0.5 for split in ("validation", "test")}
-        content = {"trial_id": name, "settings": {}, "last": scores, "best": scores, "status": "done"}
-        (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    (tmp_path / "index.json").write_text(json.dumps(["b"]))
-    assert read_results(tmp_path)["trial_id"].tolist() == ["b"]
+    assert [trial.repetition for trial in results] == [0, 1]
+    assert len({trial.content["seed"] for trial in results}) == 2

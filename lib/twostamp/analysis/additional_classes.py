@@ -10,7 +10,8 @@ from twostamp.data.arrays import Preparation
 from twostamp.data.splits import cap_classes, drop_small_classes, filter_pairs, promote_subclasses, split_objects
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records, safe_name
-from twostamp.models.search import _finished, best_hyperparameters
+from twostamp.models.results import SearchResults, TrialResult, package_winners
+from twostamp.models.search import train_repeats
 from twostamp.params import Parameters
 
 ALL = "all"
@@ -135,17 +136,17 @@ def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, Prom
 
 
 def train_promoted(
-    promoted: dict[str, PromotedData], best: pd.Series | None, pairs_path: Path, data: Path, models: Path,
+    promoted: dict[str, PromotedData], best: TrialResult | None, pairs_path: Path, data: Path, models: Path,
     params: Parameters, mark: str = "",
-) -> dict[str, pd.DataFrame]:  # fmt: skip
+) -> dict[str, SearchResults]:  # fmt: skip
     """Train the stacked classifier on each data set, and save the best of each to hand on.
 
     Parameters
     ----------
     promoted : dict of PromotedData
         Of `promote_all`.
-    best : Series or None
-        Row of the search with the hyper-parameters; None, for a run without a stacked classifier, trains nothing.
+    best : TrialResult or None
+        Trial of the search with the hyper-parameters; None, for a run without a stacked classifier, trains nothing.
     pairs_path, data, models : Path
         ``pairs.parquet``, and the run's folders of data and models.
     params : Parameters
@@ -154,18 +155,17 @@ def train_promoted(
 
     Returns
     -------
-    dict of DataFrame
-        Finished trials by name of the data set, as of `twostamp.models.search.read_results`; none without any.
+    dict of SearchResults
+        Finished trials by name of the data set; none without any.
     """
-    from twostamp.models.classifier import package_winners
-    from twostamp.models.search import train_repeats
-
     if best is None:
         return {}
     trained = {}
     for name, dataset in promoted.items():
         records, count = dataset.write(pairs_path, data, params), params.promote_repetitions
         folder = models / f"promoted_{dataset.name}"
-        trained[name] = train_repeats("stacked", best_hyperparameters(best), count, records, folder, params)
-        package_winners(trained[name], records, folder, params, mark)
-    return _finished(trained)
+        trials = train_repeats("stacked", best.hyperparameters, count, records, folder, params)
+        package_winners(trials, records, folder, params, mark)
+        if trials.done:
+            trained[name] = trials.done
+    return trained

@@ -1,12 +1,14 @@
 """Notebook 08: ablations, and the thesis's claims about metadata."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from twostamp.data.tfrecords import Records
-from twostamp.models.search import _finished, best_hyperparameters
+from twostamp.models.results import SearchResults, TrialResult, package_winners
+from twostamp.models.search import make_repeats, run_trials
 from twostamp.params import Parameters
 
 HIGH_SHARE = 0.25
@@ -61,16 +63,16 @@ def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
 
 
 def train_ablations(
-    variants: Sequence[str], best: pd.Series | None, records: Records, models: Path, params: Parameters, mark: str = ""
-) -> dict[str, pd.DataFrame]:
+    variants: Sequence[str], best: TrialResult | None, records: Records, models: Path, params: Parameters,
+    mark: str = "",
+) -> dict[str, SearchResults]:  # fmt: skip
     """Train variants of the stacked classifier that see less (sections 6.8 and 6.9); as `train_promoted`."""
-    from twostamp.models.classifier import package_winners
-    from twostamp.models.search import make_repeats, run_trials
-
     if best is None:
         return {}
-    combination, count = best_hyperparameters(best), params.ablation_repetitions
-    trials = [trial for variant in variants for trial in make_repeats(variant, combination, count, params.seed)]
+    count = params.ablation_repetitions
+    repeats = (make_repeats(variant, best.hyperparameters, count, params.seed) for variant in variants)
+    trials = list(itertools.chain.from_iterable(repeats))
     results = run_trials(trials, records, models / "ablations", params)
     package_winners(results, records, models, params, mark)
-    return _finished({variant: results[results["variant"] == variant] for variant in variants})
+    trained = {variant: results.of(variant).done for variant in variants}
+    return {variant: trials for variant, trials in trained.items() if trials}

@@ -11,6 +11,8 @@ from twostamp.data.splits import filter_pairs
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
+from twostamp.models.prediction import predict_pairs
+from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
 from twostamp.thesis import PAIRS, THESIS_ACCURACY, THESIS_P, THESIS_REPETITIONS
 
@@ -37,7 +39,7 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     Parameters
     ----------
     winners : DataFrame
-        variant and <split>_values, as `twostamp.models.search.choose_models` gives them with one model a variant.
+        variant and <split>_values, as `twostamp.models.SearchResults.rank` gives them with one model a variant.
     split : {"validation", "test"}
 
     Returns
@@ -58,7 +60,7 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     winners : DataFrame
-        Of `twostamp.analysis.inference_time.latency.time_models`, one model a variant.
+        Of `twostamp.models.SearchResults.rank`, one model a variant, with times.
     tests : DataFrame
         Of `compare_winners` on validation.
 
@@ -169,23 +171,21 @@ def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.Dat
         One row per class and model: model, class, precision, recall, f1, support; the row ``accuracy`` has it as
         recall. Empty when the other run has no two-stamp model.
     """
-    from twostamp.models.prediction import predict_pairs
-    from twostamp.models.search import choose_models, read_results
-
     pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
-    results = read_results(root / "models" / "search", params.report_weights)
+    winners = SearchResults.read(root / "models" / "search", params.report_weights).winners()
     records = Records(root / "data" / "records", params.metadata_recipe)
-    classes, tables = list(records.info.classes), []
-    for _, trial in choose_models(results, 1, ("stacked", "separated")).iterrows():
-        ids = pairs["objectId"].tolist()
-        predicted = predict_pairs(pairs_path, ids, trial, records).set_index("objectId")
+    ids, tables = pairs["objectId"].tolist(), []
+    for trial in (winners[variant][0] for variant in ("stacked", "separated") if variant in winners):
+        classifier = trial.load(records)
+        classes = list(classifier.classes)
+        predicted = predict_pairs(pairs_path, ids, classifier).set_index("objectId")
         counts = confusion_counts(
             pairs["classALeRCE"].map(classes.index), predicted.loc[ids, "predicted"].map(classes.index), len(classes)
         )
         report = class_report(counts, classes)
         whole = {"class": "accuracy", "recall": accuracy(counts), "support": len(ids)}
         report = pd.concat([report, pd.DataFrame([whole])])
-        report.insert(0, "model", trial["trial_id"])
+        report.insert(0, "model", trial.trial_id)
         tables.append(report)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

@@ -23,7 +23,7 @@ def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
     Parameters
     ----------
     ranked : DataFrame
-        Of ``search.rank_combinations``: best first.
+        Of `SearchResults.rank`: best first.
     rows : int
         Number of combinations kept of each variant.
 

@@ -8,7 +8,7 @@ without coordinates, and the trained one when an object keeps everything but its
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.bootstrap import draw_rows, mean_interval, percentile_interval
 from twostamp.models.prediction import predict_pairs
+from twostamp.models.results import SearchResults
+from twostamp.models.search import make_repeats, run_trials
+from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.utils.coordinates import sky_coordinates
-
-if TYPE_CHECKING:
-    from twostamp.models.training import Hyperparameters
 
 Floats = NDArray[np.float64]
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
@@ -57,16 +57,8 @@ class Sight:
         return np.abs(sky_coordinates(self.ra, self.dec)["gal_lat"])
 
 
-def train_both(best: "Hyperparameters", records: Records, folder: Path, params: Parameters) -> pd.DataFrame:
-    """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each, of the run's width.
-
-    Returns
-    -------
-    DataFrame
-        Of `twostamp.models.search.read_results`.
-    """
-    from twostamp.models.search import make_repeats, run_trials
-
+def train_both(best: Hyperparameters, records: Records, folder: Path, params: Parameters) -> SearchResults:
+    """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each."""
     count = params.audit_repetitions
     trials = [trial for name in VARIANTS.values() for trial in make_repeats(name, best, count, params.seed)]
     return run_trials(trials, records, folder, params, params.width)
@@ -92,13 +84,13 @@ def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def look(
-    trained: pd.DataFrame, pairs: Path, metadata: pd.DataFrame, records: Records, params: Parameters
+    trained: SearchResults, pairs: Path, metadata: pd.DataFrame, records: Records, params: Parameters
 ) -> dict[str, Sight]:
     """Let the classifiers with and without coordinates see the unlabelled objects, and objects that were moved.
 
     Parameters
     ----------
-    trained : DataFrame
+    trained : SearchResults
         Of `train_both`.
     pairs : Path
         ``unlabelled_pairs.parquet``.
@@ -114,15 +106,15 @@ def look(
         By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
         nothing.
     """
-    classes = list(records.info.classes)
     object_ids, moved = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
     seen = {}
     ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], moved))
     for way, variant, places in ways:
-        trials = trained[(trained["variant"] == variant) & (trained["status"] == "done")]
-        tables = [predict_pairs(pairs, object_ids, trial, records, replaced=places) for _, trial in trials.iterrows()]
+        classifiers = [trial.load(records) for trial in trained.of(variant).done]
+        tables = [predict_pairs(pairs, object_ids, classifier, replaced=places) for classifier in classifiers]
         if tables:
             ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
+            classes = list(classifiers[0].classes)
             seen[way] = Sight(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
     return seen
 
@@ -287,12 +279,12 @@ def map_shares(sight: Sight, classes: Sequence[str], nside: int) -> dict[str, Fl
         return {name: values / total for name, values in counts.items()}
 
 
-def compare_accuracy(trained: pd.DataFrame, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
+def compare_accuracy(trained: SearchResults, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
     """Accuracy on test with and without coordinates, and what the coordinates are worth.
 
     Parameters
     ----------
-    trained : DataFrame
+    trained : SearchResults
         Of `train_both`.
     labels : array_like of int, shape (n,)
         Of the test set.
@@ -306,9 +298,9 @@ def compare_accuracy(trained: pd.DataFrame, labels: ArrayLike, *, resamples: int
     """
     labels = np.asarray(labels)
     drawn = draw_rows(len(labels), resamples, seed)
-    done, right = trained[trained["status"] == "done"], {}
+    right = {}
     for way, variant in VARIANTS.items():
-        answers = done.loc[done["variant"] == variant, "test_predicted"].tolist()
+        answers = [trial.predicted("test") for trial in trained.of(variant).done]
         if answers:
             right[way] = np.array(answers) == labels
     means = {way: values.mean(axis=0) for way, values in right.items()}

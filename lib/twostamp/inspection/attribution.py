@@ -11,17 +11,15 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from twostamp.data.arrays import Arrays
 from twostamp.data.tfrecords import Records
-from twostamp.models.architectures import VARIANTS
+from twostamp.models.classifier import Classifier
 from twostamp.models.inference import model_inputs
 from twostamp.models.layers import N_ROTATIONS
-from twostamp.models.trial import load_trial
 
 Inputs = dict[str, NDArray[Any]]
 CHUNK = 64  # objects in one call
@@ -129,13 +127,12 @@ class Case(NamedTuple):
         return self._replace(log_odds=LogOdds(randomise(self.log_odds.model, seed)))
 
 
-def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int) -> Case:
+def open_case(classifier: Classifier, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int) -> Case:
     """Load a trained classifier and the objects whose predicted class it is to account for.
 
     Parameters
     ----------
-    trial : Series
-        A row of `twostamp.models.search.read_results`.
+    classifier : Classifier
     arrays : Arrays
         Prepared for it.
     chosen : array_like of int
@@ -145,9 +142,9 @@ def open_case(trial: pd.Series, arrays: Arrays, chosen: ArrayLike, records: Reco
     seed : int
         Of the batches whose mean is the baseline.
     """
-    variant, model = str(trial["variant"]), load_trial(trial)
-    inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(variant, arrays).items()}
-    options = {"features": VARIANTS[variant].features_read, "crop": int(trial["crop_size"])}
+    model = classifier.network
+    inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(classifier.variant, arrays).items()}
+    options: dict[str, Any] = {"features": classifier.features, "crop": classifier.crop_size}
     baseline = mean_inputs(records, inputs, seed=seed, **options)
     targets = np.concatenate([model.predict_on_batch(part).argmax(axis=1) for part, _ in _chunks(inputs, chosen)])
     return Case(LogOdds(model), inputs, baseline, targets)

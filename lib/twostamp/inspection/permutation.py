@@ -4,8 +4,9 @@ The forest of section 6.7 says what metadata can tell; this says what the classi
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +14,11 @@ from tqdm.auto import tqdm
 
 from twostamp.data.features import COORDINATES, FEATURE_LISTS
 from twostamp.data.tfrecords import Records
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.inference import model_inputs
+from twostamp.models.layers import DeepHiTS
+from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
-
-if TYPE_CHECKING:
-    import keras
 
 Column = tuple[str, int | None]
 STAMPS, ALL, SKY = "stamps", "all metadata and deltajd", "coordinates"
@@ -65,7 +67,7 @@ def shuffle_inputs(
     return changed
 
 
-def split_network(model: "keras.Model") -> tuple["keras.Model | None", "keras.Model"]:
+def split_network(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     """Cut a classifier behind its convolutions, which shuffled metadata do not reach.
 
     Returns
@@ -76,10 +78,6 @@ def split_network(model: "keras.Model") -> tuple["keras.Model | None", "keras.Mo
     head : keras.Model
         From those vectors and the other inputs to probabilities.
     """
-    import keras
-
-    from twostamp.models.layers import DeepHiTS
-
     stamps = {name: tensor for name, tensor in model.input.items() if name.startswith("stamps")}
     vectors = {layer.output.name: layer.output for layer in model.layers if isinstance(layer, DeepHiTS)}
     if not vectors:
@@ -88,7 +86,7 @@ def split_network(model: "keras.Model") -> tuple["keras.Model | None", "keras.Mo
     return keras.Model(stamps, vectors), keras.Model(vectors | others, model.output)
 
 
-def permute_network(model: "keras.Model", variant: str, arrays: Any, *, permutations: int, seed: int) -> pd.DataFrame:
+def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutations: int, seed: int) -> pd.DataFrame:
     """What a network loses when parts of its input are shuffled between objects.
 
     Parameters
@@ -106,9 +104,6 @@ def permute_network(model: "keras.Model", variant: str, arrays: Any, *, permutat
     DataFrame
         feature (a group of `list_groups`), shuffle, accuracy (lost), nll (gained; mean negative log-likelihood, nats).
     """
-    from twostamp.models.architectures import VARIANTS
-    from twostamp.models.inference import model_inputs
-
     inputs, labels = model_inputs(variant, arrays), np.asarray(arrays.labels)
     groups = list_groups(inputs, VARIANTS[variant].features)
     trunk, head = split_network(model)
@@ -124,7 +119,7 @@ def permute_network(model: "keras.Model", variant: str, arrays: Any, *, permutat
     return pd.DataFrame(rows, columns=["feature", "shuffle", "accuracy", "nll"])
 
 
-def _predict(model: "keras.Model", inputs: Mapping[str, NDArray[Any]], size: int = 256) -> Any:
+def _predict(model: keras.Model, inputs: Mapping[str, NDArray[Any]], size: int = 256) -> Any:
     n = len(next(iter(inputs.values())))
     cuts = (slice(start, start + size) for start in range(0, n, size))
     parts = [model.predict_on_batch({name: values[cut] for name, values in inputs.items()}) for cut in cuts]
@@ -139,13 +134,13 @@ def _score(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[float, fl
     return float(right.mean()), float(-np.log(np.maximum(of_truth, 1e-7)).mean())
 
 
-def rank_inputs(trials: pd.DataFrame, records: Records, params: Parameters) -> pd.DataFrame:
+def rank_inputs(trials: SearchResults, records: Records, params: Parameters) -> pd.DataFrame:
     """Permutation importance on test, over the repetitions of a trained classifier and shuffles.
 
     Parameters
     ----------
-    trials : DataFrame
-        Finished repetitions of one combination, of `twostamp.models.search.choose_winners`.
+    trials : SearchResults
+        Finished repetitions of one combination.
     records : Records
     params : Parameters
         permutations, seed.
@@ -156,15 +151,12 @@ def rank_inputs(trials: pd.DataFrame, records: Records, params: Parameters) -> p
         feature, accuracy_mean and accuracy_std (lost), nll_mean and nll_std (gained), n (repetitions x shuffles);
         standard deviations with ddof 0; most important by nll first.
     """
-    from twostamp.models.architectures import VARIANTS
-    from twostamp.models.trial import load_trial
-
-    variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-    arrays = records.arrays("test", VARIANTS[variant].features_read, crop)
+    classifiers = [trial.load(records) for trial in trials.best_first()]
+    arrays = classifiers[0].load_split(records, "test")
     size = {"permutations": params.permutations, "seed": params.seed}
     tables = [
-        permute_network(load_trial(row), variant, arrays, **size)
-        for _, row in tqdm(trials.iterrows(), total=len(trials), desc="networks")
+        permute_network(classifier.network, classifier.variant, arrays, **size)
+        for classifier in tqdm(classifiers, desc="networks")
     ]
     groups = pd.concat(tables).groupby("feature", sort=False)
     columns: dict[str, Any] = {}

@@ -5,10 +5,9 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,18 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.data.arrays import Preparation, arrays_from_table
+from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Floats, Scaler
 from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
-from twostamp.models.inference import bfloat16, model_inputs
-from twostamp.models.search import best_hyperparameters, rank_combinations, select_trials
-from twostamp.models.trial import SPLITS, load_trial
-from twostamp.params import Parameters
+from twostamp.models.inference import bfloat16, model_inputs, predict
 from twostamp.utils.files import replacing
+from twostamp.utils.typing import Inputs
 
 FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
-STANDS_ON = ("01_data_extraction", "03_dataset_preparation")
-VERSIONS = ("twostamp", "tensorflow", "keras", "numpy")
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ModelError(ValueError):
@@ -42,27 +37,46 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network and what its inputs are made with.
+    """A trained network and all that its inputs are made with.
 
     Attributes
     ----------
     network : keras.Model
-        Gives probabilities, shape (n, n_classes).
+        From a dict of inputs to probabilities, shape (n, n_classes).
+    variant : str
+        A key of ``models.VARIANTS``.
     classes : tuple of str
         In the order of the probabilities.
-    n_alerts : {1, 2}
-        Packets of an object.
-    prepare : callable
-        From the table of `twostamp.data.decode.decode_objects` to the inputs of the network.
+    crop_size : int
+        Side of the stamps, pixels.
+    scaler : Scaler
+        Of the training set's metadata.
+    preparation : Preparation
+        Of the stamps.
     card : mapping
-        What is known about the model.
+        What else is known about the model: how it was trained, and how well it did.
+    first_alone : bool
+        Whether it answers before the second alert; see `at_first_alert`.
     """
 
     network: keras.Model
+    variant: str
     classes: tuple[str, ...]
-    n_alerts: int
-    prepare: Callable[[pd.DataFrame], Any]
-    card: Mapping[str, Any]
+    crop_size: int
+    scaler: Scaler
+    preparation: Preparation
+    card: Mapping[str, Any] = field(default_factory=dict)
+    first_alone: bool = False
+
+    @property
+    def n_alerts(self) -> int:
+        """Packets of an object, 1 or 2."""
+        return 1 if self.first_alone or VARIANTS[self.variant].architecture == "stamp" else 2
+
+    @property
+    def features(self) -> str:
+        """Name of its list of metadata in `FEATURE_LISTS`."""
+        return VARIANTS[self.variant].features_read
 
     def at_first_alert(self) -> "Classifier":
         """The same classifier as it answers before the second alert, from tuples of one packet.
@@ -72,9 +86,9 @@ class Classifier:
         ModelError
             The network does not do without a second alert; only the variant ``one_or_two`` does.
         """
-        if SECOND_SEEN not in self.card.get("inputs", {}):
-            raise ModelError(f"a model {self.card.get('variant')!r} has no answer before the second alert")
-        return replace(self, n_alerts=1)
+        if SECOND_SEEN not in input_shapes(self.variant, self.crop_size):
+            raise ModelError(f"a model {self.variant!r} has no answer before the second alert")
+        return replace(self, first_alone=True)
 
     def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
@@ -99,126 +113,96 @@ class Classifier:
         """
         parts = [np.empty((0, len(self.classes)), np.float32)]
         starts = range(0, len(objects), batch_size)
-
-        def prepare(start: int) -> Any:
-            return prepare_objects(objects[start : start + batch_size], self.n_alerts, self.prepare, start)
-
+        batches = [objects[start : start + batch_size] for start in starts]
         # Decompressing and sorting leave the interpreter free, so that two threads keep two processors busy.
         with ThreadPoolExecutor(2) as threads, bfloat16(mixed_precision):
-            prepared = threads.map(prepare, starts)
+            prepared = threads.map(self._prepare, batches, starts)
             for inputs in tqdm(prepared, total=len(starts), unit="batch", desc="predict", disable=len(starts) < 2):
                 parts.append(self.network.predict_on_batch(inputs))
         return np.concatenate(parts)
 
+    def predict_table(self, table: pd.DataFrame) -> Floats:
+        """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""
+        return self.predict_arrays(self.make_arrays(table))
 
-def package_winners(
-    results: pd.DataFrame, records: Records, models: Path, params: Parameters, mark: str = ""
-) -> dict[str, Path]:
-    """Save the best repetition of the best combination of each variant, both by validation, as `save_model` does.
+    def predict_arrays(self, arrays: Arrays) -> Floats:
+        """Classify objects that are prepared already, of `make_arrays` or `load_split`."""
+        return predict(self.network, self.variant, arrays)
 
-    Parameters
-    ----------
-    results : DataFrame
-        Of `twostamp.models.search.read_results`.
-    records, params, mark
-        As for `save_model`.
-    models : Path
-        Gets one folder a variant.
+    def make_arrays(self, table: pd.DataFrame) -> Arrays:
+        """Prepare the rows of a table of alerts."""
+        options: dict[str, Any] = {"crop": self.crop_size, "preparation": self.preparation}
+        return arrays_from_table(table, self.scaler, features=self.features, **options)
 
-    Returns
-    -------
-    dict of Path
-        Folder by variant; none without a finished trial.
-    """
-    folders: dict[str, Path] = {}
-    if not (results["status"] == "done").any():
-        return folders
-    for variant, combinations in rank_combinations(results).groupby("variant", sort=False):
-        trials = select_trials(results, combinations.iloc[0])
-        best = trials.iloc[int(trials["validation_accuracy"].to_numpy().argmax())]
-        folders[str(variant)] = models / str(variant)
-        save_model(load_trial(best), best, records, models / str(variant), params, mark)
-    return folders
+    def make_inputs(self, table: pd.DataFrame) -> Inputs:
+        """Prepare the rows of a table of alerts as the network takes them."""
+        return model_inputs(self.variant, self.make_arrays(table))
 
+    def load_split(self, records: Records, split: str) -> Arrays:
+        """Read a split of the records that it was trained on, prepared for it."""
+        return records.arrays(split, self.features, self.crop_size)
 
-def save_model(
-    model: keras.Model, trial: pd.Series, records: Records, folder: Path, params: Parameters, mark: str = ""
-) -> None:
-    """Write a trained model, its card and its statistics as one folder, whole or not at all.
+    def _prepare(self, objects: Objects, first: int) -> Inputs:
+        return prepare_objects(objects, self.n_alerts, self.make_inputs, first)
 
-    The same model and card always give the same bytes: what Keras stores of the clock is left out.
+    def make_card(self) -> dict[str, Any]:
+        """Say what a user has to know, as plain JSON: what it takes and gives, and what its ``card`` knows."""
+        spec = VARIANTS[self.variant]
+        own = {
+            "format": FORMAT,
+            "variant": self.variant,
+            "architecture": spec.architecture,
+            "trained on": "",
+            "n_alerts": 1 if spec.architecture == "stamp" else 2,
+            "inputs": {name: list(shape) for name, shape in input_shapes(self.variant, self.crop_size).items()},
+            "classes": list(self.classes),
+            "feature_list": spec.features,
+            "features": list(FEATURE_LISTS[spec.features]) if spec.features else [],
+            "crop_size": self.crop_size,
+            "width": 1.0,
+            "stamps": asdict(self.preparation),
+            "scaler": {"file": SCALER, "recipe": self.scaler.recipe},
+        }
+        return own | dict(self.card)
 
-    Parameters
-    ----------
-    model : keras.Model
-        Of `twostamp.models.trial.load_trial`.
-    trial : Series
-        The row of `twostamp.models.search.read_results` that it comes from.
-    records : Records
-        That it was trained on.
-    folder : Path
-        Replaced. Its card says of which run it is, from the ``manifest.json`` above it where there is one.
-    params : Parameters
-        That it was trained with.
-    mark : str
-        What figures and tables of the run say about its data.
-    """
-    card = make_card(trial, records, params, mark) | {"run": _describe_run(folder, params)}
-    with replacing(folder) as part:
-        part.mkdir()
-        _save_network(model, part / NETWORK)
-        records.scaler.save(part / SCALER)
-        (part / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    def save(self, folder: Path | str) -> None:
+        """Write network, card and statistics as one folder, whole or not at all; what is there is replaced.
 
+        The same model and card always give the same bytes: what Keras stores of the clock is left out.
+        """
+        with replacing(Path(folder)) as part:
+            part.mkdir()
+            _save_network(self.network, part / NETWORK)
+            self.scaler.save(part / SCALER)
+            (part / CARD).write_text(json.dumps(self.make_card(), indent=1, ensure_ascii=False) + "\n")
 
-def make_card(trial: pd.Series, records: Records, params: Parameters, mark: str = "") -> dict[str, Any]:
-    """Say of a trained model what a user has to know; arguments as for `save_model`.
+    @classmethod
+    def load(cls, folder: Path | str) -> "Classifier":
+        """Load a folder that `save` wrote, ready to classify alert packets.
 
-    Returns
-    -------
-    dict
-        Plain JSON: what it takes, what it gives, how it was trained and how well it did (matrices: rows true, columns
-        predicted, counts).
-    """
-    info, variant = records.info, str(trial["variant"])
-    spec, crop = VARIANTS[variant], int(trial["crop_size"])
-    return {
-        "format": FORMAT,
-        "variant": variant,
-        "architecture": spec.architecture,
-        "trained on": mark or "real alerts",
-        "n_alerts": 1 if spec.architecture == "stamp" else 2,
-        "inputs": {name: list(shape) for name, shape in input_shapes(variant, crop).items()},
-        "classes": list(info.classes),
-        "feature_list": spec.features,
-        "features": list(FEATURE_LISTS[spec.features]) if spec.features else [],
-        "crop_size": crop,
-        "width": float(trial.get("width", 1.0)),
-        "stamps": asdict(info.preparation),
-        "scaler": {"file": SCALER, "recipe": records.recipe},
-        "hyperparameters": asdict(best_hyperparameters(trial)),
-        "training": {
-            "trial": trial["trial_id"],
-            "seed": int(trial["seed"]),
-            "weights": params.report_weights,
-            "objects": info.counts,
-            "data": info.fingerprint,
-        },
-        "metrics": {
-            split: {"accuracy": float(trial[f"{split}_accuracy"]), "confusion": trial[f"{split}_confusion"]}
-            for split in SPLITS
-        },
-    }
+        Parameters
+        ----------
+        folder : Path or str
+            With ``model.keras``, ``card.json`` and ``scaler.json``.
+
+        Raises
+        ------
+        ModelError
+            There is no model in the folder, or it is of another format or of other features than this version
+            computes.
+        """
+        folder = Path(folder)
+        card = _read_card(folder)
+        try:
+            network = keras.saving.load_model(folder / NETWORK, compile=False)
+            scaler = Scaler.load(folder / SCALER)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder} holds no usable model: {error}") from error
+        preparation = Preparation(**card["stamps"])
+        return cls(network, card["variant"], tuple(card["classes"]), card["crop_size"], scaler, preparation, card)
 
 
-def _describe_run(folder: Path, params: Parameters) -> dict[str, Any]:
-    above = (parent / "manifest.json" for parent in folder.parents[1:3])
-    manifest: dict[str, Any] = next((json.loads(path.read_text()) for path in above if path.exists()), {})
-    return {
-        "parameters": params.model_dump(),
-        "fingerprints": {name: manifest[name]["fingerprint"] for name in STANDS_ON if name in manifest},
-        "versions": {name: version(name) for name in VERSIONS},
-    }
+load_classifier = Classifier.load
 
 
 def _save_network(model: keras.Model, path: Path) -> None:
@@ -232,7 +216,7 @@ def _save_network(model: keras.Model, path: Path) -> None:
                 content = json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
             elif name == "config.json":
                 content = _number_shared_objects(content.decode()).encode()
-            target.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+            target.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
     dated.unlink()
 
 
@@ -244,40 +228,6 @@ def _number_shared_objects(config: str) -> str:
         return match[1] + numbers.setdefault(match[2], str(next(counter)))
 
     return re.sub(r'("shared_object_id": )(\d+)', renumber, config)
-
-
-def load_model(folder: Path | str) -> Classifier:
-    """Load a model that `save_model` wrote, ready to classify alert packets.
-
-    Parameters
-    ----------
-    folder : Path or str
-        With ``model.keras``, ``card.json`` and ``scaler.json``.
-
-    Returns
-    -------
-    Classifier
-
-    Raises
-    ------
-    ModelError
-        There is no model in the folder, or it is of another format or of other features than this version computes.
-    """
-    folder = Path(folder)
-    card = _read_card(folder)
-    try:
-        network = keras.saving.load_model(folder / NETWORK, compile=False)
-        scaler = Scaler.load(folder / SCALER)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} holds no usable model: {error}") from error
-    preparation, variant = Preparation(**card["stamps"]), card["variant"]
-    features = card["feature_list"] or "thesis26"
-
-    def prepare(table: pd.DataFrame) -> dict[str, Floats]:
-        arrays = arrays_from_table(table, scaler, features=features, crop=card["crop_size"], preparation=preparation)
-        return model_inputs(variant, arrays)
-
-    return Classifier(network, tuple(card["classes"]), card["n_alerts"], prepare, card)
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -304,7 +254,7 @@ def export_onnx(folder: Path | str) -> Path:
     Parameters
     ----------
     folder : Path or str
-        Of `save_model`.
+        Of `Classifier.save`.
 
     Returns
     -------
@@ -314,9 +264,10 @@ def export_onnx(folder: Path | str) -> Path:
     if find_spec("tf2onnx") is None:
         raise ModelError("ONNX export needs two more packages: pip install 'twostamp[onnx]'")
     path = Path(folder) / ONNX
-    classifier = load_model(folder)
+    classifier = Classifier.load(folder)
+    shapes = input_shapes(classifier.variant, classifier.crop_size)
     # Keras exports what has been called once
-    classifier.network({name: np.zeros((1, *shape), np.float32) for name, shape in classifier.card["inputs"].items()})
+    classifier.network({name: np.zeros((1, *shape), np.float32) for name, shape in shapes.items()})
     with replacing(path) as part, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that will mean something else
         classifier.network.export(part, format="onnx", verbose=False)

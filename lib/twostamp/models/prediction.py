@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from twostamp.data.arrays import arrays_from_table, read_batches
+from twostamp.data.arrays import read_batches
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
+from twostamp.models.classifier import CARD, NETWORK, SCALER, Classifier
+from twostamp.models.results import SearchResults
 from twostamp.utils.files import replacing, write_file
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ MADE_FROM = "_made_from.json"
 def predict_pairs(
     pairs: Path,
     object_ids: Sequence[str],
-    trial: pd.Series,
-    records: Records,
+    classifier: Classifier,
     batch_size: int = 256,
     replaced: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -45,10 +46,7 @@ def predict_pairs(
         ``unlabelled_pairs.parquet`` of the extraction.
     object_ids : sequence of str
         Objects to classify.
-    trial : Series
-        A row of `twostamp.models.search.read_results`.
-    records : Records
-        That the model was trained on: their scaler, preparation and classes are used.
+    classifier : Classifier
     batch_size : int
         Objects in memory at a time.
     replaced : DataFrame, index objectId, optional
@@ -60,45 +58,29 @@ def predict_pairs(
         objectId, ra, dec (degrees, first alert), one probability per class (float32) and ``predicted``, sorted by
         objectId.
     """
-    classify = _Classifier(dict(trial), records)
     tables = []
     with tqdm(total=len(object_ids), unit="object", desc="predict") as progress:
         for batch in read_batches(pairs, batch_size, object_ids):
             if replaced is not None:
                 batch = batch.assign(**replaced.loc[batch["objectId"]].reset_index(drop=True).set_index(batch.index))
-            tables.append(classify(batch))
+            tables.append(_tabulate(batch, classifier))
             progress.update(len(batch))
     return pd.concat(tables).sort_values("objectId", ignore_index=True)
 
 
-class _Classifier:
-    """A trained model with all that turns pairs into its inputs."""
-
-    def __init__(self, trial: Mapping[str, Any], records: Records) -> None:
-        from twostamp.models.architectures import VARIANTS
-        from twostamp.models.trial import load_trial
-
-        self.info, self.scaler = records.info, records.scaler
-        self.model = load_trial(pd.Series(trial))
-        self.variant, self.crop = str(trial["variant"]), int(trial["crop_size"])
-        self.features, self.names = VARIANTS[self.variant].features_read, list(self.info.classes)
-
-    def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
-        from twostamp.models.inference import predict
-
-        options: dict[str, Any] = {"features": self.features, "crop": self.crop, "preparation": self.info.preparation}
-        arrays = arrays_from_table(batch, self.scaler, **options)
-        probabilities = pd.DataFrame(predict(self.model, self.variant, arrays), columns=self.names)
-        place = batch[["objectId", "ra_1", "dec_1"]].set_axis(["objectId", "ra", "dec"], axis=1)
-        table = pd.concat([place.reset_index(drop=True), probabilities], axis=1)
-        return table.assign(predicted=table[self.names].idxmax(axis=1))
+def _tabulate(batch: pd.DataFrame, classifier: Classifier) -> pd.DataFrame:
+    """Probabilities of a batch of pairs, beside their names and places."""
+    names = list(classifier.classes)
+    probabilities = pd.DataFrame(classifier.predict_table(batch), columns=names)
+    place = batch[["objectId", "ra_1", "dec_1"]].set_axis(["objectId", "ra", "dec"], axis=1)
+    table = pd.concat([place.reset_index(drop=True), probabilities], axis=1)
+    return table.assign(predicted=table[names].idxmax(axis=1))
 
 
 def predict_on_spark(
     spark: "SparkSession",
     pairs: Path,
-    trial: pd.Series,
-    records: Records,
+    model: Path,
     folder: Path,
     *,
     deltajd_max: float,
@@ -114,12 +96,14 @@ def predict_on_spark(
     spark : SparkSession
     pairs : Path
         ``unlabelled_pairs.parquet`` of the extraction, on a file system that all workers share.
-    trial, records, batch_size
-        As for `predict_pairs`.
+    model : Path
+        Folder of a two-alert `Classifier`.
     folder : Path
         ``predictions.parquet``: gets a part for every part of the pairs, with the columns of `predict_pairs`.
     deltajd_max : float
         Days between the two alerts, at most.
+    batch_size : int
+        As for `predict_pairs`.
 
     Returns
     -------
@@ -127,7 +111,7 @@ def predict_on_spark(
         Objects predicted in this call, by part; empty if there was nothing left to do.
     """
     parts = sorted(path.name for path in pairs.glob("part-*.parquet"))
-    made_from = _describe(pairs, parts, trial, records, deltajd_max)
+    made_from = _describe(pairs, parts, model, deltajd_max)
     note = folder / MADE_FROM
     if not note.exists() or json.loads(note.read_text()) != made_from:
         shutil.rmtree(folder, ignore_errors=True)
@@ -136,9 +120,7 @@ def predict_on_spark(
     left = [name for name in parts if not (folder / name).exists()]
     work = partial(
         predict_parts,
-        settings=json.dumps(
-            [{name: _plain(value) for name, value in trial.items()}, str(records.folder), records.recipe]
-        ),
+        model=model,
         pairs=pairs,
         folder=folder,
         deltajd_max=deltajd_max,
@@ -159,7 +141,7 @@ def predict_on_spark(
 
 
 def predict_parts(
-    batches: Iterator[pd.DataFrame], *, settings: str, pairs: Path, folder: Path, deltajd_max: float, batch_size: int
+    batches: Iterator[pd.DataFrame], *, model: Path, pairs: Path, folder: Path, deltajd_max: float, batch_size: int
 ) -> Iterator[pd.DataFrame]:
     """Classify some parts of a table of pairs: what a worker of Spark runs.
 
@@ -167,9 +149,7 @@ def predict_parts(
     ----------
     batches : iterator of DataFrame
         Column part: names of files in `pairs`.
-    settings : str
-        JSON of the trial, the folder of its records and the recipe.
-    pairs, folder, deltajd_max, batch_size
+    model, pairs, folder, deltajd_max, batch_size
         As for `predict_on_spark`.
 
     Yields
@@ -181,10 +161,11 @@ def predict_parts(
         for name in batch["part"]:
             days = pd.read_parquet(pairs / name, columns=["objectId", "deltajd"])
             recent = days.loc[days["deltajd"] <= deltajd_max, "objectId"].tolist()
-            classify = _load_classifier(settings)
-            numbers = [("ra", "float64"), ("dec", "float64"), *((name, "float32") for name in classify.names)]
+            classifier = _load_once(model)
+            numbers = [("ra", "float64"), ("dec", "float64"), *((name, "float32") for name in classifier.classes)]
             schema = pa.schema([("objectId", "string"), *numbers, ("predicted", "string")])
-            found = [classify(table) for table in read_batches(pairs / name, batch_size, recent)] if len(recent) else []
+            tables = read_batches(pairs / name, batch_size, recent) if recent else ()
+            found = [_tabulate(table, classifier) for table in tables]
             table = (
                 pa.Table.from_pandas(pd.concat(found), schema, preserve_index=False) if found else schema.empty_table()
             )
@@ -194,53 +175,42 @@ def predict_parts(
 
 
 @lru_cache(maxsize=1)
-def _load_classifier(settings: str) -> _Classifier:
+def _load_once(model: Path) -> Classifier:
     """Load the model once for all the parts that a worker gets."""
-    trial, folder, recipe = json.loads(settings)
-    return _Classifier(trial, Records(Path(folder), recipe))
+    return Classifier.load(model)
 
 
-def _describe(pairs: Path, parts: list[str], trial: pd.Series, records: Records, deltajd_max: float) -> dict[str, Any]:
+def _describe(pairs: Path, parts: list[str], model: Path, deltajd_max: float) -> dict[str, Any]:
     """What predictions depend on."""
-    weights = hashlib.sha256(Path(trial["weights"]).read_bytes()).hexdigest()
+    digests = [hashlib.sha256((model / name).read_bytes()).hexdigest() for name in (NETWORK, SCALER)]
     stats = [(pairs / name).stat() for name in parts]
     return {
         "pairs": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in zip(parts, stats)},
-        "model": [str(trial["variant"]), weights],
-        "records": records.info.fingerprint,
+        "model": [*digests, json.loads((model / CARD).read_text())["stamps"]],
         "deltajd_max": deltajd_max,
-        "recipe": records.recipe,
     }
 
 
-def _plain(value: Any) -> Any:
-    """A value of a table as JSON knows it."""
-    return value.item() if hasattr(value, "item") else str(value) if isinstance(value, Path) else value
-
-
-def predict_winners(winners: Mapping[str, pd.DataFrame], records: Records, split: str) -> Predictions:
+def predict_winners(winners: Mapping[str, SearchResults], records: Records, split: str) -> Predictions:
     """Apply every repetition of the winners to one split of the records.
 
     Parameters
     ----------
-    winners : mapping of str to DataFrame
-        Of `choose_winners`, one at least.
+    winners : mapping of str to SearchResults
+        Of `SearchResults.winners`, one at least.
     records : Records
     split : {"validation", "test"}
 
     Returns
     -------
     Predictions
+        The repetition that is best on validation first.
     """
-    from twostamp.models.architectures import VARIANTS
-    from twostamp.models.inference import predict
-    from twostamp.models.trial import load_trial
-
     probabilities, labels = {}, np.empty(0, np.int64)
     for model, trials in winners.items():
-        variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        arrays = records.arrays(split, VARIANTS[variant].features_read, crop)
+        classifiers = [trial.load(records) for trial in trials.best_first()]
+        arrays = classifiers[0].load_split(records, split)
         labels = np.asarray(arrays.labels)
-        each = [predict(load_trial(row), variant, arrays) for _, row in trials.iterrows()]
+        each = [classifier.predict_arrays(arrays) for classifier in classifiers]
         probabilities[model] = np.stack(each).astype(np.float64)
     return Predictions(labels, records.info.classes, probabilities)

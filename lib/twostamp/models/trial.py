@@ -9,20 +9,18 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 
 from twostamp.data.arrays import Arrays
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.metrics import accuracy, confusion_counts
-from twostamp.models.architectures import VARIANTS, build_model
+from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
 from twostamp.models.inference import predict
+from twostamp.models.results import SPLITS
 from twostamp.models.training import Hyperparameters, limit_threads, make_repeatable, train_model, use_gpu
 from twostamp.params import Parameters
 from twostamp.utils.files import replacing, write_json
 from twostamp.utils.spark import assigned_gpu
-
-SPLITS = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,27 +174,3 @@ WORKER_ENVIRONMENT = {
     # Processes live on from trial to trial, and Spark may give the next one another GPU.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
-
-
-def load_trial(row: pd.Series) -> keras.Model:
-    """Rebuild the trained model of a row of :func:`read_results`.
-
-    Raises
-    ------
-    ValueError
-        If the trial failed.
-    """
-    if row["status"] != "done":
-        raise ValueError(f"trial {row['trial_id']} has no weights, it failed: {row['reason']}")
-    model = build_model(
-        row["variant"],
-        n_classes=int(row["n_classes"]),
-        crop_size=int(row["crop_size"]),
-        kernel_size=int(row["kernel_size"]),
-        dropout_rate=float(row["dropout_rate"]),
-        siamese=bool(row["siamese"]),
-        width=float(row.get("width", 1.0)),
-        batch_normalisation=bool(row.get("batch_normalisation", True)),
-    )
-    model.load_weights(row["weights"])
-    return model

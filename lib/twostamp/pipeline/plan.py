@@ -14,8 +14,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from twostamp.data.tfrecords import Records
-from twostamp.models.alerce import RECIPE_VARIANT as VARIANT
-from twostamp.models.alerce import SETTING
+from twostamp.models.alerce_recipe import RECIPE_VARIANT as VARIANT
+from twostamp.models.alerce_recipe import SETTING
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
@@ -92,7 +92,7 @@ def measure_rates(params: Parameters) -> pd.DataFrame:
         for kernel in params.grid_kernel_size
     ]
     if params.alerce_baseline:
-        kinds.append((VARIANT, int(SETTING["crop_size"]), int(SETTING["kernel_size"])))
+        kinds.append((VARIANT, SETTING.crop_size, SETTING.kernel_size))
     rates = [(*kind, measure_rate(*kind, params.threads_per_trial)) for kind in tqdm(kinds, desc="measuring")]
     return pd.DataFrame(rates, columns=["variant", "crop_size", "kernel_size", "rate"])
 
@@ -123,12 +123,10 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.D
     [[2.0, 2.0, 1.0], [2.0, 2.0, 1.0]]
     """
     from twostamp.models.search import make_repeats, make_trials
-    from twostamp.models.training import Hyperparameters
 
     wanted = make_trials(params)
     if params.alerce_baseline:
-        setting = Hyperparameters(**SETTING)  # type: ignore[arg-type]
-        wanted += make_repeats(VARIANT, setting, params.n_repetitions, params.seed)
+        wanted += make_repeats(VARIANT, SETTING, params.n_repetitions, params.seed)
     trials = pd.DataFrame([{"variant": t.variant, **asdict(t.hyperparameters)} for t in wanted])
     steps = np.ceil(n_objects / trials["batch_size"]) * params.epochs
     rate = trials.merge(rates, on=["variant", "crop_size", "kernel_size"], how="left")["rate"].to_numpy()

@@ -6,7 +6,7 @@ broker would serve it, as one traced graph; decoding and preparation of the pack
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,8 @@ from tqdm.auto import tqdm
 
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.hypothesis_tests import welch_test
-from twostamp.models.architectures import VARIANTS
+from twostamp.models.classifier import Classifier
 from twostamp.models.inference import make_server, model_inputs
-from twostamp.models.trial import load_trial
 from twostamp.utils.typing import Inputs
 
 WARM_UP = 5
@@ -98,44 +97,29 @@ def take_batch(inputs: Inputs, batch_size: int) -> dict[str, NDArray[Any]]:
     return {name: np.take(values, range(batch_size), axis=0, mode="wrap") for name, values in inputs.items()}
 
 
-def load_model(row: pd.Series, records: Records) -> tuple[Any, Inputs]:
-    """Load a trained model and the test objects it takes, ready for `make_server` and `take_batch`.
+def time_models(classifiers: Sequence[Classifier], records: Records, repeats: int, batch_size: int = 1) -> pd.DataFrame:
+    """Time the prediction of one batch of test objects by several models (Figure 6.4, Table 6.4).
 
     Parameters
     ----------
-    row : Series
-        Of `choose_models`.
+    classifiers : sequence of Classifier
     records : Records
-        That it was trained on.
-    """
-    arrays = records.arrays("test", VARIANTS[row["variant"]].features_read, int(row["crop_size"]))
-    return load_trial(row), model_inputs(row["variant"], arrays)
-
-
-def time_models(chosen: pd.DataFrame, records: Records, repeats: int, batch_size: int = 1) -> pd.DataFrame:
-    """Time the prediction of one batch by several models (Figure 6.4, Table 6.4).
-
-    Parameters
-    ----------
-    chosen : DataFrame
-        Of `choose_models`.
-    records
-        As for `load_model`.
+        That they were trained on.
     repeats, batch_size : int
 
     Returns
     -------
     DataFrame
-        `chosen` with the columns times (ms, `repeats` of them), mean, std, median, p99.
+        One row a classifier: times (ms, `repeats` of them), mean, std, median, p99.
     """
     calls = {}
-    for i, row in chosen.iterrows():
-        model, inputs = load_model(row, records)
-        calls[i] = bind(make_server(model), take_batch(inputs, batch_size))
-    return tabulate(chosen, time_calls(calls, repeats))
+    for i, classifier in enumerate(classifiers):
+        batch = take_batch(_load_inputs(classifier, records), batch_size)
+        calls[i] = bind(make_server(classifier.network), batch)
+    return tabulate(pd.DataFrame(index=range(len(calls))), time_calls(calls, repeats))
 
 
-def time_batches(row: pd.Series, records: Records, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
+def time_batches(classifier: Classifier, records: Records, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
     """Time one model on batches of several sizes (Figure 6.5).
 
     Returns
@@ -143,12 +127,18 @@ def time_batches(row: pd.Series, records: Records, repeats: int, batch_sizes: li
     DataFrame
         batch_size, times (ms), mean, std, median, p99.
     """
-    model, inputs = load_model(row, records)
+    inputs = _load_inputs(classifier, records)
     times: dict[Any, NDArray[np.float64]] = {}
     for i, size in enumerate(batch_sizes):
         # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
-        times |= time_calls({i: bind(make_server(model), take_batch(inputs, size))}, repeats, warm_up=1)
+        call = bind(make_server(classifier.network), take_batch(inputs, size))
+        times |= time_calls({i: call}, repeats, warm_up=1)
     return tabulate(pd.DataFrame({"batch_size": batch_sizes}), times)
+
+
+def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
+    """Test objects as the network of a classifier takes them."""
+    return model_inputs(classifier.variant, classifier.load_split(records, "test"))
 
 
 def bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:
@@ -168,7 +158,7 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     timed : DataFrame
-        Of `time_models`: variant, median, times. Architectures are compared by their fastest models.
+        variant, median, times; see `time_models`. Architectures are compared by their fastest models.
 
     Returns
     -------

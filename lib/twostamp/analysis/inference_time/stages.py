@@ -3,19 +3,16 @@
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.analysis.inference_time.latency import bind, tabulate, time_calls
-from twostamp.data.arrays import Arrays, arrays_from_table, read_metadata
+from twostamp.data.arrays import read_metadata
 from twostamp.data.decode import decode_objects
-from twostamp.data.tfrecords import Records
-from twostamp.models.architectures import VARIANTS
-from twostamp.models.inference import make_server, model_inputs
-from twostamp.models.trial import load_trial
+from twostamp.models.classifier import Classifier
+from twostamp.models.inference import make_server
 
 STAGES = ("decode", "prepare", "predict")
 BATCHES = (1, 10)
@@ -68,17 +65,15 @@ def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
     return decode_objects(pairs, n_alerts=2)
 
 
-def time_stages(row: pd.Series, pairs: list[Pair], records: Records, repeats: int) -> pd.DataFrame:
+def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.DataFrame:
     """Time the way from Avro packets to probabilities: decode, prepare, predict (T9).
 
     Parameters
     ----------
-    row : Series
-        Of `choose_models`, a two-stamp classifier.
+    classifier : Classifier
+        Of two stamps.
     pairs : list of (bytes, bytes)
         Packets of the batch.
-    records : Records
-        That it was trained on.
     repeats : int
 
     Returns
@@ -87,27 +82,20 @@ def time_stages(row: pd.Series, pairs: list[Pair], records: Records, repeats: in
         stage, batch_size, times (ms), mean, std, median, p99. Stage ``prepare`` covers repair and normalisation of
         six stamps an object, and metadata.
     """
-    features = VARIANTS[row["variant"]].features_read
-    options: dict[str, Any] = {"features": features, "crop": int(row["crop_size"])}
-    options["preparation"] = records.info.preparation
-    scaler, server = records.scaler, make_server(load_trial(row))
-
-    def prepare(table: pd.DataFrame) -> Arrays:
-        return arrays_from_table(table, scaler, **options)
-
+    server = make_server(classifier.network)
     table = decode_pairs(pairs)
-    inputs = model_inputs(row["variant"], prepare(table))
-    calls = {0: bind(decode_pairs, pairs), 1: bind(prepare, table), 2: bind(server, inputs)}
+    inputs = classifier.make_inputs(table)
+    calls = {0: bind(decode_pairs, pairs), 1: bind(classifier.make_arrays, table), 2: bind(server, inputs)}
     stages = pd.DataFrame({"stage": STAGES, "batch_size": len(pairs)})
     return tabulate(stages, time_calls(calls, repeats))
 
 
-def time_archive(row: pd.Series, archive: str, pairs_path: Path, records: Records, repeats: int) -> pd.DataFrame:
+def time_archive(classifier: Classifier, archive: str, pairs_path: Path, repeats: int) -> pd.DataFrame:
     """Time the stages for one object and for a batch of ten, on packets of the archive.
 
     Parameters
     ----------
-    row, records, repeats
+    classifier, repeats
         As for `time_stages`.
     archive : str
         As for `find_pairs`.
@@ -118,4 +106,4 @@ def time_archive(row: pd.Series, archive: str, pairs_path: Path, records: Record
     candids = dict(zip(table["objectId"], zip(table["candid_1"], table["candid_2"], strict=True), strict=True))
     pairs = find_pairs(archive, candids, max(BATCHES))
     sizes = sorted({min(size, len(pairs)) for size in BATCHES} - {0})
-    return pd.concat([time_stages(row, pairs[:size], records, repeats) for size in sizes], ignore_index=True)
+    return pd.concat([time_stages(classifier, pairs[:size], repeats) for size in sizes], ignore_index=True)

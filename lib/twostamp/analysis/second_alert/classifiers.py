@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm.auto import tqdm
 
 from twostamp.analysis.second_alert.cadence_stress import UNDISTURBED, Stress, perturb
@@ -13,7 +12,9 @@ from twostamp.data.arrays import Arrays
 from twostamp.data.features import Scaler
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
-from twostamp.models.search import best_hyperparameters, choose_winners
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.results import SearchResults
+from twostamp.models.search import make_jobs, make_repeats, run_groups
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 
@@ -64,27 +65,27 @@ def trained_with(model: str, params: Parameters) -> Parameters:
     return params.model_copy(update={"cadence_augmentation": RIVALS[model].gaps})
 
 
-def choose_combinations(results: pd.DataFrame) -> dict[str, Hyperparameters]:
+def choose_combinations(results: SearchResults) -> dict[str, Hyperparameters]:
     """Choose hyper-parameters for the rivals among the winners of a search.
 
     Parameters
     ----------
-    results : DataFrame
-        Of `twostamp.models.search.read_results`.
+    results : SearchResults
+        Of the search.
 
     Returns
     -------
     dict of Hyperparameters
         By variant.
     """
-    winners = choose_winners(results, {name: name for order in STANDS_FOR.values() for name in order})
+    winners = results.winners()
     chosen = {variant: next(name for name in order if name in winners) for variant, order in STANDS_FOR.items()}
-    return {variant: best_hyperparameters(winners[name].iloc[0]) for variant, name in chosen.items()}
+    return {variant: winners[name][0].hyperparameters for variant, name in chosen.items()}
 
 
 def train_rivals(
     combinations: Mapping[str, Hyperparameters], records: Records, folder: Path, params: Parameters
-) -> dict[str, pd.DataFrame]:
+) -> dict[str, SearchResults]:
     """Train every rival some times, by the machinery of the search, with networks of the run's ``width``.
 
     Parameters
@@ -100,7 +101,7 @@ def train_rivals(
 
     Returns
     -------
-    dict of DataFrame
+    dict of SearchResults
         By rival, the repetitions that all rivals have finished, in their order. The n-th repetition of a model with
         learned gaps has the weights at the start and the order of batches of its twin's n-th.
 
@@ -109,8 +110,6 @@ def train_rivals(
     RuntimeError
         No repetition was finished by all; the message has a reason.
     """
-    from twostamp.models.search import make_jobs, make_repeats, run_groups
-
     groups = {}
     for name, rival in RIVALS.items():
         output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", trained_with(name, params)
@@ -120,24 +119,25 @@ def train_rivals(
     return _keep_finished(dict(zip(groups, run_groups(list(groups.values()), params), strict=True)))
 
 
-def _keep_finished(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    done = {name: table[table["status"] == "done"].set_index("repetition") for name, table in tables.items()}
-    common = sorted(set.intersection(*(set(table.index) for table in done.values())))
+def _keep_finished(results: Mapping[str, SearchResults]) -> dict[str, SearchResults]:
+    """Keep the repetitions that every model has finished."""
+    done = {name: {trial.repetition: trial for trial in trials.done} for name, trials in results.items()}
+    common = sorted(set.intersection(*map(set, done.values())))
     if not common:
-        failed = next(table for table in tables.values() if (table["status"] != "done").any())
-        raise RuntimeError(f"no repetition was finished by all models; one failed: {failed['reason'].iloc[0]}")
-    return {name: table.loc[common].reset_index() for name, table in done.items()}
+        failed = next(trial for trials in results.values() for trial in trials if not trial.is_done)
+        raise RuntimeError(f"no repetition was finished by all models; one failed: {failed.reason}")
+    return {name: SearchResults(trials[i] for i in common) for name, trials in done.items()}
 
 
 def predict_rivals(
-    trained: Mapping[str, pd.DataFrame], records: Records, stresses: Sequence[Stress]
+    trained: Mapping[str, SearchResults], records: Records, stresses: Sequence[Stress]
 ) -> dict[str, Predictions]:
     """Apply every repetition of the rivals to the test set: as it is, without second alerts, and under stress.
 
     Parameters
     ----------
-    trained : mapping of str to DataFrame
-        Rows of `twostamp.models.search.read_results` by model.
+    trained : mapping of str to SearchResults
+        Finished repetitions by model.
     records : Records
     stresses : sequence of Stress
 
@@ -146,22 +146,17 @@ def predict_rivals(
     dict of Predictions
         By `UNDISTURBED`, `FIRST_ALONE` and the stresses' names; in each the models that it concerns.
     """
-    from twostamp.models.architectures import VARIANTS
-    from twostamp.models.inference import predict
-    from twostamp.models.trial import load_trial
-
     seen: dict[str, dict[str, np.ndarray]] = {}
     labels = np.empty(0, np.int64)
     for name, trials in tqdm(trained.items(), desc="models", disable=len(trained) < 2):
-        variant, crop = str(trials["variant"].iloc[0]), int(trials["crop_size"].iloc[0])
-        arrays = records.arrays("test", VARIANTS[variant].features_read, crop)
+        classifiers = [trial.load(records) for trial in trials]
+        arrays = classifiers[0].load_split(records, "test")
         labels = np.asarray(arrays.labels)
-        views = _list_views(VARIANTS[variant].architecture, arrays, records.scaler, stresses)
+        views = _list_views(VARIANTS[classifiers[0].variant].architecture, arrays, classifiers[0].scaler, stresses)
         each: dict[str, list[np.ndarray]] = {view: [] for view in views}
-        for _, row in trials.iterrows():
-            model = load_trial(row)
+        for classifier in classifiers:
             for view, objects in views.items():
-                each[view].append(predict(model, variant, objects))
+                each[view].append(classifier.predict_arrays(objects))
         for view, parts in each.items():
             seen.setdefault(view, {})[name] = np.stack(parts).astype(np.float64)
     classes = records.info.classes
@@ -169,6 +164,7 @@ def predict_rivals(
 
 
 def _list_views(architecture: str, arrays: Arrays, scaler: Scaler, stresses: Sequence[Stress]) -> dict[str, Arrays]:
+    """Test objects as they are, under stress and without second alerts, as far as an architecture takes them."""
     if architecture == "stamp":
         return {UNDISTURBED: arrays, FIRST_ALONE: arrays}
     views = {UNDISTURBED: arrays} | {stress.name: perturb(arrays, scaler, stress) for stress in stresses}

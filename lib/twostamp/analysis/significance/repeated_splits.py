@@ -4,9 +4,8 @@ Repetitions on one split measure how much a training varies; what other objects 
 (Bouthillier et al. 2021, MLSys). Here every repetition has its own split, scaler included, the same for all models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,12 +13,11 @@ from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import cap_classes, filter_pairs, split_objects
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
-from twostamp.models.search import draw_seeds
+from twostamp.models.results import SearchResults
+from twostamp.models.search import draw_seeds, make_jobs, make_repeats, run_groups
+from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
-
-if TYPE_CHECKING:
-    from twostamp.models.training import Hyperparameters
 
 
 def split_seeds(params: Parameters) -> list[int]:
@@ -64,8 +62,8 @@ def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> l
 
 
 def train_splits(
-    combinations: Mapping[str, "Hyperparameters"], records: list[Records], folder: Path, params: Parameters
-) -> pd.DataFrame:
+    combinations: Mapping[str, Hyperparameters], records: list[Records], folder: Path, params: Parameters
+) -> list[SearchResults]:
     """Train every model once on every split, by the machinery of the search, with networks of the run's ``width``.
 
     Parameters
@@ -80,22 +78,21 @@ def train_splits(
 
     Returns
     -------
-    DataFrame
-        As of `twostamp.models.search.read_results`, with the column split.
+    list of SearchResults
+        Of every split.
     """
-    from twostamp.models.search import make_jobs, make_repeats, run_groups
-
     groups = []
     for source, seed in zip(records, split_seeds(params), strict=True):
         trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
         groups.append(make_jobs(trials, source, folder / source.folder.name / "trials", params, params.width))
-    tables = [table.assign(split=i) for i, table in enumerate(run_groups(groups, params))]
-    return pd.concat(tables, ignore_index=True)
+    return run_groups(groups, params)
 
 
-def pivot_scores(results: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFrame:
-    """One row a split and one column a variant; splits on which a training failed are left out."""
-    return results.pivot_table(index="split", columns="variant", values=column).dropna()
+def pivot_scores(results: Sequence[SearchResults]) -> pd.DataFrame:
+    """Accuracy on test, one row a split and one column a variant; splits on which a training failed are left out."""
+    scores = {i: {trial.variant: trial.accuracy("test") for trial in trials.done} for i, trials in enumerate(results)}
+    table = pd.DataFrame.from_dict(scores, orient="index").sort_index(axis=1).dropna()
+    return table.rename_axis(index="split", columns="variant")
 
 
 def share_of_test(counts: Mapping[str, Mapping[str, int]]) -> float:

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,13 @@ from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import cap_classes, filter_pairs, split_objects
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
+from twostamp.models.architectures import name_variant
+from twostamp.models.results import SearchResults
+from twostamp.models.search import make_jobs, make_repeats, run_groups
+from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import Job
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
-
-if TYPE_CHECKING:
-    from twostamp.models.training import Hyperparameters
-    from twostamp.models.trial import Job
 
 SWITCHES: dict[str, tuple[Any, ...]] = {
     "normalisation": ("range", "literal", "minmax"),
@@ -108,12 +109,12 @@ class Specification:
         levels = {name: value for name, value in asdict(self).items() if name not in OF_NEITHER}
         return params.model_copy(update=levels | {"siamese": self.two_alerts == "siamese"})
 
-    def hyperparameters(self, best: "Hyperparameters") -> "Hyperparameters":
+    def hyperparameters(self, best: Hyperparameters) -> Hyperparameters:
         """The winner's hyper-parameters with those of the specification in their place."""
         return replace(best, **{name: getattr(self, name) for name in OF_HYPERPARAMETERS})
 
 
-def default_specification(params: Parameters, best: "Hyperparameters") -> Specification:
+def default_specification(params: Parameters, best: Hyperparameters) -> Specification:
     """What the run does by itself: the winner's hyper-parameters, everything else as the run's parameters say."""
     levels = {name: getattr(params, name) for name in SWITCHES if name not in OF_NEITHER}
     of_best = {name: getattr(best, name) for name in OF_HYPERPARAMETERS}
@@ -210,8 +211,8 @@ def write_preparations(
 
 
 def list_trainings(
-    specification: Specification, best: "Hyperparameters", records: Path, folder: Path, params: Parameters
-) -> dict[str, list["Job"]]:
+    specification: Specification, best: Hyperparameters, records: Path, folder: Path, params: Parameters
+) -> dict[str, list[Job]]:
     """List the trainings of a specification: ``one`` and ``two`` alerts, each with its repetitions.
 
     Parameters
@@ -226,9 +227,6 @@ def list_trainings(
     params : Parameters
         The run's; specification_repetitions, width.
     """
-    from twostamp.models.architectures import name_variant
-    from twostamp.models.search import make_jobs, make_repeats
-
     architectures = {"one": "stamp", "two": "stacked" if specification.two_alerts == "stacked" else "separated"}
     jobs, source = {}, Records(records, specification.metadata_recipe)
     for side, architecture in architectures.items():
@@ -242,11 +240,11 @@ def list_trainings(
 
 def train_specifications(
     specifications: Sequence[Specification],
-    best: "Hyperparameters",
+    best: Hyperparameters,
     records: Mapping[str, Path],
     folder: Path,
     params: Parameters,
-) -> pd.DataFrame:
+) -> dict[int, dict[str, SearchResults]]:
     """Train the two models of every specification, on Spark, one task a training; what is finished is left alone.
 
     Parameters
@@ -260,27 +258,22 @@ def train_specifications(
 
     Returns
     -------
-    DataFrame
-        One row a specification, model and repetition: specification (its place), side (``one``, ``two``), and the
-        columns of `twostamp.models.search.read_results`. A training that failed has status ``failed``.
+    dict
+        Repetitions of the model by the specification's place and its side (``one``, ``two``).
     """
-    from twostamp.models.search import run_groups
-
     listed = [list_trainings(each, best, records[each.records_name], folder, params) for each in specifications]
-    groups = {(place, side): own for place, sides in enumerate(listed) for side, own in sides.items()}
-    tables = [
-        results.assign(specification=place, side=side)
-        for (place, side), results in zip(groups, run_groups(list(groups.values()), params), strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    results = iter(run_groups([jobs for sides in listed for jobs in sides.values()], params))
+    return {place: {side: next(results) for side in sides} for place, sides in enumerate(listed)}
 
 
-def stack_right(trained: pd.DataFrame, labels: NDArray[np.int64]) -> dict[int, dict[str, NDArray[np.bool_]]]:
+def stack_right(
+    trained: Mapping[int, Mapping[str, SearchResults]], labels: NDArray[np.int64]
+) -> dict[int, dict[str, NDArray[np.bool_]]]:
     """Say which test objects every training gets right.
 
     Parameters
     ----------
-    trained : DataFrame
+    trained : mapping
         Of `train_specifications`.
     labels : ndarray, shape (n,)
         True labels in the order of `twostamp.data.tfrecords.Records.arrays`.
@@ -291,12 +284,25 @@ def stack_right(trained: pd.DataFrame, labels: NDArray[np.int64]) -> dict[int, d
         By specification and side, shape (repetitions, n); a specification of which a model has no finished training is
         left out.
     """
-    done = trained[trained["status"] == "done"]
-    right: dict[int, dict[str, NDArray[np.bool_]]] = {}
-    for place, of_one in done.groupby("specification"):
-        for side, rows in of_one.groupby("side"):
-            right.setdefault(cast(int, place), {})[str(side)] = np.array(rows["test_predicted"].tolist()) == labels
-    return {place: sides for place, sides in right.items() if len(sides) == 2}
+    return {
+        place: {
+            side: np.array([trial.predicted("test") for trial in trials.done]) == labels
+            for side, trials in sides.items()
+        }
+        for place, sides in trained.items()
+        if all(trials.done for trials in sides.values())
+    }
+
+
+def list_failures(trained: Mapping[int, Mapping[str, SearchResults]]) -> set[tuple[str, str]]:
+    """Trainings that failed, each with its reason."""
+    return {
+        (trial.trial_id, trial.reason)
+        for sides in trained.values()
+        for trials in sides.values()
+        for trial in trials
+        if not trial.is_done
+    }
 
 
 def read_labels(counts: Mapping[str, int]) -> NDArray[np.int64]:

@@ -7,23 +7,19 @@ preparation does otherwise than ours (isdiffpos, recipe, normalisation) is writt
 import json
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
-from twostamp.data.arrays import Preparation, read_triplets
-from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, Floats, Scaler, compute_features
-from twostamp.data.stamps import crop_stamps
-from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import DatasetInfo, Records
+from twostamp.data.arrays import Preparation
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, Scaler
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
-from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
 
 VARIANT, FEATURES, CROP = "stamp_alerce26", "alerce26", 21
@@ -62,44 +58,25 @@ def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Cla
     Returns
     -------
     Classifier
-        Its ``network`` takes ``[stamps (n, 21, 21, 3), standardised metadata (n, 26)]`` and gives probabilities (n, 5)
-        of AGN, SN, VS, asteroid, bogus. Its ``predict`` takes tuples of one packet: stamps are minmax-normalised at
-        63 x 63, with 0 for NaN, and cropped; isdiffpos is 1 for *negative*; metadata are clipped (recipe ``alerce``).
+        Of AGN, SN, VS, asteroid, bogus, from one packet: stamps are minmax-normalised at 63 x 63, with 0 for NaN, and
+        cropped; isdiffpos is 1 for *negative*; metadata are clipped (recipe ``alerce``).
 
     Raises
     ------
     CheckpointError
         A variable is missing or of another shape, or the statistics are of other features; the message names it.
     """
-    scaler = read_feature_stats(Path(feature_stats))
-    model = build_model(VARIANT, n_classes=len(CLASSES), crop_size=CROP, kernel_size=3, dropout_rate=0.5)
-    _fill_weights(model, str(prefix))
-    # the named inputs of our models become a list, in the order of the original
-    inputs = [model.input[name] for name in ("stamps_1", "metadata_1")]
-    network = keras.Model(inputs, model.output, name="alerce")
-    card = {"variant": VARIANT, "features": list(FEATURE_LISTS[FEATURES]), "classes": list(CLASSES), "n_alerts": 1}
-    return Classifier(network, CLASSES, 1, lambda table: prepare_alerce(table, scaler), card)
+    scaler = _count_negatives(read_feature_stats(Path(feature_stats)))
+    network = build_model(VARIANT, n_classes=len(CLASSES), crop_size=CROP, kernel_size=3, dropout_rate=0.5)
+    _fill_weights(network, str(prefix))
+    return Classifier(network, VARIANT, CLASSES, CROP, scaler, PREPARATION)
 
 
-def prepare_alerce(table: pd.DataFrame, scaler: Scaler) -> list[Floats]:
-    """Prepare first alerts as ALeRCE's checkpoint saw them.
-
-    Parameters
-    ----------
-    table : DataFrame, n rows
-        Of `twostamp.data.decode.decode_objects`.
-    scaler : Scaler
-        Of `read_feature_stats`.
-
-    Returns
-    -------
-    list of ndarray, float32
-        Stamps (n, 21, 21, 3) and standardised metadata (n, 26).
-    """
-    stamps = crop_stamps(PREPARATION.before_crop(read_triplets(table, 1)), CROP)
-    raw, sign = compute_features(table, 1), ALL_FEATURES.index("isdiffpos")
-    raw[:, sign] = 1 - raw[:, sign]
-    return [np.ascontiguousarray(stamps), scaler.transform(raw, 1, FEATURES)]
+def _count_negatives(scaler: Scaler) -> Scaler:
+    """Statistics of our isdiffpos, 1 for positive, that standardise it as ALeRCE's, 1 for negative."""
+    sign, mean, std = ALL_FEATURES.index("isdiffpos"), scaler.mean.copy(), scaler.std.copy()
+    mean[:, sign], std[:, sign] = 1 - mean[:, sign], -std[:, sign]
+    return replace(scaler, mean=mean, std=std)
 
 
 def _fill_weights(model: keras.Model, prefix: str) -> None:
@@ -195,107 +172,3 @@ class _PlainUnpickler(pickle.Unpickler):
             return self.ADMITTED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not admitted") from None
-
-
-RECIPE_VARIANT = "stamp_alerce"
-
-SETTING = {"kernel_size": 5, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3, "dropout_rate": 0.5}
-RECIPE = {
-    "metadata_recipe": "alerce",
-    "normalisation": "minmax",
-    "nan_value": 0.0,
-    "crop_before_normalising": False,
-    "dropout_layers": 3,
-    "entropy_beta": 0.5,
-    "report_weights": "best",
-}
-"""What differs from the thesis's training; as many repetitions and epochs as the run's others."""
-RECORDS, MODELS = "records_alerce", "alerce"
-
-
-def alerce_parameters(params: Parameters) -> Parameters:
-    """Return the run's parameters with ALeRCE's recipe in place of the run's own.
-
-    Examples
-    --------
-    >>> alerce_parameters(Parameters(epochs=7)).model_dump(include={"epochs", "dropout_layers", "entropy_beta"})
-    {'epochs': 7, 'dropout_layers': 3, 'entropy_beta': 0.5}
-    """
-    return params.model_copy(update=RECIPE)
-
-
-def write_alerce_records(
-    first_alerts: Path, objects: pd.DataFrame, data: Path, classes: Sequence[str], params: Parameters
-) -> DatasetInfo | None:
-    """Write first alerts anew with ALeRCE's normalisation, which the run's own records have left behind.
-
-    Parameters
-    ----------
-    first_alerts : Path
-        ``first_alerts.parquet``: the second alert is not needed.
-    objects : DataFrame
-        Assignment to splits, the same as of the run's records.
-    data : Path
-        Folder of the run's data.
-    classes : sequence of str
-        In the order of the labels.
-    params : Parameters
-
-    Returns
-    -------
-    DatasetInfo or None
-        As of `twostamp.data.tfrecords.write_records`; None for a run without this baseline.
-    """
-    if not params.alerce_baseline:
-        return None
-    preparation = Preparation.of(alerce_parameters(params))
-    return write_records(first_alerts, objects, data / RECORDS, classes, preparation, seed=params.seed)
-
-
-def open_alerce_records(data: Path) -> Records:
-    """Open what `write_alerce_records` wrote."""
-    return Records(data / RECORDS, str(RECIPE["metadata_recipe"]))
-
-
-def train_alerce(data: Path, models: Path, params: Parameters) -> pd.DataFrame:
-    """Train the baseline by the machinery of the search, as often as the run trains a combination.
-
-    Parameters
-    ----------
-    data, models : Path
-        The run's folders; `write_alerce_records` has written to the first.
-    params : Parameters
-
-    Returns
-    -------
-    DataFrame
-        As of `twostamp.models.read_results`, with the weights that are best on validation; empty for a run without this
-        baseline.
-    """
-    if not params.alerce_baseline:
-        return pd.DataFrame()
-    from twostamp.models.search import train_repeats
-    from twostamp.models.training import Hyperparameters
-
-    setting, recipe = Hyperparameters(**SETTING), alerce_parameters(params)  # type: ignore[arg-type]
-    return train_repeats(
-        RECIPE_VARIANT, setting, params.n_repetitions, open_alerce_records(data), models / MODELS, recipe
-    )
-
-
-def read_alerce(models: Path, params: Parameters) -> pd.DataFrame:
-    """Read what `train_alerce` returned."""
-    from twostamp.models.search import read_results
-
-    return read_results(models / MODELS, "best") if params.alerce_baseline else pd.DataFrame()
-
-
-def package_alerce(
-    results: pd.DataFrame, data: Path, models: Path, params: Parameters, mark: str = ""
-) -> dict[str, Path]:
-    """Save the best repetition, as `twostamp.models.package_winners` does; nothing without a finished one."""
-    from twostamp.models.classifier import package_winners
-
-    if results.empty:
-        return {}
-    return package_winners(results, open_alerce_records(data), models, alerce_parameters(params), mark)

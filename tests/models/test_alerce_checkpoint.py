@@ -20,7 +20,7 @@ from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_schema, write_packets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS
 from twostamp.models import load_alerce_checkpoint
-from twostamp.models.alerce import CheckpointError, read_feature_stats
+from twostamp.models.alerce_checkpoint import CheckpointError, read_feature_stats
 
 pytestmark = pytest.mark.slow
 
@@ -144,10 +144,10 @@ def test_network_gives_what_plain_numpy_gives(prefix: str, stats_path: Path, wei
     rng = np.random.default_rng(3)
     stamps = rng.uniform(0, 1, (6, 21, 21, 3)).astype("float32")
     metadata = rng.normal(size=(6, 26)).astype("float32")
-    expected = reference(stamps, metadata, weights)
+    expected, inputs = reference(stamps, metadata, weights), {"stamps_1": stamps, "metadata_1": metadata}
     assert np.ptp(expected, axis=0).max() > 0.01
-    np.testing.assert_allclose(network.predict([stamps, metadata], verbose=0), expected, atol=1e-5)
-    np.testing.assert_allclose(network([stamps, metadata]).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(network.predict(inputs, verbose=0), expected, atol=1e-5)
+    np.testing.assert_allclose(network(inputs).numpy(), expected, atol=1e-5)
 
 
 def make_alerts() -> list[dict[str, Any]]:

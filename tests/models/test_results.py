@@ -1,0 +1,100 @@
+"""Results of a search: read by its index, ranked by validation, and the winners among them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twostamp.models.results import SearchResults, TrialResult
+from twostamp.models.training import Hyperparameters
+
+
+def make_result(
+    variant: str, repetition: int = 0, validation: float = 0.5, test: float = 0.5, status: str = "done", **changed: Any
+) -> TrialResult:
+    """A trial that nobody trained; `changed` are hyper-parameters and other parts of its file."""
+    sizes = {"kernel_size": 3, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3, "dropout_rate": 0.3} | changed
+    name = f"{variant}-k{sizes['kernel_size']}-d{sizes['dropout_rate']}-r{repetition}"
+    content = {"trial_id": name, "variant": variant, "repetition": repetition, "seed": 1, "status": status}
+    scores = {"validation_accuracy": validation, "test_accuracy": test}
+    content |= sizes | {"reason": "" if status == "done" else "no memory"}
+    return TrialResult(content | ({"last": scores, "best": scores} if status == "done" else {}), Path("nowhere"))
+
+
+def make_search() -> SearchResults:
+    rows = ((0.3, 0, 0.90, 0.8), (0.3, 1, 0.92, 0.9), (0.5, 1, 0.93, 0.7), (0.5, 0, 0.95, 0.7))
+    return SearchResults(make_result("stacked", i, *scores, dropout_rate=rate) for rate, i, *scores in rows)
+
+
+def test_ranking_is_by_mean_validation_accuracy_with_ddof_0() -> None:
+    ranked = make_search().rank()
+    assert ranked["dropout_rate"].tolist() == [0.5, 0.3]
+    assert ranked["validation_std"].tolist() == pytest.approx([0.01, 0.01])
+    assert ranked["test_values"].tolist() == [[0.7, 0.7], [0.8, 0.9]]
+    assert ranked["features"].tolist() == [26, 26]
+    assert ranked["rank"].tolist() == [1, 2]
+    (_, second) = make_search().combinations()
+    assert second.accuracies("validation").tolist() == [0.90, 0.92]
+
+
+def test_of_equals_the_better_on_test_then_the_first_of_the_grid_comes_first() -> None:
+    rows = [(0.9, 0.7, {"kernel_size": 3}), (0.9, 0.8, {"kernel_size": 5}), (0.9, 0.7, {"dropout_rate": 0.1})]
+    results = SearchResults(make_result("stacked", 0, *scores, **sizes) for *scores, sizes in rows)
+    assert results.rank()[["kernel_size", "dropout_rate"]].to_numpy().tolist() == [[5, 0.3], [3, 0.1], [3, 0.3]]
+
+
+def test_winners_are_the_repetitions_of_the_best_combination() -> None:
+    others = make_result("stamp_23", 0, 0.97), make_result("separated", 0, 0.99, status="failed")
+    results = make_search() + others
+    assert list(results.winners()) == ["stamp_23", "stacked"]
+    winners = results.winners({"M0": "stamp_23", "M1": "stacked", "M2": "separated"})
+    assert list(winners) == ["M0", "M1"]
+    assert [trial.repetition for trial in winners["M1"]] == [0, 1]
+    assert winners["M1"][0].hyperparameters == Hyperparameters(3, 21, 64, 1e-3, 0.5)
+
+
+def test_the_best_repetition_is_that_of_validation_and_of_equals_the_first() -> None:
+    results = make_search()
+    assert results.best is not None
+    assert results.best.trial_id == "stacked-k3-d0.5-r0"
+    equal = SearchResults(make_result("stacked", i, accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.7)))
+    assert [trial.repetition for trial in equal.best_first()] == [1, 2, 0]
+
+
+def test_a_search_without_a_result_has_no_best_and_ranking_says_why() -> None:
+    assert SearchResults().best is None
+    failed = SearchResults([make_result("stacked", status="failed")])
+    assert failed.best is None
+    assert np.isnan(failed.accuracies("test")).all()
+    with pytest.raises(ValueError, match="none of the 1 trials has a result; the first failed: no memory"):
+        failed.rank()
+    with pytest.raises(ValueError, match="none of the 0 trials has a result"):
+        SearchResults().rank()
+    with pytest.raises(ValueError, match="has no weights, it failed: no memory"):
+        failed[0].load(Path("nowhere"))
+
+
+def test_a_folder_without_a_search_names_the_notebook(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="run notebook 04_model_search first"):
+        SearchResults.read(tmp_path)
+
+
+def test_the_index_decides_which_trials_count(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"trial_id": name, "status": "done"}))
+    (tmp_path / "index.json").write_text(json.dumps(["b"]))
+    assert [trial.trial_id for trial in SearchResults.read(tmp_path)] == ["b"]
+
+
+def test_scores_are_those_of_the_reported_weights(tmp_path: Path) -> None:
+    content = {"trial_id": "a", "status": "done"} | {
+        which: {"test_accuracy": value, "weights": f"{which}.h5"} for which, value in (("last", 0.1), ("best", 0.2))
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "index.json").write_text(json.dumps(["a"]))
+    for which, value in (("last", 0.1), ("best", 0.2)):
+        (trial,) = SearchResults.read(tmp_path, which)
+        assert trial.accuracy("test") == value
+        assert trial.weights == tmp_path / f"{which}.h5"
