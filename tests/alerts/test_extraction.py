@@ -166,7 +166,7 @@ def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, ex
         patch.setattr("twostamp.alerts.extraction._write_pairs", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             extract_first_two(spark, str(archive), LABELS, tmp_path)
-    monkeypatch.setattr("twostamp.utils.spark.publish", lambda *_: pytest.fail("a finished chunk is done again"))
+    monkeypatch.setattr("twostamp.utils.spark.replacing", lambda *_: pytest.fail("a finished chunk is done again"))
     extract_first_two(spark, str(archive), LABELS, tmp_path)
     for path in chain(tmp_path.glob("*/*"), tmp_path.glob("*.parquet")):
         if path.is_file():

@@ -16,7 +16,7 @@ from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
 from twostamp.alerts.extraction import extract_first_two
 from twostamp.params import Parameters
-from twostamp.utils.spark import make_spark, map_sources, open_spark
+from twostamp.utils.spark import make_spark, map_inputs, open_spark
 
 NIGHTS, ALERTS, LABELLED = 20, 1000, 0.01
 GROWING = (2, 4, 8, 16)
@@ -82,7 +82,7 @@ def extract_plainly(spark: Any, archive: Path, labels: pd.DataFrame, folder: Pat
 
     sizes = {str(path): path.stat().st_size for path in sorted(archive.glob("*.tar.gz"))}
     wanted = frozenset(labels["objectId"])
-    alerts = map_sources(spark, dict.fromkeys(sizes), sizes, partial(decode_all, wanted=wanted), ALERT | STAMPS)
+    alerts = map_inputs(spark, dict.fromkeys(sizes), sizes, partial(decode_all, wanted=wanted), ALERT | STAMPS)
     order = sql.row_number().over(Window.partitionBy("objectId").orderBy("jd"))
     alerts.withColumn("place", order).where("place <= 2").write.mode("overwrite").parquet(str(folder))
     return spark.read.parquet(str(folder)).count()

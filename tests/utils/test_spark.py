@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark import cloudpickle
 
-from twostamp.utils.spark import DIED, run_jobs
+from twostamp.utils.spark import DIED, assigned_gpu, run_jobs
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a file of tests
 
@@ -49,6 +49,10 @@ def test_environment_holds_for_the_workers_only(spark: Any, tmp_path: Path) -> N
         run_jobs(spark, write_variable, jobs, failed=write_reason, environment={"TWOSTAMP_TEST": value})
         assert (tmp_path / value).read_text() == value
     assert "TWOSTAMP_TEST" not in os.environ
+
+
+def test_no_gpu_is_assigned_outside_of_a_task() -> None:
+    assert assigned_gpu() == ""
 
 
 def test_no_jobs_need_no_spark() -> None:

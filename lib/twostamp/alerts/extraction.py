@@ -29,7 +29,7 @@ from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
 from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
-from twostamp.utils.spark import map_sources, run_sources, store
+from twostamp.utils.spark import map_and_store, map_inputs, store
 
 OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
@@ -99,7 +99,7 @@ def read_objects(spark: SparkSession, archive: str) -> pd.DataFrame:
         objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd), sorted by objectId.
     """
     sizes = measure_sources(archive)
-    scan = map_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=None), SCAN)
+    scan = map_inputs(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=None), SCAN)
     order = sql.struct("jd", "candid")
     positions = [sql.min_by(name, order).alias(name) for name in ("ra", "dec")]
     exposures = sql.count_distinct("jd").alias("n_alerts")
@@ -123,7 +123,9 @@ def _extract(
     spark: SparkSession, sizes: dict[str, int], labels: pd.DataFrame | None, scratch: Path, outputs: dict[str, Path]
 ) -> ExtractionReport:
     wanted = None if labels is None else frozenset(labels["objectId"])
-    scan = run_sources(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys")
+    scan = map_and_store(
+        spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys"
+    )
     notes = scan.where("kind != 'alert'").select(*NOTES).toPandas()
     alerts = store(_rank_alerts(scan), scratch / "alerts")
     first = alerts.where("exposure <= 2").toPandas()
@@ -164,7 +166,7 @@ def _open_winners(
     """Open packets, round after round, until every object has two whole alerts or none left to try."""
     columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
     work, spark = partial(open_source, fields=fields), alerts.sparkSession
-    opened = map_sources(spark, {}, sizes, work, columns)
+    opened = map_inputs(spark, {}, sizes, work, columns)
     tried = pd.DataFrame({name: pd.Series(dtype=PANDAS_TYPES[kind]) for name, kind in OPENED.items()})
     for attempt in count():
         bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
@@ -173,7 +175,7 @@ def _open_winners(
         left = choose_alerts(first, tried, effort=4**attempt)
         if left.empty:
             return opened, tried
-        frame = run_sources(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
+        frame = map_and_store(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
         opened = opened.union(frame) if attempt else frame
         tried = opened.select(*OPENED).toPandas()
     raise AssertionError  # count() does not end

@@ -1,4 +1,4 @@
-"""Spark: a session, and how it hands out the sources of an archive. No astronomy in here."""
+"""Run work on Spark: rows out of many inputs, and independent jobs of which a dead worker costs one retry."""
 
 import hashlib
 import heapq
@@ -25,18 +25,22 @@ from twostamp.utils.files import replacing
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+Job = TypeVar("Job")
 Work = Callable[[str, Any], Iterator[dict[str, Any]]]
 
-JAVA_HINT = (
+_ATTEMPTS = 2
+DIED = "its process died twice (killed, or out of memory)"
+
+_JAVA_HINT = (
     "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
     "JAVA_HOME"
 )
-SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
-CHUNK_BYTES = 256 << 20
-"""Bytes of archive that a core reads before the rows are stored: what a killed run does again."""
-ROWS_PER_BATCH = 64
-"""Rows with stamps weigh 60 to 120 kB, so that batches are small."""
-ROW_GROUP_BYTES = 16 << 20
+_SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
+_CHUNK_BYTES = 256 << 20
+"""Bytes of input that a core reads before the rows are stored: what a killed run does again."""
+_ROWS_PER_BATCH = 64
+"""A row may weigh 120 kB, so that batches are small."""
+_ROW_GROUP_BYTES = 16 << 20
 
 
 class SparkUnavailableError(RuntimeError):
@@ -63,7 +67,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     log = f"-Dlog4j2.configurationFile={files('twostamp.utils').joinpath('log4j2.json')}"
     options = {
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.sql.parquet.columnarReaderBatchSize": str(ROWS_PER_BATCH),
+        "spark.sql.parquet.columnarReaderBatchSize": str(_ROWS_PER_BATCH),
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": log,
     }
@@ -98,116 +102,6 @@ def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator
             spark.stop()
 
 
-def map_sources(
-    spark: "SparkSession", tasks: dict[str, Any], sizes: dict[str, int], work: Work, columns: dict[str, str]
-) -> "DataFrame":
-    """Run ``work(source, task)`` for every source, spread over the cluster by bytes.
-
-    Parameters
-    ----------
-    spark : SparkSession
-    tasks : dict
-        Source -> what `work` gets besides it.
-    sizes : dict
-        Source -> bytes.
-    work : callable
-        Gives rows as dicts; it must be picklable.
-    columns : dict
-        Name -> Arrow type of the rows.
-
-    Returns
-    -------
-    DataFrame
-        Lazy; every action reads the sources again.
-    """
-    bins = balance(tasks, sizes, 4 * spark.sparkContext.defaultParallelism)
-
-    def work_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
-        numbers = (number for batch in batches for number in batch.column(0).to_pylist())
-        rows = (row for number in numbers for source in bins[number] for row in work(source, tasks[source]))
-        while part := list(islice(rows, ROWS_PER_BATCH)):
-            yield pa.RecordBatch.from_pylist(part, schema)
-
-    ddl = ", ".join(f"`{name}` {SQL_TYPES[kind]}" for name, kind in columns.items())
-    return spark.range(0, len(bins), 1, max(1, len(bins))).mapInArrow(work_on, ddl)
-
-
-def run_sources(
-    spark: "SparkSession",
-    tasks: dict[str, Any],
-    sizes: dict[str, int],
-    work: Work,
-    columns: dict[str, str],
-    folder: Path,
-) -> "DataFrame":
-    """Run `map_sources` in chunks, each stored as it ends, so that a killed run does only the last one again.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the chunks are stored; its name titles the progress bar. The others are those of `map_sources`.
-    """
-    chunks = list(chunk_sources(tasks, sizes, CHUNK_BYTES * spark.sparkContext.defaultParallelism))
-    frames = []
-    for chunk in tqdm(chunks, desc=folder.name, unit="chunk"):
-        name = hashlib.sha256(json.dumps(chunk).encode()).hexdigest()[:16]
-        frame = map_sources(spark, {source: tasks[source] for source in chunk}, sizes, work, columns)
-        frames.append(store(frame, folder / name))
-    return reduce(lambda first, second: first.union(second), frames)
-
-
-def store(frame: "DataFrame", path: Path) -> "DataFrame":
-    """Write a frame as Parquet, unless it is there already, and read it back."""
-    if not path.exists():
-        publish(frame, path)
-    return frame.sparkSession.read.schema(frame.schema).parquet(str(path))
-
-
-def publish(frame: "DataFrame", path: Path) -> None:
-    """Write a frame as a folder of Parquet files under a temporary name, and put it in its place."""
-    with replacing(path) as part:
-        frame.write.option("parquet.block.size", ROW_GROUP_BYTES).parquet(str(part))
-
-
-def chunk_sources(sources: Iterable[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:
-    """Cut sorted sources into runs of at least `limit` bytes (the last may be smaller).
-
-    Examples
-    --------
-    >>> list(chunk_sources("abc", {"a": 5, "b": 9, "c": 1}, 10))
-    [['a', 'b'], ['c']]
-    """
-    chunk: list[str] = []
-    weight = 0
-    for source in sorted(sources):
-        chunk.append(source)
-        weight += sizes[source]
-        if weight >= limit:
-            yield chunk
-            chunk, weight = [], 0
-    if chunk:
-        yield chunk
-
-
-def balance(sources: Iterable[str], sizes: dict[str, int], count: int) -> list[list[str]]:
-    """Share sources among at most `count` bins of about equal bytes: the largest first, to the lightest bin.
-
-    Examples
-    --------
-    >>> balance("abcd", {"a": 5, "b": 4, "c": 3, "d": 2}, 2)
-    [['a', 'd'], ['b', 'c']]
-    """
-    order = sorted(sources, key=lambda source: (-sizes[source], source))
-    bins: list[list[str]] = [[] for _ in order[:count]]
-    weights = [(0, at) for at in range(len(bins))]
-    for source in order:
-        weight, at = heapq.heappop(weights)
-        bins[at].append(source)
-        heapq.heappush(weights, (weight + sizes[source], at))
-    return bins
-
-
 def require_java() -> None:
     """Make sure that there is a Java that Spark can run on.
 
@@ -219,17 +113,112 @@ def require_java() -> None:
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
-        raise SparkUnavailableError(JAVA_HINT)
+        raise SparkUnavailableError(_JAVA_HINT)
     banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', banner)
     if version and int(version[1]) < 17:
-        raise SparkUnavailableError(f"{JAVA_HINT}; {java} is version {version[1]}")
+        raise SparkUnavailableError(f"{_JAVA_HINT}; {java} is version {version[1]}")
 
 
-Job = TypeVar("Job")
+def map_inputs(
+    spark: "SparkSession", inputs: dict[str, Any], sizes: dict[str, int], work: Work, columns: dict[str, str]
+) -> "DataFrame":
+    """Run ``work(name, value)`` for every input, spread over the cluster by bytes.
 
-ATTEMPTS = 2
-DIED = "its process died twice (killed, or out of memory)"
+    Parameters
+    ----------
+    spark : SparkSession
+    inputs : dict
+        Name, such as a file's path -> what `work` gets besides it.
+    sizes : dict
+        Name -> bytes.
+    work : callable
+        Gives rows as dicts; it must be picklable.
+    columns : dict
+        Name -> Arrow type of the rows.
+
+    Returns
+    -------
+    DataFrame
+        Lazy; every action runs the work again.
+    """
+    bins = _balance(inputs, sizes, 4 * spark.sparkContext.defaultParallelism)
+
+    def work_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+        numbers = (number for batch in batches for number in batch.column(0).to_pylist())
+        rows = (row for number in numbers for name in bins[number] for row in work(name, inputs[name]))
+        while part := list(islice(rows, _ROWS_PER_BATCH)):
+            yield pa.RecordBatch.from_pylist(part, schema)
+
+    ddl = ", ".join(f"`{name}` {_SQL_TYPES[kind]}" for name, kind in columns.items())
+    return spark.range(0, len(bins), 1, max(1, len(bins))).mapInArrow(work_on, ddl)
+
+
+def map_and_store(
+    spark: "SparkSession",
+    inputs: dict[str, Any],
+    sizes: dict[str, int],
+    work: Work,
+    columns: dict[str, str],
+    folder: Path,
+) -> "DataFrame":
+    """Run `map_inputs` in chunks, each stored as it ends, so that a killed run does only the last one again.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the chunks are stored; its name titles the progress bar. The others are those of `map_inputs`.
+    """
+    chunks = list(_cut_into_chunks(inputs, sizes, _CHUNK_BYTES * spark.sparkContext.defaultParallelism))
+    frames = []
+    for chunk in tqdm(chunks, desc=folder.name, unit="chunk"):
+        key = hashlib.sha256(json.dumps(chunk).encode()).hexdigest()[:16]
+        frame = map_inputs(spark, {name: inputs[name] for name in chunk}, sizes, work, columns)
+        frames.append(store(frame, folder / key))
+    return reduce(lambda first, second: first.union(second), frames)
+
+
+def store(frame: "DataFrame", path: Path) -> "DataFrame":
+    """Write a frame as a folder of Parquet files, unless it is there already, and read it back."""
+    if not path.exists():
+        with replacing(path) as part:
+            frame.write.option("parquet.block.size", _ROW_GROUP_BYTES).parquet(str(part))
+    return frame.sparkSession.read.schema(frame.schema).parquet(str(path))
+
+
+def _cut_into_chunks(names: Iterable[str], sizes: dict[str, int], limit: int) -> Iterator[list[str]]:
+    """Cut sorted inputs into runs of at least `limit` bytes (the last may be smaller).
+
+    >>> list(_cut_into_chunks("abc", {"a": 5, "b": 9, "c": 1}, 10))
+    [['a', 'b'], ['c']]
+    """
+    chunk: list[str] = []
+    weight = 0
+    for name in sorted(names):
+        chunk.append(name)
+        weight += sizes[name]
+        if weight >= limit:
+            yield chunk
+            chunk, weight = [], 0
+    if chunk:
+        yield chunk
+
+
+def _balance(names: Iterable[str], sizes: dict[str, int], count: int) -> list[list[str]]:
+    """Share inputs among at most `count` bins of about equal bytes: the largest first, to the lightest bin.
+
+    >>> _balance("abcd", {"a": 5, "b": 4, "c": 3, "d": 2}, 2)
+    [['a', 'd'], ['b', 'c']]
+    """
+    order = sorted(names, key=lambda name: (-sizes[name], name))
+    bins: list[list[str]] = [[] for _ in order[:count]]
+    weights = [(0, at) for at in range(len(bins))]
+    for name in order:
+        weight, at = heapq.heappop(weights)
+        bins[at].append(name)
+        heapq.heappush(weights, (weight + sizes[name], at))
+    return bins
 
 
 def run_jobs(
@@ -241,7 +230,7 @@ def run_jobs(
     environment: Mapping[str, str] | None = None,
     description: str = "jobs",
 ) -> None:
-    """Carry out a function on every job, one Spark task each; what raises, or kills its process, is tried once more.
+    """Run a function on every job, one Spark task each; what raises, or kills its process, is tried once more.
 
     Parameters
     ----------
@@ -263,18 +252,18 @@ def run_jobs(
     context = spark.sparkContext
     context.environment.update(environment or {})
     with _progress(spark, len(jobs), description):
-        context.parallelize(jobs, len(jobs)).foreach(partial(_carry_out, work, failed))
+        context.parallelize(jobs, len(jobs)).foreach(partial(_run_job, work, failed))
 
 
-def _carry_out(work: Callable[[Job], None], failed: Callable[[Job, str], None], job: Job) -> None:
+def _run_job(work: Callable[[Job], None], failed: Callable[[Job, str], None], job: Job) -> None:
     from pyspark import TaskContext
 
     task, reason = TaskContext.get(), ""
     # What raises is caught below, so that another attempt of the task means that a process died.
-    if task is not None and task.attemptNumber() >= ATTEMPTS:
+    if task is not None and task.attemptNumber() >= _ATTEMPTS:
         failed(job, DIED)
         return
-    for _ in range(ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         try:
             work(job)
             return
@@ -284,13 +273,7 @@ def _carry_out(work: Callable[[Job], None], failed: Callable[[Job, str], None], 
 
 
 def assigned_gpu() -> str:
-    """Address of the GPU that Spark's resource scheduling gives to this task; empty where it schedules none.
-
-    Examples
-    --------
-    >>> assigned_gpu()
-    ''
-    """
+    """Address of the GPU that Spark's resource scheduling gives to this task; empty where it schedules none."""
     from pyspark import TaskContext
 
     task = TaskContext.get()
