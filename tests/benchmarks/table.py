@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import Row
+from twostamp.utils.files import write_file
 
 ARCHIVE_ALERTS, ARCHIVE_BYTES = 222e6, 7.5e12
 THESIS = "36 min on 240 vCPU: 144 core-hours, 428 alerts/s or 14.5 MB/s per vCPU"
@@ -17,12 +18,9 @@ EXTRACTION, CLASSES = "first two alerts, Spark local[2]", "end to end, Avro to p
 
 def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
     """Write the rows as JSON, and beside it as Markdown; each file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
     for file, text in ((path, content), (path.with_suffix(".md"), make_markdown(machine, rows))):
-        partial = file.with_name(f".{file.name}")
-        partial.write_text(f"{text}\n")
-        partial.replace(file)
+        write_file(file, f"{text}\n")
 
 
 def make_markdown(machine: dict[str, Any], rows: Sequence[Row]) -> str:

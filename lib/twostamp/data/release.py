@@ -7,7 +7,6 @@
 import argparse
 import hashlib
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import date
@@ -25,6 +24,7 @@ from twostamp.data.arrays import read_batches, read_metadata
 from twostamp.data.croissant import make_croissant
 from twostamp.data.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
 from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.utils.files import replacing
 from twostamp.utils.paths import outputs_root
 
 CARD, CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
@@ -64,31 +64,28 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
     sources = {name: root / "data" / source for name, source in TABLES.items() if (root / "data" / source).exists()}
     if "labelled" not in sources or (labelled := read_metadata(sources["labelled"])).empty:
         raise DatasetError(f"{root / 'data' / TABLES['labelled']} holds no pairs: run notebook 01 of {params.run_name}")
-    folder, hidden = root / "dataset", root / ".dataset.part"
-    shutil.rmtree(hidden, ignore_errors=True)
-    (hidden / "data").mkdir(parents=True)
-    splits = assign_splits(labelled, params)
-    shards, schemas = {}, {}
-    for name, source in sources.items():
-        shards[name], schema = _write_shards(name, source, hidden, splits if name == "labelled" else None)
-        if schema is not None:
-            schemas[name] = schema
-    shards = {name: files for name, files in shards.items() if files}
-    table = labelled.assign(split=labelled["objectId"].map(splits).fillna(""))
-    files = [file for group in shards.values() for file in group]
-    counts = {name: _count_rows([hidden / path for path, *_ in group]) for name, group in shards.items()}
-    mark = params.mark or ("simulated survey" if params.simulated else "")
-    card = write_card(
-        params.run_name, mark, params.simulated, table, counts.get("unlabelled", 0), measure_coverage(labelled), files
-    )
-    (hidden / CARD).write_text(card)
-    about = _describe(params, mark, table, counts, published or date.today().isoformat())
-    croissant = make_croissant(about, shards, schemas)
-    (hidden / CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
-    files += [_stat(hidden, name) for name in (CARD, CROISSANT)]
-    (hidden / HASHES).write_text("".join(f"{digest}  {path}\n" for path, _, digest in files))
-    shutil.rmtree(folder, ignore_errors=True)
-    hidden.rename(folder)
+    folder = root / "dataset"
+    with replacing(folder) as part:
+        (part / "data").mkdir(parents=True)
+        splits = assign_splits(labelled, params)
+        shards, schemas = {}, {}
+        for name, source in sources.items():
+            shards[name], schema = _write_shards(name, source, part, splits if name == "labelled" else None)
+            if schema is not None:
+                schemas[name] = schema
+        shards = {name: files for name, files in shards.items() if files}
+        table = labelled.assign(split=labelled["objectId"].map(splits).fillna(""))
+        files = [file for group in shards.values() for file in group]
+        counts = {name: _count_rows([part / path for path, *_ in group]) for name, group in shards.items()}
+        mark = params.mark or ("simulated survey" if params.simulated else "")
+        found, coverage = counts.get("unlabelled", 0), measure_coverage(labelled)
+        card = write_card(params.run_name, mark, params.simulated, table, found, coverage, files)
+        (part / CARD).write_text(card)
+        about = _describe(params, mark, table, counts, published or date.today().isoformat())
+        croissant = make_croissant(about, shards, schemas)
+        (part / CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
+        files += [_stat(part, name) for name in (CARD, CROISSANT)]
+        (part / HASHES).write_text("".join(f"{digest}  {path}\n" for path, _, digest in files))
     return folder
 
 

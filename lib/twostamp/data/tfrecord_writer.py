@@ -6,7 +6,6 @@ A folder of records holds ``<split>/<class>/*.tfrecord``, the statistics of the 
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -71,21 +70,20 @@ def write_records(
     fingerprint = _fingerprint(pairs_path, plan, classes, preparation)
     if finished := _find_finished(folder, fingerprint):
         return finished
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    metadata, ln_days, report, arrived = _spool(pairs_path, plan, unfinished, preparation)
-    shards = {name: _sort_shard(unfinished / name, places) for name, places in sorted(arrived.items())}
-    train = (plan["split"] == "train").to_numpy()
-    for recipe in RECIPES:
-        scaler = Scaler.fit(metadata[train, 0], metadata[train, -1], ln_days[train], recipe)
-        scaler.save(unfinished / SCALER_FILES[recipe])
-    sizes = plan.groupby(["split", "classALeRCE"]).size().to_dict()
-    counts = {split: {name: int(sizes.get((split, name), 0)) for name in classes} for split in SPLITS}
-    names, n_alerts = tuple(classes), metadata.shape[1]
-    info = DatasetInfo(SCHEMA_VERSION, fingerprint, names, ALL_FEATURES, n_alerts, preparation, counts, report, shards)
-    (unfinished / "dataset.json").write_text(json.dumps(asdict(info), indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.replace(folder)
+    with replacing(folder) as part:
+        metadata, ln_days, report, arrived = _spool(pairs_path, plan, part, preparation)
+        shards = {name: _sort_shard(part / name, places) for name, places in sorted(arrived.items())}
+        train = (plan["split"] == "train").to_numpy()
+        for recipe in RECIPES:
+            scaler = Scaler.fit(metadata[train, 0], metadata[train, -1], ln_days[train], recipe)
+            scaler.save(part / SCALER_FILES[recipe])
+        sizes = plan.groupby(["split", "classALeRCE"]).size().to_dict()
+        counts = {split: {name: int(sizes.get((split, name), 0)) for name in classes} for split in SPLITS}
+        names, n_alerts = tuple(classes), metadata.shape[1]
+        info = DatasetInfo(
+            SCHEMA_VERSION, fingerprint, names, ALL_FEATURES, n_alerts, preparation, counts, report, shards
+        )
+        (part / "dataset.json").write_text(json.dumps(asdict(info), indent=1) + "\n")
     return info
 
 
