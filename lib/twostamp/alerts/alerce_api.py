@@ -39,7 +39,7 @@ class AlerceAPIError(RuntimeError):
     """An answer of ALeRCE's API that cannot be used; one sentence."""
 
 
-UNREADABLE = (CorruptPacket, AlerceAPIError, requests.exceptions.JSONDecodeError)
+_UNREADABLE = (CorruptPacket, AlerceAPIError, requests.exceptions.JSONDecodeError)
 
 
 class AlerceAPI:
@@ -173,7 +173,7 @@ class AlerceAPI:
 
     def _insist(self, ask: Callable[[], Answer]) -> Answer:
         """Ask again when an answer came whole and cannot be read; the session sees to all other faults."""
-        return retry(ask, UNREADABLE, self.attempts, self.first_pause)
+        return retry(ask, _UNREADABLE, self.attempts, self.first_pause)
 
 
 @dataclass

@@ -18,9 +18,9 @@ import fsspec
 from isal import igzip, isal_zlib
 from tqdm.auto import tqdm
 
-TARBALLS = (".tar.gz", ".tgz", ".tar")
-BLOCK = 512
-DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
+_TARBALLS = (".tar.gz", ".tgz", ".tar")
+_TAR_BLOCK = 512
+_DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
 
 
 class ArchiveError(ValueError):
@@ -61,7 +61,7 @@ def measure_sources(archive: str) -> dict[str, int]:
             continue
         if path.endswith(".avro") and path != root:
             path = path.rpartition("/")[0]
-        elif not path.endswith((*TARBALLS, ".avro")):
+        elif not path.endswith((*_TARBALLS, ".avro")):
             continue
         source = filesystem.unstrip_protocol(path).removeprefix("file://")
         sizes[source] = sizes.get(source, 0) + entry["size"]
@@ -94,7 +94,7 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
     OSError
         When the store fails, so that the task can be tried again: not a property of the data.
     """
-    if not source.endswith(TARBALLS):
+    if not source.endswith(_TARBALLS):
         yield from _read_files(source, names)
         return
     with _open(source) as raw:
@@ -118,7 +118,7 @@ def read_tarball(raw: IO[bytes], source: str, names: Container[str] | None = Non
             for name, data in _walk_tar(stream):
                 if name.endswith(".avro") and (names is None or name in names):
                     yield Member(source, name, data)
-        except DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
+        except _DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
             raise ArchiveError(f"{source} is damaged: {error or type(error).__name__}") from error
 
 
@@ -161,10 +161,10 @@ def _read_files(source: str, names: Container[str] | None) -> Iterator[Member]:
 def _walk_tar(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     """Walk a tar stream's headers; faster than `tarfile`, which also ends in silence at a bad header."""
     long_name = ""
-    while (header := _take(stream, BLOCK)) != bytes(BLOCK):
+    while (header := _take(stream, _TAR_BLOCK)) != bytes(_TAR_BLOCK):
         entry = _read_plain_entry(header) or tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         data = _take(stream, entry.size) if entry.size else b""
-        _take(stream, -entry.size % BLOCK)
+        _take(stream, -entry.size % _TAR_BLOCK)
         if entry.type == tarfile.GNUTYPE_LONGNAME:
             long_name = data.rstrip(b"\0").decode("utf-8", "surrogateescape")
         elif entry.type == tarfile.XHDTYPE:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import fastavro
 
-MAGIC = b"Obj\x01"
-DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
+_MAGIC = b"Obj\x01"
+_DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"null": bytes,
     b"deflate": lambda block: zlib.decompress(block, -15),
 }
@@ -50,7 +50,7 @@ def read_header(data: bytes) -> Container:
 
 def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.BytesIO, int]]:
     """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
-    if container.codec not in DECODERS:
+    if container.codec not in _DECODERS:
         raise CorruptPacket(f"the codec {container.codec!r} is not supported")
     at = container.start
     try:
@@ -67,7 +67,7 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
                 stream.seek(at)
                 yield count, stream, end
             else:
-                block = DECODERS[container.codec](data[at:end])
+                block = _DECODERS[container.codec](data[at:end])
                 yield count, io.BytesIO(block), len(block)
             at = end + 16
     except (IndexError, zlib.error):
@@ -105,9 +105,9 @@ def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _parse_header(data: bytes) -> Container:
-    if not data.startswith(MAGIC):
+    if not data.startswith(_MAGIC):
         raise CorruptPacket("not an Avro container")
-    metadata, at = {}, len(MAGIC)
+    metadata, at = {}, len(_MAGIC)
     try:
         while (count := (step := read_long(data, at))[0]) != 0:
             at = step[1]

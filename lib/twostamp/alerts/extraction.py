@@ -31,10 +31,10 @@ from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
 from twostamp.utils.spark import map_and_store, map_inputs, store
 
-OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
-PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
-ALERTS_PER_PART = 2000
-NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
+_OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
+_PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
+_ALERTS_PER_PART = 2000
+_NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
 
 
 def extract_first_two(
@@ -126,7 +126,7 @@ def _extract(
     scan = map_and_store(
         spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys"
     )
-    notes = scan.where("kind != 'alert'").select(*NOTES).toPandas()
+    notes = scan.where("kind != 'alert'").select(*_NOTES).toPandas()
     alerts = store(_rank_alerts(scan), scratch / "alerts")
     first = alerts.where("exposure <= 2").toPandas()
     opened, tried = _open_winners(alerts, first, sizes, _find_fields(notes), scratch)
@@ -164,10 +164,10 @@ def _open_winners(
     alerts: DataFrame, first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
 ) -> tuple[DataFrame, pd.DataFrame]:
     """Open packets, round after round, until every object has two whole alerts or none left to try."""
-    columns = OPENED | fields | dict.fromkeys(STAMPS, "binary")
+    columns = _OPENED | fields | dict.fromkeys(STAMPS, "binary")
     work, spark = partial(open_source, fields=fields), alerts.sparkSession
     opened = map_inputs(spark, {}, sizes, work, columns)
-    tried = pd.DataFrame({name: pd.Series(dtype=PANDAS_TYPES[kind]) for name, kind in OPENED.items()})
+    tried = pd.DataFrame({name: pd.Series(dtype=_PANDAS_TYPES[kind]) for name, kind in _OPENED.items()})
     for attempt in count():
         bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
         if attempt:  # of the objects with a bad alert, all alerts are candidates
@@ -177,7 +177,7 @@ def _open_winners(
             return opened, tried
         frame = map_and_store(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
         opened = opened.union(frame) if attempt else frame
-        tried = opened.select(*OPENED).toPandas()
+        tried = opened.select(*_OPENED).toPandas()
     raise AssertionError  # count() does not end
 
 
@@ -196,7 +196,7 @@ def _write_pairs(opened: DataFrame, used: pd.DataFrame, labels: pd.DataFrame | N
     places = places if labels is None else places.merge(labels, on="objectId")
     ddl = "objectId string, candid bigint, place bigint" + "".join(f", {name} string" for name in shared)
     winners = opened.join(opened.sparkSession.createDataFrame(places, ddl), ["objectId", "candid"])
-    winners = winners.drop(*OPENED.keys() - KEY).repartition(max(4, -(-len(used) // ALERTS_PER_PART)), "objectId")
+    winners = winners.drop(*_OPENED.keys() - KEY).repartition(max(4, -(-len(used) // _ALERTS_PER_PART)), "objectId")
     schema = to_arrow_schema(winners.schema)
     with replacing(outputs["first_alerts"]) as first, replacing(outputs["pairs"]) as pairs:
         folders = {"first_alerts": first, "pairs": pairs}

@@ -30,8 +30,8 @@ ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
-SUMS = ("alerts", "unlabelled", "bytes")
-SCAN |= dict.fromkeys(SUMS, "int64")
+_SUMS = ("alerts", "unlabelled", "bytes")
+SCAN |= dict.fromkeys(_SUMS, "int64")
 """Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
 reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
 
@@ -75,7 +75,7 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
     except ArchiveError as error:
         yield {"kind": "bad", "source": source, "member": "", "text": str(error)}
     for night, sums in sorted(nights.items()):
-        yield {"kind": "night", "source": source, "text": night} | dict(zip(SUMS, sums, strict=True))
+        yield {"kind": "night", "source": source, "text": night} | dict(zip(_SUMS, sums, strict=True))
     merged = reduce(merge_types, schemas or [{}])
     yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
 

@@ -27,13 +27,13 @@ from twostamp.alerts.avro import (
     read_long,
 )
 
-SYNC_MARKER = b"two-stamp-alerts"
-HISTORY = ("prv_candidates", "fp_hists")
+_SYNC_MARKER = b"two-stamp-alerts"
+_HISTORY = ("prv_candidates", "fp_hists")
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 GZIP = b"\x1f\x8b\x08"
 SENTINEL = -999.0
 """What ZTF writes for a number that there is none of."""
-KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
+_KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
 
 
 class MissingField(PacketError):  # noqa: N818
@@ -158,7 +158,7 @@ def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> 
     """
     prepared = schema if "__fastavro_parsed" in schema else prepare_schema(schema)
     stream = io.BytesIO()
-    fastavro.writer(stream, prepared, packets, sync_marker=SYNC_MARKER)
+    fastavro.writer(stream, prepared, packets, sync_marker=_SYNC_MARKER)
     return stream.getvalue()
 
 
@@ -190,14 +190,14 @@ def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 def _cut_candidate(avro: Any) -> Any:
     """Cut the type of ``candidate``, a record or a union of one with null, behind the last field of a key."""
     if isinstance(avro, list):
-        return [kind if kind == "null" else _cut(kind, KEY_FIELDS) for kind in avro]
-    return _cut(avro, KEY_FIELDS)
+        return [kind if kind == "null" else _cut(kind, _KEY_FIELDS) for kind in avro]
+    return _cut(avro, _KEY_FIELDS)
 
 
 def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
     """Whether only history and the three cutouts, each null or (a name, gzipped bytes), follow the first fields."""
     names = [field["name"] for field in fields[front:]]
-    if tuple(names[-3:]) != CUTOUTS or not set(names[:-3]) <= set(HISTORY):
+    if tuple(names[-3:]) != CUTOUTS or not set(names[:-3]) <= set(_HISTORY):
         return False
     kinds = [[kind for kind in _as_union(field["type"]) if kind != "null"] for field in fields[-3:]]
     record, *others = (kind[0] if len(kind) == 1 else None for kind in kinds)
@@ -223,7 +223,7 @@ def _read_around_history(data: bytes, container: Container, schemas: _Schemas) -
 
 def _drop_history(packet: dict[str, Any]) -> dict[str, Any]:
     stamps = {name: cutout and {"stampData": cutout["stampData"]} for name, cutout in packet.items() if name in CUTOUTS}
-    return {name: value for name, value in packet.items() if name not in HISTORY} | stamps
+    return {name: value for name, value in packet.items() if name not in _HISTORY} | stamps
 
 
 def _find_stamps(data: bytes, at: int, end: int) -> list[dict[str, Any]] | None:
@@ -290,7 +290,7 @@ def _read_records(data: bytes, container: Container, schemas: _Schemas, *, keys_
 
 def _make_key(record: dict[str, Any]) -> AlertKey:
     candidate = record.get("candidate") or {}
-    values: dict[str, Any] = {name: candidate.get(name) for name in KEY_FIELDS} | {"objectId": record.get("objectId")}
+    values: dict[str, Any] = {name: candidate.get(name) for name in _KEY_FIELDS} | {"objectId": record.get("objectId")}
     if record.get("candid") is not None:
         values["candid"] = record["candid"]
     for name, value in values.items():

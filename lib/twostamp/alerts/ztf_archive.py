@@ -27,12 +27,12 @@ from twostamp.utils.files import replacing, write_file
 from twostamp.utils.http import PoliteSession, RateLimit, explain, retry
 
 PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
-CHECKSUMS = "MD5SUMS"
-BLOCK_BYTES = 1 << 20
-ANEW = 2
+_CHECKSUMS = "MD5SUMS"
+_BLOCK_BYTES = 1 << 20
+_ATTEMPTS_ANEW = 2
 """Times that a file is downloaded from its beginning when its checksum is wrong."""
-WRONG_CHECKSUM = "the checksum is not that of the archive's list"
-LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
+_WRONG_CHECKSUM = "the checksum is not that of the archive's list"
+_LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
 
 
 class NightError(RuntimeError):
@@ -61,7 +61,7 @@ class ZTFArchive:
 
     def read_checksums(self) -> dict[str, str]:
         """Read the list of checksums, name -> MD5; empty if the archive has none."""
-        response = self.session.get(self.base_url + CHECKSUMS)
+        response = self.session.get(self.base_url + _CHECKSUMS)
         if response.status_code == 404:
             return {}
         response.raise_for_status()
@@ -167,14 +167,14 @@ def download_nights(
             continue
         try:
             if objects is None:
-                received, resumed = download_file(archive, path, checksums.get(path.name, ""))
+                received, resumed = _download_file(archive, path, checksums.get(path.name, ""))
                 report.bytes += received
                 report.resumed_bytes += resumed
             else:
                 report.bytes += _keep_packets(archive, path.name, kept, objects, checksums.get(path.name, ""))
         except FileNotFoundError:
             report.absent.append(night)
-        except (NightError, ArchiveError, *LOST) as error:
+        except (NightError, ArchiveError, *_LOST) as error:
             report.failed[night] = explain(error)
         else:
             report.downloaded.append(night)
@@ -192,13 +192,13 @@ def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Contain
             for member, data in _packets_of(stream, name, objects):
                 (part / member).write_bytes(data)
             if checksum and stream.digest.hexdigest() != checksum:
-                raise ArchiveError(WRONG_CHECKSUM)
+                raise ArchiveError(_WRONG_CHECKSUM)
         return stream.size
 
-    return retry(read_night, (ArchiveError, *LOST), archive.attempts, archive.first_pause)
+    return retry(read_night, (ArchiveError, *_LOST), archive.attempts, archive.first_pause)
 
 
-def download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[int, int]:
+def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[int, int]:
     """Download a gzip file, from where an earlier call was interrupted.
 
     Parameters
@@ -235,7 +235,7 @@ def download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[
                 partial.replace(path)
                 return received, resumed
             partial.unlink()
-            if (wrong := wrong + 1) == ANEW:
+            if (wrong := wrong + 1) == _ATTEMPTS_ANEW:
                 raise NightError(fault)
         # Over a bad line a long file breaks often: only breaks that brought nothing new count.
         idle = 0 if _size(partial) > furthest else idle + 1
@@ -266,7 +266,7 @@ def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]
         ):
             received = 0
             try:
-                for block in response.raw.stream(BLOCK_BYTES, decode_content=False):
+                for block in response.raw.stream(_BLOCK_BYTES, decode_content=False):
                     stream.write(block)
                     received += len(block)
                     progress.update(len(block))
@@ -298,7 +298,7 @@ def _find_fault(path: Path, checksum: str) -> str:
             return "the answer is no gzip file"
         stream.seek(0)
         if checksum and hashlib.file_digest(stream, "md5").hexdigest() != checksum:
-            return WRONG_CHECKSUM
+            return _WRONG_CHECKSUM
     return ""
 
 

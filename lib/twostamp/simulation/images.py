@@ -18,9 +18,9 @@ from twostamp.simulation.conditions import Sources, Visit
 from twostamp.simulation.light_curves import Change
 from twostamp.utils.typing import Bools, Floats
 
-MARGIN = 8  # pixels around the stamp from which light still reaches it
-FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
-LOOSE = galsim.GSParams(
+_MARGIN = 8  # pixels around the stamp from which light still reaches it
+_FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
+_LOOSE = galsim.GSParams(
     folding_threshold=0.02,
     maxk_threshold=0.01,
     kvalue_accuracy=1e-3,
@@ -56,7 +56,7 @@ class Psf:
             )
             for share, (sx, sy) in zip(c.PSF_SHARES, self.widths())
         ]
-        return galsim.Sum(parts, gsparams=LOOSE)
+        return galsim.Sum(parts, gsparams=_LOOSE)
 
 
 @dataclass(slots=True)
@@ -89,17 +89,17 @@ def draw_points(x: Floats, y: Floats, flux: Floats, psf: Psf, extra: Floats | fl
     image = np.zeros((c.STAMP, c.STAMP))
     for share, (sx, sy) in zip(c.PSF_SHARES, psf.widths(extra)):
         across, along = (np.reshape(width, (-1, 1)).astype(np.float32) for width in (sx, sy))
-        columns = np.exp(np.maximum(-0.5 * ((pixels - columns_at) / across) ** 2, FAINTEST))
-        rows = np.exp(np.maximum(-0.5 * ((pixels - rows_at) / along) ** 2, FAINTEST))
+        columns = np.exp(np.maximum(-0.5 * ((pixels - columns_at) / across) ** 2, _FAINTEST))
+        rows = np.exp(np.maximum(-0.5 * ((pixels - rows_at) / along) ** 2, _FAINTEST))
         image += rows.T @ (columns * (share * light / (2 * np.pi * across * along)))
     return image
 
 
-def draw_galaxy(sources: Sources, i: np.intp, x: float, y: float, flux: float, psf: galsim.GSObject) -> Floats:
+def _draw_galaxy(sources: Sources, i: np.intp, x: float, y: float, flux: float, psf: galsim.GSObject) -> Floats:
     """Image of a Sersic galaxy centred on x, y (pixels of the stamp)."""
-    profile = galsim.Sersic(n=sources.sersic[i], half_light_radius=sources.radius[i], flux=flux, gsparams=LOOSE)
+    profile = galsim.Sersic(n=sources.sersic[i], half_light_radius=sources.radius[i], flux=flux, gsparams=_LOOSE)
     shaped = profile.shear(q=float(sources.axis_ratio[i]), beta=float(sources.angle[i]) * galsim.radians)
-    image = galsim.Convolve(shaped, psf, gsparams=LOOSE)
+    image = galsim.Convolve(shaped, psf, gsparams=_LOOSE)
     offset = (x - CENTRE, y - CENTRE)
     return np.asarray(image.drawImage(nx=c.STAMP, ny=c.STAMP, scale=1.0, method="no_pixel", offset=offset).array, float)
 
@@ -126,15 +126,15 @@ class Scene:
         if self.extended.any():
             profile = psf.galsim()
             for i in np.flatnonzero(self.extended):
-                image += draw_galaxy(self.sources, i, self.x[i], self.y[i], self.flux[i], profile)
+                image += _draw_galaxy(self.sources, i, self.x[i], self.y[i], self.flux[i], profile)
         return image
 
 
-def make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Scene:
+def _make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> Scene:
     """Place the sources whose light reaches the stamp; the candidate is at ``centre`` (pixels of the stamp)."""
     x, y = sources.x - visit.dx + centre[0], sources.y - visit.dy + centre[1]
     outside = np.maximum(np.abs(x - CENTRE), np.abs(y - CENTRE)) - CENTRE
-    near = outside < MARGIN
+    near = outside < _MARGIN
     sources, x, y, outside = sources.select(near), x[near], y[near], outside[near]
     extended = (sources.radius > c.RENDERED_RADIUS) & (sources.magnitude[:, 1] < c.RENDERED_MAGNITUDE) & (outside < 4)
     return Scene(sources, x, y, sources.flux(visit.fid, visit.zeropoint), extended)
@@ -167,15 +167,12 @@ def render(
     ----------
     sources : Sources
         Counterpart and neighbours, relative to the object's position.
-    visit : Visit
     centre : tuple of float
         The candidate's position in the stamp (pixels).
-    reference : Reference
-        What the template is.
     """
     psf = Psf(visit.seeing, visit.ellipticity)
     coadd = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
-    scene = make_scene(sources, visit, centre)
+    scene = _make_scene(sources, visit, centre)
     x, y = sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy
     return Exposure(
         visit,
@@ -195,19 +192,17 @@ def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Gener
 
     Parameters
     ----------
-    exposure : Exposure
     change : Change
         For the artefact and the registration error of a bogus detection.
     flux : float
         Change of the candidate's flux in this visit (DN).
-    rng : Generator
     """
     visit, point, reference = exposure.visit, exposure.point, exposure.reference
     light = exposure.stars + exposure.galaxies + flux * point
     variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN
     noise = rng.standard_normal(light.shape) * np.sqrt(variance)
     noise += rng.normal(0, c.COLUMN_NOISE * visit.noise, c.STAMP)
-    damage = artefacts.draw(change.artefact, visit.noise, visit.seeing, rng)
+    damage = artefacts.draw(change.artefact, visit.noise, rng)
     observed = np.minimum(light, c.SATURATION) + noise + damage.light
     difference = observed - _match(exposure, change.shift, rng)
     variance = reference.noise**2 + exposure.template / c.GAIN / reference.frames
@@ -235,7 +230,7 @@ def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Genera
 
 
 def cut_at_chip_edges(image: Floats, xpos: float, ypos: float) -> Floats:
-    """Keep what lies on the chip: decision S1's formula, for a stamp centred on round(xpos), round(ypos).
+    """Keep what lies on the chip of a stamp centred on round(xpos), round(ypos) (S1).
 
     Examples
     --------

@@ -12,8 +12,8 @@ from twostamp.simulation import constants as c
 from twostamp.simulation.conditions import Sources, Visit, draw_magnitudes, galaxy_radius, make_source
 from twostamp.utils.typing import Floats
 
-TRIES = 300
-COLOUR_FACTOR = {1: 1.2, 2: 1.0, 3: 0.8}  # amplitudes are larger in the blue
+_TRIES = 300
+_COLOUR_FACTOR = {1: 1.2, 2: 1.0, 3: 0.8}  # amplitudes are larger in the blue
 
 
 @dataclass(slots=True)
@@ -31,24 +31,11 @@ class Change:
 
 
 def draw_change(class_name: str, subclass: str, visits: Sequence[Visit], rng: np.random.Generator) -> Change:
-    """Draw a source of a class that is detected in all of ``visits``.
-
-    Parameters
-    ----------
-    class_name, subclass : str
-        From `twostamp.taxonomy`.
-    visits : sequence of Visit
-        The object's alerts, in time.
-    rng : Generator
-
-    Returns
-    -------
-    Change
-    """
+    """Draw a source of a class of `twostamp.taxonomy` that is detected in all of ``visits`` (in time)."""
     if class_name == "bogus":
         return _draw_bogus(visits, rng)
     draw = {"AGN": _draw_agn, "SN": _draw_supernova, "VS": _draw_variable, "asteroid": _draw_asteroid}[class_name]
-    for _ in range(TRIES):
+    for _ in range(_TRIES):
         change = draw(subclass, visits, rng)
         floor = _detectable(change, visits)
         if (np.abs(change.flux) >= floor).all():
@@ -58,13 +45,11 @@ def draw_change(class_name: str, subclass: str, visits: Sequence[Visit], rng: np
 
 
 def _detectable(change: Change, visits: Sequence[Visit]) -> Floats:
-    under = [_flux_under(change, visit) for visit in visits]
-    return np.array([visit.detectable_flux(flux) for visit, flux in zip(visits, under)])
+    return np.array([visit.detectable_flux(_flux_under(change, visit)) for visit in visits])
 
 
 def _flux_under(change: Change, visit: Visit) -> float:
-    source = change.counterpart
-    if source is None:
+    if (source := change.counterpart) is None:
         return 0.0
     near = np.hypot(source.x, source.y) < 1
     return float(source.flux(visit.fid, visit.zeropoint)[near & (source.radius == 0)].sum())
@@ -74,26 +59,15 @@ def _times(visits: Sequence[Visit]) -> Floats:
     return np.array([visit.jd for visit in visits])
 
 
-def _blue(visits: Sequence[Visit]) -> Floats:
-    return np.array([COLOUR_FACTOR[visit.fid] for visit in visits])
-
-
 def _flux_change(source: Sources, delta: Floats, reference: float, visits: Sequence[Visit]) -> Floats:
     """Flux change (DN) of the first row of ``source`` from magnitude changes against the template's."""
     star = np.array([source.flux(visit.fid, visit.zeropoint)[0] for visit in visits])
-    factor = _blue(visits)
+    factor = np.array([_COLOUR_FACTOR[visit.fid] for visit in visits])
     return np.asarray(star * (10 ** (-0.4 * delta * factor) - 10 ** (-0.4 * reference * factor)))
 
 
-def light_curve(shape: str, jd: Floats, amplitude: float, period: float, rng: np.random.Generator) -> Floats:
-    """Magnitudes about their mean of a variable star.
-
-    Examples
-    --------
-    >>> curve = light_curve("sine", np.linspace(0, 10, 200), 0.6, 2.0, np.random.default_rng(1))
-    >>> bool(abs(np.ptp(curve) - 0.6) < 0.01)
-    True
-    """
+def _light_curve(shape: str, jd: Floats, amplitude: float, period: float, rng: np.random.Generator) -> Floats:
+    """Magnitudes about their mean of a variable star of a shape of `constants.VARIABLES`."""
     phase = (jd / period + rng.random()) % 1
     if shape == "sine":
         return np.asarray(amplitude / 2 * np.sin(2 * np.pi * phase))
@@ -104,10 +78,10 @@ def light_curve(shape: str, jd: Floats, amplitude: float, period: float, rng: np
         return np.asarray(amplitude * (primary + 0.4 * secondary - 0.1))
     if shape == "sawtooth":
         return np.asarray(amplitude * np.where(phase < 0.85, phase / 0.85 - 0.5, (1 - phase) / 0.15 - 0.5))
-    return random_walk(jd, amplitude / 2.5, period, rng)
+    return _random_walk(jd, amplitude / 2.5, period, rng)
 
 
-def random_walk(jd: Floats, scatter: float, timescale: float, rng: np.random.Generator) -> Floats:
+def _random_walk(jd: Floats, scatter: float, timescale: float, rng: np.random.Generator) -> Floats:
     """Damped random walk (Ornstein-Uhlenbeck) at the given times, mean 0 (MacLeod et al. 2010)."""
     values = np.empty(len(jd))
     values[0] = rng.normal(0, scatter)
@@ -123,7 +97,7 @@ def _draw_variable(subclass: str, visits: Sequence[Visit], rng: np.random.Genera
     magnitude = float(draw_magnitudes(1, c.VARIABLE_SLOPE, c.VARIABLE_MAGNITUDE, rng)[0])
     red = {"LPV": 1.4, "YSO": 1.2}.get(subclass, 0.55)
     star = make_source(0, 0, magnitude, float(rng.normal(red, 0.25)))
-    delta = light_curve(shape, _times(visits), amplitude, period, rng)
+    delta = _light_curve(shape, _times(visits), amplitude, period, rng)
     return Change(star, _flux_change(star, delta, rng.normal(0, 0.05 * amplitude), visits))
 
 
@@ -133,7 +107,7 @@ def _draw_agn(subclass: str, visits: Sequence[Visit], rng: np.random.Generator) 
     host = magnitude + rng.normal(*c.HOST_BELOW_NUCLEUS[subclass])
     share = 1 / (1 + 10 ** (0.4 * (magnitude - host)))
     nucleus = make_source(0, 0, magnitude, float(rng.normal(0.35, 0.25)), stellarity=share)
-    delta = random_walk(_times(visits), scatter, c.AGN_TIMESCALE, rng)
+    delta = _random_walk(_times(visits), scatter, c.AGN_TIMESCALE, rng)
     change = Change(nucleus, _flux_change(nucleus, delta, rng.normal(0, 0.7 * scatter), visits))
     change.counterpart = nucleus + _make_host(0, 0, host, rng, catalogued=False)
     return change

@@ -9,7 +9,7 @@ from twostamp.simulation import constants as c
 from twostamp.simulation.conditions import Sources
 from twostamp.utils.typing import Floats
 
-BANDS = ("g", "r", "i", "z")
+_BANDS = ("g", "r", "i", "z")
 Fields = dict[str, float | int]
 
 
@@ -91,7 +91,7 @@ def _nearest_reference(
 
 
 def _nearest_ps1(catalogue: Catalogue, distance: Floats, dx: Floats, dy: Floats, ra: float, dec: float) -> Fields:
-    depths = np.array([c.PS1_DEPTH[band] for band in BANDS])
+    depths = np.array([c.PS1_DEPTH[band] for band in _BANDS])
     seen = catalogue.magnitude < depths
     near = np.where(seen.any(axis=1) & (distance < c.PS1_RADIUS), distance, np.inf)
     order = np.argsort(near)[:3]
@@ -99,7 +99,7 @@ def _nearest_ps1(catalogue: Catalogue, distance: Floats, dx: Floats, dy: Floats,
     for place in range(3):
         i = int(order[place]) if place < len(order) and np.isfinite(near[order[place]]) else -1
         name = place + 1
-        for band, letter in enumerate(BANDS):
+        for band, letter in enumerate(_BANDS):
             known = i >= 0 and seen[i, band]
             fields[f"s{letter}mag{name}"] = float(catalogue.magnitude[i, band]) if known else SENTINEL
         fields[f"sgscore{name}"] = float(catalogue.score[i]) if i >= 0 else SENTINEL

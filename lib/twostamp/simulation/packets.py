@@ -18,7 +18,7 @@ from twostamp.simulation.photometry import measure
 from twostamp.simulation.schedule import NIGHT_HOURS, Nights, Target, processing_id
 from twostamp.utils.dates import julian_midnight
 
-HISTORY_DAYS = 30.0
+_HISTORY_DAYS = 30.0
 Record = dict[str, Any]
 
 
@@ -58,31 +58,18 @@ def _field_names(record: str) -> tuple[str, ...]:
 
 
 def make_alerts(target: Target, nights: Nights, seed: int) -> list[Alert]:
-    """Simulate all alerts of an object; the result depends on ``seed`` and the object only.
-
-    Parameters
-    ----------
-    target : Target
-    nights : Nights
-    seed : int
-
-    Returns
-    -------
-    list of Alert
-        In time.
-    """
+    """Simulate all alerts of an object, in time; the result depends on ``seed`` and the object only."""
     rng = np.random.default_rng([seed, 2, target.index])
     thing = _make_object(target, rng)
     history = [_upper_limit(visit, thing) for visit in _draw_history(target, nights, rng)]
     alerts = []
     for number, visit in enumerate(target.visits):
         candidate, triplet = _observe(thing, number, rng)
-        past = [entry for entry in history if visit.jd - HISTORY_DAYS <= entry["jd"] < visit.jd]
+        past = [entry for entry in history if visit.jd - _HISTORY_DAYS <= entry["jd"] < visit.jd]
         packet = _make_packet(candidate, sorted(past, key=lambda entry: float(entry["jd"])), triplet, thing, visit)
         data = write_packets([packet], _schema())
-        alerts.append(
-            Alert(visit.night, packet["candid"], data[: len(data) // 2] if "truncated" in visit.fault else data)
-        )
+        data = data[: len(data) // 2] if "truncated" in visit.fault else data
+        alerts.append(Alert(visit.night, packet["candid"], data))
         history.append({name: candidate.get(name) for name in _field_names("prv_candidates")})
     return alerts
 
@@ -109,7 +96,7 @@ def _make_object(target: Target, rng: np.random.Generator) -> _Object:
 def _draw_history(target: Target, nights: Nights, rng: np.random.Generator) -> Iterator[Visit]:
     """Visits of the field that gave no alert, in the 30 days before the first alert and between the alerts."""
     taken = {visit.night for visit in target.visits}
-    first, last = target.visits[0].jd - HISTORY_DAYS, target.visits[-1].jd
+    first, last = target.visits[0].jd - _HISTORY_DAYS, target.visits[-1].jd
     for night, day in enumerate(nights.days):
         if first <= julian_midnight(day) < last and f"{day:%Y%m%d}" not in taken:
             for _ in range(rng.choice([0, 1, 2], p=c.VISITS_A_NIGHT)):

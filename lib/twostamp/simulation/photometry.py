@@ -13,14 +13,14 @@ from twostamp.simulation.conditions import Visit
 from twostamp.simulation.images import Triplet
 from twostamp.utils.typing import Floats
 
-DETECTION_KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-DETECTION_THRESHOLD = 1.5  # sigma of the difference image
-CORE_THRESHOLD = 0.25  # of the peak
-FWHM_ERROR = 0.08  # ln; whole pixels make the area coarse
-CHI_EXCESS = 1.5  # measured: chipsf of asteroids, from a PSF model that is not perfect
-WINDOW = 1.6  # width of the window of the second moments over the PSF's
-ROWS, COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float)
-MAGNITUDE_ERROR = 1.0857
+_DETECTION_KERNEL = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+_DETECTION_THRESHOLD = 1.5  # sigma of the difference image
+_CORE_THRESHOLD = 0.25  # of the peak
+_FWHM_ERROR = 0.08  # ln; whole pixels make the area coarse
+_CHI_EXCESS = 1.5  # measured: chipsf of asteroids, from a PSF model that is not perfect
+_WINDOW = 1.6  # width of the window of the second moments over the PSF's
+_ROWS, _COLUMNS = np.mgrid[: c.STAMP, : c.STAMP].astype(float)
+_MAGNITUDE_ERROR = 1.0857
 Fields = dict[str, float | int]
 
 
@@ -31,20 +31,13 @@ def measure(
 
     Parameters
     ----------
-    triplet : Triplet
-    visit : Visit
     centre : tuple of float
         The candidate's position in the stamp, pixels.
     star_flux : float
         Flux (DN) of the star under the change, for the systematic error.
-    rng : Generator
-
-    Returns
-    -------
-    dict
     """
     image = np.nan_to_num(triplet.difference)
-    distance = np.hypot(COLUMNS - centre[0], ROWS - centre[1])
+    distance = np.hypot(_COLUMNS - centre[0], _ROWS - centre[1])
     annulus = (distance > 10) & (distance < 20) & np.isfinite(triplet.difference)
     sky = float(np.median(triplet.difference[annulus])) if annulus.any() else 0.0
     fields = _fit_psf(image, triplet, visit, distance, star_flux)
@@ -66,10 +59,10 @@ def _fit_psf(image: Floats, triplet: Triplet, visit: Visit, distance: Floats, st
     total = np.hypot(c.PSF_NOISE_FACTOR * error, c.FLUX_SYSTEMATIC * star_flux)
     core = distance < 4
     variance = noise**2 + np.abs(image[core]) / c.GAIN
-    chi = CHI_EXCESS * float(((image - flux * psf)[core] ** 2 / variance).sum() / (core.sum() - 1))
+    chi = _CHI_EXCESS * float(((image - flux * psf)[core] ** 2 / variance).sum() / (core.sum() - 1))
     return {
         "magpsf": visit.zeropoint - 2.5 * np.log10(kept),
-        "sigmapsf": float(np.clip(MAGNITUDE_ERROR * total / kept, 0.01, 0.217)),
+        "sigmapsf": float(np.clip(_MAGNITUDE_ERROR * total / kept, 0.01, 0.217)),
         "chipsf": chi,
         "scorr": max(flux / np.hypot(error / c.SCORR_EFFICIENCY, c.FLUX_SYSTEMATIC * star_flux), 5.0),
     }
@@ -81,7 +74,7 @@ def _apertures(image: Floats, distance: Floats, noise: float, visit: Visit, magp
     for name, radius in (("ap", 7.0), ("apbig", 9.0)):
         flux = max(float(image[distance < radius].sum()), floor)
         fields[f"mag{name}"] = visit.zeropoint - 2.5 * np.log10(flux)
-        fields[f"sigmag{name}"] = MAGNITUDE_ERROR * noise * np.sqrt(np.pi) * radius / flux
+        fields[f"sigmag{name}"] = _MAGNITUDE_ERROR * noise * np.sqrt(np.pi) * radius / flux
     return fields
 
 
@@ -90,14 +83,14 @@ def _shape(
 ) -> Fields:
     """SExtractor's isophotal FWHM (Gaussian core) and windowed second moments."""
     box = image[16:47, 16:47]
-    smooth = convolve(box, DETECTION_KERNEL)
+    smooth = convolve(box, _DETECTION_KERNEL)
     place = np.unravel_index(smooth[13:18, 13:18].argmax(), (5, 5))
     peak = max(float(box[13:18, 13:18].max()), 2 * triplet.noise)
-    threshold = max(DETECTION_THRESHOLD * triplet.noise, CORE_THRESHOLD * peak)
+    threshold = max(_DETECTION_THRESHOLD * triplet.noise, _CORE_THRESHOLD * peak)
     regions, _ = label((box > threshold) | (smooth > threshold))
     area = (regions == max(regions[place[0] + 13, place[1] + 13], 1)) & (box > threshold)
     fwhm = 2 * np.sqrt(np.log(2) * max(int(area.sum()), 1) / (np.pi * np.log(max(peak / threshold, 1.3))))
-    fwhm *= np.exp(rng.normal(0, FWHM_ERROR))
+    fwhm *= np.exp(rng.normal(0, _FWHM_ERROR))
     major, minor = _windowed_moments(np.where(image > 0.5 * triplet.noise, image, 0), visit.seeing, centre)
     difference_fwhm = visit.seeing * 1.2
     return {
@@ -112,8 +105,8 @@ def _shape(
 
 
 def _windowed_moments(bright: Floats, seeing: float, centre: tuple[float, float]) -> tuple[float, float]:
-    dx, dy = COLUMNS - centre[0], ROWS - centre[1]
-    weight = np.exp(-0.5 * (dx**2 + dy**2) / (WINDOW * seeing / 2.355) ** 2) * bright
+    dx, dy = _COLUMNS - centre[0], _ROWS - centre[1]
+    weight = np.exp(-0.5 * (dx**2 + dy**2) / (_WINDOW * seeing / 2.355) ** 2) * bright
     total = weight.sum()
     if total <= 0:
         return 0.6, 0.4
@@ -142,7 +135,7 @@ def _pixels(triplet: Triplet, image: Floats, visit: Visit, distance: Floats) -> 
 
 def _scores(fields: Fields, visit: Visit, rng: np.random.Generator) -> Fields:
     sharp = float(fields["fwhm"]) / visit.seeing
-    snr = MAGNITUDE_ERROR / float(fields["sigmapsf"])
+    snr = _MAGNITUDE_ERROR / float(fields["sigmapsf"])
     stellar = 3.5 - 0.8 * (float(fields["fwhm"]) - 2.3) + rng.normal(0, 1.0) + (10 / snr) * rng.normal(0, 1.0)
     quality = (
         0.9

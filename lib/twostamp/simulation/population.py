@@ -11,7 +11,7 @@ from twostamp.simulation.ageing import Ageing
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.typing import Floats
 
-FAULTS = {"AGN": "truncated packet", "SN": "broken stamp", "VS": "missing stamp", "bogus": "odd shape"}
+_FAULTS = {"AGN": "truncated packet", "SN": "broken stamp", "VS": "missing stamp", "bogus": "odd shape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def labelled_specs(pairs_per_class: int) -> Iterator[Spec]:
         pairs = share_out(round(pairs_per_class * c.PAIR_FACTOR.get(name, 1.0)), c.SUBCLASS_SHARE[name])
         for i, subclass in enumerate(pairs):
             third = i % round(1 / c.LATER_SHARE) == 0
-            yield Spec(name, subclass, 2 + third + (i % 40 == 0), True, FAULTS.get(name, "") if i == 0 else "")
+            yield Spec(name, subclass, 2 + third + (i % 40 == 0), True, _FAULTS.get(name, "") if i == 0 else "")
         singles = share_out(max(1, round(pairs_per_class * c.SINGLE_SHARE)), c.SUBCLASS_SHARE[name])
         yield from (Spec(name, subclass, 1, True) for subclass in singles)
 

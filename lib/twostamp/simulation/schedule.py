@@ -24,8 +24,8 @@ from twostamp.utils.dates import julian_midnight
 from twostamp.utils.typing import Floats
 
 NIGHT_HOURS = (2.5, 12.8)  # UTC, Palomar
-HOUR_ANGLE = 105.0  # deg from the antisolar meridian at which a field is still observed
-EDGES = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)]
+_HOUR_ANGLE = 105.0  # deg from the antisolar meridian at which a field is still observed
+_EDGES = [(x, y) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,7 @@ class Target:
 def make_plan(
     pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int, ageing: Ageing | None = None
 ) -> tuple[Nights, list[Target]]:
-    """Plan a survey.
-
-    Parameters
-    ----------
-    pairs_per_class, unlabelled_objects, nights : int
-        As in `write_survey`.
-    seed : int
-    ageing : Ageing, optional
-
-    Returns
-    -------
-    Nights, list of Target
+    """Plan a survey; arguments as for `twostamp.simulation.survey.write_survey`.
 
     Examples
     --------
@@ -154,7 +143,7 @@ def _letters(index: int) -> str:
     return "ab" + letters
 
 
-def draw_gap(class_name: str, rng: np.random.Generator) -> float:
+def _draw_gap(class_name: str, rng: np.random.Generator) -> float:
     """Days to the next alert; 0 stands for the same night (assumptions after thesis 3.3, see `constants.DELTAJD`)."""
     intranight, median, scatter, tail = c.DELTAJD[class_name]
     kind = rng.random()
@@ -168,7 +157,7 @@ def _draw_schedule(spec: Spec, nights: Nights, rng: np.random.Generator) -> list
     start = max(spec.year, 0) * nights.per_year
     stop = start + nights.per_year if spec.year >= 0 else len(nights.days)
     days = np.array([day.toordinal() for day in nights.days[start:stop]])
-    gap = max(draw_gap(spec.class_name, rng), 0.0) if spec.alerts > 1 else 0.0
+    gap = max(_draw_gap(spec.class_name, rng), 0.0) if spec.alerts > 1 else 0.0
     first, second = _choose_nights(days, gap, rng)
     hours = rng.uniform(*NIGHT_HOURS, 2)
     if first == second:
@@ -212,7 +201,7 @@ def _draw_position(spec: Spec, nights: Nights, used: list[int], rng: np.random.G
         ra, dec = draw_directions(spec, float(antisun[0]), 256, rng)
         _, latitude = sky.rotate(ra, dec, sky.TO_GALACTIC)
         away = np.abs((ra[:, None] - antisun + 180) % 360 - 180).max(axis=1)
-        good = (dec > c.MINIMUM_DEC) & ((away < HOUR_ANGLE) | (dec > 60))
+        good = (dec > c.MINIMUM_DEC) & ((away < _HOUR_ANGLE) | (dec > 60))
         good &= rng.random(256) < population_weight(spec, latitude)
         if good.any():
             i = int(good.argmax())
@@ -243,9 +232,9 @@ def _draw_chip_position(rng: np.random.Generator) -> tuple[float, float]:
 
 def _move_to_edges(targets: list[Target]) -> list[Target]:
     """Put a few objects at each edge and corner of the chip, however small the survey."""
-    step = max(1, len(targets) // (len(EDGES) + 1))
+    step = max(1, len(targets) // (len(_EDGES) + 1))
     moved = list(targets)
-    for i, (x, y) in enumerate(EDGES):
+    for i, (x, y) in enumerate(_EDGES):
         at = min(i * step + 1, len(targets) - 1)
         xpos = {0.0: 14.0, 0.5: 1500.0, 1.0: c.CHIP_WIDTH - 14.0}[x]
         ypos = {0.0: 17.0, 0.5: 1500.0, 1.0: c.CHIP_HEIGHT - 17.0}[y]

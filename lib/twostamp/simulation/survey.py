@@ -25,10 +25,10 @@ from twostamp.simulation.packets import make_alerts
 from twostamp.simulation.schedule import Nights, Target, make_plan
 from twostamp.utils.files import replacing, write_file
 
-CHUNK = 48  # objects a task: memory stays below 50 MB a worker
-DUPLICATES = 2  # alerts that stand in a second tarball as well
-PART_FOLDER = ".parts"
-FINGERPRINT = "survey.json"
+_CHUNK = 48  # objects a task: memory stays below 50 MB a worker
+_DUPLICATES = 2  # alerts that stand in a second tarball as well
+_PART_FOLDER = ".parts"
+_FINGERPRINT = "survey.json"
 """Parameters, a digest of this package's code, and the report of a finished survey."""
 
 Place = tuple[str, int, str, int, int]  # night, candid, part file, offset, length
@@ -115,19 +115,19 @@ def write_survey(
     }
     if ageing:
         wanted["ageing"] = asdict(ageing)
-    finished = _read_json(folder / FINGERPRINT)
+    finished = _read_json(folder / _FINGERPRINT)
     if finished.get("survey") == wanted and all((folder / name).is_file() for name in finished["files"]):
         return SurveyReport(folder, reused=True, **finished["report"])
     _clear(folder, wanted, finished)
     plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing)
     workers = workers or os.cpu_count() or 1
-    places = _simulate(folder / PART_FOLDER, plan, targets, seed, workers)
+    places = _simulate(folder / _PART_FOLDER, plan, targets, seed, workers)
     sizes = _assemble(folder, places, workers)
     _write_labels(folder, targets)
     report = _report(plan, targets, sizes)
     record = {"survey": wanted, "report": report, "files": [*sizes, "labels.csv", "truth.csv"]}
-    write_file(folder / FINGERPRINT, json.dumps(record, indent=1))
-    shutil.rmtree(folder / PART_FOLDER)
+    write_file(folder / _FINGERPRINT, json.dumps(record, indent=1))
+    shutil.rmtree(folder / _PART_FOLDER)
     return SurveyReport(folder, **report)
 
 
@@ -145,15 +145,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _clear(folder: Path, wanted: dict[str, Any], finished: dict[str, Any]) -> None:
     """Make room: keep the finished parts of the same survey, remove another's files."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts, tarballs = folder / PART_FOLDER, sorted(folder.glob("ztf_public_*.tar.gz"))
+    parts, tarballs = folder / _PART_FOLDER, sorted(folder.glob("ztf_public_*.tar.gz"))
     if tarballs and not finished and not parts.is_dir():
         raise FileExistsError(f"{folder} holds alerts that are not a simulated survey: choose another folder")
-    for path in [*tarballs, folder / FINGERPRINT]:
+    for path in [*tarballs, folder / _FINGERPRINT]:
         path.unlink(missing_ok=True)
-    if _read_json(parts / FINGERPRINT) != wanted:
+    if _read_json(parts / _FINGERPRINT) != wanted:
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
-        write_file(parts / FINGERPRINT, json.dumps(wanted))
+        write_file(parts / _FINGERPRINT, json.dumps(wanted))
 
 
 def _run(work: Callable[[Any], Any], tasks: list[Any], workers: int, title: str) -> Iterator[Any]:
@@ -167,7 +167,7 @@ def _run(work: Callable[[Any], Any], tasks: list[Any], workers: int, title: str)
 
 
 def _simulate(parts: Path, plan: Nights, targets: list[Target], seed: int, workers: int) -> list[Place]:
-    tasks = [(parts / f"{start:06d}.bin", targets[start : start + CHUNK]) for start in range(0, len(targets), CHUNK)]
+    tasks = [(parts / f"{start:06d}.bin", targets[start : start + _CHUNK]) for start in range(0, len(targets), _CHUNK)]
     found = _run(partial(_simulate_part, plan=plan, seed=seed), tasks, workers, "simulating")
     return [place for part in found for place in part]
 
@@ -195,7 +195,7 @@ def _assemble(folder: Path, places: list[Place], workers: int) -> dict[str, int]
     for place in sorted(places, key=lambda place: place[1]):
         nights[place[0]].append(place)
     names = sorted(nights)
-    for again in sorted(places)[5 :: max(1, len(places) // DUPLICATES)][:DUPLICATES]:
+    for again in sorted(places)[5 :: max(1, len(places) // _DUPLICATES)][:_DUPLICATES]:
         nights[names[names.index(again[0]) - 1]].append(again)
     tasks = [(folder / f"ztf_public_{night}.tar.gz", nights[night]) for night in names]
     return dict(_run(_write_tarball, tasks, workers, "packing nights"))
@@ -238,6 +238,6 @@ def _report(plan: Nights, targets: list[Target], sizes: dict[str, int]) -> dict[
         "labelled": sum(target.labelled for target in targets),
         "alerts": len(visits),
         "faulty": sum(bool(visit.fault) for visit in visits),
-        "duplicates": min(DUPLICATES, len(visits)),
+        "duplicates": min(_DUPLICATES, len(visits)),
         "size_bytes": sum(sizes.values()),
     }
