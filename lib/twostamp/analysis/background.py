@@ -16,7 +16,7 @@ from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 STAMPS = ("Science", "Template", "Difference")
 _TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
@@ -234,7 +234,7 @@ def apparent_magnitude(absolute: float, parsecs: float) -> float:
     return absolute + 5 * float(np.log10(parsecs / 10))
 
 
-def slide_kernel(image: FloatArray, kernel: FloatArray) -> FloatArray:
+def slide_kernel(image: Floats, kernel: Floats) -> Floats:
     """Weighted sum under a kernel that slides over an image with stride 1 (figures 2.15, 2.17, 2.18).
 
     As in every neural network library, the kernel is not turned over. An image of shape (h, w) and a kernel of shape
@@ -249,7 +249,7 @@ def slide_kernel(image: FloatArray, kernel: FloatArray) -> FloatArray:
     return correlate2d(image, kernel, mode="valid")
 
 
-def max_pool(image: FloatArray, size: int = 2) -> FloatArray:
+def max_pool(image: Floats, size: int = 2) -> Floats:
     """Largest value of each block of an image, blocks side by side (figure 2.19).
 
     An image of shape (h, w) gives one of shape (h // size, w // size); what fills no block is left out.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from twostamp.analysis.background import max_pool, slide_kernel
 from twostamp.plots.style import CLASS_COLOURS, FILTER_COLOURS
 from twostamp.taxonomy import CLASSES, SUBCLASSES
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 FILTERS = {1: ("g", "o"), 2: ("r", "s"), 3: ("i", "D")}
 """Name and marker by fid."""
@@ -71,7 +71,7 @@ def plot_triplet(stamps: NDArray[np.float32], figure: Figure, title: str = "") -
     return figure
 
 
-def plot_convolution(image: FloatArray, kernel: FloatArray, figure: Figure) -> Figure:
+def plot_convolution(image: Floats, kernel: Floats, figure: Figure) -> Figure:
     """An image, a kernel of two values and the feature map that they give (figures 2.17, 2.18)."""
     axes = figure.subplots(1, 3, width_ratios=[1, 0.45, 1])
     low, high = np.quantile(image, (0.01, 0.995))
@@ -89,7 +89,7 @@ def plot_convolution(image: FloatArray, kernel: FloatArray, figure: Figure) -> F
     return figure
 
 
-def _draw_matrix(matrix: FloatArray, ax: Axes, title: str, colours: Mapping[tuple[int, int], str]) -> None:
+def _draw_matrix(matrix: Floats, ax: Axes, title: str, colours: Mapping[tuple[int, int], str]) -> None:
     """Numbers of a small matrix in their cells, some of the cells coloured."""
     rows, columns = matrix.shape
     for (row, column), value in np.ndenumerate(matrix):
@@ -100,7 +100,7 @@ def _draw_matrix(matrix: FloatArray, ax: Axes, title: str, colours: Mapping[tupl
     ax.axis("off")
 
 
-def plot_matrix_convolution(image: FloatArray, kernel: FloatArray, figure: Figure, at: tuple[int, int]) -> Figure:
+def plot_matrix_convolution(image: Floats, kernel: Floats, figure: Figure, at: tuple[int, int]) -> Figure:
     """Convolution of a small matrix, with the window of the output cell `at` (row, column) marked (figure 2.15)."""
     result, size = slide_kernel(image, kernel), len(kernel)
     left, middle, right = figure.subplots(1, 3, width_ratios=[len(image), size, len(result)])
@@ -113,7 +113,7 @@ def plot_matrix_convolution(image: FloatArray, kernel: FloatArray, figure: Figur
     return figure
 
 
-def plot_max_pool(matrix: FloatArray, figure: Figure) -> Figure:
+def plot_max_pool(matrix: Floats, figure: Figure) -> Figure:
     """Max pooling of a small matrix, each block and its maximum in one colour (figure 2.19)."""
     colours = ["#BBDDF0", "#F6DDA8", "#B7E0D2", "#EBCBDD"]
     pooled = max_pool(matrix, 2)

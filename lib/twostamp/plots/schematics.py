@@ -9,7 +9,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from twostamp.analysis.background import apparent_magnitude
 from twostamp.plots.style import INK
-from twostamp.utils.typing import FloatArray
+from twostamp.utils.typing import Floats
 
 INPUT, HIDDEN, OUTPUT = "#BBDDF0", "#F6DDA8", "#B7E0D2"
 
@@ -50,7 +50,7 @@ def plot_magnitudes(ax: Axes) -> Axes:
     return _bare(ax, (-0.2, 8.3), (-0.4, 1.45))
 
 
-def _field(positions: FloatArray, fluxes: FloatArray, seed: int) -> FloatArray:
+def _field(positions: Floats, fluxes: Floats, seed: int) -> Floats:
     grid = np.arange(60)
     rows = np.exp(-0.5 * ((grid[:, None] - positions[:, 1]) / 1.6) ** 2)
     columns = np.exp(-0.5 * ((grid[:, None] - positions[:, 0]) / 1.6) ** 2)
@@ -83,7 +83,7 @@ def plot_survey(figure: Figure, seed: int = 5) -> Figure:
     return figure
 
 
-def _draw_packet(ax: Axes, images: list[FloatArray]) -> None:
+def _draw_packet(ax: Axes, images: list[Floats]) -> None:
     _bare(ax, (0, 60), (0, 60))
     ax.add_patch(Rectangle((1, 1), 58, 58, facecolor="#F7F7F7", edgecolor=INK, lw=1.2))
     for i, image in enumerate(images):
@@ -145,7 +145,7 @@ def plot_mlp(layers: list[list[str]], ax: Axes, title: str, names: list[str]) ->
     return _bare(ax, (-0.5, 1.5 * (len(layers) - 1) + 0.5), (-2.5, 1.9))
 
 
-def _stack(ax: Axes, x: float, images: list[FloatArray], side: float, text: str) -> float:
+def _stack(ax: Axes, x: float, images: list[Floats], side: float, text: str) -> float:
     for i, image in reversed(list(enumerate(images))):
         shift = 0.14 * i
         extent = (x + shift, x + shift + side, -side / 2 + shift, side / 2 + shift)
@@ -155,7 +155,7 @@ def _stack(ax: Axes, x: float, images: list[FloatArray], side: float, text: str)
     return x + side + 0.14 * (len(images) - 1)
 
 
-def plot_cnn(stages: list[list[FloatArray]], ax: Axes) -> Axes:
+def plot_cnn(stages: list[list[Floats]], ax: Axes) -> Axes:
     """An image on its way through a convolution, a pooling and dense layers (figure 2.14).
 
     `stages` holds the image, the feature maps and the pooled maps.
