@@ -16,6 +16,7 @@ from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
+from twostamp.utils.dates import MJD
 from twostamp.utils.typing import Floats
 
 STAMPS = ("Science", "Template", "Difference")
@@ -150,7 +151,7 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
     records = [{field: record.get(field) for field in fields} for packet in of_object for record in _exposures(packet)]
     curve = pd.DataFrame(records, columns=fields).astype(float)
     curve = curve.sort_values(["jd", "magpsf"]).drop_duplicates(["jd", "fid"])
-    curve.insert(0, "mjd", curve.pop("jd") - 2400000.5)
+    curve.insert(0, "mjd", curve.pop("jd") - MJD)
     return curve.astype({"fid": int}).reset_index(drop=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from twostamp.data.arrays import SENTINEL
+from twostamp.alerts.packet import SENTINEL
 from twostamp.data.features import ALL_FEATURES, Scaler
 from twostamp.data.splits import (
     LABELS,

@@ -13,11 +13,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
-from twostamp.alerts.packet import PacketError, read_packets
-from twostamp.data.arrays import SENTINEL, read_batches, read_triplets
+from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
+from twostamp.data.arrays import read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.labels import read_labels
 from twostamp.taxonomy import CLASSES, order_classes
+from twostamp.utils.dates import to_timestamps
 from twostamp.utils.typing import Floats
 
 FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
@@ -201,7 +202,7 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     rows = [row for member in iter_members(str(archive)) for row in _read_candidates(member.data)]
     alerts = pd.DataFrame(rows)
     if year is not None and len(alerts):
-        alerts = alerts[pd.to_datetime(alerts["jd"] - 2440587.5, unit="D").dt.year == year]
+        alerts = alerts[to_timestamps(alerts["jd"]).dt.year == year]
     if alerts.empty:
         raise ValueError(f"{archive} holds no alert of {year or 'any year'}: choose another archive or year")
     alerts = alerts.sort_values(["objectId", "jd", "candid"]).drop_duplicates("objectId")

@@ -18,7 +18,6 @@ from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute
 from twostamp.data.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
 from twostamp.params import Parameters
 
-SENTINEL = -999.0
 STAMPS = ("science", "template", "difference")
 
 Floats = NDArray[np.float32]
