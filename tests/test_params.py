@@ -3,8 +3,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import PARAMS
 from twostamp.params import ParameterError, Parameters, make_parameters, read_parameters
-from twostamp.utils.paths import PARAMS
 
 
 def test_defaults_are_quicks():

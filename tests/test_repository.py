@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from twostamp.utils.paths import REPOSITORY
+from tests import REPOSITORY
 
 CONDA_NAMES = {"isal": "python-isal", "matplotlib": "matplotlib-base", "types-PyYAML": "types-pyyaml"}
 

@@ -3,4 +3,13 @@
 The package computes; the notebooks tell. Importing it loads neither TensorFlow nor Spark.
 """
 
-__version__ = "0.1.0"
+from importlib import metadata
+
+from twostamp.utils.extras import attach_room
+
+try:
+    __version__ = metadata.version("twostamp")
+except metadata.PackageNotFoundError:  # read from a folder and never installed
+    __version__ = "unknown"
+
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

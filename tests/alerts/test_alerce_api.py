@@ -165,7 +165,7 @@ def test_a_kill_in_the_middle(tmp_path):
     pd.DataFrame({"objectId": list(objects)}).to_csv(tmp_path / "labels.csv")
     folder = tmp_path / "alerts"
     with serve(Alerce(objects), slow=0.01) as server:
-        command = [sys.executable, "-m", "twostamp.alerts.alerce_api", str(tmp_path / "labels.csv"), str(folder)]
+        command = [sys.executable, "-m", "twostamp", "fetch", str(tmp_path / "labels.csv"), str(folder)]
         command += ["--rate", "1000", "--workers", "3", "--api-url", server.url, "--avro-url", server.url]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         journal = folder / JOURNAL

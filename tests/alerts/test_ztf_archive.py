@@ -223,7 +223,7 @@ def test_a_night_that_cannot_be_sifted_leaves_nothing(tmp_path):
 def test_a_kill_in_the_middle(tmp_path):
     folder = tmp_path / "nights"
     with serve(PublicArchive(), trickle=0.01) as server:
-        command = [sys.executable, "-m", "twostamp.alerts.ztf_archive", "20180601-20180602", str(folder)]
+        command = [sys.executable, "-m", "twostamp", "download", "20180601-20180602", str(folder)]
         command += ["--base-url", server.url + "/public/"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (folder / ".ztf_public_20180602.tar.gz.part").exists():
@@ -239,7 +239,7 @@ def test_a_kill_in_the_middle(tmp_path):
 
 
 def test_the_command_line_names_what_is_wrong(tmp_path):
-    command = [sys.executable, "-m", "twostamp.alerts.ztf_archive", "2018", str(tmp_path)]
+    command = [sys.executable, "-m", "twostamp", "download", "2018", str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "'2018' is no night" in refused.stderr

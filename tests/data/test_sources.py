@@ -1,12 +1,8 @@
 """From parameters alone to labels, alerts and an unlabelled set; what is there is not asked for again."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from tests.alerts.test_ztf_archive import PublicArchive
 from tests.fake_alerce import Alerce, make_objects
@@ -25,7 +21,6 @@ from twostamp.data.sources import (
     prepare_inputs,
 )
 from twostamp.params import make_parameters
-from twostamp.pipeline import notebooks as reproduce
 from twostamp.taxonomy import LABEL_COLUMNS
 
 SECRET = "hush-hush-secret"
@@ -182,41 +177,3 @@ def test_no_secret_in_any_output(alerce, tmp_path, monkeypatch, capsys):
     assert len(written) > 50
     assert not any(SECRET.encode() in content for content in written)
     assert SECRET not in captured.out + captured.err + str(caught.value) + repr(caught.value)
-
-
-def test_the_command_line(alerce, tmp_path, monkeypatch):
-    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
-    (tmp_path / "sky.yaml").write_text(yaml.safe_dump(make_values(alerce, tmp_path)))
-    (tmp_path / "sim.yaml").write_text("run_name: sim\n")
-
-    def run(name):
-        command = [sys.executable, "-m", "twostamp.data.sources", str(tmp_path / name)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    done = run("sky.yaml")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "outputs" / "sky" / "data" / "labels.csv").exists()
-    assert "with two alerts" in done.stdout
-    refused = run("sim.yaml")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-
-
-def test_reproduce_fetches_before_it_starts_and_refuses_what_it_cannot_have(tmp_path, monkeypatch, capsys):
-    started = []
-    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
-    monkeypatch.setattr(reproduce, "run_notebooks", lambda params, only: started.append(params.run_name) or {})
-    monkeypatch.setattr(reproduce, "print_summary", lambda *_: None)
-    values = {
-        "run_name": "mine",
-        "archive": "/somewhere",
-        "labels": "assembled",
-        "label_csvs": [str(tmp_path / "l.csv")],
-    }
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
-    assert reproduce.main([str(tmp_path / "mine.yaml")]) == 2
-    assert "l.csv" in capsys.readouterr().err
-    assert started == []
-    (tmp_path / "l.csv").write_text("objectId,classALeRCE\nZTF18a,SNIa\n")
-    assert reproduce.main([str(tmp_path / "mine.yaml")]) == 0
-    assert started == ["mine"]
-    assert (tmp_path / "outputs" / "mine" / "data" / "labels.csv").exists()

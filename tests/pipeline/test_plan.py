@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
+from tests import PARAMS
 from twostamp.models.search import make_trials
 from twostamp.params import Parameters, read_parameters
 from twostamp.pipeline import plan
-from twostamp.utils.paths import PARAMS
 
 
 def test_hours_add_up_over_trials_and_are_shared_by_workers():
@@ -50,8 +50,3 @@ def test_rates_are_measured_for_every_kind_of_network_of_the_grid(monkeypatch):
     rates = plan.measure_rates(params)
     assert rates["rate"].tolist() == [63, 105, 189, 315, 105]
     assert rates["variant"].tolist() == ["stacked"] * 4 + ["stamp_alerce"]
-
-
-def test_a_missing_file_is_one_sentence(capsys):
-    assert plan.main([str(PARAMS / "none.yaml")]) == 2
-    assert "no such parameter file" in capsys.readouterr().err

@@ -11,12 +11,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from tests import REPOSITORY
 from tests.browser import Browser
 from twostamp.params import Parameters
 from twostamp.pipeline.ledger import read_catalogue
-from twostamp.pipeline.report import ReportError, collect_chapters, count_statuses, main, read_table, write_report
+from twostamp.pipeline.report import ReportError, collect_chapters, count_statuses, read_table, write_report
 from twostamp.pipeline.run import Run
-from twostamp.utils.paths import REPOSITORY
 
 REFERENCE = REPOSITORY / "outputs" / "reference"
 WIDTHS = {"phone": (390, 844), "desk": (1400, 900)}
@@ -144,14 +144,6 @@ def test_a_file_of_the_ledger_that_is_gone_is_named(tmp_path: Path, capsys: pyte
     with pytest.raises(ReportError, match=r"figure_6\.3\.png is in the ledger and not on disk: run notebook"):
         write_report(tmp_path / "tiny")
     assert not (tmp_path / "tiny" / "report.html").exists()
-
-
-def test_the_command_line(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tiny.parent))
-    assert main(["tiny"]) == 0
-    assert "report.html (" in capsys.readouterr().out
-    assert main(["other"]) == 2
-    assert "run `make reproduce RUN=other` first" in capsys.readouterr().err
 
 
 def test_a_table_of_code_keeps_a_column_called_data(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """ZTF alert packets and where they come from, and the first two alerts of every object."""
 
-import lazy_loader
+from twostamp.utils.extras import attach_room
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

@@ -1,14 +1,12 @@
 """Alerts from ALeRCE's public API: the first two of each object, as the Avro packets that ZTF sent (thesis, 3.2).
 
-``python -m twostamp.alerts.alerce_api labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out
+``twostamp fetch labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out
 by night, ``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. Its packets
 are written when it has all that it needs, so that what is on disk are always its *first* alerts; ``broker.jsonl`` says
 which objects are done, and they are not asked for again.
 """
 
-import argparse
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -339,26 +337,3 @@ def _make_report(outcomes: list[dict[str, Any]], done_before: int) -> FetchRepor
         failed=len(failures),
         failures=pd.DataFrame(failures, columns=["objectId", "reason"]).sort_values("objectId", ignore_index=True),
     )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if no object failed, 1 if some did."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.alerce_api", description=__doc__.splitlines()[0])
-    parser.add_argument("labels", type=Path, help="CSV with a column objectId")
-    parser.add_argument("folder", type=Path, help="where the packets go")
-    parser.add_argument("--rate", type=float, default=5.0, help="requests a second (5)")
-    parser.add_argument("--workers", type=int, default=4, help="requests under way at once (4)")
-    parser.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
-    parser.add_argument("--avro-url", default="", help="another server of its packets")
-    options = parser.parse_args(arguments)
-    table = pd.read_csv(options.labels, dtype=str)
-    if "objectId" not in table:
-        parser.error(f"{options.labels} has no column objectId")
-    broker = AlerceAPI(options.api_url, options.avro_url, rate=options.rate)
-    report = fetch_first_two(broker, table["objectId"].dropna(), options.folder, workers=options.workers)
-    print("\n".join(report.lines()))
-    return int(report.failed > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

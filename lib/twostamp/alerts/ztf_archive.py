@@ -1,15 +1,13 @@
 """Nights of ZTF's public alert archive (thesis, section 3.1.1): whole tarballs, or the packets of some objects alone.
 
-``python -m twostamp.alerts.ztf_archive 20180601-20180607 FOLDER`` downloads nights, and goes on where it stopped. With
+``twostamp download 20180601-20180607 FOLDER`` downloads nights, and goes on where it stopped. With
 ``--objects labels.csv`` a night is read as it arrives and only those objects' packets are kept: a year of nights takes
 terabytes, the first alerts of a label file some gigabytes. Notebook 01 reads either.
 """
 
-import argparse
 import hashlib
 import io
 import re
-import sys
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
@@ -327,26 +325,3 @@ def _packets_of(stream: Any, name: str, objects: Container[str]) -> Iterator[tup
             wanted = True  # nobody can say whose it is: the extraction puts it in the quarantine
         if wanted:
             yield Path(member.name).name, member.data
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if every night is there or absent from the archive, 1 if one failed."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.alerts.ztf_archive", description=__doc__.splitlines()[0])
-    parser.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
-    parser.add_argument("folder", type=Path, help="where the nights go")
-    parser.add_argument("--objects", type=Path, help="CSV with a column objectId: keep the packets of these alone")
-    parser.add_argument("--base-url", default=PUBLIC_ARCHIVE, help=f"another archive ({PUBLIC_ARCHIVE})")
-    options = parser.parse_args(arguments)
-    try:
-        nights = parse_nights(options.nights)
-        objects = frozenset(pd.read_csv(options.objects, dtype=str)["objectId"]) if options.objects else None
-        report = download_nights(ZTFArchive(options.base_url), nights, options.folder, objects=objects)
-    except (ValueError, KeyError, OSError) as error:  # requests' errors are OSErrors
-        print(explain(error), file=sys.stderr)
-        return 2
-    print("\n".join(report.lines()))
-    return int(bool(report.failed))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,10 @@
 """A data set to give away: a run's pairs as Parquet shards with a data card, hashes and Croissant metadata.
 
-``python -m twostamp.data.release params/alerce.yaml`` (``make dataset RUN=alerce``) writes
-``outputs/<run>/dataset``, and `twostamp.open_dataset` reads it back.
+``twostamp release alerce`` writes ``outputs/alerce/dataset``, and `twostamp.open_dataset` reads it back.
 """
 
-import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
@@ -23,9 +20,8 @@ from twostamp.alerts.extraction_tasks import ROWS_PER_GROUP
 from twostamp.data.arrays import read_batches, read_metadata
 from twostamp.data.croissant import make_croissant
 from twostamp.data.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
-from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.params import Parameters
 from twostamp.utils.files import replacing
-from twostamp.utils.paths import outputs_root
 
 CARD, CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
 TABLES = {"labelled": "pairs.parquet", "unlabelled": "unlabelled_pairs.parquet"}
@@ -234,23 +230,8 @@ class PairsDataset:
         return self.tables[table]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if the data set is written, 2 if there is nothing to write."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.data.release", description=__doc__.splitlines()[0])
-    parser.add_argument("params", type=Path, help="parameter file of the run, such as params/alerce.yaml")
-    options = parser.parse_args(arguments)
-    try:
-        params = read_parameters(options.params)
-        folder = write_dataset(params, outputs_root() / params.run_name)
-    except (ParameterError, DatasetError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{len(PairsDataset(folder))} labelled pairs are in {folder}; {CARD} says what they are")
-    return 0
-
-
 def open_dataset(path: str | Path) -> "PairsDataset":
-    """Open a data set that was given away (``make dataset``): its metadata, splits and stamps.
+    """Open a data set that was given away (``twostamp release``): its metadata, splits and stamps.
 
     Examples
     --------
@@ -261,7 +242,3 @@ def open_dataset(path: str | Path) -> "PairsDataset":
     from twostamp.data.release import PairsDataset
 
     return PairsDataset(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

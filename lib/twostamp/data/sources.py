@@ -1,13 +1,11 @@
 """What a run's alerts and labels are made of: simulated, given, or fetched from where its parameters say.
 
-``python -m twostamp.data.sources params/alerce.yaml`` (``make alerts RUN=alerce``) assembles the labels and fetches the
-alerts of a run ahead of its notebooks. Both are resumed, and left alone when they are there.
+``twostamp fetch alerce`` assembles the labels and fetches the alerts of a run ahead of its notebooks. Both are resumed,
+and left alone when they are there.
 """
 
-import argparse
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +13,9 @@ import pandas as pd
 
 from twostamp.data import labels as labelling
 from twostamp.data.labels import read_labels
-from twostamp.params import ALERCE, ASSEMBLED, PUBLIC, SIMULATED, ParameterError, Parameters, read_parameters
+from twostamp.params import ALERCE, ASSEMBLED, PUBLIC, SIMULATED, Parameters
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import write_file
-from twostamp.utils.paths import outputs_root
 
 if TYPE_CHECKING:
     from twostamp.alerts.alerce_api import AlerceAPI
@@ -167,28 +164,3 @@ def fetch_alerts(params: Parameters, object_ids: pd.Series, folder: Path) -> lis
 
     objects = None if params.whole_nights else frozenset(object_ids)
     return download_nights(ZTFArchive(params.nights_url), parse_nights(params.nights), folder, objects=objects).lines()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if labels and alerts are there, 2 if something is refused."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.data.sources", description=__doc__.splitlines()[0])
-    parser.add_argument("params", type=Path, help="parameter file, such as params/alerce.yaml")
-    options = parser.parse_args(arguments)
-    try:
-        params = read_parameters(options.params)
-        if params.simulated:
-            raise ParameterError(
-                f"{options.params}: a simulated run has nothing to fetch; notebook 01 makes its survey"
-            )
-        data = outputs_root() / params.run_name / "data"
-        archive, label_file = prepare_inputs(params, data)
-    except INPUT_ERRORS as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(describe_sources(params, data))
-    print(f"labels: {label_file}\nalerts: {archive}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

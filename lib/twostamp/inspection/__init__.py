@@ -1,5 +1,5 @@
 """Why a model answers as it does: attribution, permutation importance, forests."""
 
-import lazy_loader
+from twostamp.utils.extras import attach_room
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

@@ -2,10 +2,10 @@
 
 import os
 
-import lazy_loader
+from twostamp.utils.extras import attach_room
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

@@ -1,5 +1,5 @@
 """A run: its folders, ledger and report, and the notebooks executed in order."""
 
-import lazy_loader
+from twostamp.utils.extras import attach_room
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

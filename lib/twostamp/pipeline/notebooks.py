@@ -1,11 +1,9 @@
-"""Run the notebooks of a run in sequence, each only when what it stands on has changed.
+"""Execute the notebooks of a run in sequence, each only when what it stands on has changed.
 
-``python -m twostamp.pipeline.notebooks params/quick.yaml`` validates the parameters, looks for Java, then executes the
-notebooks with papermill into ``outputs/<run>/notebooks``. A notebook that is done, with the same source, library,
+papermill writes them to ``outputs/<run>/notebooks``. A notebook that is done, with the same source, library,
 parameters, alerts and predecessors, is not started again.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -18,12 +16,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from twostamp.data.sources import INPUT_ERRORS, describe_fetched, prepare_inputs
-from twostamp.params import ParameterError, Parameters, read_parameters
+import papermill
+import psutil
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from twostamp.data.sources import describe_fetched
+from twostamp.params import Parameters
 from twostamp.pipeline.ledger import STATUSES, Ledger
+from twostamp.pipeline.run import PARAMETERS
 from twostamp.utils.files import write_file
-from twostamp.utils.paths import NOTEBOOKS, REPOSITORY, outputs_root
-from twostamp.utils.spark import SparkUnavailableError, require_java
+from twostamp.utils.paths import PACKAGE, notebooks_folder, outputs_root
 
 STANDS_ON: dict[str, tuple[str, ...]] = {
     "00_background": (),
@@ -47,7 +50,9 @@ EXTENDED: dict[str, tuple[str, ...]] = {
     "14_shortcut_audit": ("04_model_search", "07_unlabelled_sky"),
     "15_specification_curve": ("04_model_search",),
 }
-"""The notebooks beyond the thesis, which ``--extend`` runs on what the others left."""
+"""The notebooks beyond the thesis, which ``twostamp extend`` runs on what the others left."""
+
+logger = logging.getLogger(__name__)
 
 
 def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[str, Any]:
@@ -63,18 +68,29 @@ def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[st
     -------
     dict
         Notebook -> fingerprint, seconds, peak_mb, skipped; also written to ``manifest.json``.
+
+    Raises
+    ------
+    NotebookError
+        A notebook stopped.
+    ValueError
+        There is no notebook of a name.
     """
+    names = names or list(STANDS_ON)
+    if unknown := set(names) - set(STANDS_ON | EXTENDED):
+        raise ValueError(f"no notebook is called {min(unknown)}; there are {', '.join(STANDS_ON | EXTENDED)}")
     root = outputs_root() / params.run_name
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
+    write_file(root / PARAMETERS, yaml.safe_dump(params.model_dump(), sort_keys=False))
     manifest_path = root / "manifest.json"
     manifest: dict[str, Any] = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
     marks = fingerprints(params)
-    for name in names or list(STANDS_ON):
+    for name in names:
         executed = root / "notebooks" / f"{name}.ipynb"
         done = manifest.get(name, {})
         if done.get("fingerprint") == marks[name] and executed.exists():
             manifest[name] = {**done, "skipped": True}
-            print(f"{name}: done, nothing has changed", flush=True)
+            logger.info("%s: done, nothing has changed", name)
             continue
         seconds, peak = _execute(name, executed, params)
         manifest[name] = {"fingerprint": marks[name], "seconds": round(seconds, 1), "peak_mb": peak, "skipped": False}
@@ -97,8 +113,8 @@ def fingerprints(params: Parameters) -> dict[str, str]:
         stands on.
     """
     common = hashlib.sha256(params.model_dump_json().encode())
-    for path in sorted((REPOSITORY / "lib" / "twostamp").rglob("*.*")):
-        if path.suffix in {".py", ".csv", ".json"}:
+    for path in sorted(PACKAGE.rglob("*.*")):
+        if path.suffix in {".py", ".csv", ".json"} and PACKAGE / "study" not in path.parents:
             common.update(path.read_bytes())
     for folder in (Path(params.archive), Path(params.real_archive or "-")):
         if folder.is_dir():
@@ -107,27 +123,26 @@ def fingerprints(params: Parameters) -> dict[str, str]:
     marks: dict[str, str] = {}
     for name, needs in (STANDS_ON | EXTENDED).items():
         digest = common.copy()
-        digest.update((NOTEBOOKS / f"{name}.ipynb").read_bytes())
+        digest.update((notebooks_folder() / f"{name}.ipynb").read_bytes())
         digest.update("".join(marks[need] for need in needs).encode())
         marks[name] = digest.hexdigest()
     return marks
 
 
 def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]:
-    import papermill
-
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # a notebook declares only the parameters that it uses
-    partial = executed.with_suffix(".partial.ipynb")
-    print(f"{name}: running", flush=True)
+    source, partial = notebooks_folder() / f"{name}.ipynb", executed.with_suffix(".partial.ipynb")
+    declared = papermill.inspect_notebook(source)  # open_run reads the others from the run's PARAMETERS
+    logger.info("%s: running", name)
     start = time.perf_counter()
     with _PeakMemory() as memory, _naming(name, partial), _log_of_children(executed.with_suffix(".log")):
         papermill.execute_notebook(
-            NOTEBOOKS / f"{name}.ipynb",
+            source,
             partial,
-            parameters=params.model_dump(),
+            parameters=params.model_dump(include=set(declared)),
             kernel_name="python3",
-            cwd=REPOSITORY,
+            cwd=Path.cwd(),
             progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # frameworks' logs go to _log_of_children
         )
     partial.replace(executed)
     return time.perf_counter() - start, memory.peak_mb
@@ -135,8 +150,6 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
 
 @contextlib.contextmanager
 def _naming(name: str, partial: Path) -> Iterator[None]:
-    from papermill.exceptions import PapermillExecutionError
-
     try:
         yield
     except PapermillExecutionError as error:
@@ -180,8 +193,6 @@ class _PeakMemory:
         self._thread.join()
 
     def _sample(self) -> None:
-        import psutil
-
         me = psutil.Process()
         while not self._stop.wait(0.5):
             total = 0
@@ -193,46 +204,17 @@ class _PeakMemory:
             self.peak_mb = max(self.peak_mb, total // 2**20)
 
 
-def print_summary(params: Parameters, manifest: dict[str, Any]) -> None:
-    """Print seconds and peak memory of each notebook and the ledger's rows by status."""
-    print(f"\n{'notebook':28}{'seconds':>9}{'peak MB':>9}")
+def summarise_run(params: Parameters, manifest: dict[str, Any]) -> str:
+    """Tabulate seconds and peak memory of each notebook, and count the ledger's rows by status."""
+    lines = [f"\n{'notebook':28}{'seconds':>9}{'peak MB':>9}"]
     for name in STANDS_ON | EXTENDED:
         if name in manifest:
             entry = manifest[name]
             note = "  (done before)" if entry["skipped"] else ""
-            print(f"{name:28}{entry['seconds']:9.1f}{entry['peak_mb']:9d}{note}")
+            lines.append(f"{name:28}{entry['seconds']:9.1f}{entry['peak_mb']:9d}{note}")
     root = outputs_root() / params.run_name
     rows = Ledger(root / "ledger.csv").read()
     items = rows[rows["kind"] != "number"]
     counts = {status: int((items["status"] == status).sum()) for status in STATUSES}
-    print("\nfigures, tables, algorithm: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
-    print(f"everything is in {root}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0 if all notebooks ran, 1 if one stopped, 2 if parameters or machine are refused."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.pipeline.notebooks", description=__doc__.splitlines()[0])
-    parser.add_argument("params", type=Path, help="parameter file, such as params/quick.yaml")
-    names = list(STANDS_ON | EXTENDED)
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NOTEBOOK", help="only these notebooks")
-    parser.add_argument("--extend", action="store_true", help="the notebooks beyond the thesis, on the run's data")
-    options = parser.parse_args(arguments)
-    try:
-        params = read_parameters(options.params)
-        require_java()
-        if not params.simulated:  # before the notebooks, so that what failed before is asked for again
-            prepare_inputs(params, outputs_root() / params.run_name / "data")
-    except (ParameterError, SparkUnavailableError, *INPUT_ERRORS) as error:
-        print(error, file=sys.stderr)
-        return 2
-    try:
-        manifest = run_notebooks(params, options.only or (list(EXTENDED) if options.extend else None))
-    except NotebookError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print_summary(params, manifest)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    lines.append("\nfigures, tables, algorithm: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
+    return "\n".join([*lines, f"everything is in {root}"])

@@ -1,13 +1,10 @@
 """What a search will take before anyone starts it: trials, hours and cost, from rates measured on this machine.
 
-``python -m twostamp.pipeline.plan params/thesis.yaml`` trains each kind of network for a few batches of noise.
+``twostamp plan thesis`` trains each kind of network for a few batches of noise.
 """
 
-import argparse
-import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,7 @@ from tqdm.auto import tqdm
 from twostamp.data.tfrecords import Records
 from twostamp.models.alerce_recipe import RECIPE_VARIANT as VARIANT
 from twostamp.models.alerce_recipe import SETTING
-from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
 
@@ -137,26 +134,3 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.D
     table["hours"] = table["worker hours"] / params.workers
     nodes = np.ceil(params.workers * params.threads_per_trial / CORES_A_NODE)
     return table.assign(USD=table["hours"] * nodes * params.core_price)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the plan of a parameter file: 0, or 2 if it is refused."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.pipeline.plan", description=__doc__.splitlines()[0])
-    parser.add_argument("params", type=Path, help="parameter file, such as params/thesis.yaml")
-    options = parser.parse_args(arguments)
-    try:
-        # The plan of a run on an archive that is not here yet is what one asks for first.
-        params = read_parameters(options.params, without=("archive", "labels"))
-    except ParameterError as error:
-        print(error, file=sys.stderr)
-        return 2
-    n_objects, source = count_training_objects(params)
-    rates = measure_rates(params)
-    print(rates.round(1).to_string(index=False))
-    print(f"\n{n_objects} training objects ({source}), {params.epochs} epochs, {params.workers} workers")
-    print(plan_trials(params, rates, n_objects).round(1).to_string(index=False))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

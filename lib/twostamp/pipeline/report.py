@@ -1,12 +1,7 @@
-"""One HTML page of a run: every item of the thesis, our figure or value beside its own, by chapter.
+"""One HTML page of a run: every item of the thesis, our figure or value beside its own, by chapter."""
 
-``python -m twostamp.pipeline.report quick`` writes ``outputs/quick/report.html``.
-"""
-
-import argparse
 import base64
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twostamp.pipeline.ledger import STATUSES, Ledger, read_catalogue
 from twostamp.utils.files import write_file
-from twostamp.utils.paths import outputs_root
 
 CHAPTERS = {
     "1": ("Introduction", "Introducción"),
@@ -116,7 +110,7 @@ def collect_chapters(root: Path) -> list[Chapter]:
         There is no ledger, or a file that it names is missing.
     """
     if not (root / "ledger.csv").exists():
-        raise ReportError(f"{root} has no ledger.csv: run `make reproduce RUN={root.name}` first")
+        raise ReportError(f"{root} has no ledger.csv: run `twostamp run {root.name}` first")
     rows = pd.read_csv(root / "ledger.csv", dtype=str, keep_default_na=False)
     spanish = bool(rows["title"].isin(set(read_catalogue()["title_es"])).mean() > 0.5)
     chapters = {key: Chapter(key, titles[spanish]) for key, titles in CHAPTERS.items()}
@@ -256,20 +250,3 @@ def write_report(root: Path) -> Path:
     path = root / REPORT
     write_file(path, page)
     return path
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line: 0, or 2 with a sentence when there is nothing to report."""
-    parser = argparse.ArgumentParser(prog="python -m twostamp.pipeline.report", description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="name of a run, such as quick")
-    try:
-        path = write_report(outputs_root() / parser.parse_args(arguments).run)
-    except ReportError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{path} ({path.stat().st_size / 2**20:.1f} MB)")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

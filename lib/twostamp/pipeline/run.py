@@ -1,6 +1,7 @@
 """A run as a notebook sees it: its parameters, its folders, and how it saves figures, tables and numbers."""
 
-import json
+import contextlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 
 from twostamp.data.tfrecords import Records
@@ -15,6 +17,7 @@ from twostamp.params import Parameters, make_parameters
 from twostamp.pipeline.ledger import Ledger
 from twostamp.plots.style import use_style
 from twostamp.utils.files import replacing, write_file
+from twostamp.utils.logs import show_log
 from twostamp.utils.paths import outputs_root
 
 MADE_BY = {
@@ -30,6 +33,10 @@ MADE_BY = {
 """Which notebook makes an input of another."""
 
 SIMULATED_MARK = "simulated survey"
+PARAMETERS = "parameters.yaml"
+"""All parameters of a run, in its folder."""
+
+logger = logging.getLogger(__name__)
 
 
 class MissingInputError(FileNotFoundError):
@@ -221,13 +228,15 @@ class Run:
 def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
     """Open the run of a notebook from the variables of its parameters cell.
 
+    What the cell leaves out has the value of the run's ``parameters.yaml``, which `run_notebooks` writes, and else that
+    of ``params/quick.yaml``.
+
     Parameters
     ----------
     notebook : str
         Name of the notebook, without ending.
     namespace : dict
-        The notebook's ``globals()``. What the parameters cell leaves out has the value of
-        ``params/quick.yaml``.
+        The notebook's ``globals()``.
 
     Returns
     -------
@@ -239,10 +248,27 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
         If a variable is not a parameter (the first time only: later cells have variables of their own), or
         its value is impossible.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    first_time = not namespace.get("_run_opened")
+    show_log()
+    with contextlib.suppress(OSError):  # what frameworks and workers write goes to the kernel's log, not below cells
+        os.dup2(sys.stderr.fileno(), 2)
+    values = _read_variables(namespace)
+    if namespace.get("_run_opened"):
+        values = {name: value for name, value in values.items() if name in Parameters.model_fields}
+    recorded = outputs_root() / str(values.get("run_name", Parameters().run_name)) / PARAMETERS
+    others = yaml.safe_load(recorded.read_text()) if recorded.exists() else {}
+    params = make_parameters(others | values, f"notebook {notebook}")
+    namespace["_run_opened"] = True
+    use_style()
+    run = Run(notebook, params)
+    alerts = SIMULATED_MARK if run.simulated else params.archive
+    logger.info("run '%s' on %s; writes \"%s\" below %s/", params.run_name, alerts, run.root.name, run.root.parent.name)
+    return run
+
+
+def _read_variables(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Find the plain values that a notebook's cells have set."""
     plain = (bool, int, float, str, list, dict, type(None))
-    values = {
+    return {
         name: value
         for name, value in namespace.items()
         if type(value) in plain
@@ -250,15 +276,6 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
         and name not in ("In", "Out")
         and not _imported(name, value)
     }
-    if not first_time:
-        values = {name: value for name, value in values.items() if name in Parameters.model_fields}
-    params = make_parameters(values, f"notebook {notebook}")
-    namespace["_run_opened"] = True
-    use_style()
-    run = Run(notebook, params)
-    alerts = SIMULATED_MARK if run.simulated else params.archive
-    print(f"run '{params.run_name}' on {alerts}; writes {json.dumps(run.root.name)} below {run.root.parent.name}/")
-    return run
 
 
 def record_numbers(run: Run, numbers: Sequence[tuple[str, str, object]], reason: str) -> None:

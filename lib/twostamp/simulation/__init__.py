@@ -12,6 +12,6 @@ are the shares of subclasses and of causes of bogus. A classifier's accuracy on 
 works, not how well it would do on the sky.
 """
 
-import lazy_loader
+from twostamp.utils.extras import attach_room
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_room(__name__, __file__)

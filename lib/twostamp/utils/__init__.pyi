@@ -1,6 +1,21 @@
 from .dates import longest_gap
+from .extras import MissingExtraError, naming_extras
 from .healpix import write_healpix_counts
-from .paths import outputs_root
-from .spark import make_spark, open_spark
+from .http import explain
+from .logs import show_log
+from .paths import find_parameters, outputs_root
+from .spark import make_spark, open_spark, require_java
 
-__all__ = ["longest_gap", "make_spark", "open_spark", "outputs_root", "write_healpix_counts"]
+__all__ = [
+    "MissingExtraError",
+    "explain",
+    "find_parameters",
+    "longest_gap",
+    "make_spark",
+    "naming_extras",
+    "open_spark",
+    "outputs_root",
+    "require_java",
+    "show_log",
+    "write_healpix_counts",
+]

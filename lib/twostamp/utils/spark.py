@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from twostamp.utils.extras import naming_extras
 from twostamp.utils.files import replacing
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     """
     require_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    from pyspark.sql import SparkSession
+    with naming_extras():
+        from pyspark.sql import SparkSession
 
     log = f"-Dlog4j2.configurationFile={files('twostamp.utils').joinpath('log4j2.json')}"
     options = {
@@ -91,7 +93,8 @@ def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator
     cores : int, optional
         Tasks at a time of a local master; a cluster has its own.
     """
-    from pyspark.sql import SparkSession
+    with naming_extras():
+        from pyspark.sql import SparkSession
 
     shared = SparkSession.getActiveSession() is not None
     spark = make_spark(f"local[{cores},4]" if cores and master.startswith("local") else master)

@@ -1,0 +1,7 @@
+"""``python -m twostamp`` is the command ``twostamp``."""
+
+import sys
+
+from twostamp.cli import main
+
+sys.exit(main())

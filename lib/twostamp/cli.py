@@ -1,0 +1,166 @@
+"""The command ``twostamp``: fetch alerts, run the notebooks, and hand on what they made."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import twostamp
+from twostamp import alerts, data, pipeline, utils
+from twostamp.params import ParameterError, Parameters, read_parameters
+
+INPUT_ERRORS = (ValueError, RuntimeError, OSError, utils.MissingExtraError)
+"""What a command prints as one sentence: bad parameters or files, no network, no Java, a missing extra."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line.
+
+    Returns
+    -------
+    int
+        0 if all is done, 1 if a notebook stopped or some objects or nights failed, 2 if the input is refused.
+    """
+    options = _make_parser().parse_args(arguments)
+    try:
+        with utils.naming_extras():
+            utils.show_log()
+            return options.command(options) or 0
+    except INPUT_ERRORS as error:
+        print(utils.explain(error), file=sys.stderr)
+        return 2
+
+
+def _init(options: argparse.Namespace) -> None:
+    pipeline.copy_study(options.folder)
+    print(f"{options.folder} has notebooks/ and params/: cd {options.folder} && twostamp run quick")
+
+
+def _run(options: argparse.Namespace) -> int:
+    params = _read(options.run)
+    utils.require_java()
+    if not params.simulated:  # before the notebooks, so that what failed before is asked for again
+        data.prepare_inputs(params, _folder(params) / "data")
+    notebooks = options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
+    try:
+        manifest = pipeline.run_notebooks(params, notebooks)
+    except pipeline.NotebookError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(pipeline.summarise_run(params, manifest))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> None:
+    path = pipeline.write_report(utils.outputs_root() / options.run)
+    print(f"{path} ({path.stat().st_size / 2**20:.1f} MB)")
+
+
+def _reference(options: argparse.Namespace) -> None:
+    print(f"{options.run}'s results are in {pipeline.copy_reference(options.run)}")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    # The plan of a run on an archive that is not here yet is what one asks for first.
+    params = read_parameters(utils.find_parameters(options.run), without=("archive", "labels"))
+    n_objects, source = pipeline.count_training_objects(params)
+    rates = pipeline.measure_rates(params)
+    print(rates.round(1).to_string(index=False))
+    print(f"\n{n_objects} training objects ({source}), {params.epochs} epochs, {params.workers} workers")
+    print(pipeline.plan_trials(params, rates, n_objects).round(1).to_string(index=False))
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    if options.folder:
+        broker = alerts.AlerceAPI(options.api_url, options.avro_url, rate=options.rate)
+        objects = _read_objects(options.source)
+        report = alerts.fetch_first_two(broker, objects, options.folder, workers=options.workers)
+        print("\n".join(report.lines()))
+        return int(report.failed > 0)
+    params = _read(options.source)
+    if params.simulated:
+        raise ParameterError(f"{options.source}: a simulated run has nothing to fetch; notebook 01 makes its survey")
+    archive, labels = data.prepare_inputs(params, _folder(params) / "data")
+    print(data.describe_sources(params, _folder(params) / "data"))
+    print(f"labels: {labels}\nalerts: {archive}")
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    objects = frozenset(_read_objects(options.objects)) if options.objects else None
+    archive = alerts.ZTFArchive(options.base_url) if options.base_url else alerts.ZTFArchive()
+    report = alerts.download_nights(archive, alerts.parse_nights(options.nights), options.folder, objects=objects)
+    print("\n".join(report.lines()))
+    return int(bool(report.failed))
+
+
+def _release(options: argparse.Namespace) -> None:
+    params = _read(options.run)
+    folder = data.write_dataset(params, _folder(params))
+    print(f"{len(data.open_dataset(folder))} labelled pairs are in {folder}; README.md says what they are")
+
+
+def _read(run: str) -> Parameters:
+    return read_parameters(utils.find_parameters(run))
+
+
+def _folder(params: Parameters) -> Path:
+    return utils.outputs_root() / params.run_name
+
+
+def _read_objects(path: str) -> list[str]:
+    table = pd.read_csv(path, dtype=str)
+    if "objectId" not in table:
+        raise ValueError(f"{path} has no column objectId")
+    return table["objectId"].dropna().tolist()
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="twostamp", description=__doc__)
+    parser.add_argument("--version", action="version", version=twostamp.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = argparse.ArgumentParser(add_help=False)
+    run.add_argument("run", metavar="RUN", help="a run, such as quick: params/quick.yaml; or FILE.yaml")
+
+    def add(name: str, command: object, text: str, **options: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, **options)
+        added.set_defaults(command=command)
+        return added
+
+    init = add("init", _init, "make a folder with the notebooks and parameter files, to run and to change")
+    init.add_argument("folder", metavar="DIR", type=Path)
+    for name, text in (
+        ("run", "execute notebooks 00-09, those of the thesis, into outputs/RUN"),
+        ("extend", "execute notebooks 10 and on, beyond the thesis, on a run's data"),
+    ):
+        executing = add(name, _run, text, parents=[run])
+        executing.set_defaults(extend=name == "extend")
+        executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, such as 04_model_search")
+    for name, report, text in (
+        ("report", _report, "write outputs/NAME/report.html, one page with all that a run made"),
+        ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),
+    ):
+        add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, such as quick")
+    add("plan", _plan, "trials, hours and cost of a run's search, from rates measured here", parents=[run])
+    add("release", _release, "write a run's pairs as a data set to give away: outputs/RUN/dataset", parents=[run])
+    _add_fetch(add("fetch", _fetch, "assemble the labels and fetch the alerts of a run, or of the objects of a CSV"))
+    _add_download(add("download", _download, "download nights of ZTF's public archive, from where it stopped"))
+    return parser
+
+
+def _add_fetch(fetch: argparse.ArgumentParser) -> None:
+    fetch.add_argument("source", help="a run or FILE.yaml; with FOLDER, a CSV with a column objectId")
+    fetch.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="where the packets of a CSV's objects go")
+    fetch.add_argument("--rate", type=float, default=5.0, help="requests a second for a CSV (%(default)g)")
+    fetch.add_argument("--workers", type=int, default=4, help="requests under way at once (%(default)s)")
+    fetch.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
+    fetch.add_argument("--avro-url", default="", help="another server of its packets")
+
+
+def _add_download(download: argparse.ArgumentParser) -> None:
+    download.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
+    download.add_argument("folder", type=Path, metavar="FOLDER", help="where the nights go")
+    download.add_argument("--objects", metavar="CSV", help="keep only packets of the objects in its column objectId")
+    download.add_argument("--base-url", default="", help="another archive than ZTF's")
