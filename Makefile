@@ -7,12 +7,12 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan report alerts dataset test bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan report reference alerts dataset test bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Python 3.11 to 3.13 is needed and $(PYTHON) is another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,28 +23,31 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## make .venv
 
 reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
-	$(BIN)/python -m twostamp.pipeline.notebooks params/$(RUN).yaml
+	$(BIN)/twostamp run $(RUN)
 
 extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
-	$(BIN)/python -m twostamp.pipeline.notebooks params/$(RUN).yaml --extend
+	$(BIN)/twostamp extend $(RUN)
 
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
-	$(BIN)/python -m twostamp.pipeline.report $(RUN)
+	$(BIN)/twostamp report $(RUN)
+
+reference: $(READY) ## copy RUN's figures, tables and ledger, and make bench's table, to outputs/reference
+	$(BIN)/twostamp reference $(RUN)
 
 plan: $(READY) ## trials, hours and cost of RUN's search, from rates measured here
-	$(BIN)/python -m twostamp.pipeline.plan params/$(RUN).yaml
+	$(BIN)/twostamp plan $(RUN)
 
 alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks
-	$(BIN)/python -m twostamp.data.sources params/$(RUN).yaml
+	$(BIN)/twostamp fetch $(RUN)
 
 dataset: $(READY) ## write the pairs of RUN as a data set to give away: outputs/RUN/dataset
-	$(BIN)/python -m twostamp.data.release params/$(RUN).yaml
+	$(BIN)/twostamp release $(RUN)
 
 test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
 	$(BIN)/python -m pytest
 	rm -rf $(TEST_OUTPUTS)
-	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.pipeline.notebooks params/test.yaml
-	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m twostamp.pipeline.notebooks params/test.yaml --extend
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/twostamp run test
+	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/twostamp extend test
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 
@@ -67,7 +70,7 @@ tensorboard: $(READY) ## watch the trainings of RUN
 	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
 
 lock: ## solve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra onnx --no-header --no-emit-index-url \
+	uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --no-header --no-emit-index-url \
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove the test run's outputs

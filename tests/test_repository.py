@@ -18,9 +18,21 @@ def requirement(text):
     return name, constraint
 
 
+def list_extras(project):
+    """What make installs: the extras that [all] names, and [dev]."""
+    (everything,) = project["optional-dependencies"]["all"]
+    return {*re.search(r"\[(.*)\]", everything)[1].split(","), "dev"}
+
+
+def test_all_is_every_extra_but_dev():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert list_extras(project) == set(project["optional-dependencies"]) - {"all"}
+
+
 def test_environment_is_held_to_pyproject():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = dict(map(requirement, project["dependencies"] + project["optional-dependencies"]["dev"]))
+    extras = [text for extra in list_extras(project) - {"onnx"} for text in project["optional-dependencies"][extra]]
+    wanted = dict(map(requirement, project["dependencies"] + extras))
     wanted = {CONDA_NAMES.get(name, name): constraint for name, constraint in wanted.items()}
     listed = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
     given = dict(map(requirement, (entry for entry in listed if isinstance(entry, str))))
@@ -32,8 +44,8 @@ def test_environment_is_held_to_pyproject():
 
 def test_lock_holds_every_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    optional = project["optional-dependencies"]
-    wanted = [requirement(text)[0] for text in project["dependencies"] + optional["dev"] + optional["onnx"]]
+    extras = [text for extra in list_extras(project) for text in project["optional-dependencies"][extra]]
+    wanted = [requirement(text)[0] for text in project["dependencies"] + extras]
     locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
     assert {name.lower() for name in wanted} <= {name.lower() for name in locked}
 
@@ -55,6 +67,26 @@ def test_healpy_is_imported_by_the_sky_alone():
         if re.search(r"^\s*(import|from) healpy", path.read_text(), re.MULTILINE)
     ]
     assert set(users) <= {"utils/healpix.py", "plots/sky_maps.py"}
+
+
+def test_the_version_is_said_once():
+    """The tag is the version, or setuptools-scm's fallback where there is none yet; CITATION.cff names the same."""
+    scm = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools_scm"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    command = ["git", "describe", "--tags", "--abbrev=0"]
+    tag = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout
+    assert str(citation["version"]) == (tag.strip().removeprefix("v") or scm["fallback_version"])
+
+
+def test_links_lead_to_files_that_are_tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tracked = set(listed.stdout.split("\n"))
+    for page in ("README.md", "outputs/README.md", *(name for name in tracked if re.fullmatch(r"docs/.*\.md", name))):
+        for target in re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / page).read_text()):
+            path = (REPOSITORY / page).parent / target
+            assert path.resolve().relative_to(REPOSITORY).as_posix() in tracked, f"{page}: {target}"
 
 
 def test_lib_is_tracked():

@@ -22,7 +22,6 @@ EXTRAS = {
     "jinja2": "notebooks",
     "matplotlib": "notebooks",
     "papermill": "notebooks",
-    "psutil": "notebooks",
     "seaborn": "notebooks",
 }
 """Module -> extra."""
