@@ -1,6 +1,6 @@
 from .data import open_dataset
-from .models import load_model
+from .models import load_classifier
 
 __version__: str
 
-__all__ = ["__version__", "load_model", "open_dataset"]
+__all__ = ["__version__", "load_classifier", "open_dataset"]
