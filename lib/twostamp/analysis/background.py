@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.signal import correlate2d
 
 from twostamp.alerts.archive import list_sources, read_members
@@ -17,7 +16,7 @@ from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
 from twostamp.utils.dates import MJD
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats, Floats32
 
 STAMPS = ("Science", "Template", "Difference")
 _TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
@@ -180,9 +179,7 @@ def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> s
     return min(fixed or exposures, key=lambda name: (-sum(exposures[name].values()), -len(exposures[name]), name))
 
 
-def choose_triplet(
-    packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN"
-) -> tuple[str, NDArray[np.float32]]:
+def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN") -> tuple[str, Floats32]:
     """Stamps of the brightest positive alert of a class whose three stamps are whole (figure 2.11).
 
     Parameters

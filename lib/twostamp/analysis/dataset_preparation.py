@@ -14,10 +14,10 @@ from twostamp.data.splits import (
     level_subclasses,
     level_subclasses_by_loop,
 )
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats32
 
 
-def summarise_sentinels(features: Floats, scalers: Sequence[Scaler]) -> pd.DataFrame:
+def summarise_sentinels(features: Floats32, scalers: Sequence[Scaler]) -> pd.DataFrame:
     """What sentinels of -999 do to the statistics of a feature, recipe by recipe (M5).
 
     Parameters

@@ -13,13 +13,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
-from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
-from twostamp.data.arrays import read_batches, read_triplets
+from twostamp.alerts.packet import PacketError, read_packets
+from twostamp.data.arrays import SENTINEL, read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.labels import read_labels
 from twostamp.taxonomy import CLASSES, order_classes
 from twostamp.utils.dates import to_timestamps
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats32
 
 FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
 EXPLORED = tuple(name for name in FEATURE_LISTS["thesis26"] if not name.startswith("fid_"))
@@ -249,7 +249,7 @@ def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFram
     )
 
 
-def _pair_classes(simulated: pd.DataFrame, real: pd.DataFrame) -> Iterator[tuple[str, Floats, Floats]]:
+def _pair_classes(simulated: pd.DataFrame, real: pd.DataFrame) -> Iterator[tuple[str, Floats32, Floats32]]:
     """Yield each class that both sides have, with the features of its alerts on either side."""
     tables = [(compute_features(table, alert=1), table["classALeRCE"].to_numpy()) for table in (simulated, real)]
     for name in CLASSES:
@@ -258,7 +258,7 @@ def _pair_classes(simulated: pd.DataFrame, real: pd.DataFrame) -> Iterator[tuple
             yield name, first, second
 
 
-def _compare(simulated: Floats, real: Floats) -> dict[str, float]:
+def _compare(simulated: Floats32, real: Floats32) -> dict[str, float]:
     row: dict[str, float] = {"n_simulated": len(simulated), "n_real": len(real)}
     kept = []
     for side, values in (("simulated", simulated), ("real", real)):
@@ -305,7 +305,7 @@ def realism_auc(simulated: pd.DataFrame, real: pd.DataFrame, seed: int, *, coord
     return pd.DataFrame(rows, columns=["classALeRCE", "n_simulated", "n_real", "auc_mean", "auc_std", "tells"])
 
 
-def _tell_apart(simulated: Floats, real: Floats, names: list[str], seed: int) -> dict[str, object]:
+def _tell_apart(simulated: Floats32, real: Floats32, names: list[str], seed: int) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     size = 2 * min(len(simulated), len(real))
     sides = [side[np.sort(rng.permutation(len(side))[:size])] for side in (simulated, real)]

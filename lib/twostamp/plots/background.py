@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from twostamp.analysis.background import max_pool, slide_kernel
 from twostamp.plots.style import CLASS_COLOURS, FILTER_COLOURS
 from twostamp.taxonomy import CLASSES, SUBCLASSES
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats, Floats32
 
 FILTERS = {1: ("g", "o"), 2: ("r", "s"), 3: ("i", "D")}
 """Name and marker by fid."""
@@ -59,7 +58,7 @@ def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
     return ax
 
 
-def plot_triplet(stamps: NDArray[np.float32], figure: Figure, title: str = "") -> Figure:
+def plot_triplet(stamps: Floats32, figure: Figure, title: str = "") -> Figure:
     """Science, reference and difference stamps, shape (3, 63, 63), each with its own scale in DN (figure 2.11)."""
     for ax, stamp, name in zip(figure.subplots(1, 3), stamps, TITLES, strict=True):
         image = ax.imshow(stamp, origin="lower", vmin=np.quantile(stamp, 0.01), vmax=np.quantile(stamp, 0.995))

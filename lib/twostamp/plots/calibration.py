@@ -7,17 +7,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from twostamp.evaluation.calibration import calibration_scores, measure_reliability
 from twostamp.evaluation.conformal import CANNOT_TELL
 from twostamp.plots.style import INK, MODEL_COLOURS, MODEL_LABELS, class_colour, make_panels
+from twostamp.utils.typing import Floats
 
 MARKERS = {"M0": "o", "M1": "s", "M2": "^"}
 
 
 def plot_reliability(
-    calibrated: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    calibrated: Mapping[str, Mapping[str, Floats]],
     labels: ArrayLike,
     bins: int,
     methods: tuple[str, ...] = ("single", "ensemble, temperature"),

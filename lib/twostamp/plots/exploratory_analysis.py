@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from twostamp.analysis.exploratory_analysis import FILTER_PAIRS, name_filter_pairs
 from twostamp.plots.style import PAGE_WIDTH, SEQUENTIAL, class_colour, group_digits
 from twostamp.taxonomy import order_classes
+from twostamp.utils.typing import Floats, Floats32
 
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 """Line styles, so that classes are told apart without colour too."""
@@ -137,7 +138,7 @@ def _shares_by_class(classes: pd.Series) -> dict[str, Any]:
     return {"stat": "proportion", "common_norm": False, **colours}
 
 
-def plot_gallery(stamps: Mapping[str, NDArray[np.float32]], figure: Figure) -> Figure:
+def plot_gallery(stamps: Mapping[str, Floats32], figure: Figure) -> Figure:
     """Stamps of a few objects a class: science, template and difference below each other (figure 3.7).
 
     Parameters
@@ -166,7 +167,7 @@ def plot_gallery(stamps: Mapping[str, NDArray[np.float32]], figure: Figure) -> F
     return figure
 
 
-def _show(image: NDArray[np.float32], ax: Axes) -> None:
+def _show(image: Floats32, ax: Axes) -> None:
     finite = image[np.isfinite(image)]
     low, high = np.quantile(finite, [0.02, 0.995]) if finite.size else (0.0, 1.0)
     ax.set_facecolor(MISSING)
@@ -261,7 +262,7 @@ def _set_axes(joint: Axes, name: str, limits: tuple[float, float]) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def _edges(values: NDArray[Any], logarithmic: bool) -> NDArray[np.float64]:
+def _edges(values: NDArray[Any], logarithmic: bool) -> Floats:
     """Bins over all but the most extreme 1 % of the values: one outlier would squeeze the rest into a line."""
     finite = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
     low, high = np.quantile(finite, [0.005, 0.995]) if finite.size else (0.0, 1.0)

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from twostamp.plots.style import SEQUENTIAL
 from twostamp.utils.coordinates import ecliptic_line
 from twostamp.utils.healpix import sample_density, sample_sky
+from twostamp.utils.typing import Floats, Ints
 
 UNSEEN, ECLIPTIC = "#EEEEEE", "#E69F00"
 
 
-def plot_sky_maps(counts: Mapping[str, NDArray[np.int64]], figure: Figure) -> Figure:
+def plot_sky_maps(counts: Mapping[str, Ints], figure: Figure) -> Figure:
     """One sky map a predicted class, and one of all objects together (figure 6.6).
 
     `counts` is of `twostamp.utils.healpix.healpix_counts`.
@@ -35,7 +35,7 @@ def plot_sky_maps(counts: Mapping[str, NDArray[np.int64]], figure: Figure) -> Fi
     return figure
 
 
-def _draw_density(density: NDArray[np.float64], ax: Axes, title: str) -> None:
+def _draw_density(density: Floats, ax: Axes, title: str) -> None:
     """Draw objects per square degree with a scale and degrees; cells without objects stay grey."""
     seen = np.ma.masked_equal(density, 0)
     ax.set_facecolor(UNSEEN)
@@ -52,7 +52,7 @@ def _draw_density(density: NDArray[np.float64], ax: Axes, title: str) -> None:
     ax.set_title(title)
 
 
-def draw_sky(values: NDArray[np.float64], ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
+def draw_sky(values: Floats, ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
     """A HEALPix map of any quantity on the Galactic sky, longitude growing to the left, with the ecliptic.
 
     Parameters
