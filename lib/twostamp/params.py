@@ -1,6 +1,7 @@
 """The parameters of a run: one flat YAML file, validated as a whole before anything runs."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Collection
@@ -274,9 +275,8 @@ class Parameters(BaseModel):
             raise ValueError("labels is 'assembled' exactly when there is something to assemble, such as label_csvs")
         if self.training_alerts == "first" and {"stacked", "separated", "one_or_two"} & set(self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
-        combinations = 1
-        for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):
-            combinations *= len(getattr(self, f"grid_{name}"))
+        names = ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate")
+        combinations = math.prod(len(getattr(self, f"grid_{name}")) for name in names)
         if self.n_combinations > combinations:
             raise ValueError(f"n_combinations is {self.n_combinations}, but the grid has only {combinations}")
         return self

@@ -102,16 +102,9 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
 
 
 def read_tarball(raw: IO[bytes], source: str, names: Container[str] | None = None) -> Iterator[Member]:
-    """Read the Avro files of a tarball from a stream, which need not be a file; see `read_members`.
+    """Read the Avro files of a tarball from a stream that is only read forwards, as `read_members` does.
 
-    Parameters
-    ----------
-    raw : binary stream
-        Needs to be read forwards only.
-    source : str
-        Its name: what ends in ``gz`` is decompressed.
-    names : container of str, optional
-        Members to give.
+    The name of the `source` says whether it is compressed: it ends in ``gz`` if so.
     """
     with _gunzip(raw) if source.endswith("gz") else nullcontext(raw) as stream:
         try:

@@ -37,20 +37,7 @@ reason; a damaged source has no member), ``night`` (``text``: the date, with sum
 
 
 def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator[Row]:
-    """Read the keys of one source.
-
-    Parameters
-    ----------
-    source : str
-        As `twostamp.alerts.archive.list_sources` gives it.
-    wanted : frozenset of str, or None
-        objectIds whose alerts become rows; None for all.
-
-    Yields
-    ------
-    dict
-        Columns of `SCAN`.
-    """
+    """Read the keys of one source, of the `wanted` objects or of all (None); give rows with the columns of `SCAN`."""
     nights: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     schemas: list[dict[str, str]] = []
     try:
@@ -83,19 +70,9 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
 def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
     """Open the packets of one source that won, and check that their three stamps are whole.
 
-    Parameters
-    ----------
-    source : str
-    winners : dict
-        Member -> rows with record, objectId, candid and jd. Each gives one row, come what may.
-    fields : dict
-        Fields of ``candidate`` to keep -> Arrow type.
-
-    Yields
-    ------
-    dict
-        Columns `PLACE`, `KEY`, ``reason`` (None when the stamps are whole), ``square`` (all three are 63 x 63), fields
-        and `STAMPS` (gzipped FITS).
+    `winners` are rows (record, objectId, candid, jd) by member. Each of them gives one row, come what may: `PLACE`,
+    `KEY`, ``reason`` (None when the stamps are whole), ``square`` (all three are 63 x 63), `STAMPS` (gzipped FITS) and
+    the `fields` of ``candidate``, which map to Arrow types.
     """
     waiting = {(member, row["record"], row["candid"]): row for member, rows in winners.items() for row in rows}
     with suppress(ArchiveError):  # the key pass has put it in the quarantine
@@ -109,19 +86,10 @@ def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, st
 
 
 def write_part(alerts: pa.Table, number: int, labels: list[str], folders: dict[str, Path]) -> None:
-    """Write one part of ``first_alerts.parquet`` and ``pairs.parquet``.
+    """Write one part, of a number, of ``first_alerts.parquet`` and ``pairs.parquet`` into their folders.
 
-    Parameters
-    ----------
-    alerts : Table
-        First and second alerts of some objects: objectId, the label columns, ``place`` (1 or 2), candid, jd, fields of
-        ``candidate`` and stamps.
-    number : int
-        Of the part: the files' names derive from it.
-    labels : list of str
-        Label columns; may be empty.
-    folders : dict
-        ``first_alerts`` and ``pairs`` -> folder that exists.
+    `alerts` are the first and second alerts of some objects: objectId, the `labels` columns, ``place`` (1 or 2),
+    candid, jd, fields of ``candidate`` and stamps.
     """
     alerts = alerts.sort_by("objectId")
     known = {"objectId", "place", "candid", "jd", *labels, *STAMPS}

@@ -51,18 +51,7 @@ def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) ->
 
 
 def first_two(tried: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first two whole alerts of each object.
-
-    Parameters
-    ----------
-    tried : DataFrame
-        objectId, candid, jd and reason of the alerts that were opened.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `tried` sorted by object and time, with the column ``place``: 1 or 2.
-    """
+    """Keep the first two whole alerts of each object, by object and time, with the column ``place``: 1 or 2."""
     whole = tried[tried["reason"].isna()].sort_values(["objectId", "jd", "candid"]).drop_duplicates(["objectId", "jd"])
     place = whole.groupby("objectId").cumcount() + 1
     return whole.assign(place=place.astype("int64"))[place <= 2]

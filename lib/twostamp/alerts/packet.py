@@ -130,13 +130,7 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
 
 
 def read_candidate_types(data: bytes) -> dict[str, str]:
-    """Read which fields ``candidate`` has in this container's schema, as Arrow type names.
-
-    Returns
-    -------
-    dict
-        Field name -> ``"double"``, ``"int64"`` or ``"string"``.
-    """
+    """Read which fields ``candidate`` has in this container's schema, as Arrow types (double, int64, string)."""
     return _candidate_types(read_header(data).schema)
 
 

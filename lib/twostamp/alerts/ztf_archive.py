@@ -197,29 +197,9 @@ def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Contain
 
 
 def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[int, int]:
-    """Download a gzip file, from where an earlier call was interrupted.
+    """Download a gzip file from where an earlier call was interrupted; returns the bytes of this call and of that one.
 
-    Parameters
-    ----------
-    archive : ZTFArchive
-    path : Path
-        Where it goes; its name is that on the server.
-    checksum : str
-        MD5, if it is known.
-
-    Returns
-    -------
-    received, resumed : int
-        Bytes of this call, and bytes that were there from an earlier one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the archive does not have it.
-    requests.RequestException
-        If the archive cannot be asked for it.
-    NightError
-        If it breaks off again and again without progress, or what arrives is not the file.
+    Raises `NightError` if it breaks off again and again without progress, or if what arrives is not the file.
     """
     partial = path.with_name(f".{path.name}.part")
     resumed = furthest = _size(partial)

@@ -105,14 +105,7 @@ def mask_bright_stars(x: Floats, y: Floats, magnitude: Floats, centre: tuple[flo
     """Rectangles around bright stars, larger the brighter, that leave the candidate's own pixels alone.
 
     Thesis 3.3: ZTF masks dense zones with (mostly) rectangles. Which stars are masked follows from the star itself, so
-    that all visits agree.
-
-    Parameters
-    ----------
-    x, y, centre
-        Positions of the stars and of the candidate in the stamp, pixels.
-    magnitude : ndarray
-        r band.
+    that all visits agree. Positions of the stars and of the candidate (`centre`) are pixels, magnitudes in r.
     """
     masked = np.zeros((c.STAMP, c.STAMP), bool)
     for i in np.flatnonzero(magnitude < c.MASK_MAGNITUDE):

@@ -161,15 +161,7 @@ class Exposure:
 def render(
     sources: Sources, visit: Visit, centre: tuple[float, float], reference: Reference = FIRST_REFERENCE
 ) -> Exposure:
-    """Render what stands still in a visit.
-
-    Parameters
-    ----------
-    sources : Sources
-        Counterpart and neighbours, relative to the object's position.
-    centre : tuple of float
-        The candidate's position in the stamp (pixels).
-    """
+    """Render what stands still in a visit, of sources around an object; the candidate is at `centre` of the stamp."""
     psf = Psf(visit.seeing, visit.ellipticity)
     coadd = Psf(c.TEMPLATE_SEEING * c.SEEING[visit.fid], 0.01)
     scene = _make_scene(sources, visit, centre)
@@ -188,15 +180,7 @@ def render(
 
 
 def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Generator) -> Triplet:
-    """Add change, noise and damage, and subtract.
-
-    Parameters
-    ----------
-    change : Change
-        For the artefact and the registration error of a bogus detection.
-    flux : float
-        Change of the candidate's flux in this visit (DN).
-    """
+    """Add to an exposure the `change` of its flux (DN), noise and damage, and subtract the template."""
     visit, point, reference = exposure.visit, exposure.point, exposure.reference
     light = exposure.stars + exposure.galaxies + flux * point
     variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN

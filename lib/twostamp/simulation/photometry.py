@@ -29,12 +29,7 @@ def measure(
 ) -> Fields:
     """Fields of ``candidate`` that come from the images.
 
-    Parameters
-    ----------
-    centre : tuple of float
-        The candidate's position in the stamp, pixels.
-    star_flux : float
-        Flux (DN) of the star under the change, for the systematic error.
+    The candidate is at `centre` (pixels of the stamp), on a star of `star_flux` (DN), which adds a systematic error.
     """
     image = np.nan_to_num(triplet.difference)
     distance = np.hypot(_COLUMNS - centre[0], _ROWS - centre[1])
