@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
-from twostamp.alerts.packet import PacketError, read_packets
-from twostamp.data.arrays import SENTINEL, read_batches, read_triplets
+from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
+from twostamp.data.arrays import read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.labels import read_labels
 from twostamp.taxonomy import CLASSES, order_classes
