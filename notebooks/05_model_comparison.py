@@ -20,9 +20,8 @@
 # the thesis's, the inference time of the winners, and the rows of the ledger for sections 6.4 and 7.1.
 
 # %%
-from twostamp.analysis import model_comparison as comparison
+from twostamp.analysis import model_comparison
 from twostamp.analysis.inference_time import time_models
-from twostamp.analysis.model_comparison import make_thesis_table
 from twostamp.evaluation import LEVEL
 from twostamp.models import SearchResults, load_classifier, read_alerce
 from twostamp.pipeline import open_run, record_numbers
@@ -52,7 +51,7 @@ run = open_run("05_model_comparison", globals())
 # %%
 searched = SearchResults.read(run.require("search"), run.params.report_weights)
 results = searched + read_alerce(run.models, run.params)
-winners = results.rank(1, comparison.MODELS.values())
+winners = results.rank(1, model_comparison.MODELS.values())
 winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std"]].round(3)
 
 # %% [markdown]
@@ -74,7 +73,8 @@ timed[["variant", "mean", "std", "median", "p99"]].round(2)
 # one- and two-sided, for the set on which the winners were chosen and for the test set.
 
 # %%
-make_thesis_table().style.format("{:.3e}", subset=["printed", *make_thesis_table().columns[3:]]).hide()
+printed = model_comparison.make_thesis_table()
+printed.style.format("{:.3e}", subset=["printed", *printed.columns[3:]]).hide()
 
 # %% [markdown]
 # ## Welch's tests of this run
@@ -83,8 +83,8 @@ make_thesis_table().style.format("{:.3e}", subset=["printed", *make_thesis_table
 # two-sided and corrected for the number of comparisons (Holm). With few repetitions a test has little power: look at `n`.
 
 # %%
-validation = comparison.compare_winners(winners, "validation")
-test = comparison.compare_winners(winners, "test")
+validation = model_comparison.compare_winners(winners, "validation")
+test = model_comparison.compare_winners(winners, "test")
 validation.drop(columns="set").style.format(precision=4).hide()
 
 # %%
@@ -96,10 +96,10 @@ test.drop(columns=["set", "thesis"]).style.format(precision=4).hide()
 # Mean ± standard deviation (ddof 0) over the repetitions; the CSV holds the values behind each.
 
 # %%
-table = comparison.make_summary(timed, validation)
-absent = [variant for variant in comparison.MODELS.values() if variant not in set(winners["variant"])]
+table = model_comparison.make_summary(timed, validation)
+absent = [variant for variant in model_comparison.MODELS.values() if variant not in set(winners["variant"])]
 note = f"not trained in this run: {', '.join(absent)}" if absent else ""
-test_accuracy = comparison.format_accuracies(winners, "test")
+test_accuracy = model_comparison.format_accuracies(winners, "test")
 ours = "; ".join(f"{variant} {accuracy}" for variant, accuracy in test_accuracy.items())
 caption = "Best model of each architecture, and Welch's tests between them."
 run.save_table(table, "6.4", caption=caption, ours=f"{ours} (test)", note=note)
@@ -133,7 +133,7 @@ record_numbers(run, numbers, note)
 # %%
 if run.params.pretrained_run:
     other = outputs_root() / run.params.pretrained_run
-    applied = comparison.apply_pretrained(run.require("pairs.parquet"), other, run.params)
+    applied = model_comparison.apply_pretrained(run.require("pairs.parquet"), other, run.params)
     caption = f"Two-stamp classifiers of run '{run.params.pretrained_run}' on the pairs of this run."
     run.save_extra_table(applied, "pretrained", caption=caption)
     print(applied.round(3).to_string(index=False))
@@ -142,9 +142,9 @@ if run.params.pretrained_run:
 # ## What was found
 
 # %%
-print("\n".join(comparison.describe_comparison(validation) + comparison.describe_comparison(test)))
-print("Do two stamps beat one?", *comparison.judge_two_stamps(winners, test), sep="\n")
-print(comparison.describe_contradiction(validation, test))
+print(*model_comparison.summarise_comparisons(validation), *model_comparison.summarise_comparisons(test), sep="\n")
+print("Do two stamps beat one?", *model_comparison.summarise_two_stamps(winners, test), sep="\n")
+print(model_comparison.summarise_contradiction(validation, test))
 fastest, slowest = timed.loc[timed["median"].idxmin()], timed.loc[timed["median"].idxmax()]
 print(
     f"fastest winner {fastest['variant']} ({fastest['median']:.2f} ms), slowest {slowest['variant']} "

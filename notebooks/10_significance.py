@@ -21,12 +21,8 @@
 # false-positive rate of each on known truth, what a difference needs to be seen, and which claims stand.
 
 # %%
-from twostamp.analysis import model_comparison as comparison
-from twostamp.analysis.model_comparison import make_thesis_table
-from twostamp.analysis.significance import comparisons as protocol
-from twostamp.analysis.significance import describe_rates, judge_tests
-from twostamp.analysis.significance import repeated_splits as splits
-from twostamp.evaluation import make_power_table
+from twostamp.analysis import model_comparison, significance
+from twostamp.evaluation import Bootstrap, make_power_table
 from twostamp.models import SearchResults, predict_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.significance import plot_comparisons, plot_false_positives
@@ -48,6 +44,7 @@ report_weights = "last"
 
 # %%
 run = open_run("10_significance", globals())
+bootstrap = Bootstrap(bootstrap_resamples, seed)
 
 # %% [markdown]
 # ## The thesis's tests as they are
@@ -55,12 +52,13 @@ run = open_run("10_significance", globals())
 # First from its own printed numbers, then on this run's repetitions: five seeds (here `n`), one split.
 
 # %%
-make_thesis_table().style.format("{:.3e}", subset=["printed", *make_thesis_table().columns[3:]]).hide()
+printed = model_comparison.make_thesis_table()
+printed.style.format("{:.3e}", subset=["printed", *printed.columns[3:]]).hide()
 
 # %%
 results = SearchResults.read(run.require("search"), run.params.report_weights)
-best = results.rank(1, comparison.MODELS.values())
-comparison.compare_winners(best, "validation").drop(columns="set").style.format(precision=4).hide()
+best = results.rank(1, model_comparison.MODELS.values())
+model_comparison.compare_winners(best, "validation").drop(columns="set").style.format(precision=4).hide()
 
 # %% [markdown]
 # ## What such tests are worth
@@ -71,7 +69,7 @@ comparison.compare_winners(best, "validation").drop(columns="set").style.format(
 # over seeds cannot know.
 
 # %%
-rates = judge_tests(run.params)
+rates = significance.measure_rates(run.params)
 fig = plot_false_positives(rates)
 caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
 made_from = {"aside": "random numbers, no alerts", "source": "code"}
@@ -93,18 +91,18 @@ for title, table in rates.items():
 winners = results.winners(MODELS)
 combinations = {trials[0].variant: trials[0].hyperparameters for trials in winners.values()}
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
-records = splits.write_split_records(source, run.data / "splits", run.params)
-trained = splits.train_splits(combinations, records, run.models / "splits", run.params)
+records = significance.write_split_records(source, run.data / "splits", run.params)
+trained = significance.train_splits(combinations, records, run.models / "splits", run.params)
 
 # %%
-scores = splits.pivot_scores(trained)
-share = splits.share_of_test(records[0].info.counts)
-on_splits = protocol.compare_on_splits(scores, share, resamples=bootstrap_resamples, seed=seed)
+scores = significance.pivot_scores(trained)
+share = significance.share_of_test(records[0].info.counts)
+on_splits = significance.compare_on_splits(scores, share, bootstrap)
 run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
 on_splits.round(4)
 
 # %%
-equivalence = protocol.check_equivalence(scores, share, equivalence_margin)
+equivalence = significance.check_equivalence(scores, share, equivalence_margin)
 caption = "Stacked against separated: two one-sided tests."
 run.save_extra_table(equivalence, "equivalence", caption=caption, aside=run.narrow)
 equivalence.round(4)
@@ -118,9 +116,9 @@ equivalence.round(4)
 
 # %%
 predictions = predict_winners(winners, run.records, "test")
-objects = protocol.compare_on_objects(predictions)
-bootstrap = protocol.compare_by_bootstrap(predictions, run.params)
-run.save_extra_table(bootstrap, "bootstrap", caption="Paired stratified bootstrap on the test set.")
+objects = significance.compare_on_objects(predictions)
+resampled = significance.compare_by_bootstrap(predictions, bootstrap)
+run.save_extra_table(resampled, "bootstrap", caption="Paired stratified bootstrap on the test set.")
 objects.round(4)
 
 # %% [markdown]
@@ -129,7 +127,7 @@ objects.round(4)
 # So many tests find something by chance. Holm's correction runs over all of them.
 
 # %%
-everything = protocol.correct_all(on_splits, objects, bootstrap)
+everything = significance.correct_all(on_splits, objects, resampled)
 run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", aside=run.narrow)
 fig = plot_comparisons(scores, everything)
 aside = f"splits: {run.narrow}" if run.narrow else ""
@@ -142,8 +140,8 @@ run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, an
 # (Welch, but for these objects only), repeated splits. More splits of the same objects do not replace objects.
 
 # %%
-spreads = {"split_std": protocol.spread_of_splits(scores), "seed_std": protocol.spread_of_seeds(predictions)}
-discordant = protocol.discordant_share(predictions.right)
+spreads = {"split_std": significance.spread_of_splits(scores), "seed_std": significance.spread_of_seeds(predictions)}
+discordant = significance.discordant_share(predictions.right)
 power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), discordant=discordant, test_share=share, **spreads)
 run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", aside=run.narrow)
 power
@@ -153,7 +151,7 @@ power
 # sees the printed difference? It prints no counts of them, so the reader has to judge whether that is likely.
 
 # %%
-limits = protocol.limit_thesis()
+limits = significance.limit_discordance()
 run.save_extra_table(limits, "thesis_limits", caption="Discordance that the thesis's differences can bear.")
 limits.round(4)
 
@@ -161,7 +159,7 @@ limits.round(4)
 # ## What was found
 
 # %%
-claims = protocol.judge_claims(everything, equivalence)
+claims = significance.check_claims(everything, equivalence)
 run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.", aside=run.narrow)
 print(claims.round(4).to_string(index=False))
-print("\n".join(describe_rates(rates)))
+print("\n".join(significance.summarise_rates(rates)))

@@ -22,13 +22,12 @@
 # gaps, learned in training and not.
 
 # %%
-from twostamp.analysis.second_alert import cadence_stress as robustness
-from twostamp.analysis.second_alert import classifiers as rivals
-from twostamp.analysis.second_alert import revisions as revision
+from twostamp.analysis import second_alert
+from twostamp.evaluation import Bootstrap
 from twostamp.models import SearchResults, package_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_stress, plot_value
-from twostamp.thesis import MODELS
+from twostamp.thesis import MODELS, SEPARATED, STACKED
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -59,15 +58,15 @@ run = open_run("12_second_alert", globals())
 # %%
 records = run.records
 results = SearchResults.read(run.require("search"), run.params.report_weights)
-combinations = rivals.choose_combinations(results)
-trained = rivals.train_rivals(combinations, records, run.models / "revision", run.params)
+combinations = second_alert.choose_combinations(results)
+trained = second_alert.train_classifiers(combinations, records, run.models / "revision", run.params)
 {model: trials.accuracies("test").round(3).tolist() for model, trials in trained.items()}
 
 # %%
-stresses = robustness.list_stresses(gap_nights)
-seen = rivals.predict_rivals(trained, records, stresses)
-both, alone = seen[robustness.UNDISTURBED], seen[rivals.FIRST_ALONE]
-size = {"resamples": run.params.bootstrap_resamples, "seed": run.params.seed}
+stresses = second_alert.list_stresses(gap_nights)
+seen = second_alert.predict_views(trained, records, stresses)
+both, alone = seen[second_alert.UNDISTURBED], seen[second_alert.FIRST_ALONE]
+bootstrap = Bootstrap(run.params.bootstrap_resamples, run.params.seed)
 aside = {"aside": run.narrow}
 
 # %% [markdown]
@@ -78,8 +77,8 @@ aside = {"aside": run.narrow}
 
 # %%
 joint = [("one", "one or two", "one alert"), ("two", "one or two", "two alerts")]
-joint += [("one", rivals.REVISING, "one alert"), ("two", rivals.REVISING, "two alerts")]
-compared = revision.compare_rivals(alone, both, joint, **size)
+joint += [("one", second_alert.REVISING, "one alert"), ("two", second_alert.REVISING, "two alerts")]
+compared = second_alert.compare_with_dedicated(alone, both, joint, bootstrap)
 run.save_extra_table(compared, "one_or_two", caption="One model for both cases against dedicated ones, test.", **aside)
 fig = plot_rivals(compared)
 run.save_extra_figure(fig, "one_or_two", caption="One model for both cases against dedicated ones, test set.", **aside)
@@ -91,11 +90,11 @@ compared.round(3)
 # The same network with its second branch empty, then with the second alert, object by object.
 
 # %%
-answers = (view.probabilities[rivals.REVISING] for view in (alone, both))
-revisions = revision.follow_revisions(*answers, both.labels)
+answers = (view.probabilities[second_alert.REVISING] for view in (alone, both))
+revisions = second_alert.follow_revisions(*answers, both.labels)
 names = records.arrays("test").object_ids
-groups = revision.describe_objects(run.require("pairs.parquet"), names, both.classes)
-revised = revision.tabulate_revisions(revisions, both.labels, groups, **size)
+groups = second_alert.group_objects(run.require("pairs.parquet"), names, both.classes)
+revised = second_alert.tabulate_revisions(revisions, both.labels, groups, bootstrap)
 run.save_extra_table(revised, "revisions", caption="From one alert to two, by group of test objects.", **aside)
 revised[revised["grouping"].isin(["all", "class", "deltajd"])].round(3)
 
@@ -124,14 +123,16 @@ revised[revised["second alert"] == "hurts"].round(3)
 # alert keeps its own stamps and metadata. Answers to one alert cannot be touched by any of this.
 
 # %%
-stress = robustness.tabulate_stress(
-    {name: view.without("one alert") for name, view in seen.items() if name != rivals.FIRST_ALONE}, stresses, **size
-)
+two_alerts = {name: view.without("one alert") for name, view in seen.items() if name != second_alert.FIRST_ALONE}
+stress = second_alert.tabulate_stress(two_alerts, stresses, bootstrap)
 run.save_extra_table(stress, "cadence_stress", caption="Accuracy when deltajd is not what it was.", **aside)
 stress[(stress["kind"] == "gap") & stress["amount"].isin([0, max(gap_nights)])].round(3)
 
 # %%
-flat = {"one alert": alone.accuracy("one alert"), "one or two, before the second": alone.accuracy(rivals.REVISING)}
+flat = {
+    "one alert": alone.accuracy("one alert"),
+    "one or two, before the second": alone.accuracy(second_alert.REVISING),
+}
 fig = plot_stress(stress, flat)
 caption = "Accuracy against weather gaps and other changes of cadence; bands and bars of 95 %."
 run.save_extra_figure(fig, "cadence_stress", caption=caption, **aside)
@@ -140,10 +141,10 @@ run.save_extra_figure(fig, "cadence_stress", caption=caption, **aside)
 # The thesis's two-stamp classifiers themselves, as notebook 04 trained them, whole.
 
 # %%
-whole = results.winners({name: MODELS[name] for name in ("M1", "M2")})
+whole = results.winners({name: MODELS[name] for name in (STACKED, SEPARATED)})
 whole = {name: trials.best_first() for name, trials in whole.items()}
-thesis_seen = rivals.predict_rivals(whole, records, stresses)
-thesis_stress = robustness.tabulate_stress(thesis_seen, stresses, **size)
+thesis_seen = second_alert.predict_views(whole, records, stresses)
+thesis_stress = second_alert.tabulate_stress(thesis_seen, stresses, bootstrap)
 run.save_extra_table(thesis_stress, "cadence_stress_thesis", caption="Notebook 04's winners when deltajd changes.")
 thesis_stress[thesis_stress["kind"] == "gap"].round(3)
 
@@ -154,8 +155,8 @@ thesis_stress[thesis_stress["kind"] == "gap"].round(3)
 # the first one alone.
 
 # %%
-own = rivals.trained_with(rivals.REVISING, run.params)
-packaged = package_winners(trained[rivals.REVISING], records, run.models, own, run.mark)
+own = second_alert.training_parameters(second_alert.REVISING, run.params)
+packaged = package_winners(trained[second_alert.REVISING], records, run.models, own, run.mark)
 print(*(folder.relative_to(run.root) for folder in packaged.values()))
 
 # %% [markdown]
@@ -166,9 +167,10 @@ print(*(folder.relative_to(run.root) for folder in packaged.values()))
 # quick, leave it undecided.
 
 # %%
-equivalence = robustness.check_equivalence(both, list(rivals.LEARNED.items()), equivalence_margin, **size)
-goals = robustness.judge_goals(stress, equivalence, list(rivals.LEARNED))
+learned = second_alert.LEARNED
+equivalence = second_alert.check_gap_equivalence(both, list(learned.items()), equivalence_margin, bootstrap)
+goals = second_alert.check_goals(stress, equivalence, list(learned))
 run.save_extra_table(equivalence, "gap_equivalence", caption="Learned gaps or none, undisturbed: TOST.", **aside)
 run.save_extra_table(goals, "gap_goals", caption="Are learned gaps safe and free of cost?", **aside)
 print(goals.round(4).to_string(index=False))
-print("\n".join(revision.describe_revisions(revised)))
+print("\n".join(second_alert.summarise_revisions(revised)))

@@ -21,7 +21,8 @@
 # specification tried, their curve (Simonsohn et al. 2020), a test of all together, and which switch matters.
 
 # %%
-from twostamp.analysis.specification_curve import curve, specifications
+from twostamp.analysis import specification_curve
+from twostamp.evaluation import Bootstrap
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots.specification_curve import plot_curve
@@ -53,8 +54,8 @@ reason = "this run has no two-alert model" if best is None else ""
 
 # %%
 if not reason:
-    default = specifications.default_specification(params, best.hyperparameters)
-    switches = specifications.tabulate_switches(default)
+    default = specification_curve.default_specification(params, best.hyperparameters)
+    switches = specification_curve.tabulate_switches(default)
     run.save_extra_table(switches, "switches", caption="Choices that the thesis leaves open.", source="code")
     print(switches.to_string(index=False))
 
@@ -66,9 +67,9 @@ if not reason:
 
 # %%
 if not reason:
-    chosen = specifications.draw_specifications(default, params.specification_count, params.seed)
+    chosen = specification_curve.draw_specifications(default, params.specification_count, params.seed)
     way = (run.require("pairs.parquet"), run.require("records"), run.data / "specifications", params)
-    records = specifications.write_preparations(chosen, *way)
+    records = specification_curve.write_preparations(chosen, *way)
     print(f"{len(chosen)} specifications, {len(records)} preparations of stamps")
 
 # %% [markdown]
@@ -80,10 +81,10 @@ if not reason:
 # %%
 if not reason:
     way = (best.hyperparameters, records, run.models / "specifications", params)
-    trained = specifications.train_specifications(chosen, *way)
-    truth = specifications.read_labels(run.records.info.counts["test"])
-    right = specifications.stack_right(trained, truth)
-    failed = specifications.list_failures(trained)
+    trained = specification_curve.train_specifications(chosen, *way)
+    truth = specification_curve.read_labels(run.records.info.counts["test"])
+    right = specification_curve.stack_right(trained, truth)
+    failed = specification_curve.list_failures(trained)
     reason = "" if right else "no specification has both models"
     print(f"{len(right)} of {len(chosen)} have both models; failed trainings: {len(failed)}")
 
@@ -95,8 +96,8 @@ if not reason:
 
 # %%
 if not reason:
-    size = {"resamples": params.bootstrap_resamples, "seed": params.seed}
-    effects = curve.tabulate_effects(chosen, right, truth, **size)
+    bootstrap = Bootstrap(params.bootstrap_resamples, params.seed)
+    effects = specification_curve.tabulate_effects(chosen, right, truth, bootstrap)
     caption = f"Two alerts minus one in {len(effects)} specifications, {len(truth)} test objects, 95 % intervals."
     run.save_extra_figure(plot_curve(effects), "specification_curve", caption=caption, aside=run.narrow)
     run.save_extra_table(effects, "specification_curve", caption=caption, aside=run.narrow)
@@ -109,7 +110,7 @@ if not reason:
 
 # %%
 if not reason:
-    together = curve.judge_jointly(right, truth, **size)
+    together = specification_curve.check_joint_null(right, truth, bootstrap)
     caption = "All specifications together: observed, and expected if the labels of the models meant nothing."
     run.save_extra_table(together, "specifications_together", caption=caption, aside=run.narrow)
     print(together.round(4).to_string(index=False))
@@ -122,7 +123,7 @@ if not reason:
 
 # %%
 if not reason:
-    by_level = curve.compare_levels(effects)
+    by_level = specification_curve.compare_levels(effects)
     caption = "Mean accuracy on test and effect of the second alert by level of each switch."
     run.save_extra_table(by_level, "specification_levels", caption=caption, aside=run.narrow)
     print(by_level.round(3).to_string(index=False))
@@ -131,4 +132,4 @@ if not reason:
 # ## What was found
 
 # %%
-print(f"Nothing: {reason}." if reason else "\n".join(curve.describe_curve(effects, together)))
+print(f"Nothing: {reason}." if reason else "\n".join(specification_curve.summarise_curve(effects, together)))

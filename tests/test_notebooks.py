@@ -13,8 +13,8 @@ import pytest
 import twostamp
 from tests import NOTEBOOKS
 from twostamp.params import Parameters
-from twostamp.pipeline.ledger import read_catalogue
 from twostamp.pipeline.notebooks import EXTENDED, STANDS_ON
+from twostamp.thesis import read_catalogue
 
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
 LIBRARY = Path(twostamp.__file__).parent

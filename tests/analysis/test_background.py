@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from twostamp.analysis import background
 from twostamp.data.labels import read_labels
 from twostamp.params import Parameters
-from twostamp.pipeline.ledger import read_catalogue
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
 from twostamp.taxonomy import SUBCLASSES
+from twostamp.thesis import read_catalogue
 
 TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
 

@@ -12,9 +12,9 @@ from twostamp.analysis.inference_time import latency
 from twostamp.analysis.inference_time import stages as serving
 from twostamp.analysis.model_comparison import (
     compare_winners,
-    describe_comparison,
-    describe_contradiction,
     make_summary,
+    summarise_comparisons,
+    summarise_contradiction,
 )
 from twostamp.data.arrays import arrays_from_table
 from twostamp.data.features import ALL_FEATURES, Scaler
@@ -174,7 +174,7 @@ def test_table_6_4_has_models_then_tests(results):
 def test_the_words_are_those_of_the_run(results):
     chosen = winners(results)
     tests = [compare_winners(chosen, split) for split in ("validation", "test")]
-    assert "two-sided undefined" in describe_comparison(tests[0])[-1]
-    assert "undefined" in describe_contradiction(*tests)
+    assert "two-sided undefined" in summarise_comparisons(tests[0])[-1]
+    assert "undefined" in summarise_contradiction(*tests)
     without = [table[table["comparison"] != "M2 < M1"] for table in tests]
-    assert describe_contradiction(*without).endswith("This run did not train both.")
+    assert summarise_contradiction(*without).endswith("This run did not train both.")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostamp.analysis.second_alert import revisions as revision
+from twostamp.analysis.second_alert import revisions
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
 from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_value
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
-SIZE = {"resamples": 100, "seed": 1}
+BOOTSTRAP = Bootstrap(100, seed=1)
 
 
 def sharpen(answers):
@@ -20,7 +21,7 @@ def sharpen(answers):
     return values / values.sum(axis=-1, keepdims=True)
 
 
-def make_world(n=200, r=3, one=0.6, two=0.9, seed=1):
+def make_answers(n=200, r=3, one=0.6, two=0.9, seed=1):
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 5
     views = [np.where(rng.random((r, n)) < share, labels, rng.integers(0, 5, (r, n))) for share in (one, two)]
@@ -29,32 +30,32 @@ def make_world(n=200, r=3, one=0.6, two=0.9, seed=1):
 
 @given(st.integers(0, 1000), st.integers(1, 3), st.integers(1, 40))
 def test_every_object_is_kept_won_lost_or_moved(seed, r, n):
-    labels, before, after = make_world(n, r, seed=seed)
-    revisions = revision.follow_revisions(before, after, labels)
-    won, lost, moved = (revisions[name] for name in revision.FLIPS)
+    labels, before, after = make_answers(n, r, seed=seed)
+    followed = revisions.follow_revisions(before, after, labels)
+    won, lost, moved = (followed[name] for name in revisions.FLIPS)
     assert ((won + lost + moved) <= 1).all()
-    gain = revisions["accuracy with two"] - revisions["accuracy with one"]
+    gain = followed["accuracy with two"] - followed["accuracy with one"]
     np.testing.assert_array_equal(gain, won - lost)
     changed = before.argmax(axis=2) != after.argmax(axis=2)
     np.testing.assert_array_equal(changed, (won + lost + moved) > 0)
 
 
 def test_the_same_answer_twice_is_no_revision():
-    labels, before, _ = make_world()
-    revisions = revision.follow_revisions(before, before, labels)
-    assert not any(revisions[name].any() for name in revision.FLIPS)
+    labels, before, _ = make_answers()
+    followed = revisions.follow_revisions(before, before, labels)
+    assert not any(followed[name].any() for name in revisions.FLIPS)
     groups = pd.DataFrame({"class": pd.Categorical.from_codes(labels, list(CLASSES))})
-    table = revision.tabulate_revisions(revisions, labels, groups, **SIZE)
+    table = revisions.tabulate_revisions(followed, labels, groups, BOOTSTRAP)
     assert (table[["gain", "gain low", "gain high", "change"]] == 0).all(axis=None)
     assert set(table["second alert"]) == {"undecided"}
 
 
 def test_what_helps_and_what_hurts_is_found_by_group():
-    labels, before, after = make_world(500)
+    labels, before, after = make_answers(500)
     after[:, labels == 3] = sharpen(np.zeros((3, 100), int))
-    revisions = revision.follow_revisions(before, after, labels)
+    followed = revisions.follow_revisions(before, after, labels)
     groups = pd.DataFrame({"class": pd.Categorical.from_codes(labels, list(CLASSES))})
-    table = revision.tabulate_revisions(revisions, labels, groups, **SIZE).set_index("group")
+    table = revisions.tabulate_revisions(followed, labels, groups, BOOTSTRAP).set_index("group")
     assert table.loc["asteroid", "second alert"] == "hurts"
     assert table.loc["asteroid", "right to wrong"] == pytest.approx(table.loc["asteroid", "accuracy with one"])
     assert (table.loc[["AGN", "SN", "VS", "bogus"], "second alert"] == "helps").all()
@@ -80,7 +81,7 @@ def test_objects_are_put_into_groups(tmp_path):
         }
     )
     table.to_parquet(tmp_path / "pairs.parquet")
-    groups = revision.describe_objects(tmp_path / "pairs.parquet", np.array(["c", "a", "b"]), ["AGN", "SN"])
+    groups = revisions.group_objects(tmp_path / "pairs.parquet", np.array(["c", "a", "b"]), ["AGN", "SN"])
     assert groups["class"].tolist() == ["SN", "SN", "AGN"]
     assert groups["deltajd"].tolist() == ["over 30 d", "same night", "0.5-3 d"]
     assert groups["class and night"].tolist() == ["SN, later", "SN, same night", "AGN, later"]
@@ -90,7 +91,7 @@ def test_objects_are_put_into_groups(tmp_path):
 
 
 def make_views():
-    labels, before, after = make_world(500)
+    labels, before, after = make_answers(500)
     first = Predictions(labels, CLASSES, {"one alert": before, "one or two": before})
     return first, Predictions(labels, CLASSES, {"two alerts": after, "one or two": before})
 
@@ -98,7 +99,7 @@ def make_views():
 def test_the_joint_model_is_compared_with_its_like():
     first, second = make_views()
     pairs = [("one", "one or two", "one alert"), ("two", "one or two", "two alerts")]
-    table = revision.compare_rivals(first, second, pairs, **SIZE)
+    table = revisions.compare_with_dedicated(first, second, pairs, BOOTSTRAP)
     assert table.loc[0, ["difference", "low", "high"]].tolist() == [0, 0, 0]
     assert table.loc[1, "high"] < 0
     assert table["n"].tolist() == [500, 500]
@@ -109,10 +110,10 @@ def test_the_joint_model_is_compared_with_its_like():
 
 
 def test_figures_show_every_group():
-    labels, before, after = make_world(100)
+    labels, before, after = make_answers(100)
     groups = pd.DataFrame({"class": pd.Categorical.from_codes(labels, list(CLASSES))})
-    groups["deltajd"] = pd.Categorical(np.where(labels > 2, "same night", "3-10 d"), list(revision.DAYS))
-    table = revision.tabulate_revisions(revision.follow_revisions(before, after, labels), labels, groups, **SIZE)
+    groups["deltajd"] = pd.Categorical(np.where(labels > 2, "same night", "3-10 d"), list(revisions.DAYS))
+    table = revisions.tabulate_revisions(revisions.follow_revisions(before, after, labels), labels, groups, BOOTSTRAP)
     figure = plot_value(table)
     assert [len(ax.get_yticks()) for ax in figure.axes] == [6, 2]
     plt.close(figure)

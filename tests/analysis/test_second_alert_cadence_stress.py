@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as numpy_arrays
 
-from twostamp.analysis.second_alert import cadence_stress as robustness
+from twostamp.analysis.second_alert import cadence_stress
 from twostamp.analysis.second_alert.cadence_stress import Stress
 from twostamp.data.arrays import Arrays, scale_deltajd
 from twostamp.data.features import ALL_FEATURES, DELTAJD_FLOOR, Scaler, ln_deltajd
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
 
 DAYS = numpy_arrays(np.float64, st.integers(1, 20), elements=st.floats(DELTAJD_FLOOR, 100))
@@ -20,7 +21,7 @@ CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 
 @given(DAYS, st.floats(-50, 50))
 def test_a_shift_moves_all_alike_and_never_below_the_floor(days, by):
-    shifted = robustness.shift_days(days, by)
+    shifted = cadence_stress.shift_days(days, by)
     assert (shifted >= DELTAJD_FLOOR).all()
     free = days + by > DELTAJD_FLOOR
     np.testing.assert_array_equal(shifted[free], (days + by)[free])
@@ -29,31 +30,31 @@ def test_a_shift_moves_all_alike_and_never_below_the_floor(days, by):
 
 @given(DAYS, st.floats(0.01, 50))
 def test_censoring_drops_none_and_leaves_what_is_below_the_limit(days, limit):
-    censored = robustness.censor_days(days, limit)
+    censored = cadence_stress.censor_days(days, limit)
     assert censored.shape == days.shape
     assert (censored <= limit).all()
     np.testing.assert_array_equal(censored[days <= limit], days[days <= limit])
-    np.testing.assert_array_equal(robustness.censor_days(censored, limit), censored)
+    np.testing.assert_array_equal(cadence_stress.censor_days(censored, limit), censored)
 
 
 @given(DAYS, st.floats(1, 10))
 def test_stretching_keeps_ratios_and_is_undone_by_its_inverse(days, factor):
-    stretched = robustness.stretch_days(days, factor)
+    stretched = cadence_stress.stretch_days(days, factor)
     np.testing.assert_allclose(stretched / days, factor)
-    np.testing.assert_allclose(robustness.stretch_days(stretched, 1 / factor), days)
+    np.testing.assert_allclose(cadence_stress.stretch_days(stretched, 1 / factor), days)
 
 
 @given(DAYS, st.floats(0, 30), st.floats(0, 30))
 def test_gaps_add_up_and_keep_the_order(days, one, other):
-    longer = robustness.insert_gap(days, one)
-    np.testing.assert_allclose(robustness.insert_gap(longer, other), robustness.insert_gap(days, one + other))
+    longer = cadence_stress.insert_gap(days, one)
+    np.testing.assert_allclose(cadence_stress.insert_gap(longer, other), cadence_stress.insert_gap(days, one + other))
     assert (np.diff(longer[np.argsort(days)]) >= 0).all()
     assert (longer >= one).all()
 
 
 def test_a_negative_gap_is_refused():
     with pytest.raises(ValueError, match="cannot be negative"):
-        robustness.insert_gap([1.0], -2)
+        cadence_stress.insert_gap([1.0], -2)
 
 
 def make_objects(days):
@@ -68,14 +69,14 @@ def make_objects(days):
 @given(DAYS)
 def test_standardised_days_are_taken_back_to_days(days):
     objects, scaler = make_objects(days)
-    np.testing.assert_allclose(robustness.unscale_deltajd(objects.deltajd[:, 0], scaler), days, rtol=1e-4)
+    np.testing.assert_allclose(cadence_stress.unscale_deltajd(objects.deltajd[:, 0], scaler), days, rtol=1e-4)
 
 
-@given(DAYS, st.sampled_from(robustness.list_stresses([1, 30])))
+@given(DAYS, st.sampled_from(cadence_stress.list_stresses([1, 30])))
 def test_a_perturbation_changes_the_days_and_nothing_else(days, stress):
     objects, scaler = make_objects(days)
-    changed = robustness.perturb(objects, scaler, stress)
-    np.testing.assert_allclose(robustness.unscale_deltajd(changed.deltajd[:, 0], scaler), stress(days), rtol=2e-4)
+    changed = cadence_stress.perturb(objects, scaler, stress)
+    np.testing.assert_allclose(cadence_stress.unscale_deltajd(changed.deltajd[:, 0], scaler), stress(days), rtol=2e-4)
     assert changed.deltajd.shape == objects.deltajd.shape
     assert changed.deltajd.dtype == np.float32
     for name in ("stamps_1", "stamps_2", "metadata_1", "metadata_2", "labels", "object_ids"):
@@ -85,7 +86,7 @@ def test_a_perturbation_changes_the_days_and_nothing_else(days, stress):
 def test_objects_without_a_second_alert_cannot_be_perturbed():
     objects, scaler = make_objects(np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match="no second alert"):
-        robustness.perturb(objects.first_alone(), scaler, Stress("gap", 3))
+        cadence_stress.perturb(objects.first_alone(), scaler, Stress("gap", 3))
 
 
 def make_view(skill, n=400, r=5, seed=0):
@@ -99,14 +100,14 @@ def make_view(skill, n=400, r=5, seed=0):
     return Predictions(labels, CLASSES, probabilities)
 
 
-SIZE = {"resamples": 200, "seed": 1}
+BOOTSTRAP = Bootstrap(200, seed=1)
 
 
 def make_stress(robust=0.9, fragile=0.5):
-    seen = {robustness.UNDISTURBED: make_view({"robust": 0.9, "fragile": 0.9})}
-    for stress in robustness.list_stresses([5, 30]):
+    seen = {cadence_stress.UNDISTURBED: make_view({"robust": 0.9, "fragile": 0.9})}
+    for stress in cadence_stress.list_stresses([5, 30]):
         seen[stress.name] = make_view({"robust": robust, "fragile": fragile})
-    return seen, robustness.tabulate_stress(seen, robustness.list_stresses([5, 30]), **SIZE)
+    return seen, cadence_stress.tabulate_stress(seen, cadence_stress.list_stresses([5, 30]), BOOTSTRAP)
 
 
 def test_losses_are_paired_and_start_at_none():
@@ -118,7 +119,7 @@ def test_losses_are_paired_and_start_at_none():
     assert (table["low"] <= table["accuracy"]).all()
     assert (table["accuracy"] <= table["high"]).all()
     assert (table["loss low"] <= table["loss high"]).all()
-    assert len(table) == 2 * (3 + len(robustness.list_stresses([])))
+    assert len(table) == 2 * (3 + len(cadence_stress.list_stresses([])))
     assert set(table["n"]) == {400}
 
 
@@ -129,16 +130,16 @@ def test_goals_are_met_missed_or_open(robust, met):
     _, table = make_stress(robust)
     equal = pd.DataFrame([("robust = twin", 0.01, 0.0, -0.002, 0.002, 0.01, "equivalent")])
     equal.columns = ["comparison", "margin", "difference", "low", "high", "p", "verdict"]
-    goals = robustness.judge_goals(table, equal, ["robust"])
+    goals = cadence_stress.check_goals(table, equal, ["robust"])
     assert goals["met"].tolist() == met
     assert goals["goal"].tolist()[0] == "robust: a gap of 30 nights costs less than 2 points"
 
 
 def test_a_few_repetitions_decide_nothing():
     _, table = make_stress(robust=0.5)
-    few = table.assign(repetitions=robustness.ENOUGH - 1)
+    few = table.assign(repetitions=cadence_stress.ENOUGH - 1)
     for stress, met in ((table, "no"), (few, "undecided")):
-        assert robustness.judge_goals(stress, pd.DataFrame(), ["robust"])["met"].tolist() == [met]
+        assert cadence_stress.check_goals(stress, pd.DataFrame(), ["robust"])["met"].tolist() == [met]
 
 
 def test_equivalence_takes_small_spread_and_a_small_difference():
@@ -154,13 +155,15 @@ def test_equivalence_takes_small_spread_and_a_small_difference():
     models["near"][:, :4] = 0.1 + 0.5 * np.eye(5)[rng.integers(0, 5, (6, 4))]
     view = Predictions(labels, CLASSES, models)
     pairs = [("near", "twin"), ("far", "twin")]
-    table = robustness.check_equivalence(view, pairs, 0.01, **SIZE)
+    table = cadence_stress.check_gap_equivalence(view, pairs, 0.01, BOOTSTRAP)
     assert table["verdict"].tolist() == ["equivalent", "different"]
     few = Predictions(labels[:40], CLASSES, {name: values[:, :40] for name, values in models.items()})
-    assert robustness.check_equivalence(few, [("unsure", "twin")], 0.01, **SIZE)["verdict"].tolist() == ["undecided"]
-    for r in (1, robustness.ENOUGH - 1):
+    assert cadence_stress.check_gap_equivalence(few, [("unsure", "twin")], 0.01, BOOTSTRAP)["verdict"].tolist() == [
+        "undecided"
+    ]
+    for r in (1, cadence_stress.ENOUGH - 1):
         less = Predictions(labels, CLASSES, {name: values[:r] for name, values in models.items()})
-        assert set(robustness.check_equivalence(less, pairs, 0.01, **SIZE)["verdict"]) == {"undecided"}
+        assert set(cadence_stress.check_gap_equivalence(less, pairs, 0.01, BOOTSTRAP)["verdict"]) == {"undecided"}
 
 
 def test_the_figure_draws_every_model_and_the_answer_of_one_alert():

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp.analysis.significance import comparisons as protocol
+from twostamp.analysis import significance
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
-from twostamp.params import Parameters
 from twostamp.plots.significance import plot_comparisons, plot_false_positives
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
-PARAMS = Parameters(bootstrap_resamples=200)
+BOOTSTRAP = Bootstrap(200, seed=0)
 
 
 def make_predictions(skill, n=200, repetitions=2, seed=0):
@@ -30,34 +30,34 @@ def make_predictions(skill, n=200, repetitions=2, seed=0):
 
 def make_scores(means, n=10, std=0.005, seed=0):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({variant: rng.normal(mean, std, n) for variant, mean in means.items()})
+    return pd.DataFrame({model: rng.normal(mean, std, n) for model, mean in means.items()})
 
 
-def run_protocol(scores, predictions):
-    splits = protocol.compare_on_splits(scores, 0.2, resamples=200, seed=0)
-    objects = protocol.compare_on_objects(predictions)
-    everything = protocol.correct_all(splits, objects, protocol.compare_by_bootstrap(predictions, PARAMS))
-    return everything, protocol.check_equivalence(scores, 0.2, 0.02)
+def run_all(scores, predictions):
+    splits = significance.compare_on_splits(scores, 0.2, BOOTSTRAP)
+    objects = significance.compare_on_objects(predictions)
+    everything = significance.correct_all(splits, objects, significance.compare_by_bootstrap(predictions, BOOTSTRAP))
+    return everything, significance.check_equivalence(scores, 0.2, 0.02)
 
 
 def test_clear_differences_make_the_claims_stand_and_their_opposites_fall():
-    scores = make_scores({"stamp_26": 0.80, "stacked": 0.90, "separated": 0.70})
-    everything, equivalence = run_protocol(scores, make_predictions({"M0": 0.8, "M1": 0.95, "M2": 0.7}))
-    claims = protocol.judge_claims(everything, equivalence).set_index("claim")["stands"]
+    scores = make_scores({"M0": 0.80, "M1": 0.90, "M2": 0.70})
+    everything, equivalence = run_all(scores, make_predictions({"M0": 0.8, "M1": 0.95, "M2": 0.7}))
+    claims = significance.check_claims(everything, equivalence).set_index("claim")["stands"]
     assert claims.tolist() == ["yes", "no", "yes", "no"]
 
 
 def test_equal_models_are_equivalent_and_nothing_else():
-    scores = make_scores({"stamp_26": 0.90, "stacked": 0.90, "separated": 0.90})
-    everything, equivalence = run_protocol(scores, make_predictions({"M0": 0.9, "M1": 0.9, "M2": 0.9}))
-    claims = protocol.judge_claims(everything, equivalence)
+    scores = make_scores({"M0": 0.90, "M1": 0.90, "M2": 0.90})
+    everything, equivalence = run_all(scores, make_predictions({"M0": 0.9, "M1": 0.9, "M2": 0.9}))
+    claims = significance.check_claims(everything, equivalence)
     assert claims["stands"].tolist() == ["undecided"] * 3 + ["yes"]
     assert equivalence["verdict"].tolist() == ["equivalent"]
 
 
 def test_holm_runs_over_everything_and_never_lowers_a_p():
-    everything, _ = run_protocol(
-        make_scores({"stamp_26": 0.8, "stacked": 0.9, "separated": 0.9}),
+    everything, _ = run_all(
+        make_scores({"M0": 0.8, "M1": 0.9, "M2": 0.9}),
         make_predictions({"M0": 0.8, "M1": 0.9, "M2": 0.9}),
     )
     kinds = [
@@ -76,37 +76,35 @@ def test_holm_runs_over_everything_and_never_lowers_a_p():
 
 
 def test_the_sign_is_second_minus_first_everywhere():
-    everything, _ = run_protocol(
-        make_scores({"stamp_26": 0.6, "stacked": 0.9}), make_predictions({"M0": 0.6, "M1": 0.95})
-    )
+    everything, _ = run_all(make_scores({"M0": 0.6, "M1": 0.9}), make_predictions({"M0": 0.6, "M1": 0.95}))
     assert (everything["difference"] > 0).all()
     assert set(everything["comparison"]) == {"M0 < M1"}
 
 
 def test_a_run_with_one_model_says_that_nothing_was_tested():
-    scores, predictions = make_scores({"stamp_26": 0.6}), make_predictions({"M0": 0.6})
-    everything, equivalence = run_protocol(scores, predictions)
+    scores, predictions = make_scores({"M0": 0.6}), make_predictions({"M0": 0.6})
+    everything, equivalence = run_all(scores, predictions)
     assert everything.empty
     assert equivalence.empty
-    assert set(protocol.judge_claims(everything, equivalence)["stands"]) == {"not tested"}
-    assert math.isnan(protocol.spread_of_splits(scores))
-    assert math.isnan(protocol.discordant_share(predictions.right))
+    assert set(significance.check_claims(everything, equivalence)["stands"]) == {"not tested"}
+    assert math.isnan(significance.spread_of_splits(scores))
+    assert math.isnan(significance.discordant_share(predictions.right))
     figure = plot_comparisons(scores, everything)
     assert [text.get_text() for text in figure.axes[1].texts] == ["no two models to compare"]
     plt.close(figure)
 
 
 def test_spreads_are_the_largest_of_the_pairs():
-    scores = pd.DataFrame({"stamp_26": [0.1, 0.2], "stacked": [0.3, 0.4], "separated": [0.5, 0.9]})
-    assert protocol.spread_of_splits(scores) == pytest.approx(np.std([0.4, 0.7], ddof=1))
+    scores = pd.DataFrame({"M0": [0.1, 0.2], "M1": [0.3, 0.4], "M2": [0.5, 0.9]})
+    assert significance.spread_of_splits(scores) == pytest.approx(np.std([0.4, 0.7], ddof=1))
     one = make_predictions({"M0": 0.8}, repetitions=1)
-    assert math.isnan(protocol.spread_of_seeds(one))
+    assert math.isnan(significance.spread_of_seeds(one))
     right = {"M0": [True, True, False, False], "M1": [True, False, True, False]}
-    assert protocol.discordant_share(right) == 0.5
+    assert significance.discordant_share(right) == 0.5
 
 
 def test_the_thesis_own_differences_can_bear_little():
-    limits = protocol.limit_thesis().set_index(["set", "comparison"])
+    limits = significance.limit_discordance().set_index(["set", "comparison"])
     # 7 of 500 test objects: with 9 discordant ones (8 : 1) p = 0.04, with 11 (9 : 2) p = 0.07
     assert limits.loc[("test", "M0 < M1"), "objects"] == 7
     assert limits.loc[("test", "M0 < M1"), "discordant objects at most"] == 9
@@ -115,11 +113,11 @@ def test_the_thesis_own_differences_can_bear_little():
 
 
 def test_figures_draw_every_row():
-    everything, _ = run_protocol(
-        make_scores({"stamp_26": 0.8, "stacked": 0.9, "separated": 0.9}),
+    everything, _ = run_all(
+        make_scores({"M0": 0.8, "M1": 0.9, "M2": 0.9}),
         make_predictions({"M0": 0.8, "M1": 0.9, "M2": 0.9}),
     )
-    figure = plot_comparisons(make_scores({"stamp_26": 0.8, "stacked": 0.9, "separated": 0.9}), everything)
+    figure = plot_comparisons(make_scores({"M0": 0.8, "M1": 0.9, "M2": 0.9}), everything)
     assert len(figure.axes[1].get_yticks()) == 27
     plt.close(figure)
     table = pd.DataFrame({"procedure": ["a", "b"], "rate": [0.05, 0.4], "low": [0.0, 0.3], "high": [0.1, 0.5]})

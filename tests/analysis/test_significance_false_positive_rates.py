@@ -7,8 +7,8 @@ import pytest
 from twostamp.analysis.significance.false_positive_rates import (
     COMBINATIONS,
     THESIS,
+    NullComparison,
     Sizes,
-    World,
     choose_sizes,
     count_false_positives,
 )
@@ -18,30 +18,30 @@ SMALL = Sizes(train=30, validation=10, test=10, splits=3)
 
 
 def test_splits_are_disjoint_balanced_and_of_the_asked_sizes():
-    world = World(SMALL, np.random.default_rng(1))
-    parts = world.split()
+    null = NullComparison(SMALL, np.random.default_rng(1))
+    parts = null.split()
     assert [len(part) for part in parts] == [150, 50, 50]
     assert len(np.unique(np.concatenate(parts))) == 250
     for part in parts:
-        assert len(set(np.bincount(world.labels[part]))) == 1
+        assert len(set(np.bincount(null.labels[part]))) == 1
 
 
 def test_seeds_and_combinations_change_a_model_and_it_learns():
-    world = World(SMALL, np.random.default_rng(1))
-    train, _, test = world.split()
-    first, second = world.train(0, train), world.train(0, train)
+    null = NullComparison(SMALL, np.random.default_rng(1))
+    train, _, test = null.split()
+    first, second = null.train(0, train), null.train(0, train)
     assert (first != second).any()
-    assert world.train(0, train, COMBINATIONS[-1]).shape == first.shape
-    assert world.accuracy(first, test) > 0.6
+    assert null.train(0, train, COMBINATIONS[-1]).shape == first.shape
+    assert null.accuracy(first, test) > 0.6
 
 
 def test_both_models_are_equally_good_on_average():
     differences = []
     for seed in range(150):
-        world = World(SMALL, np.random.default_rng(seed))
-        train, validation, test = world.split()
+        null = NullComparison(SMALL, np.random.default_rng(seed))
+        train, validation, test = null.split()
         unseen = np.concatenate([validation, test])
-        differences.append(np.subtract(*(world.accuracy(world.train(m, train), unseen) for m in (0, 1))))
+        differences.append(np.subtract(*(null.accuracy(null.train(m, train), unseen) for m in (0, 1))))
     assert abs(np.mean(differences)) < 3.5 * np.std(differences) / np.sqrt(150)
     assert np.std(differences) > 0.01
 

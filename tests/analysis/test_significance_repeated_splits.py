@@ -68,7 +68,9 @@ def test_every_model_is_trained_on_every_split_with_its_own_seed(trained: list[S
     trials = [trial for results in trained for trial in results]
     assert len({trial.content["seed"] for trial in trials}) == 4
     assert {trial.settings["width"] for trial in trials} == {0.25}
-    assert pivot_scores(trained).shape == (2, 2)
+    scores = pivot_scores(trained)
+    assert scores.shape == (2, 2)
+    assert set(scores) == {"M0", "M1"}
 
 
 def test_narrow_models_are_rebuilt_narrow(records: list[Records], trained: list[SearchResults]) -> None:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from twostamp.analysis.specification_curve import curve
 from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification, draw_specifications
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.plots.specification_curve import plot_curve
 
 LABELS = np.repeat(np.arange(5), 20)
-SIZE = {"resamples": 400, "seed": 1}
+BOOTSTRAP = Bootstrap(400, seed=1)
 
 
 def make_right(count, gain, seed=0, repetitions=2, n=100):
@@ -27,7 +28,7 @@ def make_right(count, gain, seed=0, repetitions=2, n=100):
 
 def test_effects_are_the_differences_of_accuracy_and_lie_in_their_intervals():
     right = make_right(6, 0.1)
-    effects = curve.tabulate_effects(draw_specifications(Specification(), 6, 1), right, LABELS, **SIZE)
+    effects = curve.tabulate_effects(draw_specifications(Specification(), 6, 1), right, LABELS, BOOTSTRAP)
     assert effects["difference"].is_monotonic_increasing
     for row in effects.to_dict("records"):
         sides = right[row["specification"]]
@@ -39,7 +40,7 @@ def test_effects_are_the_differences_of_accuracy_and_lie_in_their_intervals():
 
 def test_the_interval_is_that_of_paired_objects_when_there_is_one_repetition():
     right = make_right(1, 0.1, repetitions=1, n=2000)
-    drawn = curve.bootstrap_effects(right, np.zeros(2000, int), resamples=4000, seed=1)
+    drawn = curve.bootstrap_effects(right, np.zeros(2000, int), Bootstrap(4000, seed=1))
     per_object = curve.object_differences(right)[0]
     assert drawn[0].std() == pytest.approx(per_object.std() / np.sqrt(2000), rel=0.05)
 
@@ -47,16 +48,16 @@ def test_the_interval_is_that_of_paired_objects_when_there_is_one_repetition():
 def test_repetitions_that_disagree_widen_the_interval():
     steady = {0: {"one": np.zeros((2, 100), bool), "two": np.ones((2, 100), bool)}}
     swinging = {0: {"one": np.zeros((2, 100), bool), "two": np.repeat([[True], [False]], 100, axis=1)}}
-    widths = [np.ptp(curve.bootstrap_effects(right, LABELS, **SIZE)) for right in (steady, swinging)]
+    widths = [np.ptp(curve.bootstrap_effects(right, LABELS, BOOTSTRAP)) for right in (steady, swinging)]
     assert widths == pytest.approx([0, 1])
 
 
 def test_all_specifications_see_the_same_objects_and_the_same_exchanges():
     right = make_right(1, 0.1, repetitions=1)
     twice = {0: right[0], 1: right[0]}
-    drawn = curve.bootstrap_effects(twice, LABELS, **SIZE)
+    drawn = curve.bootstrap_effects(twice, LABELS, BOOTSTRAP)
     np.testing.assert_array_equal(drawn[0], drawn[1])
-    null = curve.exchange_labels(curve.object_differences(twice), draws=50, seed=1)
+    null = curve.exchange_labels(curve.object_differences(twice), Bootstrap(50, seed=1))
     np.testing.assert_array_equal(null[:, 0], null[:, 1])
 
 
@@ -64,7 +65,7 @@ def test_all_specifications_see_the_same_objects_and_the_same_exchanges():
 @settings(max_examples=20, deadline=None)
 def test_exchanged_labels_mean_nothing_on_average(seed):
     differences = curve.object_differences(make_right(3, 0.3, seed))
-    null = curve.exchange_labels(differences, draws=2000, seed=seed)
+    null = curve.exchange_labels(differences, Bootstrap(2000, seed))
     error = np.sqrt((differences**2).sum(axis=1)) / 100
     assert (np.abs(null.mean(axis=0)) < 5 * error / np.sqrt(2000) + 1e-12).all()
     np.testing.assert_allclose(null.std(axis=0), error, rtol=0.15, atol=1e-12)
@@ -72,7 +73,8 @@ def test_exchanged_labels_mean_nothing_on_average(seed):
 
 def test_a_gain_is_found_and_its_absence_is_not():
     with_gain, without = (
-        curve.judge_jointly(make_right(12, gain, seed=3), LABELS, **SIZE).set_index("statistic") for gain in (0.15, 0)
+        curve.check_joint_null(make_right(12, gain, seed=3), LABELS, BOOTSTRAP).set_index("statistic")
+        for gain in (0.15, 0)
     )
     share = "share in which two beat one"
     assert with_gain.loc[share, "observed"] == 1
@@ -87,17 +89,17 @@ def test_a_gain_is_found_and_its_absence_is_not():
 def test_the_joint_test_holds_its_level():
     found = 0
     for seed in range(60):
-        table = curve.judge_jointly(make_right(8, 0, seed=seed), LABELS, resamples=200, seed=seed)
+        table = curve.check_joint_null(make_right(8, 0, seed=seed), LABELS, Bootstrap(200, seed))
         found += table.set_index("statistic").loc["median difference", "p"] <= 0.05
     assert found <= 8  # 5 % of 60 is 3; more than 8 comes once in 300 times
 
 
 def test_models_that_agree_have_no_effect_and_no_proof():
     same = {0: {side: np.ones((1, 100), bool) for side in ("one", "two")}}
-    effects = curve.tabulate_effects([Specification()], same, LABELS, **SIZE)
+    effects = curve.tabulate_effects([Specification()], same, LABELS, BOOTSTRAP)
     assert effects[["difference", "low", "high"]].eq(0).all(axis=None)
     assert effects["p"].item() == 1
-    together = curve.judge_jointly(same, LABELS, **SIZE).set_index("statistic")
+    together = curve.check_joint_null(same, LABELS, BOOTSTRAP).set_index("statistic")
     assert together.loc["share in which two beat one", ["observed", "expected"]].tolist() == [0.5, 0.5]
     assert together.loc["share in which two beat one significantly", "observed"] == 0
     assert curve.compare_levels(effects).empty
@@ -106,11 +108,11 @@ def test_models_that_agree_have_no_effect_and_no_proof():
 def test_levels_that_vary_are_compared_and_what_was_found_is_said():
     chosen = draw_specifications(Specification(), 12, 1)
     right = make_right(12, 0.15)
-    effects = curve.tabulate_effects(chosen, right, LABELS, **SIZE)
+    effects = curve.tabulate_effects(chosen, right, LABELS, BOOTSTRAP)
     levels = curve.compare_levels(effects)
     assert set(levels["switch"]) == set(SWITCHES)
     assert (levels.groupby("switch")["specifications"].sum() == 12).all()
-    lines = curve.describe_curve(effects, curve.judge_jointly(right, LABELS, **SIZE))
+    lines = curve.summarise_curve(effects, curve.check_joint_null(right, LABELS, BOOTSTRAP))
     assert lines[0].startswith("two alerts beat one in 100% of 12 specifications")
     assert lines[-1].startswith("the run's own specification: +")
 
@@ -118,7 +120,7 @@ def test_levels_that_vary_are_compared_and_what_was_found_is_said():
 @pytest.mark.parametrize("count", [2, 12, 60])
 def test_the_figure_shows_every_specification_and_every_level_that_varies(count):
     chosen = draw_specifications(Specification(), count, 1)
-    effects = curve.tabulate_effects(chosen, make_right(count, 0.1), LABELS, **SIZE)
+    effects = curve.tabulate_effects(chosen, make_right(count, 0.1), LABELS, BOOTSTRAP)
     figure = plot_curve(effects)
     above, below = figure.axes
     assert len(above.collections[0].get_segments()) == count

@@ -5,14 +5,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from twostamp.evaluation.bootstrap import (
-    bootstrap_scores,
-    compare_scores,
-    draw_weights,
-    percentile_p,
-    score_confusions,
-    weigh_confusions,
-)
+from twostamp.analysis.significance.comparisons import compare_by_bootstrap
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled
+from twostamp.evaluation.metrics import bootstrap_scores, score_confusions, weigh_confusions
+from twostamp.evaluation.predictions import Predictions
 
 
 def answers(seed, n=60, repetitions=2, classes=3):
@@ -22,10 +18,15 @@ def answers(seed, n=60, repetitions=2, classes=3):
     return labels, predicted
 
 
+def compare(labels, predicted):
+    probabilities = {model: np.eye(3)[values] for model, values in predicted.items()}
+    return compare_by_bootstrap(Predictions(labels, ("AGN", "SN", "VS"), probabilities), Bootstrap(300, seed=2))
+
+
 @given(st.integers(0, 1000))
 def test_every_class_keeps_its_number_of_objects(seed):
     labels = np.random.default_rng(seed).integers(0, 4, 30)
-    weights = draw_weights(labels, 20, seed)
+    weights = Bootstrap(20, seed).weights(labels)
     for label in np.unique(labels):
         assert (weights[:, labels == label].sum(axis=1) == (labels == label).sum()).all()
 
@@ -33,7 +34,7 @@ def test_every_class_keeps_its_number_of_objects(seed):
 @given(st.integers(0, 1000))
 def test_scores_are_scikit_learns(seed):
     labels, predicted = answers(seed)
-    weights = draw_weights(labels, 3, seed)
+    weights = Bootstrap(3, seed).weights(labels)
     confusions = weigh_confusions(labels, predicted, weights, 3)
     for b, r in np.ndindex(3, 2):
         options = {"sample_weight": weights[b]}
@@ -51,16 +52,16 @@ def test_an_absent_class_scores_zero():
 
 def test_interval_of_one_recall_is_the_binomial_one():
     labels, predicted = np.zeros(40, int), (np.arange(40) < 8).astype(int)[None]
-    values, drawn = bootstrap_scores(labels, {"a": predicted}, 2, resamples=20_000, seed=1)["a"]
-    assert values[2] == 0.8
-    low, high = np.quantile(drawn[:, 2], [0.025, 0.975])
-    assert (low, high) == pytest.approx(np.array(stats.binom(40, 0.8).ppf([0.025, 0.975])) / 40, abs=0.026)
+    recall = bootstrap_scores(labels, {"a": predicted}, 2, Bootstrap(20_000, seed=1))["a"][2].estimate()
+    assert recall.value == 0.8
+    assert (recall.low, recall.high) == pytest.approx(
+        np.array(stats.binom(40, 0.8).ppf([0.025, 0.975])) / 40, abs=0.026
+    )
 
 
 def test_models_share_their_resamples_and_equal_ones_do_not_differ():
     labels, predicted = answers(3)
-    scores = bootstrap_scores(labels, {"M0": predicted, "M1": predicted[::-1]}, 3, resamples=300, seed=2)
-    table = compare_scores(scores, [("M0", "M1"), ("M0", "M2")], ["AGN", "SN", "VS"])
+    table = compare(labels, {"M0": predicted, "M1": predicted[::-1]})
     assert set(table["comparison"]) == {"M0 < M1"}
     assert table["score"].tolist() == ["accuracy", "macro-F1", "recall AGN", "recall SN", "recall VS"]
     assert (table[["difference", "low", "high"]].abs().to_numpy() < 1e-12).all()
@@ -69,12 +70,51 @@ def test_models_share_their_resamples_and_equal_ones_do_not_differ():
 
 def test_a_better_model_is_found_and_the_sign_is_second_minus_first():
     labels, predicted = answers(4, n=300)
-    scores = bootstrap_scores(labels, {"M0": predicted, "M1": labels[None]}, 3, resamples=300, seed=2)
-    table = compare_scores(scores, [("M0", "M1")], ["AGN", "SN", "VS"])
+    table = compare(labels, {"M0": predicted, "M1": labels[None]})
     assert (table["low"] > 0).all()
     assert (table["p"] <= 1 / 300).all()
 
 
 def test_p_is_never_zero_nor_above_one():
-    assert percentile_p(np.ones(200)) == 1 / 200
-    assert percentile_p(np.zeros(200)) == 1
+    assert Resampled(1, np.ones(200)).p_value == 1 / 200
+    assert Resampled(0, np.zeros(200)).p_value == 1
+
+
+def test_one_bootstrap_draws_the_same_and_another_seed_does_not():
+    values = np.random.default_rng(1).random(30)
+    assert Bootstrap(50, seed=1).mean(values) == Bootstrap(50, seed=1).mean(values)
+    assert Bootstrap(50, seed=1).mean(values) != Bootstrap(50, seed=2).mean(values)
+    assert Bootstrap(50, seed=1).generator().random() != Bootstrap(50, seed=1).generator(15).random()
+
+
+def test_a_difference_is_paired_and_of_itself_nothing():
+    labels, predicted = answers(5)
+    means = Bootstrap(200, seed=1).means({"a": predicted == labels, "b": predicted[::-1] == labels}, labels)
+    assert (means["a"] - means["a"]).estimate() == Estimate(0, 0, 0)
+    both = (means["a"] - means["b"]).estimate()
+    assert both.value == pytest.approx(0, abs=1e-12)
+    assert both.low <= 0 <= both.high
+
+
+def test_a_statistic_of_weights_is_that_of_the_objects_when_each_counts_once():
+    values = np.arange(6.0)
+    mean = Bootstrap(100, seed=1).resample(lambda weights: weights @ values / weights.sum(axis=1), [0, 0, 0, 1, 1, 1])
+    assert mean.value == 2.5
+    assert mean.drawn.shape == (100,)
+    assert mean.estimate().low < 2.5 < mean.estimate().high
+
+
+@pytest.mark.parametrize(("nights", "kind"), [(1, "one night: none"), (4, "range of 4 nights"), (9, "by 9 nights")])
+def test_an_interval_by_night_names_what_it_is(nights, kind):
+    low, high, found = Bootstrap(100, seed=1).interval_by_night(np.arange(18) % 2, np.arange(18) % nights)
+    assert found == kind
+    assert np.isnan(low) == (nights == 1)
+    assert nights == 1 or low <= high
+
+
+def test_an_estimate_is_written_and_laid_out_in_one_way():
+    estimate = Estimate(0.5, 0.25, 0.75)
+    assert f"{estimate:.0% of objects}" == "50% of objects (95 %: 25% to 75%)"
+    assert f"{estimate:.2f}" == "0.50 (95 %: 0.25 to 0.75)"
+    assert Estimate.from_row(estimate.to_row("gain", "gain "), "gain", "gain ") == estimate
+    assert Estimate.from_row(estimate.to_row("share"), "share") == estimate

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from twostamp.analysis.model_comparison import make_thesis_table
-from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics, welch_test
+from twostamp.evaluation.hypothesis_tests import compare_models, summarise_p, welch_from_statistics, welch_test
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_undefined_is_nan_with_its_reason(a, b, reason):
     result = welch_test(a, b)
     assert math.isnan(result.p_value)
     assert reason in result.reason
-    assert describe_p(result.p_value, result.reason) == f"undefined: {result.reason}"
+    assert summarise_p(result.p_value, result.reason) == f"undefined: {result.reason}"
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")

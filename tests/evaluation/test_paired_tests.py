@@ -10,10 +10,9 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.weightstats import ttost_paired
 
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.hypothesis_tests import (
     cochran_test,
-    compare_splits,
-    corrected_error,
     corrected_t_test,
     delong_covariance,
     delong_test,
@@ -63,12 +62,12 @@ def test_without_a_share_it_is_the_paired_t_and_a_share_only_makes_it_more_caref
 
 
 def test_interval_excludes_zero_exactly_when_p_is_small():
-    error = corrected_error([0.01, 0.02, 0.03, 0.02], 0.25)
+    error = np.std([0.01, 0.02, 0.03, 0.02], ddof=1) * math.sqrt(1 / 4 + 0.25)
     just = stats.t.isf(0.025, 3) * error
     for mean, inside in ((0.99 * just, True), (1.01 * just, False)):
         values = np.array([0.01, 0.02, 0.03, 0.02]) - 0.02 + mean
-        result = compare_splits(values, np.zeros(4), 0.25)
-        assert (result.low < 0 < result.high) == inside == (result.p_value > 0.05)
+        result = corrected_t_test(values, 0.25)
+        assert (result.difference.low < 0 < result.difference.high) == inside == (result.p_value > 0.05)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_undefined_differences_give_their_reason(values, reason):
     result = corrected_t_test(values, 0.2)
     assert math.isnan(result.p_value)
     assert reason in result.reason
-    assert reason in compare_splits(values, np.zeros(len(values)), 0.2).reason
+    assert all(math.isnan(limit) for limit in result.difference[1:])
     assert math.isnan(equivalence_p(values, 0.01))
 
 
@@ -91,11 +90,12 @@ def test_equivalence_is_statsmodels_without_a_share_and_harder_with_one(values, 
 
 
 def test_probability_better_counts_wins_and_ties():
-    share, low, high = probability_better([3, 3, 1, 2], [1, 2, 2, 2], resamples=500)
+    bootstrap = Bootstrap(500, seed=0)
+    share, low, high = probability_better([2, 1, -1, 0], bootstrap)
     assert share == 0.625
     assert low <= share <= high
-    assert probability_better([2, 2], [1, 1]) == (1, 1, 1)
-    assert probability_better([1, 1], [1, 1]) == (0.5, 0.5, 0.5)
+    assert probability_better([1, 1], bootstrap) == (1, 1, 1)
+    assert probability_better([0, 0], bootstrap) == (0.5, 0.5, 0.5)
 
 
 def test_mcnemar_repeats_agrestis_approval_ratings():
@@ -104,7 +104,7 @@ def test_mcnemar_repeats_agrestis_approval_ratings():
     first = np.repeat([True, True, False, False], [794, 150, 86, 570])
     second = np.repeat([True, False, True, False], [794, 150, 86, 570])
     result = mcnemar_test(first, second)
-    assert [round(x, 2) for x in (result.difference, result.low, result.high)] == [0.04, 0.02, 0.06]
+    assert [round(x, 2) for x in result.difference] == [0.04, 0.02, 0.06]
     assert result.p_value == pytest.approx(stats.binomtest(86, 236).pvalue)
     assert result.p_value == pytest.approx(2 * stats.norm.sf(4.17), rel=0.25)  # the exact test is a little more careful
 
@@ -112,7 +112,7 @@ def test_mcnemar_repeats_agrestis_approval_ratings():
 def test_mcnemar_of_equal_models_finds_nothing():
     right = np.array([True, False, True])
     result = mcnemar_test(right, right)
-    assert (result.difference, result.p_value) == (0, 1)
+    assert (result.difference.value, result.p_value) == (0, 1)
 
 
 def test_cochran_repeats_the_drug_example():
@@ -120,12 +120,15 @@ def test_cochran_repeats_the_drug_example():
     patterns = {(1, 1, 1): 6, (1, 1, 0): 16, (1, 0, 1): 2, (1, 0, 0): 4, (0, 1, 1): 2, (0, 1, 0): 4, (0, 0, 1): 6}
     patterns[0, 0, 0] = 6
     right = np.repeat(list(patterns), list(patterns.values()), axis=0)
-    statistic, p_value = cochran_test(right)
-    assert (round(statistic, 4), round(p_value, 4)) == (8.4706, 0.0145)
+    result = cochran_test(right)
+    assert (round(result.statistic, 4), round(result.p_value, 4)) == (8.4706, 0.0145)
 
 
 def test_cochran_of_equal_models_is_undefined():
-    assert all(math.isnan(value) for value in cochran_test(np.array([[1, 1, 1], [0, 0, 0]])))
+    result = cochran_test(np.array([[1, 1, 1], [0, 0, 0]]))
+    assert math.isnan(result.statistic)
+    assert math.isnan(result.p_value)
+    assert result.reason == "all are right on the same objects"
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,7 @@ def test_delong_on_its_own_data(ovarian):
     assert areas[1:].round(4).tolist() == [0.6478, 0.7258]
     result = delong_test(labels, scores["protein"], scores["K-G"])
     published = [-0.0780, -0.2830, 0.1271, 0.4561]
-    assert [result.difference, result.low, result.high, result.p_value] == pytest.approx(published, abs=6e-5)
+    assert [*result.difference, result.p_value] == pytest.approx(published, abs=6e-5)
 
 
 @given(st.integers(0, 10_000))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import make_alert, make_stamp
-from twostamp.analysis.model_comparison import MODELS, compare_winners, judge_two_stamps
+from twostamp.analysis.model_comparison import MODELS, compare_winners, summarise_two_stamps
 from twostamp.analysis.model_search import format_search
 from twostamp.data.decode import decode_objects
 from twostamp.data.tfrecords import Records
@@ -102,7 +102,7 @@ def make_winners(**means: float) -> pd.DataFrame:
 @pytest.mark.parametrize(("alerce", "stronger"), [(0.95, "M0 (ALeRCE)"), (0.85, "M0 (23)")])
 def test_two_stamps_are_judged_against_the_stronger_baseline(alerce: float, stronger: str) -> None:
     winners = make_winners(stamp_23=0.9, stamp_26=0.89, stamp_alerce=alerce, stacked=0.94)
-    (sentence,) = judge_two_stamps(winners, compare_winners(winners, "test"))
+    (sentence,) = summarise_two_stamps(winners, compare_winners(winners, "test"))
     assert sentence.startswith(f"M1 against {stronger}, the stronger baseline on validation: ")
     assert ("not significant" in sentence) == (alerce > 0.94)
 
@@ -112,7 +112,7 @@ def test_a_run_without_a_baseline_or_two_stamps_is_not_judged() -> None:
         (make_winners(stacked=0.9), "no one-stamp classifier"),
         (make_winners(stamp_23=0.9), "no two-stamp classifier"),
     ):
-        assert message in judge_two_stamps(winners, compare_winners(winners, "test"))[0]
+        assert message in summarise_two_stamps(winners, compare_winners(winners, "test"))[0]
 
 
 def test_rows_that_the_thesis_does_not_have_say_so() -> None:

@@ -14,9 +14,9 @@ import pytest
 from tests import REPOSITORY
 from tests.browser import Browser
 from twostamp.params import Parameters
-from twostamp.pipeline.ledger import read_catalogue
 from twostamp.pipeline.report import ReportError, collect_chapters, count_statuses, read_table, write_report
 from twostamp.pipeline.run import Run
+from twostamp.thesis import read_catalogue
 
 REFERENCE = REPOSITORY / "outputs" / "reference"
 WIDTHS = {"phone": (390, 844), "desk": (1400, 900)}

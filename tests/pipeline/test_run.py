@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from twostamp.params import ParameterError, Parameters
-from twostamp.pipeline.ledger import Ledger, read_catalogue
+from twostamp.pipeline.ledger import Ledger
 from twostamp.pipeline.run import MissingInputError, Run, open_run
+from twostamp.thesis import read_catalogue
 
 
 @pytest.fixture

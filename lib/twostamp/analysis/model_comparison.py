@@ -2,35 +2,44 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import filter_pairs
 from twostamp.data.tfrecords import Records
-from twostamp.evaluation.hypothesis_tests import compare_models, describe_p, welch_from_statistics
+from twostamp.evaluation.hypothesis_tests import Alternative, compare_models, summarise_p, welch_from_statistics
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
-from twostamp.thesis import PAIRS, THESIS_ACCURACY, THESIS_P, THESIS_REPETITIONS
+from twostamp.thesis import (
+    ACCURACY,
+    INFERENCE,
+    P_VALUES,
+    PAIRS,
+    REPETITIONS,
+    SEPARATED,
+    STACKED,
+    STAMP,
+    parse_accuracy,
+)
+from twostamp.thesis import MODELS as THESIS_MODELS
 
 BASELINES = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M0 (ALeRCE)": "stamp_alerce"}
-TWO_STAMPS = {"M1": "stacked", "M2": "separated"}
+TWO_STAMPS = {model: THESIS_MODELS[model] for model in (STACKED, SEPARATED)}
 MODELS = BASELINES | TWO_STAMPS
 """Models of Table 6.4; M0 with the printed list of metadata, with the fair one (M10) and with ALeRCE's recipe (T10)."""
 
-COMPARISONS = (*((one, two) for two in TWO_STAMPS for one in BASELINES), ("M2", "M1"))
+COMPARISONS = (*((one, two) for two in TWO_STAMPS for one in BASELINES), (SEPARATED, STACKED))
 """Comparisons, the model that the thesis finds worse first."""
 
-THESIS = {
-    "M0 (23)": ("0.928 ± 0.004", "0.923 ± 0.005", "0.970 ± 0.099"),
-    "M1": ("0.950 ± 0.003", "0.937 ± 0.003", "1.050 ± 0.181"),
-    "M2": ("0.946 ± 0.001", "0.932 ± 0.006", "1.740 ± 0.304"),
-}
+PRINTED = {"M0 (23)": STAMP, STACKED: STACKED, SEPARATED: SEPARATED}
+"""The models of `MODELS` that the thesis has, and its names of them."""
 
-PRINTED_P = {"M0 (23) < M1": "1.668e-5", "M0 (23) < M2": "1.817e-4", "M2 < M1": "2.749e-2"}
+SIDES: dict[str, Alternative] = {"one": "less", "two": "two-sided"}
+DDOF: tuple[Literal[0, 1], ...] = (0, 1)
 
 
 def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -50,7 +59,8 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     values = winners.set_index("variant")[f"{split}_values"]
     samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}
     table = compare_models(samples, COMPARISONS)
-    thesis = table["comparison"].map(PRINTED_P).fillna("") if split == "validation" else ""
+    printed = {f"{a} < {b}": P_VALUES.get((PRINTED.get(a, a), PRINTED.get(b, b)), "") for a, b in COMPARISONS}
+    thesis = table["comparison"].map(printed) if split == "validation" else ""
     return table.assign(set=split, thesis=thesis)
 
 
@@ -83,12 +93,13 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
-    thesis = THESIS.get(model, ("", "", ""))
-    line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if model not in THESIS else "")}
-    for split, printed in zip(("validation", "test"), thesis, strict=False):
+    thesis = PRINTED.get(model, "")
+    line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if not thesis else "")}
+    for split in ("validation", "test"):
         line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"])
-        line[f"thesis {split}"] = printed
-    line["inference [ms]"], line["thesis inference"] = format_mean_std(row["mean"], row["std"]), thesis[2]
+        line[f"thesis {split}"] = ACCURACY[thesis][split] if thesis else ""
+    line["inference [ms]"] = format_mean_std(row["mean"], row["std"])
+    line["thesis inference"] = INFERENCE.get(thesis, "")
     kinds = [f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]
     return line | {kind: row[kind] for kind in kinds} | {f"inference_{kind}": row[kind] for kind in ("median", "p99")}
 
@@ -99,17 +110,17 @@ def format_accuracies(winners: pd.DataFrame, split: str) -> dict[str, str]:
     return {variant: format_mean_std(mean, std) for variant, mean, std in zip(*columns, strict=True)}
 
 
-def describe_comparison(tests: pd.DataFrame) -> list[str]:
+def summarise_comparisons(tests: pd.DataFrame) -> list[str]:
     """Say what each comparison found, one sentence a row of `compare_winners`."""
     return [
         f"{row['set']}: {row['comparison']}, difference {row['difference']:+.3f}; "
-        f"one-sided {describe_p(row['one-sided p'], row['reason'])}; "
-        f"two-sided {describe_p(row['two-sided p'], row['reason'])}"
+        f"one-sided {summarise_p(row['one-sided p'], row['reason'])}; "
+        f"two-sided {summarise_p(row['two-sided p'], row['reason'])}"
         for _, row in tests.iterrows()
     ]
 
 
-def judge_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+def summarise_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     """Say whether two stamps beat one, against the baseline that is stronger on validation (T10).
 
     Parameters
@@ -135,21 +146,24 @@ def judge_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
         if worse == stronger:
             sentences.append(
                 f"{better} against {stronger}, the stronger baseline on validation: {row['difference']:+.3f} on test, "
-                f"one-sided {describe_p(row['one-sided p'], row['reason'])}"
+                f"one-sided {summarise_p(row['one-sided p'], row['reason'])}"
             )
     return sentences or ["This run has no two-stamp classifier."]
 
 
-def describe_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str:
+def summarise_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str:
     """Say whether this run's stacked and separated models differ, beside the thesis's two statements (T7)."""
+    pair = f"{SEPARATED} < {STACKED}"
+    printed = make_thesis_table().query("set == 'test'").set_index("comparison").loc[pair]
     thesis = (
-        "The thesis calls M1 better than M2 (6.4, validation) and finds no significant difference (7.1); "
-        "from its printed test accuracies the two-sided p is 0.188 (ddof 0) or 0.148 (ddof 1)."
+        f"The thesis calls {STACKED} better than {SEPARATED} (6.4, validation) and finds no significant difference "
+        f"(7.1); from its printed test accuracies the two-sided p is {printed['two-sided, ddof 0']:.3f} (ddof 0) or "
+        f"{printed['two-sided, ddof 1']:.3f} (ddof 1)."
     )
-    rows = [tests[tests["comparison"] == "M2 < M1"] for tests in (validation, test)]
+    rows = [tests[tests["comparison"] == pair] for tests in (validation, test)]
     if any(row.empty for row in rows):
         return f"{thesis} This run did not train both."
-    ours = [f"on {row['set'].iloc[0]} {describe_p(row['two-sided p'].iloc[0], row['reason'].iloc[0])}" for row in rows]
+    ours = [f"on {row['set'].iloc[0]} {summarise_p(row['two-sided p'].iloc[0], row['reason'].iloc[0])}" for row in rows]
     return f"{thesis} Here, two-sided: {'; '.join(ours)}."
 
 
@@ -203,11 +217,11 @@ def make_thesis_table() -> pd.DataFrame:
     for name in ("validation", "test"):
         for a, b in PAIRS:
             row: dict[str, object] = {"comparison": f"{a} < {b}", "set": name}
-            row["printed"] = THESIS_P[a, b] if name == "validation" else math.nan
-            samples = [(*THESIS_ACCURACY[model][name], THESIS_REPETITIONS) for model in (a, b)]
-            for sides, alternative in (("one", "less"), ("two", "two-sided")):
-                for ddof in (0, 1):
-                    result = welch_from_statistics(*samples[0], *samples[1], ddof=ddof, alternative=alternative)  # type: ignore[arg-type]
+            row["printed"] = float(P_VALUES[a, b]) if name == "validation" else math.nan
+            one, two = ((*parse_accuracy(model, name), REPETITIONS) for model in (a, b))
+            for sides, alternative in SIDES.items():
+                for ddof in DDOF:
+                    result = welch_from_statistics(*one, *two, ddof=ddof, alternative=alternative)
                     row[f"{sides}-sided, ddof {ddof}"] = result.p_value
             rows.append(row)
     return pd.DataFrame(rows)

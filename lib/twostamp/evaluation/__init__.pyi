@@ -1,11 +1,13 @@
 from . import bootstrap, calibration, candidates, conformal, drift, hypothesis_tests
-from .bootstrap import LEVEL
+from .bootstrap import LEVEL, Bootstrap, Estimate
 from .metrics import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
 from .power import make_power_table
 from .predictions import Predictions
 
 __all__ = [
     "LEVEL",
+    "Bootstrap",
+    "Estimate",
     "Predictions",
     "bootstrap",
     "calibration",

@@ -1,225 +1,243 @@
-"""Bootstrap over the objects of a test set, class by class, one draw for all models (Efron and Tibshirani 1993)."""
+"""Percentile bootstrap over objects: estimates with intervals, and differences on shared resamples.
 
-from collections.abc import Mapping, Sequence
+Efron and Tibshirani (1993), An Introduction to the Bootstrap.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-CHUNK = 500  # resamples at a time: with 500 objects and 25 cells of a matrix, 2 MB
-
-
-def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
-    """How often each resample draws each object; every class keeps its number of objects.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (n,)
-    resamples : int
-    seed : int or Generator
-
-    Returns
-    -------
-    ndarray, shape (resamples, n)
-
-    Examples
-    --------
-    >>> draw_weights([0, 0, 1], resamples=2, seed=1).sum(axis=1).tolist()
-    [3, 3]
-    """
-    labels = np.asarray(labels)
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((resamples, labels.size), np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        shares = np.full(members.size, 1 / members.size)
-        weights[:, members] = rng.multinomial(members.size, shares, size=resamples)
-    return weights
-
-
-def weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:
-    """Confusion matrices of resamples.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (n,)
-    predicted : array_like of int, shape (r, n)
-        Of r repetitions of a model.
-    weights : array_like, shape (b, n)
-        Of `draw_weights`.
-    n_classes : int
-
-    Returns
-    -------
-    ndarray, shape (b, r, n_classes, n_classes)
-        Counts; rows true, columns predicted.
-    """
-    cells = np.asarray(labels) * n_classes + np.atleast_2d(predicted)
-    one_hot = np.eye(n_classes**2, dtype=np.float64)[cells]
-    counts = np.einsum("bn,rnc->brc", np.asarray(weights, float), one_hot, optimize=True)
-    return counts.reshape(*counts.shape[:2], n_classes, n_classes)
-
-
-def score_confusions(confusions: Floats) -> Floats:
-    """Accuracy, macro-F1 and the recall of each class of confusion matrices.
-
-    Parameters
-    ----------
-    confusions : ndarray, shape (..., k, k)
-
-    Returns
-    -------
-    ndarray, shape (..., 2 + k)
-        A score without a denominator is 0, as in `twostamp.evaluation.metrics.class_report`.
-    """
-    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
-    true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
-    recall = np.divide(hits, true, out=np.zeros_like(hits), where=true > 0)
-    f1 = np.divide(2 * hits, true + predicted, out=np.zeros_like(hits), where=true + predicted > 0)
-    accuracy = hits.sum(axis=-1) / true.sum(axis=-1)
-    return np.concatenate([accuracy[..., None], f1.mean(axis=-1)[..., None], recall], axis=-1)
-
-
-def score_names(classes: Sequence[str]) -> list[str]:
-    """Name the scores of `score_confusions`."""
-    return ["accuracy", "macro-F1", *(f"recall {name}" for name in classes)]
-
-
-def bootstrap_scores(
-    labels: ArrayLike, predicted: Mapping[str, ArrayLike], n_classes: int, *, resamples: int, seed: int
-) -> dict[str, tuple[Floats, Floats]]:
-    """Scores of models, mean over their repetitions, on the objects and on resamples of them.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (n,)
-    predicted : mapping of str to array_like of int, shape (r, n)
-        Predictions of each model's repetitions.
-    n_classes, resamples, seed : int
-
-    Returns
-    -------
-    dict of (ndarray, ndarray)
-        By model the scores, shape (2 + n_classes,), and those of the resamples, shape (resamples, 2 + n_classes). The
-        same resamples for all, so that differences are paired.
-    """
-    weights = draw_weights(labels, resamples, seed)
-    everyone = np.ones((1, weights.shape[1]))
-    scores = {}
-    for model, answers in predicted.items():
-        parts = [
-            score_confusions(weigh_confusions(labels, answers, part, n_classes)).mean(axis=1)
-            for part in (everyone, *np.array_split(weights, max(1, resamples // CHUNK)))
-        ]
-        scores[model] = parts[0][0], np.concatenate(parts[1:])
-    return scores
-
-
-def mean_interval(values: ArrayLike, drawn: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean over objects and its interval of 95 %.
-
-    Parameters
-    ----------
-    values : array_like, shape (n,)
-    drawn : ndarray of int, shape (b, n)
-        Of `draw_rows`; the same for values that are compared.
-    """
-    table = np.asarray(values, float)
-    return float(table.mean()), *percentile_interval(table[drawn].mean(axis=1))
-
-
-def draw_rows(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """Rows of n objects that each resample draws, of all classes together, shape (resamples, n)."""
-    return np.random.default_rng(seed).integers(0, n, (resamples, n))
-
-
-def percentile_p(values: ArrayLike) -> float:
-    """Two-sided p of 0: twice the smaller share of resampled differences on one side, ties counting half, at least 1/b.
-
-    Examples
-    --------
-    >>> percentile_p([-1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    0.2
-    """
-    values = np.asarray(values, float)
-    below = float(np.mean(values < 0) + np.mean(values == 0) / 2)
-    return min(1.0, max(2 * min(below, 1 - below), 1 / values.size))
-
-
-def compare_scores(
-    scores: Mapping[str, tuple[Floats, Floats]], pairs: Sequence[tuple[str, str]], classes: Sequence[str]
-) -> pd.DataFrame:
-    """Differences of every score between pairs of models.
-
-    Parameters
-    ----------
-    scores : mapping
-        Of `bootstrap_scores`.
-    pairs : sequence of (str, str)
-        The model said to be worse first; a pair with a model that is absent is left out.
-    classes : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        comparison, score, first, second (of the two models), difference (second minus first), low, high (95 %), p.
-    """
-    rows = []
-    for a, b in pairs:
-        if a not in scores or b not in scores:
-            continue
-        (first, first_drawn), (second, second_drawn) = scores[a], scores[b]
-        for i, name in enumerate(score_names(classes)):
-            drawn = second_drawn[:, i] - first_drawn[:, i]
-            row = (f"{a} < {b}", name, first[i], second[i], second[i] - first[i], *percentile_interval(drawn))
-            rows.append((*row, percentile_p(drawn)))
-    return pd.DataFrame(rows, columns=["comparison", "score", "first", "second", "difference", "low", "high", "p"])
-
-
-def bootstrap_means(
-    values: Mapping[str, ArrayLike], labels: ArrayLike, *, resamples: int, seed: int
-) -> dict[str, tuple[float, Floats]]:
-    """Means over objects and repetitions, and those of resamples of both.
-
-    Parameters
-    ----------
-    values : mapping of str to array_like, shape (r, n)
-        Something measured on each object by each repetition of a training, such as whether it is right. Repetitions
-        of the same number belong together.
-    labels : array_like of int, shape (n,)
-        Objects are drawn within their classes.
-    resamples, seed : int
-
-    Returns
-    -------
-    dict of (float, ndarray)
-        By name the mean, and those of the resamples, shape (resamples,). The same resamples for all, so that
-        differences are paired. Of r repetitions, resamples vary as (r - 1) / r of what trainings do.
-
-    Examples
-    --------
-    >>> means = bootstrap_means({"right": [[1, 1, 0], [1, 1, 0]]}, [0, 0, 1], resamples=100, seed=1)
-    >>> round(means["right"][0], 3), float(means["right"][1].std().round(6))
-    (0.667, 0.0)
-    """
-    tables = {name: np.atleast_2d(np.asarray(table, float)) for name, table in values.items()}
-    r, n = next(iter(tables.values())).shape
-    rng = np.random.default_rng(seed)
-    objects = draw_weights(labels, resamples, rng) / n
-    repetitions = rng.multinomial(r, np.full(r, 1 / r), size=resamples) / r
-    drawn = {name: ((objects @ table.T) * repetitions).sum(axis=1) for name, table in tables.items()}
-    return {name: (float(table.mean()), drawn[name]) for name, table in tables.items()}
-
 
 LEVEL = 0.05
 """Significance level of section 6.4."""
 
+FEW_NIGHTS = 5
+"""Fewer nights than this give no interval by night that deserves the name."""
 
-def percentile_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Interval between the percentiles of resampled values."""
-    low, high = np.quantile(np.asarray(values, float), [level / 2, 1 - level / 2])
-    return float(low), float(high)
+
+class Estimate(NamedTuple):
+    """A value and its interval, of 95 % unless its maker says otherwise.
+
+    A format is that of one number; words after a space stand behind the value.
+
+    Examples
+    --------
+    >>> f"{Estimate(0.012, -0.001, 0.034).points:+.1f points}"
+    '+1.2 points (95 %: -0.1 to +3.4)'
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def from_resamples(cls, value: float, drawn: ArrayLike, level: float = LEVEL) -> "Estimate":
+        """Take the interval between the percentiles of resampled values, shape (resamples,)."""
+        low, high = np.quantile(np.asarray(drawn, float), [level / 2, 1 - level / 2])
+        return cls(float(value), float(low), float(high))
+
+    @classmethod
+    def from_row(cls, row: Any, name: str, interval: str = "") -> "Estimate":
+        """Read an estimate from the columns that `to_row` names."""
+        return cls(row[name], row[f"{interval}low"], row[f"{interval}high"])
+
+    def to_row(self, name: str, interval: str = "") -> dict[str, float]:
+        """Lay out as columns: the name, then low and high, which `interval` stands before.
+
+        Examples
+        --------
+        >>> Estimate(2.0, 1.0, 3.0).to_row("gain", "gain ")
+        {'gain': 2.0, 'gain low': 1.0, 'gain high': 3.0}
+        """
+        return {name: self.value, f"{interval}low": self.low, f"{interval}high": self.high}
+
+    @property
+    def points(self) -> "Estimate":
+        """The same in hundredths: a share in per cent, a difference of shares in points."""
+        return Estimate(100 * self.value, 100 * self.low, 100 * self.high)
+
+    def bounds(self, form: str) -> str:
+        """Write the interval alone.
+
+        Examples
+        --------
+        >>> Estimate(0.5, 0.25, 0.75).bounds(".0%")
+        '25% to 75%'
+        """
+        return f"{self.low:{form}} to {self.high:{form}}"
+
+    def __format__(self, form: str) -> str:
+        number, space, words = form.partition(" ")
+        return f"{self.value:{number}}{space}{words} (95 %: {self.bounds(number)})"
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A statistic of objects, and the same of every resample of them.
+
+    Attributes
+    ----------
+    value : float or ndarray, shape (...)
+    drawn : ndarray, shape (resamples, ...)
+        Statistics of one `Bootstrap` share their resamples, so that a difference is paired.
+    """
+
+    value: Any
+    drawn: Floats
+
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        return Resampled(self.value - other.value, self.drawn - other.drawn)
+
+    def __getitem__(self, place: Any) -> "Resampled":
+        return Resampled(self.value[place], self.drawn[:, place])
+
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        """Give the value with its percentile interval."""
+        return Estimate.from_resamples(self.value, self.drawn, level)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p of 0: twice the smaller share of resamples on one side of it, ties counting half, at least 1/b.
+
+        Examples
+        --------
+        >>> Resampled(4, np.array([-1.0, 1, 2, 3, 4, 5, 6, 7, 8, 9])).p_value
+        0.2
+        """
+        below = float(np.mean(self.drawn < 0) + np.mean(self.drawn == 0) / 2)
+        return min(1.0, max(2 * min(below, 1 - below), 1 / self.drawn.size))
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How often objects are resampled, and from which seed; whatever shares it shares the resamples.
+
+    Attributes
+    ----------
+    resamples, seed : int
+    """
+
+    resamples: int
+    seed: int
+
+    def generator(self, *stream: int) -> np.random.Generator:
+        """Start the random numbers of the bootstrap, or those of another stream of the same seed."""
+        return np.random.default_rng([self.seed, *stream])
+
+    def weights(self, strata: ArrayLike, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Count how often each resample draws each object; every stratum keeps its number of objects.
+
+        Parameters
+        ----------
+        strata : array_like, shape (n,)
+            Such as the classes; all the same to draw among all objects.
+        rng : Generator, optional
+            To go on with; by default the bootstrap's own from its start.
+
+        Returns
+        -------
+        ndarray, shape (resamples, n)
+
+        Examples
+        --------
+        >>> Bootstrap(2, seed=1).weights([0, 0, 1]).sum(axis=1).tolist()
+        [3, 3]
+        """
+        strata, rng = np.asarray(strata), rng or self.generator()
+        weights = np.zeros((self.resamples, strata.size), np.int64)
+        for stratum in np.unique(strata):
+            members = np.flatnonzero(strata == stratum)
+            shares = np.full(members.size, 1 / members.size)
+            weights[:, members] = rng.multinomial(members.size, shares, size=self.resamples)
+        return weights
+
+    def rows(self, n: int) -> NDArray[np.int64]:
+        """Draw the rows of n objects, of all strata together, shape (resamples, n)."""
+        return self.generator().integers(0, n, (self.resamples, n))
+
+    def resample(self, statistic: Callable[[Floats], Floats], strata: ArrayLike) -> Resampled:
+        """Resample a statistic of weighted objects.
+
+        Parameters
+        ----------
+        statistic : callable
+            From weights, shape (b, n), to values, shape (b, ...).
+        strata : array_like, shape (n,)
+
+        Examples
+        --------
+        >>> share = Bootstrap(100, seed=1).resample(lambda weights: weights @ [1, 0, 1] / 3, strata=[0, 0, 1])
+        >>> f"{share.estimate():.2f}"
+        '0.67 (95 %: 0.33 to 1.00)'
+        """
+        weights = self.weights(strata)
+        return Resampled(statistic(np.ones((1, weights.shape[1])))[0], statistic(weights.astype(float)))
+
+    def mean(self, values: ArrayLike) -> Estimate:
+        """Mean over objects, shape (n,), which are drawn without strata."""
+        table = np.asarray(values, float)
+        return Estimate.from_resamples(float(table.mean()), table[self.rows(len(table))].mean(axis=1))
+
+    def means(self, values: Mapping[str, ArrayLike], strata: ArrayLike) -> dict[str, Resampled]:
+        """Means over objects and repetitions of a training, both of them resampled.
+
+        Parameters
+        ----------
+        values : mapping of str to array_like, shape (r, n)
+            Something measured on each object by each repetition, such as whether it is right. Repetitions of the same
+            number belong together.
+        strata : array_like, shape (n,)
+
+        Returns
+        -------
+        dict of Resampled
+            Of r repetitions, resamples vary as (r - 1) / r of what trainings do.
+
+        Examples
+        --------
+        >>> means = Bootstrap(100, seed=1).means({"right": [[1, 1, 0], [1, 1, 0]]}, [0, 0, 1])
+        >>> round(means["right"].value, 3), float(means["right"].drawn.std().round(6))
+        (0.667, 0.0)
+        """
+        tables = {name: np.atleast_2d(np.asarray(table, float)) for name, table in values.items()}
+        r, n = next(iter(tables.values())).shape
+        rng = self.generator()
+        objects = self.weights(strata, rng) / n
+        repetitions = rng.multinomial(r, np.full(r, 1 / r), size=self.resamples) / r
+        drawn = {name: ((objects @ table.T) * repetitions).sum(axis=1) for name, table in tables.items()}
+        return {name: Resampled(float(table.mean()), drawn[name]) for name, table in tables.items()}
+
+    def interval_by_night(self, values: ArrayLike, nights: ArrayLike) -> tuple[float, float, str]:
+        """Interval of a mean when nights are drawn with all their objects (cluster bootstrap).
+
+        Parameters
+        ----------
+        values, nights : array_like, shape (n,)
+
+        Returns
+        -------
+        low, high, kind
+            With one night there is none (NaN); with fewer than `FEW_NIGHTS` the range of the nights' own means.
+
+        Examples
+        --------
+        >>> Bootstrap(100, seed=1).interval_by_night([1, 1, 0, 1], ["a", "a", "b", "b"])
+        (0.5, 1.0, 'range of 2 nights')
+        """
+        names, place = np.unique(np.asarray(nights), return_inverse=True)
+        sizes, sums = np.bincount(place), np.bincount(place, weights=np.asarray(values, float))
+        if len(names) < 2:
+            return np.nan, np.nan, "one night: none"
+        if len(names) < FEW_NIGHTS:
+            means = sums / sizes
+            return float(means.min()), float(means.max()), f"range of {len(names)} nights"
+        drawn = self.weights(np.zeros(len(names)))
+        found = Estimate.from_resamples(sums.sum() / sizes.sum(), drawn @ sums / (drawn @ sizes))
+        return found.low, found.high, f"by {len(names)} nights"
 
 
 def mean_known(values: Floats, axis: int) -> Floats:
@@ -234,37 +252,27 @@ def mean_known(values: Floats, axis: int) -> Floats:
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
 
 
-FEW_NIGHTS = 5
-"""Fewer nights than this give no interval by night that deserves the name."""
+def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
+    """Old form of `Bootstrap.weights`, until its callers hand a `Bootstrap` about."""
+    return Bootstrap(resamples, 0).weights(labels, np.random.default_rng(seed))
+
+
+def mean_interval(values: ArrayLike, drawn: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Old form of `Bootstrap.mean`."""
+    table = np.asarray(values, float)
+    return Estimate.from_resamples(float(table.mean()), table[drawn].mean(axis=1))
+
+
+def draw_rows(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Old form of `Bootstrap.rows`."""
+    return Bootstrap(resamples, seed).rows(n)
+
+
+def percentile_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
+    """Old form of `Estimate.from_resamples`."""
+    return Estimate.from_resamples(0, values, level)[1:]
 
 
 def bootstrap_nights(values: ArrayLike, nights: ArrayLike, *, resamples: int, seed: int) -> tuple[float, float, str]:
-    """Interval of 95 % of a mean, clustered by night.
-
-    Parameters
-    ----------
-    values, nights : array_like, shape (n,)
-    resamples, seed : int
-        Nights are drawn with all their objects (cluster bootstrap).
-
-    Returns
-    -------
-    low, high, kind
-        With one night there is none (NaN); with fewer than `FEW_NIGHTS` the range of the nights' own means.
-
-    Examples
-    --------
-    >>> bootstrap_nights([1, 1, 0, 1], ["a", "a", "b", "b"], resamples=100, seed=1)
-    (0.5, 1.0, 'range of 2 nights')
-    """
-    values = np.asarray(values, float)
-    names, place = np.unique(np.asarray(nights), return_inverse=True)
-    sizes = np.bincount(place)
-    sums = np.bincount(place, weights=values)
-    if len(names) < 2:
-        return np.nan, np.nan, "one night: none"
-    if len(names) < FEW_NIGHTS:
-        means = sums / sizes
-        return float(means.min()), float(means.max()), f"range of {len(names)} nights"
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return *percentile_interval(drawn @ sums / (drawn @ sizes)), f"by {len(names)} nights"
+    """Old form of `Bootstrap.interval_by_night`."""
+    return Bootstrap(resamples, seed).interval_by_night(values, nights)

@@ -1,4 +1,4 @@
-"""Welch's test between models (thesis sections 6.4 and 6.5; decisions T6 and T7)."""
+"""Tests between models: over repetitions, over repeated splits, and object by object (decisions T6 and T7)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,37 +12,39 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from twostamp.evaluation.bootstrap import LEVEL, draw_rows, mean_interval
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 
 Alternative = Literal["less", "greater", "two-sided"]
+Floats = NDArray[np.float64]
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+TAIL = (1 - (1 - LEVEL)) / 2  # not LEVEL / 2, which differs in the last bit from what the tables have been made with
 
 
 @dataclass(frozen=True)
-class WelchResult:
-    """Outcome of Welch's test.
+class Comparison:
+    """Outcome of a test between models.
 
     Attributes
     ----------
-    statistic, p_value : float
+    p_value, statistic : float
         NaN when the test is undefined.
+    difference : Estimate
+        First model minus second, where the test estimates it.
     reason : str
-        Why it is undefined; empty when it is not.
+        Why the test is undefined; empty when it is not.
     """
 
-    statistic: float
-    p_value: float
+    p_value: float = math.nan
+    statistic: float = math.nan
+    difference: Estimate = UNKNOWN
     reason: str = ""
 
-
-def _why_undefined(n_a: int, n_b: int, std_a: float, std_b: float) -> str:
-    if min(n_a, n_b) < 2:
-        return f"a sample has {min(n_a, n_b)} value(s), and a variance needs two"
-    if std_a == 0 and std_b == 0:
-        return "neither sample has any spread"
-    return ""
+    def to_row(self) -> dict[str, Any]:
+        """Lay out as columns: difference, low, high, p, reason."""
+        return self.difference.to_row("difference") | {"p": self.p_value, "reason": self.reason}
 
 
-def welch_test(a: ArrayLike, b: ArrayLike, alternative: Alternative = "less") -> WelchResult:
+def welch_test(a: ArrayLike, b: ArrayLike, alternative: Alternative = "less") -> Comparison:
     """Welch's test on two samples.
 
     Parameters
@@ -54,7 +56,7 @@ def welch_test(a: ArrayLike, b: ArrayLike, alternative: Alternative = "less") ->
 
     Returns
     -------
-    WelchResult
+    Comparison
         NaN with the reason when a sample has fewer than two values or neither has any spread.
 
     Examples
@@ -65,11 +67,11 @@ def welch_test(a: ArrayLike, b: ArrayLike, alternative: Alternative = "less") ->
     'a sample has 1 value(s), and a variance needs two'
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
-    reason = _why_undefined(a.size, b.size, float(np.ptp(a)) if a.size else 0, float(np.ptp(b)) if b.size else 0)
+    reason = _why_undefined(a.size, b.size, *(float(np.ptp(x)) if x.size else 0 for x in (a, b)))
     if reason:
-        return WelchResult(math.nan, math.nan, reason)
+        return Comparison(reason=reason)
     result = stats.ttest_ind(a, b, equal_var=False, alternative=alternative)
-    return WelchResult(float(result.statistic), float(result.pvalue))
+    return Comparison(float(result.pvalue), float(result.statistic))
 
 
 def welch_from_statistics(
@@ -82,21 +84,16 @@ def welch_from_statistics(
     *,
     ddof: Literal[0, 1],
     alternative: Alternative = "less",
-) -> WelchResult:
-    """Welch's test from printed means and standard deviations.
+) -> Comparison:
+    """Welch's test from the printed mean, standard deviation and size of each sample.
 
     Parameters
     ----------
     mean_a, std_a, n_a, mean_b, std_b, n_b : float, float, int
-        Mean, standard deviation and size of each sample.
     ddof : {0, 1}
         Convention of the standard deviations: of the population or of the sample.
     alternative : str
         As for `welch_test`.
-
-    Returns
-    -------
-    WelchResult
 
     Examples
     --------
@@ -105,14 +102,34 @@ def welch_from_statistics(
     >>> f"{welch_from_statistics(0.928, 0.004, 5, 0.950, 0.003, 5, ddof=0).p_value:.3e}"
     '1.742e-05'
     """
-    reason = _why_undefined(n_a, n_b, std_a, std_b)
-    if reason:
-        return WelchResult(math.nan, math.nan, reason)
+    if reason := _why_undefined(n_a, n_b, std_a, std_b):
+        return Comparison(reason=reason)
     sample_a, sample_b = (s * math.sqrt((n - ddof) / (n - 1)) for s, n in ((std_a, n_a), (std_b, n_b)))
     result = stats.ttest_ind_from_stats(
         mean_a, sample_a, n_a, mean_b, sample_b, n_b, equal_var=False, alternative=alternative
     )
-    return WelchResult(float(result.statistic), float(result.pvalue))
+    return Comparison(float(result.pvalue), float(result.statistic))
+
+
+def _why_undefined(n_a: int, n_b: int, spread_a: float, spread_b: float) -> str:
+    if min(n_a, n_b) < 2:
+        return f"a sample has {min(n_a, n_b)} value(s), and a variance needs two"
+    return "neither sample has any spread" if spread_a == 0 and spread_b == 0 else ""
+
+
+def correct_p_values(p_values: ArrayLike) -> Floats:
+    """Correct values of p for their number (Holm 1979); NaN, of undefined tests, stays and does not count.
+
+    Examples
+    --------
+    >>> correct_p_values([0.01, np.nan, 0.03]).tolist()
+    [0.02, nan, 0.03]
+    """
+    corrected = np.array(p_values, float)
+    defined = ~np.isnan(corrected)
+    if defined.any():
+        corrected[defined] = multipletests(corrected[defined], method="holm")[1]
+    return corrected
 
 
 def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -138,117 +155,64 @@ def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, 
     [{'comparison': 'M0 < M1', 'n': '3, 3', 'one-sided p': 0.0107}]
     """
     rows = []
-    for a, b in pairs:
-        if a not in samples or b not in samples:
-            continue
+    for a, b in (pair for pair in pairs if set(pair) <= set(samples)):
         x, y = np.asarray(samples[a], float), np.asarray(samples[b], float)
         one, two = welch_test(x, y, "less"), welch_test(x, y, "two-sided")
         difference = float(y.mean() - x.mean())
         rows.append((f"{a} < {b}", f"{x.size}, {y.size}", difference, one.p_value, two.p_value, two.reason))
-    columns = ["comparison", "n", "difference", "one-sided p", "two-sided p", "reason"]
-    table = pd.DataFrame(rows, columns=columns)
-    corrected = pd.Series(math.nan, index=table.index)
-    defined = table["two-sided p"].notna()
-    if defined.any():
-        corrected[defined] = multipletests(table.loc[defined, "two-sided p"], method="holm")[1]
-    table.insert(5, "two-sided p, Holm", corrected)
+    table = pd.DataFrame(rows, columns=["comparison", "n", "difference", "one-sided p", "two-sided p", "reason"])
+    table.insert(5, "two-sided p, Holm", correct_p_values(table["two-sided p"]))
     return table
 
 
-def describe_p(p_value: float, reason: str = "", level: float = LEVEL) -> str:
-    """Say in words what a p says at a level.
+def summarise_p(p_value: float, reason: str = "") -> str:
+    """Say whether a p is significant at `LEVEL`.
 
     Examples
     --------
-    >>> describe_p(1.7e-5)
+    >>> summarise_p(1.7e-5)
     'significant at 0.05 (p = 1.7e-05)'
-    >>> describe_p(float("nan"), "neither sample has any spread")
+    >>> summarise_p(float("nan"), "neither sample has any spread")
     'undefined: neither sample has any spread'
     """
     if math.isnan(p_value):
         return f"undefined: {reason}"
-    return f"{'significant' if p_value < level else 'not significant'} at {level} (p = {p_value:.2g})"
+    return f"{'significant' if p_value < LEVEL else 'not significant'} at {LEVEL} (p = {p_value:.2g})"
 
 
-Floats = NDArray[np.float64]
-CONFIDENCE = 1 - LEVEL
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How one model differs from another.
-
-    Attributes
-    ----------
-    difference, low, high : float
-        Of the first model minus the second, and its interval of 95 %.
-    p_value : float
-        Two-sided; NaN when the test is undefined.
-    reason : str
-        Why it is undefined; empty when it is not.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    reason: str = ""
-
-
-def corrected_error(differences: ArrayLike, test_share: float) -> float:
-    """Standard error of a mean difference over splits that share objects (Nadeau and Bengio 2003, their equation 14).
-
-    Parameters
-    ----------
-    differences : array_like, shape (n,)
-        One a split.
-    test_share : float
-        Test objects over training objects; 0 for independent differences.
-
-    Examples
-    --------
-    >>> round(corrected_error([0.01, 0.03, 0.02], test_share=0), 5), round(corrected_error([0.01, 0.03, 0.02], 0.25), 5)
-    (0.00577, 0.00764)
-    """
-    values = np.asarray(differences, float)
-    return float(values.std(ddof=1) * math.sqrt(1 / values.size + test_share))
-
-
-def corrected_t_test(differences: ArrayLike, test_share: float, alternative: Alternative = "two-sided") -> WelchResult:
+def corrected_t_test(differences: ArrayLike, test_share: float, alternative: Alternative = "two-sided") -> Comparison:
     """Test whether a mean difference over repeated splits is 0, corrected for the objects that splits share.
+
+    Nadeau and Bengio (2003), their equation 14.
 
     Parameters
     ----------
     differences : array_like, shape (n,)
         Score of one model minus that of the other, one a split.
     test_share : float
-        As for `corrected_error`; 0 is the ordinary paired t test.
+        Test objects over training objects; 0 is the ordinary paired t test.
     alternative : {"two-sided", "less", "greater"}
 
     Returns
     -------
-    WelchResult
-        Statistic and p; NaN with the reason for fewer than two differences or none that differ.
+    Comparison
+        NaN with the reason for fewer than two differences or none that differ.
     """
     values = np.asarray(differences, float)
-    if reason := _why_undefined_differences(values):
-        return WelchResult(math.nan, math.nan, reason)
-    statistic = float(values.mean() / corrected_error(values, test_share))
-    student = stats.t(values.size - 1)
+    mean = float(values.mean()) if values.size else math.nan
+    if values.size < 2 or np.ptp(values) == 0:
+        few = f"there are {values.size} difference(s), and a variance needs two"
+        reason = few if values.size < 2 else "the differences have no spread"
+        return Comparison(difference=Estimate(mean, math.nan, math.nan), reason=reason)
+    error = float(values.std(ddof=1) * math.sqrt(1 / values.size + test_share))
+    statistic, student = mean / error, stats.t(values.size - 1)
     p_values = {"less": student.cdf(statistic), "greater": student.sf(statistic)}
     p_values["two-sided"] = 2 * student.sf(abs(statistic))
-    return WelchResult(statistic, float(p_values[alternative]))
+    return Comparison(float(p_values[alternative]), statistic, _interval(mean, error, student.isf(TAIL)))
 
 
-def compare_splits(first: ArrayLike, second: ArrayLike, test_share: float) -> Comparison:
-    """Compare the scores of two models over the same splits: `corrected_t_test` with its interval."""
-    values = np.asarray(first, float) - np.asarray(second, float)
-    result = corrected_t_test(values, test_share)
-    if result.reason:
-        mean = float(values.mean()) if values.size else math.nan
-        return Comparison(mean, math.nan, math.nan, math.nan, result.reason)
-    half = stats.t.isf((1 - CONFIDENCE) / 2, values.size - 1) * corrected_error(values, test_share)
-    return Comparison(float(values.mean()), values.mean() - half, values.mean() + half, result.p_value)
+def _interval(value: float, error: float, quantile: float) -> Estimate:
+    return Estimate(value, value - quantile * error, value + quantile * error)
 
 
 def equivalence_p(differences: ArrayLike, margin: float, test_share: float = 0.0) -> float:
@@ -261,7 +225,7 @@ def equivalence_p(differences: ArrayLike, margin: float, test_share: float = 0.0
     margin : float
         What counts as the same, in the units of the differences.
     test_share : float
-        As for `corrected_error`; with 0 this is statsmodels' ``ttost_paired``.
+        As for `corrected_t_test`; with 0 this is statsmodels' ``ttost_paired``.
 
     Returns
     -------
@@ -269,44 +233,28 @@ def equivalence_p(differences: ArrayLike, margin: float, test_share: float = 0.0
         NaN when the tests are undefined.
     """
     values = np.asarray(differences, float)
-    if _why_undefined_differences(values):
-        return math.nan
     above = corrected_t_test(values + margin, test_share, "greater").p_value
     below = corrected_t_test(values - margin, test_share, "less").p_value
     return max(above, below)
 
 
-def _why_undefined_differences(values: Floats) -> str:
-    if values.size < 2:
-        return f"there are {values.size} difference(s), and a variance needs two"
-    return "" if np.ptp(values) > 0 else "the differences have no spread"
-
-
-def probability_better(
-    first: ArrayLike, second: ArrayLike, *, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
+def probability_better(differences: ArrayLike, bootstrap: Bootstrap) -> Estimate:
     """Share of splits in which the first model beats the second, P(A > B), a tie counting half.
+
+    The interval is over the splits; with a handful of them it is wide and too short all the same.
 
     Parameters
     ----------
-    first, second : array_like, shape (n,)
-        Scores on the same splits.
-    resamples, seed : int
-        Of the percentile bootstrap over the splits.
-
-    Returns
-    -------
-    share, low, high : float
-        With its interval of 95 %; with a handful of splits that is wide and too short all the same.
+    differences : array_like, shape (n,)
+        Score of one model minus that of the other, one a split.
+    bootstrap : Bootstrap
 
     Examples
     --------
-    >>> probability_better([0.9, 0.8, 0.9, 0.7], [0.8, 0.8, 0.7, 0.6])[0]
+    >>> probability_better([0.1, 0.0, 0.2, 0.1], Bootstrap(100, seed=1)).value
     0.875
     """
-    values = np.asarray(first, float) - np.asarray(second, float)
-    wins = (np.sign(values) + 1) / 2
-    return mean_interval(wins, draw_rows(wins.size, resamples, seed))
+    return bootstrap.mean((np.sign(np.asarray(differences, float)) + 1) / 2)
 
 
 def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:
@@ -332,28 +280,23 @@ def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:
     table = [[int((a & b).sum()), only_first], [only_second, int((~a & ~b).sum())]]
     difference = (only_first - only_second) / a.size
     variance = ((only_first + only_second) / a.size - difference**2) / a.size
-    half = stats.norm.isf((1 - CONFIDENCE) / 2) * math.sqrt(max(variance, 0))
-    return Comparison(difference, difference - half, difference + half, float(mcnemar(table, exact=True).pvalue))
+    found = _interval(difference, math.sqrt(max(variance, 0)), stats.norm.isf(TAIL))
+    return Comparison(float(mcnemar(table, exact=True).pvalue), difference=found)
 
 
-def cochran_test(right: ArrayLike) -> tuple[float, float]:
+def cochran_test(right: ArrayLike) -> Comparison:
     """Cochran's Q: whether several models are right equally often on the same objects.
 
     Parameters
     ----------
     right : array_like of bool, shape (n, k)
         Whether each of k models is right.
-
-    Returns
-    -------
-    statistic, p_value : float
-        NaN when all models are right on the same objects.
     """
     answers = np.asarray(right, int)
     if (answers == answers[:, :1]).all():
-        return math.nan, math.nan
+        return Comparison(reason="all are right on the same objects")
     result = cochrans_q(answers)
-    return float(result.statistic), float(result.pvalue)
+    return Comparison(float(result.pvalue), float(result.statistic))
 
 
 def delong_covariance(labels: ArrayLike, scores: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
@@ -391,35 +334,11 @@ def delong_covariance(labels: ArrayLike, scores: Sequence[ArrayLike]) -> tuple[F
 
 
 def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Comparison:
-    """Compare the areas under two ROC curves of the same objects.
-
-    Parameters
-    ----------
-    labels, first, second
-        As for `delong_covariance`.
-
-    Returns
-    -------
-    Comparison
-        Of the areas.
-    """
+    """Compare the areas under two ROC curves of the same objects; parameters as for `delong_covariance`."""
     areas, covariance = delong_covariance(labels, [first, second])
-    difference = float(areas[0] - areas[1])
-    contrast = np.array([1, -1])
+    difference, contrast = float(areas[0] - areas[1]), np.array([1, -1])
     error = math.sqrt(max(float(contrast @ covariance @ contrast), 0))
     if error == 0:
-        return Comparison(difference, math.nan, math.nan, math.nan, "the curves have no spread")
-    half = stats.norm.isf((1 - CONFIDENCE) / 2) * error
+        return Comparison(difference=Estimate(difference, math.nan, math.nan), reason="the curves have no spread")
     p_value = 2 * stats.norm.sf(abs(difference) / error)
-    return Comparison(difference, difference - half, difference + half, float(p_value))
-
-
-def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Lay out a comparison as a row: difference, low, high, p, reason."""
-    return {
-        "difference": comparison.difference,
-        "low": comparison.low,
-        "high": comparison.high,
-        "p": comparison.p_value,
-        "reason": comparison.reason,
-    }
+    return Comparison(float(p_value), difference=_interval(difference, error, stats.norm.isf(TAIL)))

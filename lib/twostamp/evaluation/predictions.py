@@ -1,14 +1,16 @@
-"""What the finished models of a search say about each object: the probabilities of every repetition of each winner."""
+"""Probabilities that the winners of a search give to a set of objects, of every repetition."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """One set of objects as the winners of a search see it.
+    """Predictions of several models for one set of objects.
 
     Attributes
     ----------
@@ -21,7 +23,7 @@ class Predictions:
 
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    probabilities: dict[str, NDArray[np.float64]]
+    probabilities: dict[str, Floats]
 
     @property
     def predicted(self) -> dict[str, NDArray[np.int64]]:
@@ -29,22 +31,24 @@ class Predictions:
         return {model: values.argmax(axis=2) for model, values in self.probabilities.items()}
 
     @property
+    def correct(self) -> dict[str, NDArray[np.bool_]]:
+        """Whether each repetition is right, by model, shape (r, n)."""
+        return {model: values == self.labels for model, values in self.predicted.items()}
+
+    @property
     def right(self) -> dict[str, NDArray[np.bool_]]:
         """Whether the repetition that is best on validation is right, by model, shape (n,)."""
-        return {model: values[0] == self.labels for model, values in self.predicted.items()}
+        return {model: values[0] for model, values in self.correct.items()}
 
     def accuracy(self, model: str) -> float:
         """Mean of the accuracies of a model's repetitions."""
-        return float(np.mean(self.predicted[model] == self.labels))
+        return float(np.mean(self.correct[model]))
 
     def without(self, model: str) -> "Predictions":
         """The same of all models but one."""
         kept = {name: values for name, values in self.probabilities.items() if name != model}
         return replace(self, probabilities=kept)
 
-    def ensemble(self) -> dict[str, NDArray[np.float64]]:
+    def ensemble(self) -> dict[str, Floats]:
         """Mean of the repetitions' probabilities by model, shape (n, k)."""
         return {model: values.mean(axis=0) for model, values in self.probabilities.items()}
-
-
-Floats = NDArray[np.float64]

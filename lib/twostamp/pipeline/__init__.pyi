@@ -1,4 +1,3 @@
-from .ledger import read_catalogue
 from .notebooks import EXTENDED, STANDS_ON, NotebookError, run_notebooks, summarise_run
 from .plan import count_training_objects, measure_rates, plan_trials
 from .report import write_report
@@ -16,7 +15,6 @@ __all__ = [
     "measure_rates",
     "open_run",
     "plan_trials",
-    "read_catalogue",
     "record_numbers",
     "run_notebooks",
     "summarise_run",

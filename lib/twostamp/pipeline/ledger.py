@@ -1,33 +1,14 @@
 """The ledger: what became of every figure, table, algorithm and printed number of the thesis."""
 
-from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
+from twostamp.thesis import read_catalogue
 from twostamp.utils.files import write_file
 
 COLUMNS = ["id", "kind", "title", "notebook", "files", "status", "thesis", "ours", "note"]
 STATUSES = ("real", "simulated", "code", "third-party", "missing")
-
-
-def read_catalogue() -> pd.DataFrame:
-    """Read what the thesis holds: one row an item.
-
-    Returns
-    -------
-    DataFrame
-        Columns id, kind (figure, table, algorithm, number), title, title_es, notebook, source (data, code,
-        third-party), thesis, note; all text.
-
-    Examples
-    --------
-    >>> catalogue = read_catalogue()
-    >>> int((catalogue["kind"] != "number").sum())
-    67
-    """
-    with resources.files("twostamp").joinpath("thesis_items.csv").open() as file:
-        return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def _select(rows: pd.DataFrame, kind: str, item: str, title: str) -> "pd.Series[bool]":
@@ -48,7 +29,7 @@ class Ledger:
 
     def __init__(self, path: Path, language: str = "en") -> None:
         self.path = path
-        self._catalogue = read_catalogue()
+        self._catalogue = read_catalogue().copy()
         titles = self._catalogue["title" if language == "en" else "title_es"]
         # A run may have been written in the other language before.
         self._titles = {

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from twostamp.pipeline.ledger import STATUSES, Ledger, read_catalogue
+from twostamp.pipeline.ledger import STATUSES, Ledger
+from twostamp.thesis import read_catalogue
 from twostamp.utils.files import write_file
 
 CHAPTERS = {

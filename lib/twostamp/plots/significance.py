@@ -33,11 +33,11 @@ def plot_comparisons(scores: pd.DataFrame, everything: pd.DataFrame) -> Figure:
 
 def _draw_splits(scores: pd.DataFrame, ax: Axes) -> None:
     """Draw a dot a split and model; a line joins the models of one split."""
-    models = [model for model, variant in MODELS.items() if variant in scores]
-    values = scores[[MODELS[model] for model in models]].to_numpy()
+    models = [model for model in MODELS if model in scores]
+    values = scores[models].to_numpy()
     ax.plot(range(len(models)), values.T, color="#BBBBBB", linewidth=0.8, zorder=1)
     for place, model in enumerate(models):
-        colour, accuracy = MODEL_COLOURS[model], scores[MODELS[model]]
+        colour, accuracy = MODEL_COLOURS[model], scores[model]
         ax.scatter([place] * len(scores), accuracy, color=colour, s=18, zorder=2)
         ax.hlines(accuracy.mean(), place - 0.18, place + 0.18, color=colour, linewidth=2)
     ax.set_xticks(range(len(models)), [MODEL_LABELS[model].replace(" ", "\n", 1) for model in models])

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.data.arrays import Arrays, scale_deltajd
 from twostamp.data.features import DELTAJD_FLOOR, Scaler
-from twostamp.evaluation.bootstrap import LEVEL, bootstrap_means, percentile_interval
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 from twostamp.evaluation.hypothesis_tests import equivalence_p
 from twostamp.evaluation.predictions import Predictions
 
@@ -144,9 +144,7 @@ def perturb(arrays: Arrays, scaler: Scaler, change: Callable[[Days], Days]) -> A
     return replace(arrays, deltajd=scale_deltajd(change(unscale_deltajd(arrays.deltajd[:, 0], scaler)), scaler))
 
 
-def tabulate_stress(
-    seen: Mapping[str, Predictions], stresses: Sequence[Stress], *, resamples: int, seed: int
-) -> pd.DataFrame:
+def tabulate_stress(seen: Mapping[str, Predictions], stresses: Sequence[Stress], bootstrap: Bootstrap) -> pd.DataFrame:
     """Accuracy of every model under every perturbation, and what it loses to it.
 
     Parameters
@@ -154,7 +152,7 @@ def tabulate_stress(
     seen : mapping of str to Predictions
         By the name of a stress, and `UNDISTURBED`; the same models in each that has them.
     stresses : sequence of Stress
-    resamples, seed : int
+    bootstrap : Bootstrap
 
     Returns
     -------
@@ -164,38 +162,20 @@ def tabulate_stress(
     """
     rows = []
     for model in seen[UNDISTURBED].probabilities if seen else ():
-        right = {name: _right(view, model) for name, view in seen.items() if model in view.probabilities}
-        means = bootstrap_means(right, seen[UNDISTURBED].labels, resamples=resamples, seed=seed)
-        before, before_drawn = means[UNDISTURBED]
+        right = {name: view.correct[model] for name, view in seen.items() if model in view.probabilities}
+        means = bootstrap.means(right, seen[UNDISTURBED].labels)
         for stress in (Stress("gap", 0), *stresses):
             name = stress.name if stress.amount or stress.kind != "gap" else UNDISTURBED
             if name in means:
-                accuracy, drawn = means[name]
-                of_loss = before - accuracy, *percentile_interval(before_drawn - drawn)
-                shown = accuracy, *percentile_interval(drawn), *of_loss
-                rows.append((model, stress.kind, stress.amount, *right[UNDISTURBED].shape[::-1], *shown))
-    columns = [
-        "model",
-        "kind",
-        "amount",
-        "n",
-        "repetitions",
-        "accuracy",
-        "low",
-        "high",
-        "loss",
-        "loss low",
-        "loss high",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+                loss = means[UNDISTURBED] - means[name]
+                shown = *right[UNDISTURBED].shape[::-1], *means[name].estimate(), *loss.estimate()
+                rows.append((model, stress.kind, stress.amount, *shown))
+    columns = ["model", "kind", "amount", "n", "repetitions", "accuracy", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "loss", "loss low", "loss high"])
 
 
-def _right(view: Predictions, model: str) -> NDArray[np.bool_]:
-    return view.predicted[model] == view.labels
-
-
-def check_equivalence(
-    view: Predictions, pairs: Sequence[tuple[str, str]], margin: float, *, resamples: int, seed: int
+def check_gap_equivalence(
+    view: Predictions, pairs: Sequence[tuple[str, str]], margin: float, bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Two one-sided tests, undisturbed: does a model that learned gaps answer as well as the one that did not?
 
@@ -206,7 +186,7 @@ def check_equivalence(
         The model that learned gaps first.
     margin : float
         Difference of accuracy that counts as none.
-    resamples, seed : int
+    bootstrap : Bootstrap
 
     Returns
     -------
@@ -218,33 +198,30 @@ def check_equivalence(
     """
     rows = []
     for a, b in pairs:
-        first, second = _right(view, a).astype(float), _right(view, b).astype(float)
-        difference, drawn = bootstrap_means(
-            {"difference": first - second}, view.labels, resamples=resamples, seed=seed
-        )["difference"]
-        low, high = percentile_interval(drawn, 2 * LEVEL)
+        first, second = view.correct[a].astype(float), view.correct[b].astype(float)
+        difference = bootstrap.means({"difference": first - second}, view.labels)["difference"].estimate(2 * LEVEL)
         p_value = equivalence_p(first.mean(axis=1) - second.mean(axis=1), margin)
         verdict = "undecided"
         if len(first) < ENOUGH:
             pass
-        elif -margin < low and high < margin and p_value < LEVEL:
+        elif -margin < difference.low and difference.high < margin and p_value < LEVEL:
             verdict = "equivalent"
-        elif low > margin or high < -margin:
+        elif difference.low > margin or difference.high < -margin:
             verdict = "different"
-        rows.append((f"{a} = {b}", margin, difference, low, high, p_value, verdict))
+        rows.append((f"{a} = {b}", margin, *difference, p_value, verdict))
     columns = ["comparison", "margin", "difference", "low", "high", "p", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def judge_goals(stress: pd.DataFrame, equivalence: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Say whether this run shows that learned gaps make a classifier safe against them at no cost.
+def check_goals(stress: pd.DataFrame, equivalence: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Check whether this run shows that learned gaps make a classifier safe against them at no cost.
 
     Parameters
     ----------
     stress : DataFrame
         Of `tabulate_stress`.
     equivalence : DataFrame
-        Of `check_equivalence`.
+        Of `check_gap_equivalence`.
     models : sequence of str
         Those that learned gaps.
 
@@ -259,13 +236,13 @@ def judge_goals(stress: pd.DataFrame, equivalence: pd.DataFrame, models: Sequenc
     longest = gaps[gaps["amount"] == gaps["amount"].max()].set_index("model")
     rows: list[tuple[Any, ...]] = []
     for model in models:
-        loss, low, high = longest.loc[model, ["loss", "loss low", "loss high"]]
-        met = "yes" if high < LOSS_ALLOWED else "no" if low >= LOSS_ALLOWED else "undecided"
+        loss = Estimate.from_row(longest.loc[model], "loss", "loss ")
+        met = "yes" if loss.high < LOSS_ALLOWED else "no" if loss.low >= LOSS_ALLOWED else "undecided"
         met = met if longest.loc[model, "repetitions"] >= ENOUGH else "undecided"
         goal = f"{model}: a gap of {gaps['amount'].max():g} nights costs less than {100 * LOSS_ALLOWED:g} points"
-        rows.append((goal, loss, low, high, met))
+        rows.append((goal, *loss, met))
     words = {"equivalent": "yes", "different": "no"}
     for row in equivalence.to_dict("records"):
         goal = f"{row['comparison']} without a gap, within {100 * row['margin']:g} points"
-        rows.append((goal, row["difference"], row["low"], row["high"], words.get(row["verdict"], "undecided")))
+        rows.append((goal, *Estimate.from_row(row, "difference"), words.get(row["verdict"], "undecided")))
     return pd.DataFrame(rows, columns=["goal", "value", "low", "high", "met"])

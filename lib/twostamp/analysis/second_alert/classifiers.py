@@ -23,7 +23,7 @@ FIRST_ALONE = "first alert alone"
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class TrainedVariant:
     """A classifier and how it is trained.
 
     Attributes
@@ -38,12 +38,12 @@ class Rival:
     gaps: bool = False
 
 
-RIVALS = {
-    "one alert": Rival("stamp_26"),
-    "two alerts": Rival("separated"),
-    "two alerts, gaps learned": Rival("separated", gaps=True),
-    "one or two": Rival("one_or_two"),
-    "one or two, gaps learned": Rival("one_or_two", gaps=True),
+CLASSIFIERS = {
+    "one alert": TrainedVariant("stamp_26"),
+    "two alerts": TrainedVariant("separated"),
+    "two alerts, gaps learned": TrainedVariant("separated", gaps=True),
+    "one or two": TrainedVariant("one_or_two"),
+    "one or two, gaps learned": TrainedVariant("one_or_two", gaps=True),
 }
 
 LEARNED = {"two alerts, gaps learned": "two alerts", "one or two, gaps learned": "one or two"}
@@ -60,13 +60,13 @@ STANDS_FOR = {
 """Whose winning hyper-parameters a variant takes: the first of these that the search of notebook 04 has."""
 
 
-def trained_with(model: str, params: Parameters) -> Parameters:
-    """Parameters that a rival is trained with: the run's, with gaps or without."""
-    return params.model_copy(update={"cadence_augmentation": RIVALS[model].gaps})
+def training_parameters(model: str, params: Parameters) -> Parameters:
+    """Parameters that a classifier is trained with: the run's, with gaps or without."""
+    return params.model_copy(update={"cadence_augmentation": CLASSIFIERS[model].gaps})
 
 
 def choose_combinations(results: SearchResults) -> dict[str, Hyperparameters]:
-    """Choose hyper-parameters for the rivals among the winners of a search.
+    """Choose hyper-parameters for the classifiers among the winners of a search.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def choose_combinations(results: SearchResults) -> dict[str, Hyperparameters]:
     return {variant: winners[name][0].hyperparameters for variant, name in chosen.items()}
 
 
-def train_rivals(
+def train_classifiers(
     combinations: Mapping[str, Hyperparameters], records: Records, folder: Path, params: Parameters
 ) -> dict[str, SearchResults]:
-    """Train every rival some times, by the machinery of the search, with networks of the run's ``width``.
+    """Train every classifier some times, by the machinery of the search, with networks of the run's ``width``.
 
     Parameters
     ----------
@@ -95,14 +95,14 @@ def train_rivals(
     records : Records
         With pairs.
     folder : Path
-        Gets one folder a rival; finished trainings are not done again.
+        Gets one folder a classifier; finished trainings are not done again.
     params : Parameters
         revision_repetitions, hide_second, cadence_share, cadence_gap, and all that notebook 04 uses.
 
     Returns
     -------
     dict of SearchResults
-        By rival, the repetitions that all rivals have finished, in their order. The n-th repetition of a model with
+        By classifier, the repetitions that all have finished, in their order. The n-th repetition of a model with
         learned gaps has the weights at the start and the order of batches of its twin's n-th.
 
     Raises
@@ -111,10 +111,10 @@ def train_rivals(
         No repetition was finished by all; the message has a reason.
     """
     groups = {}
-    for name, rival in RIVALS.items():
-        output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", trained_with(name, params)
-        combination = combinations[rival.variant]
-        trials = make_repeats(rival.variant, combination, params.revision_repetitions, params.seed)
+    for name, classifier in CLASSIFIERS.items():
+        output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", training_parameters(name, params)
+        combination = combinations[classifier.variant]
+        trials = make_repeats(classifier.variant, combination, params.revision_repetitions, params.seed)
         groups[name] = make_jobs(trials, records, output, own, own.width)
     return _keep_finished(dict(zip(groups, run_groups(list(groups.values()), params), strict=True)))
 
@@ -129,10 +129,10 @@ def _keep_finished(results: Mapping[str, SearchResults]) -> dict[str, SearchResu
     return {name: SearchResults(trials[i] for i in common) for name, trials in done.items()}
 
 
-def predict_rivals(
+def predict_views(
     trained: Mapping[str, SearchResults], records: Records, stresses: Sequence[Stress]
 ) -> dict[str, Predictions]:
-    """Apply every repetition of the rivals to the test set: as it is, without second alerts, and under stress.
+    """Apply every repetition of the classifiers to the test set: as it is, without second alerts, and under stress.
 
     Parameters
     ----------

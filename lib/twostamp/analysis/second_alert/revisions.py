@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.alerts.cutouts import SIZE, expected_shape
 from twostamp.data.arrays import read_metadata
-from twostamp.evaluation.bootstrap import bootstrap_means, percentile_interval
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
@@ -56,8 +56,8 @@ def follow_revisions(before: ArrayLike, after: ArrayLike, labels: ArrayLike) -> 
     return {name: values.astype(float) for name, values in measured.items()}
 
 
-def describe_objects(pairs_path: Path, object_ids: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
-    """Say of each object in which groups it is.
+def group_objects(pairs_path: Path, object_ids: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
+    """Put each object into its groups.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _is_cut(table: pd.DataFrame, alert: int) -> list[bool]:
 
 
 def tabulate_revisions(
-    revisions: Mapping[str, Floats], labels: ArrayLike, groups: pd.DataFrame, *, resamples: int, seed: int
+    revisions: Mapping[str, Floats], labels: ArrayLike, groups: pd.DataFrame, bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Average revisions over all objects and over every group of them.
 
@@ -111,8 +111,8 @@ def tabulate_revisions(
         Of `follow_revisions`.
     labels : array_like of int, shape (n,)
     groups : DataFrame, n rows
-        Of `describe_objects`.
-    resamples, seed : int
+        Of `group_objects`.
+    bootstrap : Bootstrap
 
     Returns
     -------
@@ -131,20 +131,20 @@ def tabulate_revisions(
         if not chosen.any():
             continue
         part = {name: values[:, chosen] for name, values in revisions.items()}
-        means = bootstrap_means(part, labels[chosen], resamples=resamples, seed=seed)
-        row: dict[str, object] = {"grouping": grouping, "group": group, "n": int(chosen.sum())}
-        row |= {name: mean for name, (mean, _) in means.items()}
-        for name, measure in (("gain", "accuracy"), ("change", "probability")):
-            (one, one_drawn), (two, two_drawn) = (means[f"{measure} with {alerts}"] for alerts in ("one", "two"))
-            low, high = percentile_interval(two_drawn - one_drawn)
-            row |= {name: two - one, f"{name} low": low, f"{name} high": high}
-        row["second alert"] = "helps" if row["gain low"] > 0 else "hurts" if row["gain high"] < 0 else "undecided"  # type: ignore[operator]
-        rows.append(row)
+        means = bootstrap.means(part, labels[chosen])
+        gain, change = (
+            (means[f"{measure} with two"] - means[f"{measure} with one"]).estimate()
+            for measure in ("accuracy", "probability")
+        )
+        row = {"grouping": grouping, "group": group, "n": int(chosen.sum())}
+        row |= {name: mean.value for name, mean in means.items()}
+        row |= gain.to_row("gain", "gain ") | change.to_row("change", "change ")
+        rows.append(row | {"second alert": "helps" if gain.low > 0 else "hurts" if gain.high < 0 else "undecided"})
     return pd.DataFrame(rows)
 
 
-def compare_rivals(
-    first: Predictions, second: Predictions, pairs: Sequence[tuple[str, str, str]], *, resamples: int, seed: int
+def compare_with_dedicated(
+    first: Predictions, second: Predictions, pairs: Sequence[tuple[str, str, str]], bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Compare the model for one or two alerts with the classifiers that are trained for one of the two cases.
 
@@ -154,7 +154,7 @@ def compare_rivals(
         Of the first alert alone, and of both.
     pairs : sequence of (str, str, str)
         Alerts ("one", "two"), the model, the dedicated classifier.
-    resamples, seed : int
+    bootstrap : Bootstrap
 
     Returns
     -------
@@ -164,33 +164,22 @@ def compare_rivals(
     rows = []
     for alerts, model, dedicated in pairs:
         view = first if alerts == "one" else second
-        right = {name: view.predicted[name] == view.labels for name in (model, dedicated)}
-        means = bootstrap_means(right, view.labels, resamples=resamples, seed=seed)
-        (ours, ours_drawn), (theirs, theirs_drawn) = means[model], means[dedicated]
-        size = right[model].shape[::-1]
-        rows.append(
-            (
-                alerts,
-                model,
-                dedicated,
-                *size,
-                ours,
-                theirs,
-                ours - theirs,
-                *percentile_interval(ours_drawn - theirs_drawn),
-            )
-        )
+        means = bootstrap.means({name: view.correct[name] for name in (model, dedicated)}, view.labels)
+        ours, theirs = means[model], means[dedicated]
+        size = view.correct[model].shape[::-1]
+        rows.append((alerts, model, dedicated, *size, ours.value, theirs.value, *(ours - theirs).estimate()))
     columns = ["alerts", "model", "dedicated", "n", "repetitions", "accuracy", "dedicated accuracy"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high"])
 
 
-def describe_revisions(table: pd.DataFrame) -> list[str]:
+def summarise_revisions(table: pd.DataFrame) -> list[str]:
     """Say in sentences what `tabulate_revisions` has found."""
     everyone = table[table["grouping"] == "all"].iloc[0]
     one, two = everyone["accuracy with one"], everyone["accuracy with two"]
-    gain, low, high = 100 * everyone[["gain", "gain low", "gain high"]]
+    gain = Estimate.from_row(everyone, "gain", "gain ").points
     lines = [
-        f"the second alert takes accuracy from {one:.3f} to {two:.3f}: {gain:+.1f} points ({low:+.1f} to {high:+.1f})",
+        f"the second alert takes accuracy from {one:.3f} to {two:.3f}: "
+        f"{gain.value:+.1f} points ({gain.bounds('+.1f')})",
         "of all answers it changes: " + ", ".join(f"{name} {everyone[name]:.1%}" for name in FLIPS),
     ]
     for verdict in ("helps", "hurts"):

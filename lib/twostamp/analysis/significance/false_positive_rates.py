@@ -1,10 +1,10 @@
 """Comparisons whose answer is known: how often does each test find a difference between equally good classifiers?
 
-Each world has objects of five classes. Two classifiers learn from two measurements of every object that are equally
-good by construction: the same class means, noise of the same law, part of it shared. No test should prefer either more
-often than its level says. The classifier is a ridge regression on the measurement and on random ReLU features of it; a
-"seed" is a draw of the features, a "combination" a number of features and a ridge, so that a world holds what varies in
-a search: objects, split, seeds, and the choice of the best combination on validation.
+Each comparison has objects of five classes. Two classifiers learn from two measurements of every object that are
+equally good by construction: the same class means, noise of the same law, part of it shared. No test should prefer
+either more often than its level says. The classifier is a ridge regression on the measurement and on random ReLU
+features of it; a "seed" is a draw of the features, a "combination" a number of features and a ridge. So a comparison
+holds what varies in a search: objects, split, seeds, and the choice of the best combination on validation.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from twostamp.evaluation.bootstrap import LEVEL, bootstrap_scores, percentile_p
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 from twostamp.evaluation.hypothesis_tests import (
     cochran_test,
     corrected_t_test,
@@ -27,8 +27,9 @@ from twostamp.evaluation.hypothesis_tests import (
     probability_better,
     welch_test,
 )
+from twostamp.evaluation.metrics import bootstrap_scores
 from twostamp.params import Parameters
-from twostamp.thesis import THESIS_REPETITIONS
+from twostamp.thesis import REPETITIONS
 
 N_CLASSES = 5
 N_FEATURES = 10
@@ -48,7 +49,7 @@ THESIS = "thesis: Welch over 5 seeds, one-sided, validation"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Objects per class, and splits, of a world."""
+    """Objects per class, and splits, of a comparison."""
 
     train: int
     validation: int
@@ -68,8 +69,8 @@ def choose_sizes(params: Parameters) -> Sizes:
     return Sizes(limited, params.validation_per_class, params.test_per_class, params.repeated_splits)
 
 
-class World:
-    """One world: objects measured twice (and a third time for Cochran's test), and the classifiers' predictions.
+class NullComparison:
+    """Equally good classifiers on objects that are measured twice, and a third time for Cochran's test.
 
     Parameters
     ----------
@@ -106,21 +107,24 @@ class World:
         """Share of objects whose highest score is that of their class."""
         return float(np.mean(scores[objects].argmax(axis=1) == self.labels[objects]))
 
+    def run_search(self, model: int, split: Split) -> list[Floats]:
+        """Train every combination five times; the repetitions of that with the best mean accuracy on validation."""
+        train, validation, _ = split
+        trained = [[self.train(model, train, c) for _ in range(REPETITIONS)] for c in COMBINATIONS]
+        means = [np.mean([self.accuracy(scores, validation) for scores in group]) for group in trained]
+        return trained[int(np.argmax(means))]
 
-def run_search(world: World, model: int, split: Split) -> list[Floats]:
-    """Train every combination five times; the repetitions of that with the best mean accuracy on validation."""
-    train, validation, _ = split
-    trained = [[world.train(model, train, c) for _ in range(THESIS_REPETITIONS)] for c in COMBINATIONS]
-    means = [np.mean([world.accuracy(scores, validation) for scores in group]) for group in trained]
-    return trained[int(np.argmax(means))]
+    def bootstrap(self) -> Bootstrap:
+        """Make a bootstrap with a seed of this comparison."""
+        return Bootstrap(RESAMPLES, int(self.rng.integers(2**31)))
 
 
-def judge_world(world: World, margin: float) -> dict[str, bool]:
-    """Run every procedure on one world; whether each finds what is not there.
+def run_tests(null: NullComparison, margin: float) -> dict[str, bool]:
+    """Run every procedure on one comparison; whether each finds what is not there.
 
     Parameters
     ----------
-    world : World
+    null : NullComparison
     margin : float
         Of the equivalence tests, which get a model that is worse by exactly this much.
 
@@ -129,55 +133,53 @@ def judge_world(world: World, margin: float) -> dict[str, bool]:
     dict of bool
         By the procedure's name.
     """
-    split = world.split()
-    winners = [run_search(world, model, split) for model in (0, 1)]
-    return {**_judge_repetitions(world, winners, split), **_judge_objects(world, winners, split)} | _judge_splits(
-        world, margin
-    )
+    split = null.split()
+    winners = [null.run_search(model, split) for model in (0, 1)]
+    on_one_split = _test_repetitions(null, winners, split) | _test_objects(null, winners, split)
+    return on_one_split | _test_splits(null, margin)
 
 
-def _judge_repetitions(world: World, winners: list[list[Floats]], split: Split) -> dict[str, bool]:
-    validation, test = ([[world.accuracy(s, objects) for s in group] for group in winners] for objects in split[1:])
-    thesis = welch_test(validation[0], validation[1], "less")
+def _test_repetitions(null: NullComparison, winners: list[list[Floats]], split: Split) -> dict[str, bool]:
+    validation, test = ([[null.accuracy(s, objects) for s in group] for group in winners] for objects in split[1:])
     return {
-        THESIS: _small(thesis.p_value),
+        THESIS: _small(welch_test(validation[0], validation[1], "less").p_value),
         "Welch over 5 seeds, two-sided, test": _small(welch_test(test[0], test[1], "two-sided").p_value),
     }
 
 
-def _judge_objects(world: World, winners: list[list[Floats]], split: Split) -> dict[str, bool]:
+def _test_objects(null: NullComparison, winners: list[list[Floats]], split: Split) -> dict[str, bool]:
     train, _, test = split
-    labels = world.labels[test]
-    first, second, third = winners[0][0], winners[1][0], world.train(2, train)
+    labels = null.labels[test]
+    first, second, third = winners[0][0], winners[1][0], null.train(2, train)
     right = np.stack([scores[test].argmax(axis=1) == labels for scores in (first, second, third)], axis=1)
     predicted = {str(m): np.stack([s[test].argmax(axis=1) for s in group]) for m, group in enumerate(winners)}
-    drawn = bootstrap_scores(labels, predicted, N_CLASSES, resamples=RESAMPLES, seed=int(world.rng.integers(2**31)))
-    p_values = [percentile_p(column) for column in (drawn["0"][1] - drawn["1"][1]).T]
-    recalls = np.array(p_values[2:])
+    scores = bootstrap_scores(labels, predicted, N_CLASSES, null.bootstrap())
+    difference = scores["0"] - scores["1"]
+    recalls = np.array([difference[2 + label].p_value for label in range(N_CLASSES)])
     return {
         "McNemar, test": _small(mcnemar_test(right[:, 0], right[:, 1]).p_value),
-        "Cochran's Q of three, test": _small(cochran_test(right)[1]),
+        "Cochran's Q of three, test": _small(cochran_test(right).p_value),
         "DeLong, SN against rest, test": _small(delong_test(labels == SN, first[test, SN], second[test, SN]).p_value),
-        "bootstrap of macro-F1, test": _small(p_values[1]),
+        "bootstrap of macro-F1, test": _small(difference[1].p_value),
         "bootstrap of five recalls, any, uncorrected": bool((recalls < LEVEL).any()),
         # Holm's first step is Bonferroni's: it rejects something when the smallest p, times their number, is small
         "bootstrap of five recalls, any, Holm": bool(recalls.min() * recalls.size < LEVEL),
     }
 
 
-def _judge_splits(world: World, margin: float) -> dict[str, bool]:
+def _test_splits(null: NullComparison, margin: float) -> dict[str, bool]:
     accuracies = []
-    for _ in range(world.sizes.splits):
-        train, _, test = world.split()
-        accuracies.append([world.accuracy(world.train(model, train), test) for model in (0, 1)])
+    for _ in range(null.sizes.splits):
+        train, _, test = null.split()
+        accuracies.append([null.accuracy(null.train(model, train), test) for model in (0, 1)])
     first, second = np.array(accuracies).T
-    differences, share = first - second, world.sizes.test_share
-    _, low, high = probability_better(first, second, resamples=RESAMPLES, seed=int(world.rng.integers(2**31)))
+    differences, share = first - second, null.sizes.test_share
+    better = probability_better(differences, null.bootstrap())
     return {
         "Welch over repeated splits": _small(welch_test(first, second, "two-sided").p_value),
         "paired t over repeated splits": _small(corrected_t_test(differences, 0).p_value),
         "corrected t over repeated splits": _small(corrected_t_test(differences, share).p_value),
-        "P(A > B), interval without 1/2": low > 0.5 or high < 0.5,
+        "P(A > B), interval without 1/2": better.low > 0.5 or better.high < 0.5,
         "equivalence (TOST), uncorrected": _small(equivalence_p(differences + margin, margin)),
         "equivalence (TOST), corrected": _small(equivalence_p(differences + margin, margin, share)),
     }
@@ -207,11 +209,11 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
     children = np.random.SeedSequence([seed, 11]).spawn(worlds)
     # the matrices are so small that threads only wait for each other; scipy warns where five seeds nearly agree
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        judged = [
-            judge_world(World(sizes, np.random.default_rng(child)), margin)
-            for child in tqdm(children, desc="worlds", unit="world")
+        tested = [
+            run_tests(NullComparison(sizes, np.random.default_rng(child)), margin)
+            for child in tqdm(children, desc="null comparisons", unit="comparison")
         ]
-    found = pd.DataFrame(judged).sum()
+    found = pd.DataFrame(tested).sum()
     low, high = proportion_confint(found.to_numpy(), worlds, method="wilson")
     table = pd.DataFrame({"procedure": found.index, "worlds": worlds, "found": found.to_numpy()})
     table = table.assign(rate=table["found"] / worlds, low=low, high=high)
@@ -219,7 +221,7 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
     return table.assign(verdict=verdict)
 
 
-def judge_tests(params: Parameters) -> dict[str, pd.DataFrame]:
+def measure_rates(params: Parameters) -> dict[str, pd.DataFrame]:
     """False-positive rates with the sizes of the thesis and with those of a run.
 
     Parameters
@@ -238,10 +240,10 @@ def judge_tests(params: Parameters) -> dict[str, pd.DataFrame]:
     return {title: count_false_positives(size, **options) for title, size in sizes.items()}  # type: ignore[arg-type]
 
 
-def describe_rates(rates: dict[str, pd.DataFrame], procedure: str = THESIS) -> list[str]:
-    """Say how often a procedure finds a false difference, one sentence a table of `judge_tests`."""
-    rows = {title: table.set_index("procedure").loc[procedure] for title, table in rates.items()}
+def summarise_rates(rates: dict[str, pd.DataFrame]) -> list[str]:
+    """Say how often the thesis's test finds a false difference, one sentence a table of `measure_rates`."""
+    rows = {title: table.set_index("procedure").loc[THESIS] for title, table in rates.items()}
+    found = {title: Estimate.from_row(row, "rate") for title, row in rows.items()}
     return [
-        f"{title}: {procedure}: {row['rate']:.0%} false differences ({row['low']:.0%} to {row['high']:.0%})"
-        for title, row in rows.items()
+        f"{title}: {THESIS}: {rate.value:.0%} false differences ({rate.bounds('.0%')})" for title, rate in found.items()
     ]

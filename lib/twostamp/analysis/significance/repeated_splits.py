@@ -18,6 +18,7 @@ from twostamp.models.search import draw_seeds, make_jobs, make_repeats, run_grou
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
+from twostamp.thesis import MODELS
 
 
 def split_seeds(params: Parameters) -> list[int]:
@@ -89,12 +90,12 @@ def train_splits(
 
 
 def pivot_scores(results: Sequence[SearchResults]) -> pd.DataFrame:
-    """Accuracy on test, one row a split and one column a variant; splits on which a training failed are left out."""
+    """Accuracy on test, one row a split and one column a model; splits on which a training failed are left out."""
     scores = {i: {trial.variant: trial.accuracy("test") for trial in trials.done} for i, trials in enumerate(results)}
     table = pd.DataFrame.from_dict(scores, orient="index").sort_index(axis=1).dropna()
-    return table.rename_axis(index="split", columns="variant")
+    return table.rename(columns={variant: model for model, variant in MODELS.items()}).rename_axis(index="split")
 
 
 def share_of_test(counts: Mapping[str, Mapping[str, int]]) -> float:
-    """Test objects over training objects, what `twostamp.evaluation.hypothesis_tests.corrected_error` takes."""
+    """Test objects over training objects, what `twostamp.evaluation.hypothesis_tests.corrected_t_test` takes."""
     return sum(counts["test"].values()) / sum(counts["train"].values())

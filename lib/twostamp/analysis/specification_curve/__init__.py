@@ -1,5 +1,33 @@
-"""Notebook 15: the same comparison under every defensible choice of data, features and training."""
+"""Notebook 15: whether the second alert helps whatever one decides where the thesis leaves a choice."""
 
-from twostamp.analysis.specification_curve import curve, specifications
+from twostamp.analysis.specification_curve.curve import (
+    check_joint_null,
+    compare_levels,
+    summarise_curve,
+    tabulate_effects,
+)
+from twostamp.analysis.specification_curve.specifications import (
+    default_specification,
+    draw_specifications,
+    list_failures,
+    read_labels,
+    stack_right,
+    tabulate_switches,
+    train_specifications,
+    write_preparations,
+)
 
-__all__ = ["curve", "specifications"]
+__all__ = [
+    "check_joint_null",
+    "compare_levels",
+    "default_specification",
+    "draw_specifications",
+    "list_failures",
+    "read_labels",
+    "stack_right",
+    "summarise_curve",
+    "tabulate_effects",
+    "tabulate_switches",
+    "train_specifications",
+    "write_preparations",
+]

@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification
-from twostamp.evaluation.bootstrap import LEVEL, draw_weights, percentile_interval
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 
 Floats = NDArray[np.float64]
 Right = Mapping[int, Mapping[str, NDArray[np.bool_]]]
 """By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
 
 
-def bootstrap_effects(right: Right, labels: ArrayLike, *, resamples: int, seed: int) -> Floats:
+def bootstrap_effects(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> Floats:
     """Two alerts minus one on resamples of the test objects and of the repetitions.
 
     Objects are drawn within their class, the same for all specifications and both models; repetitions anew for each
@@ -31,20 +31,20 @@ def bootstrap_effects(right: Right, labels: ArrayLike, *, resamples: int, seed: 
     right : mapping
         Of `twostamp.analysis.specification_curve.specifications.stack_right`.
     labels : array_like of int, shape (n,)
-    resamples, seed : int
+    bootstrap : Bootstrap
 
     Returns
     -------
     ndarray, shape (len(right), resamples)
         Differences of accuracy.
     """
-    rng = np.random.default_rng([seed, 15])
-    weights = draw_weights(labels, resamples, rng) / np.asarray(labels).size
-    drawn = np.empty((len(right), resamples))
-    for place, sides in enumerate(right.values()):
+    rng = bootstrap.generator(15)
+    weights = bootstrap.weights(labels, rng) / np.asarray(labels).size
+    drawn = []
+    for sides in right.values():
         means = {side: _draw_mean(weights @ np.asarray(values, float).T, rng) for side, values in sides.items()}
-        drawn[place] = means["two"] - means["one"]
-    return drawn
+        drawn.append(means["two"] - means["one"])
+    return np.array(drawn)
 
 
 def _draw_mean(scores: Floats, rng: np.random.Generator) -> Floats:
@@ -59,36 +59,37 @@ def object_differences(right: Right) -> Floats:
     return np.stack([two - one for two, one in sides])
 
 
-def exchange_labels(differences: ArrayLike, *, draws: int, seed: int) -> Floats:
-    """Effects in worlds where it does not matter which of two models is called the two-alert one.
+def exchange_labels(differences: ArrayLike, bootstrap: Bootstrap) -> Floats:
+    """Effects under the null, on which it does not matter which of two models is called the two-alert one.
 
-    In every world a coin is thrown for each object, and exchanges its two answers in all specifications at once. The
+    In every draw a coin is thrown for each object, and exchanges its two answers in all specifications at once. The
     trainings are taken as they are: another training of the same model is not part of the null.
 
     Parameters
     ----------
     differences : array_like, shape (s, n)
         Of `object_differences`.
-    draws, seed : int
+    bootstrap : Bootstrap
+        Whose resamples and seed the draws have.
 
     Returns
     -------
-    ndarray, shape (draws, s)
+    ndarray, shape (resamples, s)
     """
     table = np.asarray(differences, float)
-    signs = np.random.default_rng([seed, 16]).choice([-1.0, 1.0], (draws, table.shape[1]))
+    signs = bootstrap.generator(16).choice([-1.0, 1.0], (bootstrap.resamples, table.shape[1]))
     return np.asarray(signs @ table.T / table.shape[1])
 
 
 def tabulate_effects(
-    specifications: Sequence[Specification], right: Right, labels: ArrayLike, *, resamples: int, seed: int
+    specifications: Sequence[Specification], right: Right, labels: ArrayLike, bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Effect of every specification with its interval, smallest effect first.
 
     Parameters
     ----------
     specifications : sequence of Specification
-    right, labels, resamples, seed
+    right, labels, bootstrap
         As for `bootstrap_effects`.
 
     Returns
@@ -97,16 +98,14 @@ def tabulate_effects(
         specification (its place; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference,
         low and high (95 %), p (of exchanged labels, two-sided).
     """
-    drawn = bootstrap_effects(right, labels, resamples=resamples, seed=seed)
-    differences = object_differences(right)
-    effects, null = differences.mean(axis=1), exchange_labels(differences, draws=resamples, seed=seed)
+    drawn, differences = bootstrap_effects(right, labels, bootstrap), object_differences(right)
+    effects, null = differences.mean(axis=1), exchange_labels(differences, bootstrap)
     extreme = np.abs(null) >= np.abs(effects) - 1e-12
-    p_values = (1 + extreme.sum(axis=0)) / (1 + resamples)
+    p_values = (1 + extreme.sum(axis=0)) / (1 + bootstrap.resamples)
     rows = []
     for row, (place, sides) in enumerate(right.items()):
         means = {side: float(np.mean(sides[side])) for side in ("one", "two")}
-        low, high = percentile_interval(drawn[row])
-        found = {"difference": effects[row], "low": low, "high": high, "p": p_values[row]}
+        found = Estimate.from_resamples(effects[row], drawn[row]).to_row("difference") | {"p": p_values[row]}
         levels = asdict(specifications[place])
         rows.append({"specification": place, **levels, "repetitions": len(sides["two"]), **means, **found})
     return pd.DataFrame(rows).sort_values(["difference", "specification"], ignore_index=True)
@@ -123,12 +122,12 @@ def share_better(effects: ArrayLike) -> Floats:
     return np.asarray((np.sign(np.round(np.asarray(effects, float), 12)) + 1).mean(axis=-1) / 2)
 
 
-def judge_jointly(right: Right, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
+def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
     """Median effect, share of specifications in which two alerts beat one, and share in which that is significant.
 
     Parameters
     ----------
-    right, labels, resamples, seed
+    right, labels, bootstrap
         As for `bootstrap_effects`.
 
     Returns
@@ -138,9 +137,8 @@ def judge_jointly(right: Right, labels: ArrayLike, *, resamples: int, seed: int)
         exchanged), p (one-sided: how often exchanged labels give as much). Significant means beyond the 97.5 % quantile
         of the specification's own exchanged effects; the last row counts intervals of the bootstrap above 0 instead.
     """
-    drawn = bootstrap_effects(right, labels, resamples=resamples, seed=seed)
-    differences = object_differences(right)
-    effects, null = differences.mean(axis=1), exchange_labels(differences, draws=resamples, seed=seed)
+    drawn, differences = bootstrap_effects(right, labels, bootstrap), object_differences(right)
+    effects, null = differences.mean(axis=1), exchange_labels(differences, bootstrap)
     needed = np.quantile(null, 1 - LEVEL / 2, axis=0) + 1e-12
     statistics = {
         "median difference": lambda values: np.median(values, axis=-1),
@@ -150,8 +148,9 @@ def judge_jointly(right: Right, labels: ArrayLike, *, resamples: int, seed: int)
     rows: list[tuple[Any, ...]] = []
     for name, statistic in statistics.items():
         observed, expected = float(statistic(effects)), statistic(null)
-        row = (name, observed, *percentile_interval(statistic(drawn.T)), float(expected.mean()))
-        rows.append((*row, float((1 + (expected >= observed - 1e-12).sum()) / (1 + resamples))))
+        p_value = float((1 + (expected >= observed - 1e-12).sum()) / (1 + bootstrap.resamples))
+        estimate = Estimate.from_resamples(observed, statistic(drawn.T))
+        rows.append((name, *estimate, float(expected.mean()), p_value))
     above = float((np.quantile(drawn, LEVEL / 2, axis=1) > 0).mean())
     rows.append(("share whose interval lies above 0", above, *[np.nan] * 4))
     below = float((np.quantile(drawn, 1 - LEVEL / 2, axis=1) < 0).mean())
@@ -181,22 +180,18 @@ def compare_levels(effects: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["switch", "level", "specifications", "one", "two", "difference"])
 
 
-def describe_curve(effects: pd.DataFrame, together: pd.DataFrame) -> list[str]:
+def summarise_curve(effects: pd.DataFrame, together: pd.DataFrame) -> list[str]:
     """Say in sentences what was found."""
     rows = together.set_index("statistic").to_dict("index")
-    share, median = rows["share in which two beat one"], rows["median difference"]
+    names = ("share in which two beat one", "median difference")
+    share, median = (Estimate.from_row(rows[name], "observed") for name in names)
+    p_values = [rows[name]["p"] for name in names]
     above, below = (rows[f"share whose interval lies {side} 0"]["observed"] for side in ("above", "below"))
-    own = effects[effects["specification"] == 0]
-    lines = [
-        f"two alerts beat one in {share['observed']:.0%} of {len(effects)} specifications "
-        f"(95 %: {share['low']:.0%} to {share['high']:.0%}; joint p {share['p']:.3g})",
+    own = effects[effects["specification"] == 0].to_dict("records")
+    return [
+        f"two alerts beat one in {share.value:.0%} of {len(effects)} specifications "
+        f"(95 %: {share.bounds('.0%')}; joint p {p_values[0]:.3g})",
         f"the interval lies above 0 in {above:.0%} of them, below 0 in {below:.0%}",
-        f"median difference {_points(median['observed'], median['low'], median['high'])}, joint p {median['p']:.3g}",
+        f"median difference {median.points:+.1f points}, joint p {p_values[1]:.3g}",
+        *(f"the run's own specification: {Estimate.from_row(row, 'difference').points:+.1f points}" for row in own),
     ]
-    for row in own.to_dict("records"):
-        lines.append(f"the run's own specification: {_points(row['difference'], row['low'], row['high'])}")
-    return lines
-
-
-def _points(value: float, low: float, high: float) -> str:
-    return f"{100 * value:+.1f} points (95 %: {100 * low:+.1f} to {100 * high:+.1f})"
