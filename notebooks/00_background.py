@@ -27,9 +27,10 @@ from matplotlib import pyplot as plt
 
 from twostamp.analysis import background
 from twostamp.data import read_labels
-from twostamp.pipeline import open_run, read_catalogue
+from twostamp.pipeline import open_run
 from twostamp.plots import background as plots
 from twostamp.plots import schematics
+from twostamp.thesis import read_catalogue
 
 # %% tags=["parameters"]
 run_name = "quick"
