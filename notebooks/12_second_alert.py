@@ -45,6 +45,8 @@ equivalence_margin = 0.01
 
 # %%
 run = open_run("12_second_alert", globals())
+bootstrap = Bootstrap(bootstrap_resamples, seed)
+aside = {"aside": run.narrow}
 
 # %% [markdown]
 # ## The classifiers
@@ -66,8 +68,6 @@ trained = second_alert.train_classifiers(combinations, records, run.models / "re
 stresses = second_alert.list_stresses(gap_nights)
 seen = second_alert.predict_views(trained, records, stresses)
 both, alone = seen[second_alert.UNDISTURBED], seen[second_alert.FIRST_ALONE]
-bootstrap = Bootstrap(run.params.bootstrap_resamples, run.params.seed)
-aside = {"aside": run.narrow}
 
 # %% [markdown]
 # ## One model for both cases
@@ -141,10 +141,9 @@ run.save_extra_figure(fig, "cadence_stress", caption=caption, **aside)
 # The thesis's two-stamp classifiers themselves, as notebook 04 trained them, whole.
 
 # %%
-whole = results.winners({name: MODELS[name] for name in (STACKED, SEPARATED)})
-whole = {name: trials.best_first() for name, trials in whole.items()}
-thesis_seen = second_alert.predict_views(whole, records, stresses)
-thesis_stress = second_alert.tabulate_stress(thesis_seen, stresses, bootstrap)
+winners = results.winners({name: MODELS[name] for name in (STACKED, SEPARATED)})
+views = second_alert.predict_views({name: own.best_first() for name, own in winners.items()}, records, stresses)
+thesis_stress = second_alert.tabulate_stress(views, stresses, bootstrap)
 run.save_extra_table(thesis_stress, "cadence_stress_thesis", caption="Notebook 04's winners when deltajd changes.")
 thesis_stress[thesis_stress["kind"] == "gap"].round(3)
 
