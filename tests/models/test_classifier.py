@@ -134,6 +134,25 @@ def test_bytes_and_decoded_packets_are_the_same(folder: Path, objects: Sequence[
     assert classifier.predict([]).shape == (0, 3)
 
 
+def test_a_folder_of_packets_is_classified_object_by_object(
+    folder: Path, objects: Sequence[Any], tmp_path: Path
+) -> None:
+    for i, alert in enumerate([alert for pair in objects[:3] for alert in pair][::-1]):
+        (tmp_path / f"{i}.avro").write_bytes(write_packets([alert], read_schema()))
+    alone = write_packets([objects[3][0]], read_schema())
+    (tmp_path / "alone.avro").write_bytes(alone)
+    classifier = load_classifier(folder / "stacked")
+    table = classifier.predict_folder(tmp_path)
+    assert list(table) == ["objectId", "candid_1", "candid_2", *CLASSES]
+    assert table["objectId"].tolist() == [pair[0]["objectId"] for pair in objects[:3]]
+    assert table[["candid_1", "candid_2"]].to_numpy().tolist() == [[0, 1], [2, 3], [4, 5]]
+    np.testing.assert_allclose(table[list(CLASSES)], classifier.predict(objects[:3]), atol=1e-4)
+    first = load_classifier(folder / "stamp_23").predict_folder(tmp_path)
+    assert list(first) == ["objectId", "candid_1", *CLASSES]
+    assert len(first) == 4
+    assert classifier.predict_folder(tmp_path / "alone.avro").empty
+
+
 def test_the_best_repetition_is_packaged(records: Records, tmp_path: Path) -> None:
     trials = [make_trial("stamp_23", tmp_path, i, accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.7))]
     folders = package_winners(SearchResults(trials), records, tmp_path / "models", PARAMS)

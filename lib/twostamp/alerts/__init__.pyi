@@ -5,6 +5,7 @@ from .avro import CorruptPacket, PacketError
 from .cutouts import read_stamp, repair_stamp
 from .extraction import extract_first_two, read_objects
 from .extraction_report import ExtractionReport
+from .first_packets import read_first_packets
 from .packet import AlertKey, BadStamp, MissingField, read_keys, read_packets, read_schema, write_packets
 from .ztf_archive import ZTFArchive, download_nights, parse_nights
 
@@ -25,6 +26,7 @@ __all__ = [
     "iter_members",
     "list_sources",
     "parse_nights",
+    "read_first_packets",
     "read_keys",
     "read_objects",
     "read_packets",

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from twostamp.alerts.first_packets import read_first_packets
 from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Floats, Scaler
@@ -120,6 +121,26 @@ class Classifier:
             for inputs in tqdm(prepared, total=len(starts), unit="batch", desc="predict", disable=len(starts) < 2):
                 parts.append(self.network.predict_on_batch(inputs))
         return np.concatenate(parts)
+
+    def predict_folder(self, archive: Path | str) -> pd.DataFrame:
+        """Classify the objects of a folder of alert packets, each by its first alerts with whole stamps.
+
+        Parameters
+        ----------
+        archive : Path or str
+            Folder (to its full depth), tarball or Avro file, or the URL of one. What is damaged is logged and left
+            out, and so are objects with fewer alerts than the network takes.
+
+        Returns
+        -------
+        DataFrame
+            objectId (sorted), candid_1 and, where the network takes two alerts, candid_2, and a probability per class.
+        """
+        objects = read_first_packets(str(archive), self.n_alerts)
+        table = pd.DataFrame({"objectId": list(objects)})
+        for place in range(self.n_alerts):
+            table[f"candid_{place + 1}"] = [packets[place]["candid"] for packets in objects.values()]
+        return table.join(pd.DataFrame(self.predict(list(objects.values())), columns=list(self.classes)))
 
     def predict_table(self, table: pd.DataFrame) -> Floats:
         """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""

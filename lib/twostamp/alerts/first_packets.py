@@ -1,0 +1,84 @@
+"""The packets of the first two alerts of every object, from a folder or a tarball that fits in memory, without Spark.
+
+`twostamp.alerts.extraction` does the same for archives of any size.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+
+from twostamp.alerts.archive import ArchiveError, list_sources, read_members
+from twostamp.alerts.cutouts import read_cutouts
+from twostamp.alerts.first_two import choose_alerts, first_two
+from twostamp.alerts.packet import PacketError, read_keys, read_packets
+
+_log = logging.getLogger(__name__)
+_KEY = ["objectId", "candid", "jd"]
+
+
+def read_first_packets(archive: str, n_alerts: int = 2) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Read the first packets of every object whose three stamps are whole (thesis, section 3.2).
+
+    Parameters
+    ----------
+    archive : str
+        As for `twostamp.alerts.archive.list_sources`. What is damaged in it is logged as a warning and left out.
+    n_alerts : {1, 2}
+        Packets of an object; objects with fewer are left out.
+
+    Returns
+    -------
+    dict of tuple of dict
+        Decoded packets without their history, the earliest first, by objectId in sorted order.
+
+    Raises
+    ------
+    ArchiveError
+        If there is nothing to read.
+    """
+    columns = [*_KEY, "source", "member", "record"]
+    alerts = pd.DataFrame(_list_alerts(archive), columns=columns).drop_duplicates(["objectId", "candid"])
+    tried = pd.DataFrame(columns=[*_KEY, "reason"]).astype(alerts[_KEY].dtypes)
+    packets: dict[tuple[str, int], dict[str, Any]] = {}
+    while len(chosen := choose_alerts(alerts, tried)):
+        opened = _open_alerts(chosen, packets)
+        tried = pd.concat([tried, opened]) if len(tried) else opened
+    objects: dict[str, list[dict[str, Any]]] = {}
+    for key in first_two(tried)[_KEY].itertuples(index=False) if len(tried) else ():
+        objects.setdefault(key.objectId, []).append(packets[key.objectId, key.candid])
+    return {name: tuple(found[:n_alerts]) for name, found in objects.items() if len(found) >= n_alerts}
+
+
+def _list_alerts(archive: str) -> Iterator[tuple[Any, ...]]:
+    """Keys and places of all alerts."""
+    for source in list_sources(archive):
+        try:
+            for member in read_members(source):
+                try:
+                    for record, key in enumerate(read_keys(member.data)):
+                        yield key.objectId, key.candid, key.jd, source, member.name, record
+                except PacketError as error:
+                    _log.warning("%s in %s is left out: %s", member.name, source, error)
+        except ArchiveError as error:
+            _log.warning("%s; what could be read before is used", error)
+
+
+def _open_alerts(chosen: pd.DataFrame, packets: dict[tuple[str, int], dict[str, Any]]) -> pd.DataFrame:
+    """Open alerts, add those with whole stamps to `packets`, and say what is wrong with the others."""
+    reasons: dict[tuple[str, int], str | None] = {}
+    for source, alerts in chosen.groupby("source"):
+        with suppress(ArchiveError):  # which the first reading has logged
+            for member in read_members(str(source), frozenset(alerts["member"])):
+                for alert in alerts[alerts["member"] == member.name].itertuples():
+                    key = alert.objectId, alert.candid
+                    try:
+                        packets[key] = read_packets(member.data, history=False)[alert.record]
+                        read_cutouts(packets[key])
+                        reasons[key] = None
+                    except PacketError as error:
+                        reasons[key] = error.reason
+    keys = zip(chosen["objectId"], chosen["candid"], strict=True)
+    return chosen[_KEY].assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])

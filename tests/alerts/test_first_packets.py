@@ -1,0 +1,81 @@
+"""First packets of every object of a folder: paired across sources, by the rule of the extraction."""
+
+import io
+import logging
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import STAMP
+from twostamp.alerts.archive import ArchiveError
+from twostamp.alerts.first_packets import read_first_packets
+
+Packet = Callable[..., bytes]
+
+
+def candids(archive: Path, n_alerts: int = 2) -> dict[str, list[int]]:
+    return {
+        name: [p["candid"] for p in packets] for name, packets in read_first_packets(str(archive), n_alerts).items()
+    }
+
+
+def write(folder: Path, packet: bytes, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.avro").write_bytes(packet)
+
+
+def test_packets_are_paired_over_folders_and_tarballs_in_the_order_of_time(tmp_path: Path, make_packet: Packet) -> None:
+    write(tmp_path / "b", make_packet("ZTF18b", 2, 2458003.5), "z")
+    write(tmp_path / "a" / "deep", make_packet("ZTF18b", 7, 2458001.5), "y")
+    write(tmp_path / "a", make_packet("ZTF18a", 5, 2458002.5), "x")
+    with tarfile.open(tmp_path / "night.tar.gz", "w:gz") as tar:
+        for candid, jd in ((8, 2458001.5), (9, 2458009.5)):
+            entry, data = tarfile.TarInfo(f"{candid}.avro"), make_packet("ZTF18a", candid, jd)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    assert candids(tmp_path) == {"ZTF18a": [8, 5], "ZTF18b": [7, 2]}
+    assert candids(tmp_path / "a" / "deep", 1) == {"ZTF18b": [7]}
+    assert candids(tmp_path / "a" / "deep", 2) == {}
+
+
+def test_an_exposure_counts_once_and_a_bad_stamp_not_at_all(tmp_path: Path, make_packet: Packet) -> None:
+    write(tmp_path, make_packet("ZTF18a", 1, 2458001.5, stamps=(STAMP, None, STAMP)), "1")
+    write(tmp_path, make_packet("ZTF18a", 2, 2458002.5), "2")
+    write(tmp_path, make_packet("ZTF18a", 3, 2458002.5), "3")
+    write(tmp_path, make_packet("ZTF18a", 4, 2458003.5, stamps=(b"none", STAMP, STAMP)), "4")
+    write(tmp_path, make_packet("ZTF18a", 5, 2458004.5), "5")
+    write(tmp_path, make_packet("ZTF18a", 6, 2458005.5), "6")
+    write(tmp_path, make_packet("ZTF18b", 7, 2458005.5, stamps=(None,) * 3), "7")
+    assert candids(tmp_path) == {"ZTF18a": [2, 5]}
+
+
+def test_what_is_damaged_is_logged_and_left_out(
+    tmp_path: Path, make_packet: Packet, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, make_packet("ZTF18a", 1, 2458001.5), "a")
+    write(tmp_path, make_packet("ZTF18a", 2, 2458002.5), "b")
+    write(tmp_path, b"Obj", "c")
+    (tmp_path / "night.tar").write_bytes(b"x" * 100)
+    with caplog.at_level(logging.WARNING):
+        assert candids(tmp_path) == {"ZTF18a": [1, 2]}
+    assert "c.avro" in caplog.text
+    assert "night.tar is damaged" in caplog.text
+
+
+def test_nothing_to_read_is_said_and_no_whole_pair_gives_none(tmp_path: Path, make_packet: Packet) -> None:
+    with pytest.raises(ArchiveError, match="holds no"):
+        read_first_packets(str(tmp_path))
+    write(tmp_path, b"Obj", "c")
+    assert read_first_packets(str(tmp_path)) == {}
+
+
+@pytest.mark.slow
+def test_real_packets_are_paired_as_their_index_says(real_alerts: Path) -> None:
+    if not (real_alerts / "pairs.csv").exists():
+        pytest.skip("the real packets have no pairs.csv")
+    pairs = pd.read_csv(real_alerts / "pairs.csv")
+    expected = dict(zip(pairs["objectId"], pairs[["candid1", "candid2"]].to_numpy().tolist()))
+    assert candids(real_alerts) == expected
