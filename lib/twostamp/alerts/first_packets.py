@@ -42,13 +42,13 @@ def read_first_packets(archive: str, n_alerts: int = 2) -> dict[str, tuple[dict[
     columns = [*_KEY, "source", "member", "record"]
     alerts = pd.DataFrame(_list_alerts(archive), columns=columns).drop_duplicates(["objectId", "candid"])
     tried = pd.DataFrame(columns=[*_KEY, "reason"]).astype(alerts[_KEY].dtypes)
-    packets: dict[tuple[str, int], dict[str, Any]] = {}
+    packets: dict[Any, dict[str, Any]] = {}
     while len(chosen := choose_alerts(alerts, tried)):
         opened = _open_alerts(chosen, packets)
         tried = pd.concat([tried, opened]) if len(tried) else opened
     objects: dict[str, list[dict[str, Any]]] = {}
     for key in first_two(tried)[_KEY].itertuples(index=False) if len(tried) else ():
-        objects.setdefault(key.objectId, []).append(packets[key.objectId, key.candid])
+        objects.setdefault(str(key.objectId), []).append(packets[key.objectId, key.candid])
     return {name: tuple(found[:n_alerts]) for name, found in objects.items() if len(found) >= n_alerts}
 
 
@@ -66,12 +66,13 @@ def _list_alerts(archive: str) -> Iterator[tuple[Any, ...]]:
             _log.warning("%s; what could be read before is used", error)
 
 
-def _open_alerts(chosen: pd.DataFrame, packets: dict[tuple[str, int], dict[str, Any]]) -> pd.DataFrame:
+def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
     """Open alerts, add those with whole stamps to `packets`, and say what is wrong with the others."""
-    reasons: dict[tuple[str, int], str | None] = {}
+    reasons: dict[Any, Any] = {}
     for source, alerts in chosen.groupby("source"):
         with suppress(ArchiveError):  # which the first reading has logged
             for member in read_members(str(source), frozenset(alerts["member"])):
+                alert: Any
                 for alert in alerts[alerts["member"] == member.name].itertuples():
                     key = alert.objectId, alert.candid
                     try:
