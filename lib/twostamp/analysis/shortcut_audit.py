@@ -22,8 +22,8 @@ from twostamp.models.search import make_repeats, run_trials
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.utils.coordinates import sky_coordinates
+from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
 WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
 VARIANTS = {WITH: "stacked", WITHOUT: "stacked_thesis26_no_coordinates"}
@@ -47,7 +47,7 @@ class Sight:
     probabilities: Floats
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
+    def predicted(self) -> Ints:
         """Predicted class of each repetition, shape (r, n)."""
         return self.probabilities.argmax(axis=2)
 
@@ -155,7 +155,7 @@ def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | N
     return np.where((left > 0) & (total > 1e-12 * n), share, np.nan)
 
 
-def cut_latitudes(latitude: ArrayLike, bins: int = LATITUDE_BINS) -> NDArray[np.int64]:
+def cut_latitudes(latitude: ArrayLike, bins: int = LATITUDE_BINS) -> Ints:
     """Number of the bin of each latitude, bins of equally many objects."""
     values = np.asarray(latitude, float)
     edges = np.quantile(values, np.arange(1, bins) / bins)

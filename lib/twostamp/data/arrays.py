@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
 from twostamp.data.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
 from twostamp.params import Parameters
+from twostamp.utils.typing import Floats32, Ints
 
 STAMPS = ("science", "template", "difference")
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class Arrays:
     Without second alerts stamps_2, metadata_2 and deltajd are None; without classes labels is.
     """
 
-    stamps_1: Floats
-    stamps_2: Floats | None
-    metadata_1: Floats
-    metadata_2: Floats | None
-    deltajd: Floats | None
-    labels: NDArray[np.int64] | None
+    stamps_1: Floats32
+    stamps_2: Floats32 | None
+    metadata_1: Floats32
+    metadata_2: Floats32 | None
+    deltajd: Floats32 | None
+    labels: Ints | None
     object_ids: NDArray[Any]
 
     def __len__(self) -> int:
@@ -81,20 +80,20 @@ class Preparation:
         """What a run's parameters say."""
         return cls(params.normalisation, params.nan_value, params.crop_before_normalising)
 
-    def before_crop(self, triplets: Floats) -> Floats:
+    def before_crop(self, triplets: Floats32) -> Floats32:
         """Whole raw triplets, shape (n, 63, 63, 3), as they are stored."""
         return triplets if self.crop_before_normalising else self.normalise(triplets)
 
-    def after_crop(self, triplets: Floats) -> Floats:
+    def after_crop(self, triplets: Floats32) -> Floats32:
         """Stored and then cropped triplets, shape (n, crop, crop, 3), as models take them."""
         return self.normalise(triplets) if self.crop_before_normalising else np.ascontiguousarray(triplets)
 
-    def normalise(self, triplets: Floats) -> Floats:
+    def normalise(self, triplets: Floats32) -> Floats32:
         """Normalise each image of raw triplets, shape (n, h, w, 3)."""
         images = normalise_stamps(np.moveaxis(triplets, -1, 1), self.normalisation, self.nan_value)
         return put_channels_last(images)
 
-    def prepare(self, images: Floats, crop: int) -> Floats:
+    def prepare(self, images: Floats32, crop: int) -> Floats32:
         """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
         if self.crop_before_normalising:
             images, crop = crop_stamps(images[..., None], crop)[..., 0], 0
@@ -160,12 +159,12 @@ def count_alerts(path: Path) -> int:
     return 2 if "science_2" in ds.dataset(path, format="parquet").schema.names else 1
 
 
-def read_triplets(table: pd.DataFrame, alert: int) -> Floats:
+def read_triplets(table: pd.DataFrame, alert: int) -> Floats32:
     """Decode and repair the stamps of one alert of each object, shape (n, 63, 63, 3), in DN with NaN."""
     return put_channels_last(_read_images(table, alert))
 
 
-def _read_images(table: pd.DataFrame, alert: int) -> Floats:
+def _read_images(table: pd.DataFrame, alert: int) -> Floats32:
     science, template, difference = (table[f"{name}_{alert}"].tolist() for name in STAMPS)
     xpos, ypos = (table[f"{name}_{alert}"].astype(float).tolist() for name in ("xpos", "ypos"))
     return read_images(science, template, difference, xpos, ypos)
@@ -222,7 +221,7 @@ def arrays_from_table(
     )
 
 
-def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats:
+def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats32:
     """Standardised ln deltajd, shape (n, 1), of days in single precision as records store them (M7)."""
     return scaler.transform_deltajd(ln_deltajd(deltajd.astype(np.float32)).reshape(-1, 1))
 

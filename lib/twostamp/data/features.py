@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.utils.coordinates import sky_coordinates
 from twostamp.utils.files import write_file
-
-Floats = NDArray[np.float32]
+from twostamp.utils.typing import Floats, Floats32
 
 _ALERCE23 = (
     *("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3", "isdiffpos", "fwhm", "magpsf"),
@@ -91,7 +90,7 @@ def feature_names_two(list_name: str) -> tuple[str, ...]:
     return (*(f"{name}_{alert}" for alert in (1, 2) for name in FEATURE_LISTS[list_name]), "ln_deltajd")
 
 
-def compute_features(table: pd.DataFrame, alert: int) -> Floats:
+def compute_features(table: pd.DataFrame, alert: int) -> Floats32:
     """Features of the first or second alert of each object, before clipping, filling and scaling.
 
     Parameters
@@ -157,7 +156,7 @@ def count_other_filters(table: pd.DataFrame, alert: int) -> int:
     return int((~table[f"fid_{alert}"].isin([1, 2])).sum())
 
 
-def ln_deltajd(deltajd: ArrayLike) -> Floats:
+def ln_deltajd(deltajd: ArrayLike) -> Floats32:
     """Natural logarithm of the days between the alerts, floored at 1e-4 d (M7).
 
     Examples
@@ -168,7 +167,7 @@ def ln_deltajd(deltajd: ArrayLike) -> Floats:
     return np.log(np.maximum(np.asarray(deltajd, dtype=np.float64), DELTAJD_FLOOR)).astype(np.float32)
 
 
-def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> NDArray[np.float64]:
+def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> Floats:
     """Copy in float64, clipped by the recipe's bounds, without NaN."""
     filled = np.array(features, dtype=np.float64)
     if recipe == "alerce":
@@ -178,7 +177,7 @@ def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> NDArray[np.
     return filled
 
 
-def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(values: Floats) -> tuple[Floats, Floats]:
     # a constant column's computed std can be 1e-17 instead of 0, so constancy is asked of the extremes
     constant = np.ptp(values, axis=0) == 0
     return values.mean(axis=0), np.where(constant, 1.0, values.std(axis=0))
@@ -210,8 +209,8 @@ class Scaler:
 
     recipe: str
     names: tuple[str, ...]
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
+    mean: Floats
+    std: Floats
     deltajd: tuple[float, float]
 
     @classmethod
@@ -233,12 +232,12 @@ class Scaler:
         centre, spread = _moments(np.asarray(ln_days, dtype=np.float64).reshape(-1, 1))
         return cls(recipe, ALL_FEATURES, mean, std, (float(centre[0]), float(spread[0])))
 
-    def transform(self, features: ArrayLike, alert: int, list_name: str) -> Floats:
+    def transform(self, features: ArrayLike, alert: int, list_name: str) -> Floats32:
         """Standardise raw features, shape (n, len(names)), and keep those of one list, in its order."""
         scaled = (_fill(features, self.names, self.recipe) - self.mean[alert - 1]) / self.std[alert - 1]
         return scaled[:, [self.names.index(name) for name in FEATURE_LISTS[list_name]]].astype(np.float32)
 
-    def transform_deltajd(self, ln_days: ArrayLike) -> Floats:
+    def transform_deltajd(self, ln_days: ArrayLike) -> Floats32:
         """Standardise ln deltajd of any shape."""
         return ((np.asarray(ln_days, dtype=np.float64) - self.deltajd[0]) / self.deltajd[1]).astype(np.float32)
 

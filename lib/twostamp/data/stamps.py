@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import CENTRE, SIZE, read_stamp, repair_stamp
-from twostamp.utils.typing import Floats32 as Floats
+from twostamp.utils.typing import Bools, Floats, Floats32
 
 QUANTILES = (0.1, 0.9)
 RANGE = (-1, 1)  # of a normalised pixel
@@ -22,7 +22,9 @@ NORMALISATIONS = ("range", "literal", "minmax")
 _TOGETHER = 32  # images that stay in the processor's cache
 
 
-def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2.0, crop: int | None = None) -> Floats:
+def normalise_stamps(
+    stamps: Floats32, method: str = "range", nan_value: float = 2.0, crop: int | None = None
+) -> Floats32:
     """Scale every image by itself, whatever its neighbours hold (S2, section 3.5.1).
 
     Parameters
@@ -60,7 +62,7 @@ def normalise_stamps(stamps: Floats, method: str = "range", nan_value: float = 2
     return scaled.reshape(*stamps.shape[:-2], *scaled.shape[1:])
 
 
-def _normalise(images: Floats, method: str, nan_value: float, kept: tuple[slice, slice], out: Floats) -> None:
+def _normalise(images: Floats32, method: str, nan_value: float, kept: tuple[slice, slice], out: Floats32) -> None:
     """Scale the kept part of images, shape (n, h, w), into `out`."""
     missing = ~np.isfinite(images)
     if missing.any():
@@ -89,7 +91,7 @@ class Degenerate:
     empty: int
 
 
-def count_degenerate(triplets: Floats, nan_value: float = 2.0) -> Degenerate:
+def count_degenerate(triplets: Floats32, nan_value: float = 2.0) -> Degenerate:
     """Count the images that `normalise_stamps` turned into nothing but zeros and missing pixels (S2).
 
     Parameters
@@ -112,7 +114,7 @@ def count_degenerate(triplets: Floats, nan_value: float = 2.0) -> Degenerate:
     return Degenerate(flat=int(dull.sum() - empty.sum()), empty=int(empty.sum()))
 
 
-def crop_stamps(stamps: Floats, size: int) -> Floats:
+def crop_stamps(stamps: Floats32, size: int) -> Floats32:
     """Central crop; an even size, which has no centre, takes the extra row and column before (42: 10 to 51) (S4).
 
     Parameters
@@ -149,7 +151,7 @@ def make_triplets(
     ypos: Sequence[float] | NDArray[Any],
     method: str | None = "range",
     nan_value: float = 2.0,
-) -> Floats:
+) -> Floats32:
     """Decode, repair and normalise the three stamps of n alerts (section 3.5.1; channels as in S5).
 
     Parameters
@@ -185,7 +187,7 @@ def read_images(
     difference: Sequence[bytes],
     xpos: Sequence[float] | NDArray[Any],
     ypos: Sequence[float] | NDArray[Any],
-) -> Floats:
+) -> Floats32:
     """Decode and repair, shape (n, 3, 63, 63), in DN with NaN: `make_triplets` before it normalises."""
     images = np.empty((len(science), 3, SIZE, SIZE), dtype=np.float32)
     for channel, stamps in enumerate((science, template, difference)):
@@ -194,7 +196,7 @@ def read_images(
     return images
 
 
-def put_channels_last(images: Floats) -> Floats:
+def put_channels_last(images: Floats32) -> Floats32:
     """Turn images, shape (n, 3, h, w), into contiguous triplets, shape (n, h, w, 3)."""
     return np.ascontiguousarray(np.moveaxis(images, 1, -1))
 
@@ -204,12 +206,8 @@ DEALT = 63**2
 HANDS, MARGIN = 9, 28
 """Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
 
-Doubles = NDArray[np.float64]
 
-
-def find_quantiles(
-    images: Floats, missing: NDArray[np.bool_], quantiles: tuple[float, float]
-) -> tuple[Doubles, Doubles]:
+def find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
     """`numpy.nanquantile` along the last axis (linear interpolation), twice as fast and more.
 
     Parameters
@@ -241,14 +239,12 @@ def find_quantiles(
     return found[0], found[1]
 
 
-def sort_for_quantiles(
-    images: Floats, missing: NDArray[np.bool_], quantiles: tuple[float, float]
-) -> tuple[Doubles, Doubles]:
+def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
     """The quantiles by sorting each image: any number of pixels, missing ones among them."""
     ordered = np.sort(images, axis=-1)  # NaN at the end
     last = np.maximum(images.shape[-1] - missing.sum(axis=-1) - 1, 0)
 
-    def at(quantile: float) -> Doubles:
+    def at(quantile: float) -> Floats:
         place = quantile * last
         below = np.floor(place).astype(np.intp)
         first, second = (
@@ -260,7 +256,7 @@ def sort_for_quantiles(
     return at(quantiles[0]), at(quantiles[1])
 
 
-def deal_for_quantiles(images: Floats, quantiles: tuple[float, float]) -> tuple[Doubles, NDArray[np.bool_]]:
+def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Floats, Bools]:
     """The quantiles of whole 63 x 63 images, four times as fast, and which of them it cannot do.
 
     Each image is dealt into nine hands, and each hand is sorted: numpy sorts 441 numbers in its registers, and takes
@@ -286,6 +282,6 @@ def deal_for_quantiles(images: Floats, quantiles: tuple[float, float]) -> tuple[
     return found, doubtful
 
 
-def between(first: Floats, second: Floats, share: Any) -> Doubles:
+def between(first: Floats32, second: Floats32, share: Any) -> Floats:
     """Interpolate in double precision: a sky of 10 000 DN leaves single precision 1e-3 DN."""
     return first + share * (second.astype(np.float64) - first)

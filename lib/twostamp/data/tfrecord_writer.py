@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.data.arrays import Floats, Preparation, count_alerts, read_batches, read_triplets
+from twostamp.data.arrays import Preparation, count_alerts, read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import count_degenerate
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
 from twostamp.utils.files import replacing
+from twostamp.utils.typing import Floats32
 
 SHARD_OBJECTS = 1000  # 95 kB each
 COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
@@ -120,7 +121,7 @@ def _fingerprint(pairs_path: Path, plan: pd.DataFrame, classes: Sequence[str], p
 
 def _spool(
     pairs_path: Path, plan: pd.DataFrame, folder: Path, preparation: Preparation
-) -> tuple[Floats, Floats, dict[str, int], dict[str, list[int]]]:
+) -> tuple[Floats32, Floats32, dict[str, int], dict[str, list[int]]]:
     """Append each record to its shard as it comes.
 
     Returns
@@ -165,7 +166,7 @@ def _spool(
     return metadata, ln_days, dict(report), arrived
 
 
-def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: Counter[str]) -> Floats:
+def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: Counter[str]) -> Floats32:
     """Stamps of one alert as they are stored, what is odd about them added to the report (S2, M4)."""
     raw = read_triplets(table, alert)
     stored = preparation.before_crop(raw)
@@ -182,7 +183,7 @@ def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: 
     return stored
 
 
-def _serialise(entry: Any, stamps: list[Floats], metadata: Floats, deltajd: float | None) -> bytes:
+def _serialise(entry: Any, stamps: list[Floats32], metadata: Floats32, deltajd: float | None) -> bytes:
     """One object as a tf.train.Example; the stamps as their little-endian bytes."""
     from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from twostamp.utils.typing import Floats, Ints
 
 LEVEL = 0.05
 """Significance level of section 6.4."""
@@ -128,7 +128,7 @@ class Bootstrap:
         """Start the random numbers of the bootstrap, or those of another stream of the same seed."""
         return np.random.default_rng([self.seed, *stream])
 
-    def weights(self, strata: ArrayLike, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+    def weights(self, strata: ArrayLike, rng: np.random.Generator | None = None) -> Ints:
         """Count how often each resample draws each object; every stratum keeps its number of objects.
 
         Parameters
@@ -155,7 +155,7 @@ class Bootstrap:
             weights[:, members] = rng.multinomial(members.size, shares, size=self.resamples)
         return weights
 
-    def rows(self, n: int) -> NDArray[np.int64]:
+    def rows(self, n: int) -> Ints:
         """Draw the rows of n objects, of all strata together, shape (resamples, n)."""
         return self.generator().integers(0, n, (self.resamples, n))
 
@@ -252,18 +252,18 @@ def mean_known(values: Floats, axis: int) -> Floats:
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
 
 
-def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
+def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> Ints:
     """Old form of `Bootstrap.weights`, until its callers hand a `Bootstrap` about."""
     return Bootstrap(resamples, 0).weights(labels, np.random.default_rng(seed))
 
 
-def mean_interval(values: ArrayLike, drawn: NDArray[np.int64]) -> tuple[float, float, float]:
+def mean_interval(values: ArrayLike, drawn: Ints) -> tuple[float, float, float]:
     """Old form of `Bootstrap.mean`."""
     table = np.asarray(values, float)
     return Estimate.from_resamples(float(table.mean()), table[drawn].mean(axis=1))
 
 
-def draw_rows(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def draw_rows(n: int, resamples: int, seed: int) -> Ints:
     """Old form of `Bootstrap.rows`."""
     return Bootstrap(resamples, seed).rows(n)
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from statsmodels.stats.proportion import proportion_confint
 
 from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
 from twostamp.evaluation.predictions import Predictions
+from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 TINY = 1e-12
 MEASURES = ("accuracy", "ECE", "Brier", "NLL")
 TEMPERATURES = (0.05, 20.0)
@@ -46,7 +46,7 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
     return table.assign(low=low, high=high)
 
 
-def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, Ints]:
     values = np.asarray(probabilities, float)
     confidence = values.max(axis=1)
     right = (values.argmax(axis=1) == np.asarray(labels)).astype(float)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
 from twostamp.evaluation.calibration import shift_priors
+from twostamp.utils.typing import Floats
 
-Floats = NDArray[np.float64]
 COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from twostamp.evaluation.bootstrap import LEVEL
-
-Floats = NDArray[np.float64]
+from twostamp.utils.typing import Bools, Floats, Ints
 
 _BINS = 10
 _PSEUDOCOUNT = 0.5
@@ -58,7 +57,7 @@ def _find_edges(reference: Floats) -> list[Floats]:
     ]
 
 
-def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_reference: int) -> NDArray[np.int64]:
+def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_reference: int) -> Ints:
     """Count the values of each batch in the quantile bins that each feature has in the reference.
 
     Parameters
@@ -87,7 +86,7 @@ def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_referenc
     return counts
 
 
-def measure_psi(counts: NDArray[np.int64], n_reference: int) -> Floats:
+def measure_psi(counts: Ints, n_reference: int) -> Floats:
     """Index of every feature and later batch against the reference.
 
     Parameters
@@ -146,7 +145,7 @@ class StationaryModel:
         root = _square_root(rest.T @ rest / (len(scores) - len(groups)))
         return cls(np.sort(features, axis=0), root, np.sqrt(np.clip((between - within) / size, 0, None)))
 
-    def draw(self, sizes: Sequence[int], rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:
+    def draw(self, sizes: Sequence[int], rng: np.random.Generator) -> tuple[Floats, Ints]:
         """Simulate a stationary survey with batches of given sizes: its features, and the batch of each row."""
         batch = np.repeat(np.arange(len(sizes)), sizes)
         scores = rng.standard_normal((len(batch), len(self.spread))) @ self.root
@@ -156,7 +155,7 @@ class StationaryModel:
         return np.take_along_axis(self.values, rank, axis=0), batch
 
 
-def _measure_spread_about_trend(means: Floats, groups: NDArray[np.int64], sizes: NDArray[np.int64]) -> Floats:
+def _measure_spread_about_trend(means: Floats, groups: Ints, sizes: Ints) -> Floats:
     """Mean square of batch means about their straight line in time, weighted by batch size."""
     weights = np.sqrt(sizes)[:, None]
     line = weights * np.stack([np.ones(len(groups)), groups], axis=1)
@@ -191,7 +190,7 @@ class Alarm:
         """Largest index over its limit, of indices of shape (..., batches, p); an empty batch has 0."""
         return np.asarray(np.nan_to_num(np.asarray(index) / self.limits).max(axis=-1))
 
-    def first(self, index: ArrayLike) -> NDArray[np.int64]:
+    def first(self, index: ArrayLike) -> Ints:
         """First batch (from 0) that rings, -1 for none, of indices of shape (..., batches, p)."""
         rings = self.excess(index) > 1
         return np.where(rings.any(axis=-1), rings.argmax(axis=-1), -1)
@@ -241,7 +240,7 @@ def check_alarm(alarm: Alarm, model: StationaryModel, sizes: Sequence[int], *, s
     return count_false_alarms(list(alarm.excess(index) > 1))
 
 
-def count_false_alarms(rings: Sequence[NDArray[np.bool_]]) -> pd.DataFrame:
+def count_false_alarms(rings: Sequence[Bools]) -> pd.DataFrame:
     """Count the alarms in stationary surveys.
 
     Parameters

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
+from twostamp.utils.typing import Floats
 
 Alternative = Literal["less", "greater", "two-sided"]
-Floats = NDArray[np.float64]
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 TAIL = (1 - (1 - LEVEL)) / 2  # not LEVEL / 2, which differs in the last bit from what the tables have been made with
 

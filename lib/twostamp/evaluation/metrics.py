@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from twostamp.evaluation.bootstrap import Bootstrap, Resampled
+from twostamp.utils.typing import Floats
 
-Floats = NDArray[np.float64]
 SCORES = ("precision", "recall", "f1")
 
 

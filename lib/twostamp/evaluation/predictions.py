@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from twostamp.utils.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -21,22 +20,22 @@ class Predictions:
         By model, of its r repetitions; the repetition that is best on validation first.
     """
 
-    labels: NDArray[np.int64]
+    labels: Ints
     classes: tuple[str, ...]
     probabilities: dict[str, Floats]
 
     @property
-    def predicted(self) -> dict[str, NDArray[np.int64]]:
+    def predicted(self) -> dict[str, Ints]:
         """Predicted labels by model, shape (r, n)."""
         return {model: values.argmax(axis=2) for model, values in self.probabilities.items()}
 
     @property
-    def correct(self) -> dict[str, NDArray[np.bool_]]:
+    def correct(self) -> dict[str, Bools]:
         """Whether each repetition is right, by model, shape (r, n)."""
         return {model: values == self.labels for model, values in self.predicted.items()}
 
     @property
-    def right(self) -> dict[str, NDArray[np.bool_]]:
+    def right(self) -> dict[str, Bools]:
         """Whether the repetition that is best on validation is right, by model, shape (n,)."""
         return {model: values[0] for model, values in self.correct.items()}
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from twostamp.data.arrays import STAMPS
 from twostamp.data.features import COORDINATES
 from twostamp.evaluation.bootstrap import draw_rows, mean_interval
+from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 UNSEEN = 0.01
 """Share of all attribution below which stamps count as not looked at."""
 
@@ -148,7 +148,7 @@ def central_share(attributions: Mapping[str, ArrayLike]) -> Floats:
     return np.asarray(inside / sum(values.sum(axis=(1, 2, 3)) for values in stamps))
 
 
-def choose_objects(labels: ArrayLike, count: int, seed: int) -> NDArray[np.int64]:
+def choose_objects(labels: ArrayLike, count: int, seed: int) -> Ints:
     """Draw objects to explain, as many of every class as of any other, in order of class.
 
     Examples

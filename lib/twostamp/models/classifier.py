@@ -20,12 +20,12 @@ from tqdm.auto import tqdm
 from twostamp.alerts.first_packets import read_first_packets
 from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
-from twostamp.data.features import FEATURE_LISTS, Floats, Scaler
+from twostamp.data.features import FEATURE_LISTS, Scaler
 from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
 from twostamp.models.inference import bfloat16, model_inputs, predict
 from twostamp.utils.files import replacing
-from twostamp.utils.typing import Inputs
+from twostamp.utils.typing import Floats32, Inputs
 
 FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
@@ -91,7 +91,7 @@ class Classifier:
             raise ModelError(f"a model {self.variant!r} has no answer before the second alert")
         return replace(self, first_alone=True)
 
-    def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats:
+    def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats32:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
 
         Parameters
@@ -142,11 +142,11 @@ class Classifier:
             table[f"candid_{place + 1}"] = [packets[place]["candid"] for packets in objects.values()]
         return table.join(pd.DataFrame(self.predict(list(objects.values())), columns=list(self.classes)))
 
-    def predict_table(self, table: pd.DataFrame) -> Floats:
+    def predict_table(self, table: pd.DataFrame) -> Floats32:
         """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""
         return self.predict_arrays(self.make_arrays(table))
 
-    def predict_arrays(self, arrays: Arrays) -> Floats:
+    def predict_arrays(self, arrays: Arrays) -> Floats32:
         """Classify objects that are prepared already, of `make_arrays` or `load_split`."""
         return predict(self.network, self.variant, arrays)
 

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
 from twostamp.utils.files import replacing
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats, Ints
 
 
-def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> npt.NDArray[np.int64]:
+def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> Ints:
     """HEALPix pixel (equatorial, RING order) of positions in degrees.
 
     Examples
@@ -28,9 +28,7 @@ def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> npt.NDArra
     return np.asarray(healpy.ang2pix(nside, np.asarray(ra, float), np.asarray(dec, float), lonlat=True))
 
 
-def healpix_counts(
-    predictions: pd.DataFrame, nside: int, classes: Sequence[str] = CLASSES
-) -> dict[str, npt.NDArray[np.int64]]:
+def healpix_counts(predictions: pd.DataFrame, nside: int, classes: Sequence[str] = CLASSES) -> dict[str, Ints]:
     """Objects per HEALPix pixel of the Galactic sky and predicted class.
 
     Parameters
@@ -90,7 +88,7 @@ def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Seq
     return maps
 
 
-def sample_density(counts: npt.NDArray[np.int64], shape: tuple[int, int] = (240, 480)) -> Floats:
+def sample_density(counts: Ints, shape: tuple[int, int] = (240, 480)) -> Floats:
     """Draw a HEALPix map of counts on a regular grid, as a density.
 
     Parameters

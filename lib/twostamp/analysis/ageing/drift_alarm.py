@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from twostamp.analysis.ageing.simulated_survey import FORWARD, make_survey, read_years
@@ -25,8 +24,8 @@ from twostamp.evaluation.drift import (
     psi,
 )
 from twostamp.params import Parameters
+from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 _FALL = 0.02
 """Loss of accuracy that counts as a fall."""
 MONTHS = 12
@@ -50,7 +49,7 @@ class MonitoredSurvey:
     """
 
     alarm: Alarm
-    counts: NDArray[np.int64]
+    counts: Ints
     index: Floats
     checked: pd.DataFrame
 
@@ -177,9 +176,7 @@ def measure_lead(
     }
 
 
-def _find_falls(
-    predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, params: Parameters
-) -> NDArray[np.int64]:
+def _find_falls(predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, params: Parameters) -> Ints:
     """Batch after the first year in which accuracy falls, shape (1 + resamples,): the objects as they are first."""
     n_batches = len(survey.index)
     groups = np.where(predictions.years > 1, predictions.batches - survey.alarm.n_reference + 1, 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -26,8 +26,8 @@ from twostamp.params import Parameters
 from twostamp.utils.dates import night_of
 from twostamp.utils.healpix import find_pixels
 from twostamp.utils.spark import open_spark
+from twostamp.utils.typing import Bools, Floats, Ints
 
-Floats = NDArray[np.float64]
 _CLASSES = ("VS", "asteroid", "bogus")
 _LARGE_NIGHT = 0.2
 """A night with more than this share of the first year's objects is divided by place instead of held out whole."""
@@ -102,7 +102,7 @@ def compare_features(table: pd.DataFrame) -> pd.DataFrame:
     return result.sort_values(list(columns)[-1:], ascending=False, ignore_index=True) if columns else result
 
 
-def divide_first_year(table: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
+def divide_first_year(table: pd.DataFrame, folds: int, seed: int) -> Ints:
     """Assign the first year's objects to folds: whole nights, but places of the sky within a night that is too large.
 
     Returns
@@ -156,7 +156,7 @@ def train_and_test_real(
 
 def _score_by_cross_fitting(
     path: Path, table: pd.DataFrame, models: Path, hyperparameters: Hyperparameters, params: Parameters
-) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+) -> tuple[dict[str, Floats], Ints]:
     """p(asteroid) by list, shape (repetitions, folds, n), and each repetition's `divide_first_year`."""
     repetitions = range(params.real_repetitions)
     folds = np.stack([divide_first_year(table, params.real_folds, params.seed + i) for i in repetitions])
@@ -185,9 +185,7 @@ def find_threshold(others: ArrayLike, rate: float) -> float:
     return float(scores[len(scores) - 1 - int(rate * len(scores) + 1e-9)])
 
 
-def call_asteroids(
-    scores: Floats, folds: NDArray[np.int64], is_asteroid: NDArray[np.bool_], rate: float
-) -> tuple[Floats, Floats]:
+def call_asteroids(scores: Floats, folds: Ints, is_asteroid: Bools, rate: float) -> tuple[Floats, Floats]:
     """How often each object is called an asteroid at the first year's false-asteroid rate.
 
     Parameters
@@ -216,9 +214,7 @@ def call_asteroids(
     return is_called, thresholds
 
 
-def recall_at_realised_rate(
-    scores: Floats, others: NDArray[np.bool_], asteroids: NDArray[np.bool_], rate: float
-) -> float:
+def recall_at_realised_rate(scores: Floats, others: Bools, asteroids: Bools, rate: float) -> float:
     """Recall of later asteroids if the threshold were set anew on later years' other objects: needs their labels.
 
     It tells ageing of the order, which no new threshold can mend, from ageing of the threshold alone.

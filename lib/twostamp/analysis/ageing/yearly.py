@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from twostamp.evaluation.bootstrap import draw_weights, mean_known, percentile_interval
-from twostamp.evaluation.predictions import Floats
 from twostamp.params import Parameters
+from twostamp.utils.typing import Bools, Floats, Ints
 
 _COMPARED = (
     ("thesis26", "drift_safe"),
@@ -32,12 +31,12 @@ class YearlyPredictions:
         By list of features.
     """
 
-    labels: NDArray[np.int64]
-    years: NDArray[np.int64]
-    batches: NDArray[np.int64]
+    labels: Ints
+    years: Ints
+    batches: Ints
     classes: tuple[str, ...]
-    tested: dict[str, NDArray[np.bool_]]
-    correct: dict[str, NDArray[np.bool_]]
+    tested: dict[str, Bools]
+    correct: dict[str, Bools]
 
     def count_tested(self, split: str, year: int, label: int | None = None) -> int:
         """Objects of a year, and of one class if given, that any repetition of a split tests."""
@@ -45,9 +44,7 @@ class YearlyPredictions:
         return int((chosen if label is None else chosen & (self.labels == label)).sum())
 
 
-def resample_recalls(
-    predictions: YearlyPredictions, groups: NDArray[np.int64], split: str, params: Parameters
-) -> dict[str, Floats]:
+def resample_recalls(predictions: YearlyPredictions, groups: Ints, split: str, params: Parameters) -> dict[str, Floats]:
     """Recall of each class in each group, mean over repetitions, on the objects and on resamples of both.
 
     Objects are drawn within group and class, and repetitions too, the same for all lists.

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from twostamp.alerts.cutouts import SIZE, expected_shape
 from twostamp.data.arrays import read_metadata
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.evaluation.predictions import Predictions
-
-Floats = NDArray[np.float64]
+from twostamp.utils.typing import Floats
 
 FLIPS = ("wrong to right", "right to wrong", "wrong to other wrong")
 DAYS = {"same night": 0.5, "0.5-3 d": 3, "3-10 d": 10, "10-30 d": 30, "over 30 d": np.inf}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -30,6 +29,7 @@ from twostamp.evaluation.hypothesis_tests import (
 from twostamp.evaluation.metrics import bootstrap_scores
 from twostamp.params import Parameters
 from twostamp.thesis import REPETITIONS
+from twostamp.utils.typing import Floats, Ints
 
 N_CLASSES = 5
 N_FEATURES = 10
@@ -40,8 +40,7 @@ COMBINATIONS = ((16, 1.0), (16, 10.0), (24, 1.0), (24, 10.0))
 RESAMPLES = 200
 SN = 1
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int64]
+Labels = Ints
 Split = tuple[Labels, Labels, Labels]
 
 THESIS = "thesis: Welch over 5 seeds, one-sided, validation"

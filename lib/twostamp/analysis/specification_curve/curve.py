@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
+from twostamp.utils.typing import Bools, Floats
 
-Floats = NDArray[np.float64]
-Right = Mapping[int, Mapping[str, NDArray[np.bool_]]]
+Right = Mapping[int, Mapping[str, Bools]]
 """By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
 
 
