@@ -140,9 +140,8 @@ run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, an
 # (Welch, but for these objects only), repeated splits. More splits of the same objects do not replace objects.
 
 # %%
-spreads = {"split_std": significance.spread_of_splits(scores), "seed_std": significance.spread_of_seeds(predictions)}
-discordant = significance.discordant_share(predictions.right)
-power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), discordant=discordant, test_share=share, **spreads)
+spreads = significance.measure_spreads(scores, predictions)
+power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), test_share=share, **spreads)
 run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", aside=run.narrow)
 power
 

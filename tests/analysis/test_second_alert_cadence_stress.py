@@ -21,7 +21,7 @@ CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 
 @given(DAYS, st.floats(-50, 50))
 def test_a_shift_moves_all_alike_and_never_below_the_floor(days, by):
-    shifted = cadence_stress.shift_days(days, by)
+    shifted = Stress("shift", by)(days)
     assert (shifted >= DELTAJD_FLOOR).all()
     free = days + by > DELTAJD_FLOOR
     np.testing.assert_array_equal(shifted[free], (days + by)[free])
@@ -30,31 +30,31 @@ def test_a_shift_moves_all_alike_and_never_below_the_floor(days, by):
 
 @given(DAYS, st.floats(0.01, 50))
 def test_censoring_drops_none_and_leaves_what_is_below_the_limit(days, limit):
-    censored = cadence_stress.censor_days(days, limit)
+    censored = Stress("censor", limit)(days)
     assert censored.shape == days.shape
     assert (censored <= limit).all()
     np.testing.assert_array_equal(censored[days <= limit], days[days <= limit])
-    np.testing.assert_array_equal(cadence_stress.censor_days(censored, limit), censored)
+    np.testing.assert_array_equal(Stress("censor", limit)(censored), censored)
 
 
 @given(DAYS, st.floats(1, 10))
 def test_stretching_keeps_ratios_and_is_undone_by_its_inverse(days, factor):
-    stretched = cadence_stress.stretch_days(days, factor)
+    stretched = Stress("stretch", factor)(days)
     np.testing.assert_allclose(stretched / days, factor)
-    np.testing.assert_allclose(cadence_stress.stretch_days(stretched, 1 / factor), days)
+    np.testing.assert_allclose(Stress("stretch", 1 / factor)(stretched), days)
 
 
 @given(DAYS, st.floats(0, 30), st.floats(0, 30))
 def test_gaps_add_up_and_keep_the_order(days, one, other):
-    longer = cadence_stress.insert_gap(days, one)
-    np.testing.assert_allclose(cadence_stress.insert_gap(longer, other), cadence_stress.insert_gap(days, one + other))
+    longer = Stress("gap", one)(days)
+    np.testing.assert_allclose(Stress("gap", other)(longer), Stress("gap", one + other)(days))
     assert (np.diff(longer[np.argsort(days)]) >= 0).all()
     assert (longer >= one).all()
 
 
 def test_a_negative_gap_is_refused():
     with pytest.raises(ValueError, match="cannot be negative"):
-        cadence_stress.insert_gap([1.0], -2)
+        Stress("gap", -2)([1.0])
 
 
 def make_objects(days):

@@ -87,8 +87,9 @@ def test_a_run_with_one_model_says_that_nothing_was_tested():
     assert everything.empty
     assert equivalence.empty
     assert set(significance.check_claims(everything, equivalence)["stands"]) == {"not tested"}
-    assert math.isnan(significance.spread_of_splits(scores))
-    assert math.isnan(significance.discordant_share(predictions.right))
+    spreads = significance.measure_spreads(scores, predictions)
+    assert math.isnan(spreads["split_std"])
+    assert math.isnan(spreads["discordant"])
     figure = plot_comparisons(scores, everything)
     assert [text.get_text() for text in figure.axes[1].texts] == ["no two models to compare"]
     plt.close(figure)
@@ -96,11 +97,14 @@ def test_a_run_with_one_model_says_that_nothing_was_tested():
 
 def test_spreads_are_the_largest_of_the_pairs():
     scores = pd.DataFrame({"M0": [0.1, 0.2], "M1": [0.3, 0.4], "M2": [0.5, 0.9]})
-    assert significance.spread_of_splits(scores) == pytest.approx(np.std([0.4, 0.7], ddof=1))
+    answers = np.array([[[0, 0, 0, 0], [0, 0, 0, 1]], [[0, 0, 1, 1], [0, 1, 0, 1]]])
+    predictions = Predictions(np.zeros(4, int), CLASSES, dict(zip(("M0", "M1"), np.eye(5)[answers])))
+    spreads = significance.measure_spreads(scores, predictions)
+    assert spreads["split_std"] == pytest.approx(np.std([0.4, 0.7], ddof=1))
+    assert spreads["seed_std"] == pytest.approx(np.std([1, 0.75], ddof=1))
+    assert spreads["discordant"] == 0.5
     one = make_predictions({"M0": 0.8}, repetitions=1)
-    assert math.isnan(significance.spread_of_seeds(one))
-    right = {"M0": [True, True, False, False], "M1": [True, False, True, False]}
-    assert significance.discordant_share(right) == 0.5
+    assert math.isnan(significance.measure_spreads(scores, one)["seed_std"])
 
 
 def test_the_thesis_own_differences_can_bear_little():

@@ -105,6 +105,10 @@ def test_models_that_agree_have_no_effect_and_no_proof():
     assert curve.compare_levels(effects).empty
 
 
+def test_an_effect_of_zero_counts_half():
+    assert curve._share_better(np.array([0.1, 0.0, -0.2, 0.3])) == 0.625
+
+
 def test_levels_that_vary_are_compared_and_what_was_found_is_said():
     chosen = draw_specifications(Specification(), 12, 1)
     right = make_right(12, 0.15)

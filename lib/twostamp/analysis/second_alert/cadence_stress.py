@@ -31,57 +31,15 @@ ENOUGH = 5
 """Repetitions without which nothing is decided: resamples of fewer do not show how much trainings differ."""
 
 
-def shift_days(days: ArrayLike, by: float) -> Days:
-    """Move every second alert by some days; it stays later than the first, by the floor of decision M7 at least.
-
-    Examples
-    --------
-    >>> shift_days([0.5, 3.0], -1.0).tolist()
-    [0.0001, 2.0]
-    """
-    return np.maximum(np.asarray(days, np.float64) + by, DELTAJD_FLOOR)
-
-
-def censor_days(days: ArrayLike, limit: float) -> Days:
-    """Let no more be known of longer separations than that they reach a limit: they become the limit, none is dropped.
-
-    Examples
-    --------
-    >>> censor_days([0.5, 30.0], 10.0).tolist()
-    [0.5, 10.0]
-    """
-    return np.minimum(np.asarray(days, np.float64), limit)
-
-
-def stretch_days(days: ArrayLike, factor: float) -> Days:
-    """Let every field be visited less often by a factor (more often, below 1).
-
-    Examples
-    --------
-    >>> stretch_days([0.5, 3.0], 2.0).tolist()
-    [1.0, 6.0]
-    """
-    return np.maximum(np.asarray(days, np.float64) * factor, DELTAJD_FLOOR)
-
-
-def insert_gap(days: ArrayLike, nights: float) -> Days:
-    """Let the second visit fall into a weather gap, so that the next chance comes when the gap is over.
-
-    Examples
-    --------
-    >>> insert_gap([0.5, 3.0], 30).tolist()
-    [30.5, 33.0]
-    """
-    if nights < 0:
-        raise ValueError(f"a gap of {nights:g} nights: it cannot be negative")
-    return np.asarray(days, np.float64) + nights
-
-
-PERTURBATIONS: dict[str, Callable[[ArrayLike, float], Days]] = {
-    "gap": insert_gap,
-    "shift": shift_days,
-    "censor": censor_days,
-    "stretch": stretch_days,
+PERTURBATIONS: dict[str, Callable[[Days, float], Days]] = {
+    # the second visit falls into a weather gap, and the next chance comes when the gap is over
+    "gap": lambda days, nights: days + nights,
+    # the second alert stays later than the first, by the floor of decision M7 at least
+    "shift": lambda days, by: np.maximum(days + by, DELTAJD_FLOOR),
+    # of longer separations no more is known than that they reach the limit; none is dropped
+    "censor": np.minimum,
+    # every field is visited less often by a factor (more often, below 1)
+    "stretch": lambda days, factor: np.maximum(days * factor, DELTAJD_FLOOR),
 }
 
 
@@ -94,10 +52,24 @@ class Stress:
     kind : str
         ``gap`` (nights), ``shift`` (days), ``censor`` (limit, days), ``stretch`` (factor).
     amount : float
+
+    Raises
+    ------
+    ValueError
+        If a gap is negative.
+
+    Examples
+    --------
+    >>> [Stress(kind, 2.0)([0.5, 3.0]).tolist() for kind in PERTURBATIONS]
+    [[2.5, 5.0], [2.5, 5.0], [0.5, 2.0], [1.0, 6.0]]
     """
 
     kind: str
     amount: float
+
+    def __post_init__(self) -> None:
+        if self.kind == "gap" and self.amount < 0:
+            raise ValueError(f"a gap of {self.amount:g} nights: it cannot be negative")
 
     @property
     def name(self) -> str:
@@ -106,7 +78,7 @@ class Stress:
 
     def __call__(self, days: ArrayLike) -> Days:
         """Apply it to days, of any shape."""
-        return PERTURBATIONS[self.kind](days, self.amount)
+        return PERTURBATIONS[self.kind](np.asarray(days, np.float64), self.amount)
 
 
 def list_stresses(gap_nights: Sequence[float]) -> list[Stress]:

@@ -7,10 +7,8 @@ from twostamp.analysis.significance.comparisons import (
     compare_on_objects,
     compare_on_splits,
     correct_all,
-    discordant_share,
     limit_discordance,
-    spread_of_seeds,
-    spread_of_splits,
+    measure_spreads,
 )
 from twostamp.analysis.significance.false_positive_rates import measure_rates, summarise_rates
 from twostamp.analysis.significance.repeated_splits import (
@@ -27,13 +25,11 @@ __all__ = [
     "compare_on_objects",
     "compare_on_splits",
     "correct_all",
-    "discordant_share",
     "limit_discordance",
     "measure_rates",
+    "measure_spreads",
     "pivot_scores",
     "share_of_test",
-    "spread_of_seeds",
-    "spread_of_splits",
     "summarise_rates",
     "train_splits",
     "write_split_records",

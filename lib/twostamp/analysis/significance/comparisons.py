@@ -1,11 +1,10 @@
 """The tests of notebook 10 as tables, Holm's correction over them all, and what they leave of the thesis's claims."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap
 from twostamp.evaluation.hypothesis_tests import (
@@ -195,23 +194,29 @@ def limit_discordance() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def spread_of_splits(scores: pd.DataFrame) -> float:
-    """Largest standard deviation (ddof 1) of the paired difference of two models over splits; NaN with one model."""
-    return _largest((scores[b] - scores[a]).std(ddof=1) for a, b in _present(scores))
+def measure_spreads(scores: pd.DataFrame, predictions: Predictions) -> dict[str, float]:
+    """Measure what the power of the tests depends on, as `twostamp.evaluation.power.make_power_table` takes it.
 
+    Parameters
+    ----------
+    scores : DataFrame
+        As for `compare_on_splits`.
+    predictions : Predictions
 
-def spread_of_seeds(predictions: Predictions) -> float:
-    """Largest standard deviation (ddof 1) of a model's accuracy over its repetitions; NaN with one repetition."""
-    return _largest(right.mean(axis=1).std(ddof=1) for right in predictions.correct.values() if len(right) > 1)
-
-
-def discordant_share(right: Mapping[str, ArrayLike]) -> float:
-    """Largest share of objects that only one of two models gets right, over the pairs of models; NaN with one model."""
-    return _largest(np.mean(np.asarray(right[a]) != np.asarray(right[b])) for a, b in _present(right))
-
-
-def _largest(values: Iterable[float]) -> float:
-    return float(max(values, default=float("nan")))
+    Returns
+    -------
+    dict of float
+        discordant: share of objects that only one of two models gets right; seed_std and split_std: standard deviations
+        (ddof 1) of a model's accuracy over repetitions, and of the paired difference of two models over splits. The
+        largest of the models and pairs; NaN without two of them.
+    """
+    right, pairs = predictions.right, _present(predictions.right)
+    spreads = {
+        "discordant": [np.mean(right[a] != right[b]) for a, b in pairs],
+        "seed_std": [hits.mean(axis=1).std(ddof=1) for hits in predictions.correct.values() if len(hits) > 1],
+        "split_std": [(scores[b] - scores[a]).std(ddof=1) for a, b in _present(scores)],
+    }
+    return {name: float(max(values, default=np.nan)) for name, values in spreads.items()}
 
 
 def _present(models: Iterable[Any]) -> list[tuple[str, str]]:

@@ -69,13 +69,7 @@ def choose_sizes(params: Parameters) -> Sizes:
 
 
 class NullComparison:
-    """Equally good classifiers on objects that are measured twice, and a third time for Cochran's test.
-
-    Parameters
-    ----------
-    sizes : Sizes
-    rng : Generator
-    """
+    """Equally good classifiers on objects that are measured twice, and a third time for Cochran's test."""
 
     def __init__(self, sizes: Sizes, rng: np.random.Generator) -> None:
         self.sizes, self.rng = sizes, rng
@@ -118,20 +112,8 @@ class NullComparison:
         return Bootstrap(RESAMPLES, int(self.rng.integers(2**31)))
 
 
-def run_tests(null: NullComparison, margin: float) -> dict[str, bool]:
-    """Run every procedure on one comparison; whether each finds what is not there.
-
-    Parameters
-    ----------
-    null : NullComparison
-    margin : float
-        Of the equivalence tests, which get a model that is worse by exactly this much.
-
-    Returns
-    -------
-    dict of bool
-        By the procedure's name.
-    """
+def _run_tests(null: NullComparison, margin: float) -> dict[str, bool]:
+    """Run every procedure on one comparison; whether each finds what is not there, by its name."""
     split = null.split()
     winners = [null.run_search(model, split) for model in (0, 1)]
     on_one_split = _test_repetitions(null, winners, split) | _test_objects(null, winners, split)
@@ -196,7 +178,7 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
     sizes : Sizes
     worlds : int
     margin : float
-        Of the equivalence tests.
+        Of the equivalence tests, which get a model that is worse by exactly this much.
     seed : int
 
     Returns
@@ -209,7 +191,7 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
     # the matrices are so small that threads only wait for each other; scipy warns where five seeds nearly agree
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         tested = [
-            run_tests(NullComparison(sizes, np.random.default_rng(child)), margin)
+            _run_tests(NullComparison(sizes, np.random.default_rng(child)), margin)
             for child in tqdm(children, desc="null comparisons", unit="comparison")
         ]
     found = pd.DataFrame(tested).sum()

@@ -111,15 +111,9 @@ def tabulate_effects(
     return pd.DataFrame(rows).sort_values(["difference", "specification"], ignore_index=True)
 
 
-def share_better(effects: ArrayLike) -> Floats:
-    """Share of effects above 0 on the last axis; one of exactly 0 counts half.
-
-    Examples
-    --------
-    >>> float(share_better([0.1, 0.0, -0.2, 0.3]))
-    0.625
-    """
-    return np.asarray((np.sign(np.round(np.asarray(effects, float), 12)) + 1).mean(axis=-1) / 2)
+def _share_better(effects: Floats) -> Floats:
+    """Share of effects above 0 on the last axis; one of exactly 0 counts half."""
+    return np.asarray((np.sign(np.round(effects, 12)) + 1).mean(axis=-1) / 2)
 
 
 def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -142,7 +136,7 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
     needed = np.quantile(null, 1 - LEVEL / 2, axis=0) + 1e-12
     statistics = {
         "median difference": lambda values: np.median(values, axis=-1),
-        "share in which two beat one": share_better,
+        "share in which two beat one": _share_better,
         "share in which two beat one significantly": lambda values: (values > needed).mean(axis=-1),
     }
     rows: list[tuple[Any, ...]] = []
