@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
-import requests
 
 from tests.conftest import make_alert
 from tests.fake_alerce import JD, SMALL, Alerce, make_objects
@@ -22,7 +21,6 @@ from twostamp.alerts.alerce_api import FAILURES, JOURNAL, MOST_DETECTIONS, Alerc
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_keys, read_packets, read_schema, write_packets
 from twostamp.utils.dates import night_of
-from twostamp.utils.http import PoliteSession, RateLimit, explain
 
 
 def expected_files(alerts):
@@ -209,30 +207,6 @@ def test_objects_that_cannot_be_asked_for_say_of_what_class():
         with pytest.raises(AlerceAPIError, match="stamp_classifier, class SN: the answer has no list of objects"):
             make_broker(server, attempts=2).find_objects("stamp_classifier", "SN", 0.9, 5)
         assert len(server.log) == 2
-
-
-def test_all_threads_keep_one_rate():
-    with serve(lambda path, headers: (200, {}, b"{}")) as server:
-        limit = RateLimit(40)
-        sessions = [PoliteSession(limit) for _ in range(3)]
-        start = time.monotonic()
-        for n in range(9):
-            sessions[n % 3].get(server.url)
-        assert time.monotonic() - start >= 8 / 40  # a lower bound: no slow machine breaks it
-        assert limit.requests == 9
-
-
-def test_the_server_says_how_long_to_wait():
-    answers = iter([(429, {"Retry-After": "1"}, b""), (200, {}, b"{}")])
-    with serve(lambda path, headers: next(answers)) as server:
-        start = time.monotonic()
-        assert PoliteSession(RateLimit(1000), first_pause=0.001).get(server.url).status_code == 200
-        assert time.monotonic() - start >= 1
-
-
-def test_explanations_need_no_address():
-    assert explain(requests.ConnectionError("HTTPConnectionPool(host='10.0.0.1')")) == "no connection"
-    assert explain(ValueError()) == "ValueError"
 
 
 @pytest.mark.slow
