@@ -5,7 +5,7 @@ put whatever is wrong with an alert into a row instead of raising it.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import reduce
@@ -30,15 +30,14 @@ ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
-_SUMS = ("alerts", "unlabelled", "bytes")
-SCAN |= dict.fromkeys(_SUMS, "int64")
+SCAN |= dict.fromkeys(("alerts", "unlabelled", "bytes"), "int64")
 """Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
 reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
 
 
 def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator[Row]:
     """Read the keys of one source, of the `wanted` objects or of all (None); give rows with the columns of `SCAN`."""
-    nights: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    nights: dict[str, Counter[str]] = defaultdict(Counter)
     schemas: list[dict[str, str]] = []
     try:
         for member in read_members(source):
@@ -52,17 +51,15 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
                 schemas.append(fields)
             for record, key in enumerate(keys):
                 unlabelled = wanted is not None and key.objectId not in wanted
-                sums = nights[night_of(key.jd)]
-                sums[0] += 1
-                sums[1] += unlabelled
-                sums[2] += len(member.data) // len(keys)
+                size = len(member.data) // len(keys)
+                nights[night_of(key.jd)].update(alerts=1, unlabelled=int(unlabelled), bytes=size)
                 if not unlabelled:
                     place = {"kind": "alert", "source": source, "member": member.name, "record": record}
                     yield place | {name: getattr(key, name) for name in (*KEY, "ra", "dec")}
     except ArchiveError as error:
         yield {"kind": "bad", "source": source, "member": "", "text": str(error)}
     for night, sums in sorted(nights.items()):
-        yield {"kind": "night", "source": source, "text": night} | dict(zip(_SUMS, sums, strict=True))
+        yield {"kind": "night", "source": source, "text": night} | sums
     merged = reduce(merge_types, schemas or [{}])
     yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
 

@@ -225,16 +225,14 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
 def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]:
     """Ask for what is missing of a file: whether nothing is left, and bytes received. A changed file starts again."""
     start, validator = _size(partial), _validator_path(partial)
-    headers = {}
-    if start and validator.exists():
-        headers = {"Range": f"bytes={start}-", "If-Range": validator.read_text()}
+    known = start and validator.exists()
+    headers = {"Range": f"bytes={start}-", "If-Range": validator.read_text()} if known else {}
     with archive.open(name, headers) as response:
         content_range = response.headers.get("Content-Range", "")
         if response.status_code == 416:
-            if complete := content_range == f"bytes */{start}":
-                return complete, 0
-            partial.unlink()
-            return False, 0
+            if not (complete := content_range == f"bytes */{start}"):
+                partial.unlink()
+            return complete, 0
         _keep_validator(response, validator)
         resumes = response.status_code == 206 and content_range.startswith(f"bytes {start}-")
         left = int(response.headers.get("Content-Length", 0)) or None

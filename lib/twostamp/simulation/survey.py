@@ -106,13 +106,8 @@ def write_survey(
     if min(pairs_per_class, nights, unlabelled_objects + 1) < 1:
         raise ValueError("a survey needs pairs_per_class and nights of 1 or more, unlabelled_objects of 0 or more")
     folder = Path(folder)
-    wanted: dict[str, Any] = {
-        "pairs_per_class": pairs_per_class,
-        "unlabelled_objects": unlabelled_objects,
-        "nights": nights,
-        "seed": seed,
-        "code": _digest_code(),
-    }
+    sizes = {"pairs_per_class": pairs_per_class, "unlabelled_objects": unlabelled_objects, "nights": nights}
+    wanted: dict[str, Any] = sizes | {"seed": seed, "code": _digest_code()}
     if ageing:
         wanted["ageing"] = asdict(ageing)
     finished = _read_json(folder / _FINGERPRINT)
@@ -122,10 +117,10 @@ def write_survey(
     plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing)
     workers = workers or os.cpu_count() or 1
     places = _simulate(folder / _PART_FOLDER, plan, targets, seed, workers)
-    sizes = _assemble(folder, places, workers)
+    tarballs = _assemble(folder, places, workers)
     _write_labels(folder, targets)
-    report = _report(plan, targets, sizes)
-    record = {"survey": wanted, "report": report, "files": [*sizes, "labels.csv", "truth.csv"]}
+    report = _report(plan, targets, tarballs)
+    record = {"survey": wanted, "report": report, "files": [*tarballs, "labels.csv", "truth.csv"]}
     write_file(folder / _FINGERPRINT, json.dumps(record, indent=1))
     shutil.rmtree(folder / _PART_FOLDER)
     return SurveyReport(folder, **report)
