@@ -29,7 +29,7 @@ from twostamp.plots.exploratory_analysis import (
     plot_joint_metadata,
     plot_realism,
 )
-from twostamp.plots.style import CLASS_COLOURS, class_colour
+from twostamp.plots.style import CLASS_COLOURS
 
 mpl.use("Agg")
 
@@ -190,10 +190,6 @@ def test_joint_plots(counts):
 
 def test_parts_share_all_the_metadata():
     assert sorted(name for names in PARTS.values() for name in names) == sorted(EXPLORED)
-
-
-def test_promoted_subclass_has_a_colour_of_its_own():
-    assert class_colour("SLSN") not in CLASS_COLOURS.values()
 
 
 def test_realism_shows_every_distance_and_the_classes_that_were_scored():

@@ -92,12 +92,7 @@ def _describe_first(survey: MonitoredSurvey) -> str:
 def plot_real(calls: pd.DataFrame, rate: float) -> Figure:
     """Asteroid recall beside the false-asteroid rate by year, real packets; thin lines are intervals, wide ones seeds.
 
-    Parameters
-    ----------
-    calls : DataFrame
-        Of `twostamp.analysis.ageing.real_packets.tabulate_recalls`.
-    rate : float
-        The false-asteroid rate of the first year.
+    `calls` is of `twostamp.analysis.ageing.real_packets.tabulate_recalls`; `rate` is the first year's rate.
     """
     figure, axes = make_panels(2, 3.2, sharey=True)
     for ax, what in zip(axes[0], ("recall", "false rate")):

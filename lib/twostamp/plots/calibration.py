@@ -25,13 +25,7 @@ def plot_reliability(
 ) -> Figure:
     """Share of right answers against confidence with Wilson's band of 95 %, one row a method and one column a model.
 
-    Parameters
-    ----------
-    calibrated : mapping
-        Of `twostamp.evaluation.calibration.calibrate`.
-    labels : array_like of int, shape (n,)
-    bins : int
-    methods : tuple of str
+    `calibrated` is of `twostamp.evaluation.calibration.calibrate`; `labels` are the true classes, shape (n,), int.
     """
     figure, axes = make_panels(len(calibrated), 0.4 + 2.1 * len(methods), len(methods), sharex=True, sharey=True)
     for column, (model, probabilities) in enumerate(calibrated.items()):
@@ -51,19 +45,15 @@ def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, co
     ax.plot(table["confidence"], table["right"], color=colour, linewidth=1)
     ax.scatter(table["confidence"], table["right"], color=colour, s=4 + 60 * table["n"] / table["n"].sum())
     scores = calibration_scores(probabilities, labels, bins)
-    ax.text(0.03, 0.97, f"ECE {scores[1]:.3f}\nNLL {scores[3]:.2f}", transform=ax.transAxes, va="top", fontsize=7)
+    text = f"ECE {scores[1]:.3f}\nNLL {scores[3]:.2f}"
+    ax.text(0.97, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
 def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova") -> Figure:
     """Candidates per true object of a class against completeness, one panel a mix of classes.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Of `twostamp.evaluation.candidates.tabulate_candidates`, by title.
-    wanted : str
-        What the class is called.
+    `tables` are of `twostamp.evaluation.candidates.tabulate_candidates`, by title; `wanted` is the class's name.
     """
     figure, axes = make_panels(len(tables), 2.9)
     for ax, (title, table) in zip(axes[0], tables.items()):
@@ -87,12 +77,7 @@ def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova
 def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure:
     """Coverage of each class beside the range that the promise allows, and how often no single class is named.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Of `twostamp.evaluation.conformal.check_coverage`, by model.
-    coverage : float
-        What was promised.
+    `tables` are of `twostamp.evaluation.conformal.check_coverage`, by model; `coverage` is what was promised.
     """
     figure, ((left, right),) = make_panels(2, 2.9)
     offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)

@@ -12,12 +12,7 @@ DAYS = 366
 def plot_bytes_per_night(bytes_per_night: Mapping[str, int], figure: Figure) -> Figure:
     """Size of each night's alerts, one panel a year from the first to the last; a night without alerts stays empty.
 
-    Parameters
-    ----------
-    bytes_per_night : mapping
-        UTC night (YYYY-MM-DD) -> bytes.
-    figure : Figure
-        Empty.
+    `bytes_per_night` maps UTC nights (YYYY-MM-DD) to bytes; `figure` is empty.
 
     Examples
     --------

@@ -54,12 +54,7 @@ def plot_class_counts(counts: pd.Series, ax: Axes) -> Axes:
 def plot_histograms(values: pd.Series, classes: pd.Series, bins: ArrayLike, ax: Axes, *, xlabel: str) -> Axes:
     """One outline per class, as a share of the class's objects.
 
-    Parameters
-    ----------
-    values, classes : Series, n rows
-        NaN are left out; what lies beyond the bins is counted in the outermost ones.
-    bins : array_like
-        Edges.
+    Values that are NaN are left out; what lies beyond the edges `bins` is counted in the outermost bins.
     """
     edges = np.asarray(bins, dtype=float)
     for name, line in zip(order_classes(classes), cycle(LINES)):
@@ -74,12 +69,7 @@ def plot_histograms(values: pd.Series, classes: pd.Series, bins: ArrayLike, ax: 
 def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> Axes:
     """Days between the two alerts, by class, on a logarithmic axis (figure 3.3).
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        Columns classALeRCE and deltajd, days.
-    deltajd_max : float
-        Where section 3.4 cuts, days.
+    `pairs` has columns classALeRCE and deltajd (days); section 3.4 cuts at `deltajd_max` days.
     """
     days = pairs["deltajd"].astype(float)
     low, high = np.floor(np.log10(max(days.min(), 1e-4))), np.ceil(np.log10(max(days.max(), 10 * deltajd_max)))
@@ -98,13 +88,7 @@ def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> A
 def plot_both_alerts(pairs: pd.DataFrame, field: str, bins: ArrayLike, axes: Sequence[Axes], *, xlabel: str) -> None:
     """Histogram of one field for the first and the second alert, side by side (figures 3.4 and 3.5).
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        Columns classALeRCE, ``<field>_1`` and ``<field>_2``.
-    bins : array_like
-        Edges.
-    axes : two Axes
+    `pairs` has columns classALeRCE, ``<field>_1`` and ``<field>_2``; `bins` are the edges.
     """
     for alert, (ax, title) in enumerate(zip(axes, ("first alert", "second alert"), strict=True), start=1):
         plot_histograms(pairs[f"{field}_{alert}"].astype(float), pairs["classALeRCE"], bins, ax, xlabel=xlabel)
@@ -177,10 +161,7 @@ def _show(image: Floats32, ax: Axes) -> None:
 def plot_realism(comparison: pd.DataFrame, auc: pd.DataFrame, ax: Axes) -> Axes:
     """Distance between simulated and real first alerts, per class and feature (not in the thesis).
 
-    Parameters
-    ----------
-    comparison, auc : DataFrame
-        Of `compare_metadata` and `realism_auc` in `twostamp.analysis.exploratory_analysis`.
+    The tables are of `compare_metadata` and `realism_auc` in `twostamp.analysis.exploratory_analysis`.
     """
     distances = comparison.pivot_table(index="classALeRCE", columns="feature", values="ks", dropna=False)
     distances = distances.loc[order_classes(comparison["classALeRCE"]), comparison["feature"].unique()]

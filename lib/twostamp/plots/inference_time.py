@@ -23,10 +23,7 @@ STAGES = {
 def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
     """Inference time against test accuracy of the best models of each architecture (figure 6.4).
 
-    Parameters
-    ----------
-    timed : DataFrame
-        Of `twostamp.analysis.inference_time.time_models`: variant, mean, std, median, p99 (ms), test_mean, test_std.
+    `timed` is of `twostamp.analysis.inference_time.time_models`, times in ms.
     """
     for variant, models in timed.groupby("variant", sort=False):
         architecture = str(variant).partition("_")[0]
@@ -45,13 +42,7 @@ def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
-    """Inference time by batch size (figure 6.5).
-
-    Parameters
-    ----------
-    timed : DataFrame
-        Of `twostamp.analysis.inference_time.latency.time_batches`: batch_size, times, mean, std, median, p99 (ms).
-    """
+    """Inference time by batch size (figure 6.5); `timed` is of `time_batches` of the analysis, times in ms."""
     sizes, colour = timed["batch_size"], ARCHITECTURE_COLOURS["stacked"]
     ax.errorbar(sizes, timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std")
     ax.plot(sizes, timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
@@ -69,18 +60,17 @@ def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
 def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
     """Time per object of each stage between Avro packets and probabilities, by batch size (T9).
 
-    Parameters
-    ----------
-    stages : DataFrame
-        Of `twostamp.analysis.inference_time.latency.time_stages`, one or more batch sizes below each other.
+    `stages` is of `time_stages` of the analysis, one or more batch sizes below each other.
     """
     sizes = list(dict.fromkeys(stages["batch_size"]))
     left = np.zeros(len(sizes))
+    narrow = 0.03 * (stages["median"] / stages["batch_size"]).groupby(stages["batch_size"]).sum().max()
     for stage, rows in stages.groupby("stage", sort=False):
         colour, label = STAGES[str(stage)]
         per_object = (rows["median"] / rows["batch_size"]).to_numpy()
         bars = ax.barh(range(len(sizes)), per_object, left=left, color=colour, label=label)
-        ax.bar_label(bars, fmt="{:.1f}", label_type="center", color="w", fontsize=8)
+        texts = [f"{value:.1f}" if value > narrow else "" for value in per_object]
+        ax.bar_label(bars, texts, label_type="center", color="w", fontsize=8)
         left += per_object
     ax.set_yticks(range(len(sizes)), [f"batch of {size}" for size in sizes])
     ax.set_xlabel("median time per object, two alerts (ms)")
@@ -91,13 +81,8 @@ def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
 def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic]) -> Figure:
     """Median (line) and 99th percentile (dotted) of waiting and inference time, a colour for each batch size.
 
-    Parameters
-    ----------
-    compared : mapping of str to DataFrame
-        Of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel. Lines end where
-        batches cannot keep up.
-    surveys : sequence of Traffic
-        Whose rates are marked.
+    `compared` is of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel; the rates
+    of `surveys` are marked. Lines end where batches cannot keep up.
     """
     figure, (axes,) = make_panels(len(compared), 3.4, sharey=True)
     for ax, (title, table) in zip(axes, compared.items(), strict=True):

@@ -119,12 +119,7 @@ def plot_perceptron(ax: Axes) -> Axes:
 def plot_mlp(layers: list[list[str]], ax: Axes, title: str, names: list[str]) -> Axes:
     """A fully connected network (figure 2.13).
 
-    Parameters
-    ----------
-    layers : list of list of str
-        Text of each neuron, layer by layer; an ellipsis draws no neuron.
-    names : list of str
-        Name of each layer, written below it.
+    `layers` holds the text of each neuron, layer by layer (an ellipsis draws none); `names` are written below them.
     """
     colours = [INPUT, *[HIDDEN] * (len(layers) - 2), OUTPUT]
     placed = []

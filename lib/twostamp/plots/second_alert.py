@@ -96,12 +96,8 @@ def plot_rivals(table: pd.DataFrame) -> Figure:
 def plot_stress(table: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
     """Accuracy against weather gaps, and under other perturbations of the days between the alerts.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `twostamp.analysis.second_alert.cadence_stress.tabulate_stress`.
-    baselines : mapping of str to float
-        Accuracies that no gap can touch, those of answers to one alert, by name.
+    `table` is of `twostamp.analysis.second_alert.cadence_stress.tabulate_stress`; `baselines` are accuracies that no
+    gap can touch, those of answers to one alert, by name.
     """
     figure, ((left, right),) = make_panels(2, 3.3, sharey=True, gridspec_kw={"width_ratios": [1, 1.1]})
     others = table[table["kind"] != "gap"]

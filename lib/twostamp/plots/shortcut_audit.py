@@ -49,13 +49,7 @@ MEASURES = (
 def plot_share_maps(seen: Mapping[str, Sight], classes: Sequence[str], nside: int) -> Figure:
     """Share of every predicted class on the Galactic sky, with coordinates and without, and the difference.
 
-    Parameters
-    ----------
-    seen : mapping of str to Sight
-        Of `twostamp.analysis.shortcut_audit.look`.
-    classes : sequence of str
-    nside : int
-        Of the HEALPix pixels.
+    `seen` is of `twostamp.analysis.shortcut_audit.look`; `nside` is of the HEALPix pixels.
     """
     shares = {way: map_shares(seen[way], classes, nside) for way in (WITH, WITHOUT)}
     sphere = {"projection": "mollweide"}
@@ -67,11 +61,10 @@ def plot_share_maps(seen: Mapping[str, Sight], classes: Sequence[str], nside: in
         mesh.append(draw_sky(second - first, row[2], change, DIVERGING))
         row[0].text(-0.06, 0.5, name, transform=row[0].transAxes, rotation=90, va="center", ha="right")
     for column, (title, label) in enumerate(zip((WITH, WITHOUT, "without minus with"), BARS)):
-        bar = figure.colorbar(
-            mesh[column], ax=axes[:, column], orientation="horizontal", shrink=0.8, aspect=30, pad=0.02
-        )
+        place = axes[:, column]
+        bar = figure.colorbar(mesh[column], ax=place, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02)
         bar.set_label(label)
-        axes[0, column].set_title(title, fontsize=9)
+        place[0].set_title(title, fontsize=9)
     return figure
 
 
@@ -142,12 +135,8 @@ def plot_attributions(
 def plot_agreement(pooled: NDArray[Any], occlusion: NDArray[Any], agreement: pd.DataFrame) -> Figure:
     """Mean strength of attributions and of occlusion patch by patch, and how well their ranks agree.
 
-    Parameters
-    ----------
-    pooled, occlusion : ndarray, shape (n, alerts, 3, g, g)
-        Absolute values.
-    agreement : DataFrame
-        Of `twostamp.inspection.agreement.check_agreement`.
+    `pooled` and `occlusion` are absolute values, shape (n, alerts, 3, g, g); `agreement` is of
+    `twostamp.inspection.agreement.check_agreement`.
     """
     figure = plt.figure(figsize=(PAGE_WIDTH, 3.8))
     above, below = figure.subfigures(2, 1, height_ratios=[2.2, 1.1])

@@ -63,10 +63,7 @@ def _draw_differences(everything: pd.DataFrame, ax: Axes) -> None:
 def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """How often each procedure finds what is not there, beside the 5 % that it promises.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Of `twostamp.analysis.significance.false_positive_rates.count_false_positives`, by title.
+    `tables` are of `twostamp.analysis.significance.false_positive_rates.count_false_positives`, by title.
     """
     first = next(iter(tables.values()))
     figure, axes = make_panels(len(tables), 0.8 + 0.2 * len(first), sharex=True, sharey=True)
@@ -74,7 +71,8 @@ def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
         draw_intervals(ax, table, "rate", table["verdict"].map(VERDICT_COLOURS), scale=100)
         ax.axvline(100 * LEVEL, color=INK, linewidth=0.8, linestyle="--")
         ax.grid(axis="x", alpha=0.3)
-        ax.set(xlim=(0, None), title=title, xlabel="false positives (%), 95 % interval")
+        ax.set(title=title, xlabel="false positives (%), 95 % interval")
+    ax.set_xlim(0, None)
     axes[0, 0].set_yticks(range(len(first))[::-1], first["procedure"], fontsize=7)
     for verdict, colour in VERDICT_COLOURS.items():
         axes[0, -1].scatter([], [], color=colour, s=16, label=verdict)
