@@ -16,13 +16,13 @@ from hypothesis.extra import numpy as hnp
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import CHIP_HEIGHT, CHIP_WIDTH, SIZE, expected_shape, read_stamp, repair_stamp
 from twostamp.alerts.packet import BadStamp, read_packets
+from twostamp.data.arrays import Preparation, read_images, read_triplets
 from twostamp.data.stamps import (
     QUANTILES,
     count_degenerate,
     crop_stamps,
     deal_for_quantiles,
     find_quantiles,
-    make_triplets,
     normalise_stamps,
     sort_for_quantiles,
 )
@@ -226,9 +226,9 @@ def test_degenerate_images_are_zero_or_missing_and_counted():
     assert (normalised[0, 0] == 0).all()
     assert set(np.unique(normalised[1, 1])) == {0, 2}
     assert (normalised[2, 2] == 2).all()
-    counts = count_degenerate(np.moveaxis(normalised, 1, -1))
+    counts = count_degenerate(normalised)
     assert (counts.flat, counts.empty) == (2, 1)
-    assert count_degenerate(np.moveaxis(normalise_stamps(images, "minmax"), 1, -1), nan_value=0).flat == 3
+    assert count_degenerate(normalise_stamps(images, "minmax"), nan_value=0).flat == 3
 
 
 def test_unknown_normalisation_is_named():
@@ -257,7 +257,8 @@ def test_impossible_crop(size):
 
 def test_triplets_keep_the_channels_order():
     data = [write_fits(fits.PrimaryHDU(np.full((63, 55), k, np.float32))) for k in range(3)]
-    triplets = make_triplets(*([stamp] * 2 for stamp in data), xpos=[3049.0] * 2, ypos=[99.0] * 2, method=None)
+    stamps = dict(zip(("science_1", "template_1", "difference_1"), data, strict=True))
+    triplets = read_triplets(pd.DataFrame([stamps | {"xpos_1": 3049.0, "ypos_1": 99.0}] * 2), alert=1)
     assert triplets.shape == (2, 63, 63, 3)
     assert triplets.flags.c_contiguous
     np.testing.assert_array_equal(triplets[1, 5, 5], [0, 1, 2])
@@ -305,12 +306,14 @@ def test_source_is_in_the_centre_of_repaired_real_stamps(packets):
 
 def test_real_stamps_are_normalised_like_the_loop(packets):
     some = packets[::13]
-    columns = [[packet[cutout]["stampData"] for packet in some] for cutout in CUTOUTS]
-    x, y = ([packet["candidate"][name] for packet in some] for name in ("xpos", "ypos"))
-    raw = np.moveaxis(make_triplets(*columns, xpos=x, ypos=y, method=None), -1, 1).reshape(-1, 63, 63)
+    table = pd.DataFrame({f"{name}_1": [packet["candidate"][name] for packet in some] for name in ("xpos", "ypos")})
+    for cutout in CUTOUTS:
+        table[f"{cutout[6:].lower()}_1"] = [packet[cutout]["stampData"] for packet in some]
+    images = read_images(table, alert=1)
+    raw = images.reshape(-1, 63, 63)
     for method in ("range", "literal", "minmax"):
         expected = normalise_by_loop(raw, method)
-        triplets = make_triplets(*columns, xpos=x, ypos=y, method=method)
+        triplets = Preparation(method).prepare(images, SIZE)
         np.testing.assert_allclose(np.moveaxis(triplets, -1, 1).reshape(-1, 63, 63), expected, atol=2e-5)
 
 

@@ -14,11 +14,13 @@ import pytest
 from astropy.io import fits
 
 from tests.conftest import make_stamp
+from twostamp.alerts.cutouts import STAMPS
 from twostamp.analysis.dataset_preparation import summarise_sentinels
 from twostamp.data import tfrecord_writer, tfrecords
-from twostamp.data.arrays import STAMPS, Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
+from twostamp.data.arrays import Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.data.splits import SPLITS
+from twostamp.data.stamps import normalise_stamps
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records, RecordsError, class_turns
 
@@ -203,8 +205,8 @@ def test_cropping_first_normalises_the_crop(pairs: pd.DataFrame, pairs_path: Pat
     write_records(pairs_path, kept, tmp_path / "records", CLASSES, preparation)
     arrays = Records(tmp_path / "records").arrays("train", crop=21)
     table = pairs.set_index("objectId").loc[arrays.object_ids].reset_index()
-    raw = read_triplets(table, 2)[:, 21:42, 21:42]
-    np.testing.assert_array_equal(arrays.stamps_2, Preparation(method).normalise(raw))
+    raw = np.moveaxis(read_triplets(table, 2)[:, 21:42, 21:42], -1, 1)
+    np.testing.assert_array_equal(arrays.stamps_2, np.moveaxis(normalise_stamps(raw, method), 1, -1))
 
 
 def take(dataset: Any, n: int) -> list[tuple[dict[str, Any], Any]]:

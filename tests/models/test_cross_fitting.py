@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.models.test_search import CLASSES, SMALL, make_records
-from twostamp.data.arrays import Preparation, read_metadata
+from twostamp.data.arrays import Preparation, UnscaledArrays, read_metadata
 from twostamp.data.tfrecords import Records
 from twostamp.models import cross_fitting as folds
 from twostamp.models.cross_fitting import Fold, FoldError, balance_rows, train_folds, write_objects
@@ -65,12 +65,11 @@ def jobs(pairs: Path) -> list[Fold]:
 
 def test_objects_are_what_records_hold(pairs: Path, jobs: list[Fold]) -> None:
     table = read_metadata(pairs)
-    with np.load(jobs[0].objects) as content:
-        stamps, place = content["stamps"], {name: i for i, name in enumerate(table["objectId"])}
+    stamps, place = UnscaledArrays.load(jobs[0].objects).stamps, {name: i for i, name in enumerate(table["objectId"])}
     arrays = Records(pairs.parent / "records").arrays("train")
     rows = [place[name] for name in arrays.object_ids]
-    assert stamps[rows, 0] == pytest.approx(arrays.stamps_1)
-    assert stamps[rows, 1] == pytest.approx(arrays.stamps_2)
+    assert stamps[0][rows] == pytest.approx(arrays.stamps_1)
+    assert stamps[1][rows] == pytest.approx(arrays.stamps_2)
 
 
 def test_the_digest_is_of_the_content_alone(pairs: Path, jobs: list[Fold], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Reads the extraction's Parquet folders (metadata at once, stamps by the batch) and never imports TensorFlow.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from twostamp.alerts.cutouts import SIZE, STAMPS, read_stamp, repair_stamp
 from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features, ln_deltajd
-from twostamp.data.stamps import crop_stamps, normalise_stamps, put_channels_last, read_images
+from twostamp.data.stamps import crop_stamps, normalise_stamps
 from twostamp.params import Parameters
-from twostamp.utils.typing import Floats32, Ints
+from twostamp.utils.files import replacing
+from twostamp.utils.typing import Floats32
 
-STAMPS = ("science", "template", "difference")
+POSITION = ("xpos", "ypos")
+"""Fields of ``candidate`` that say where on the chip a stamp was cut."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Arrays:
     metadata_1: Floats32
     metadata_2: Floats32 | None
     deltajd: Floats32 | None
-    labels: Ints | None
+    labels: NDArray[np.int64] | None
     object_ids: NDArray[Any]
 
     def __len__(self) -> int:
@@ -80,24 +84,11 @@ class Preparation:
         """What a run's parameters say."""
         return cls(params.normalisation, params.nan_value, params.crop_before_normalising)
 
-    def before_crop(self, triplets: Floats32) -> Floats32:
-        """Whole raw triplets, shape (n, 63, 63, 3), as they are stored."""
-        return triplets if self.crop_before_normalising else self.normalise(triplets)
-
-    def after_crop(self, triplets: Floats32) -> Floats32:
-        """Stored and then cropped triplets, shape (n, crop, crop, 3), as models take them."""
-        return self.normalise(triplets) if self.crop_before_normalising else np.ascontiguousarray(triplets)
-
-    def normalise(self, triplets: Floats32) -> Floats32:
-        """Normalise each image of raw triplets, shape (n, h, w, 3)."""
-        images = normalise_stamps(np.moveaxis(triplets, -1, 1), self.normalisation, self.nan_value)
-        return put_channels_last(images)
-
     def prepare(self, images: Floats32, crop: int) -> Floats32:
         """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
         if self.crop_before_normalising:
             images, crop = crop_stamps(images[..., None], crop)[..., 0], 0
-        return put_channels_last(normalise_stamps(images, self.normalisation, self.nan_value, crop or None))
+        return channels_last(normalise_stamps(images, self.normalisation, self.nan_value, crop or None))
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
@@ -136,7 +127,7 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
         Columns objectId, the labels and deltajd where there are any, candidate fields and stamps.
     """
     source = ds.dataset(path, format="parquet")
-    fields = (*PACKET_FIELDS, "xpos", "ypos", *STAMPS)
+    fields = (*PACKET_FIELDS, *POSITION, *STAMPS)
     wanted = [
         "objectId",
         "classALeRCE",
@@ -159,15 +150,120 @@ def count_alerts(path: Path) -> int:
     return 2 if "science_2" in ds.dataset(path, format="parquet").schema.names else 1
 
 
+def read_images(table: pd.DataFrame, alert: int) -> Floats32:
+    """Decode and repair the stamps of one alert of each object, shape (n, 3, 63, 63), in DN with NaN."""
+    xpos, ypos = (table[f"{name}_{alert}"].astype(float).tolist() for name in POSITION)
+    images = np.empty((len(table), 3, SIZE, SIZE), np.float32)
+    for channel, name in enumerate(STAMPS):
+        for i, (data, x, y) in enumerate(zip(table[f"{name}_{alert}"].tolist(), xpos, ypos, strict=True)):
+            images[i, channel] = repair_stamp(read_stamp(data), x, y)
+    return images
+
+
+def channels_last(images: Floats32) -> Floats32:
+    """Turn images, shape (n, 3, h, w), into contiguous triplets, shape (n, h, w, 3)."""
+    return np.ascontiguousarray(np.moveaxis(images, 1, -1))
+
+
 def read_triplets(table: pd.DataFrame, alert: int) -> Floats32:
     """Decode and repair the stamps of one alert of each object, shape (n, 63, 63, 3), in DN with NaN."""
-    return put_channels_last(_read_images(table, alert))
+    return channels_last(read_images(table, alert))
 
 
-def _read_images(table: pd.DataFrame, alert: int) -> Floats32:
-    science, template, difference = (table[f"{name}_{alert}"].tolist() for name in STAMPS)
-    xpos, ypos = (table[f"{name}_{alert}"].astype(float).tolist() for name in ("xpos", "ypos"))
-    return read_images(science, template, difference, xpos, ypos)
+@dataclass(frozen=True)
+class UnscaledArrays:
+    """n objects with prepared stamps and raw metadata: what the statistics of any training set make ready for a model.
+
+    Attributes
+    ----------
+    stamps : sequence of ndarray, shape (n, crop, crop, 3), float32
+        Normalised, of each alert.
+    metadata : sequence of ndarray, shape (n, len(ALL_FEATURES)), float32
+        Of `compute_features`, of each alert.
+    deltajd : ndarray, shape (n,), float32, or None
+        Days between the two alerts.
+    object_ids : ndarray, shape (n,), str
+    """
+
+    stamps: Sequence[Floats32]
+    metadata: Sequence[Floats32]
+    deltajd: Floats32 | None
+    object_ids: NDArray[Any]
+
+    @classmethod
+    def from_table(
+        cls, table: pd.DataFrame, crop: int = 21, preparation: Preparation = Preparation()
+    ) -> "UnscaledArrays":
+        """Prepare a table of `read_batches`; without the columns of a second alert there are no second arrays."""
+        alerts = (1, 2) if "science_2" in table else (1,)
+        return cls(
+            [preparation.prepare(read_images(table, alert), crop) for alert in alerts],
+            [compute_features(table, alert) for alert in alerts],
+            table["deltajd"].to_numpy(np.float32) if len(alerts) == 2 else None,
+            table["objectId"].to_numpy(dtype=str),
+        )
+
+    @classmethod
+    def read(
+        cls, path: Path, object_ids: Sequence[str], crop: int = 21, preparation: Preparation = Preparation()
+    ) -> "UnscaledArrays":
+        """Prepare some objects of a Parquet folder of the extraction, batch by batch, in the order given.
+
+        Raises
+        ------
+        ValueError
+            An object is not in the folder.
+        """
+        if not len(object_ids):
+            raise ValueError(f"not one object of {path} is asked for")
+        parts = [cls.from_table(table, crop, preparation) for table in read_batches(path, object_ids=object_ids)]
+        found = pd.Index([name for part in parts for name in part.object_ids])
+        if len(absent := pd.Index(object_ids).difference(found)):
+            raise ValueError(f"{path} lacks {len(absent)} of the objects, {absent[0]} the first of them")
+        order = found.get_indexer(pd.Index(object_ids))
+
+        def join(columns: Sequence[Any]) -> Any:
+            return np.concatenate(columns)[order]
+
+        return cls(
+            [join(columns) for columns in zip(*(part.stamps for part in parts), strict=True)],
+            [join(columns) for columns in zip(*(part.metadata for part in parts), strict=True)],
+            None if parts[0].deltajd is None else join([part.deltajd for part in parts]),
+            join([part.object_ids for part in parts]),
+        )
+
+    def save(self, path: Path) -> str:
+        """Write one ``.npz`` file; return the digest of what is stored."""
+        named: dict[str, Any] = {
+            "stamps": np.stack(self.stamps),
+            "metadata": np.stack(self.metadata),
+            "object_ids": self.object_ids,
+        }
+        named |= {} if self.deltajd is None else {"deltajd": self.deltajd}
+        with replacing(path) as part:
+            np.savez(part, **named)
+        return hashlib.sha256(b"".join(values.tobytes() for values in named.values())).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> "UnscaledArrays":
+        """Read `save`'s file."""
+        with np.load(path) as content:
+            deltajd = content.get("deltajd")
+            return cls(content["stamps"], content["metadata"], deltajd, content["object_ids"])
+
+    def fit_scaler(self, rows: NDArray[np.int64], recipe: str = "thesis") -> Scaler:
+        """Statistics of a training set: some of the objects."""
+        days = np.zeros(len(rows)) if self.deltajd is None else ln_deltajd(self.deltajd[rows])
+        return Scaler.fit(self.metadata[0][rows], self.metadata[-1][rows], days, recipe)
+
+    def scale(self, scaler: Scaler, features: str = "thesis26", labels: NDArray[np.int64] | None = None) -> Arrays:
+        """Standardise the metadata of one list."""
+        check_features(features)
+        metadata = [scaler.transform(values, alert, features) for alert, values in enumerate(self.metadata, start=1)]
+        inputs: dict[str, Any] = {f"stamps_{alert}": values for alert, values in enumerate(self.stamps, start=1)}
+        inputs |= {f"metadata_{alert}": values for alert, values in enumerate(metadata, start=1)}
+        inputs["deltajd"] = None if self.deltajd is None else scale_deltajd(self.deltajd, scaler)
+        return Arrays(**{"stamps_2": None, "metadata_2": None} | inputs, labels=labels, object_ids=self.object_ids)
 
 
 def arrays_from_table(
@@ -186,7 +282,7 @@ def arrays_from_table(
     table : DataFrame, n rows
         Of `read_batches`; without the columns of a second alert there are no second arrays.
     scaler : Scaler
-        Of the training set, `twostamp.data.tfrecords.Records`.
+        Of the training set, ``Records(folder).scaler``.
     features : str
         Name in `twostamp.data.features.FEATURE_LISTS`.
     crop : int
@@ -196,29 +292,14 @@ def arrays_from_table(
     classes : sequence of str
         To label the objects by the table's column classALeRCE; without it there are no labels.
 
-    Returns
-    -------
-    Arrays
-
     Raises
     ------
     BadStamp, KeyError, ValueError
         A stamp, a column or an isdiffpos that cannot be used; an unknown feature list.
     """
     check_features(features)
-    alerts = (1, 2) if "science_2" in table else (1,)
-    stamps = [preparation.prepare(_read_images(table, alert), crop) for alert in alerts]
-    metadata = [scaler.transform(compute_features(table, alert), alert, features) for alert in alerts]
-    paired = len(alerts) == 2
-    return Arrays(
-        stamps_1=stamps[0],
-        stamps_2=stamps[1] if paired else None,
-        metadata_1=metadata[0],
-        metadata_2=metadata[1] if paired else None,
-        deltajd=scale_deltajd(table["deltajd"].to_numpy(), scaler) if paired else None,
-        labels=np.array([classes.index(name) for name in table["classALeRCE"]], dtype=np.int64) if classes else None,
-        object_ids=table["objectId"].to_numpy(dtype=str),
-    )
+    labels = np.array([classes.index(name) for name in table["classALeRCE"]], np.int64) if classes else None
+    return UnscaledArrays.from_table(table, crop, preparation).scale(scaler, features, labels)
 
 
 def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats32:

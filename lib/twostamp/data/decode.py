@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from twostamp.alerts.cutouts import STAMPS
 from twostamp.alerts.packet import BadStamp, CorruptPacket, MissingField, PacketError, read_packets
-from twostamp.data.arrays import STAMPS
+from twostamp.data.arrays import POSITION
 from twostamp.data.features import PACKET_FIELDS
 
 Packet = bytes | Mapping[str, Any]
 Objects = Sequence[Sequence[Packet]]
 Prepared = TypeVar("Prepared")
 
-POSITION = ("xpos", "ypos")
 NEVER_NULL = ("jd", "ra", "dec", "isdiffpos")
 
 

@@ -5,15 +5,14 @@ Pure functions on arrays (thesis sections 3.1.3 and 3.5.1; decisions S1 to S5). 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twostamp.alerts.cutouts import CENTRE, SIZE, read_stamp, repair_stamp
-from twostamp.utils.typing import Bools, Floats, Floats32
+from twostamp.alerts.cutouts import CENTRE, SIZE
+from twostamp.utils.typing import Floats32
 
 QUANTILES = (0.1, 0.9)
 RANGE = (-1, 1)  # of a normalised pixel
@@ -91,26 +90,26 @@ class Degenerate:
     empty: int
 
 
-def count_degenerate(triplets: Floats32, nan_value: float = 2.0) -> Degenerate:
+def count_degenerate(images: Floats32, nan_value: float = 2.0) -> Degenerate:
     """Count the images that `normalise_stamps` turned into nothing but zeros and missing pixels (S2).
 
     Parameters
     ----------
-    triplets : ndarray, shape (..., 63, 63, c), float32
-        Normalised whole images, as `make_triplets` returns them. (A crop may be flat where its stamp is not.)
+    images : ndarray, shape (..., 63, 63), float32
+        Whole and normalised; a crop may be flat where its stamp is not.
     nan_value : float
         Value given to missing pixels; ALeRCE's 0 (``minmax``) cannot be told from flat, so those count as flat.
 
     Examples
     --------
-    >>> triplets = np.zeros((2, 63, 63, 3), np.float32)
-    >>> triplets[0], triplets[1, :, :, 0] = 0.5, 2
-    >>> count_degenerate(triplets)
+    >>> images = np.zeros((2, 3, 63, 63), np.float32)
+    >>> images[0], images[1, 0] = 0.5, 2
+    >>> count_degenerate(images)
     Degenerate(flat=2, empty=1)
     """
-    missing, axes = triplets == nan_value, (-3, -2)
+    missing, axes = images == nan_value, (-2, -1)
     empty = missing.all(axis=axes) if nan_value != 0 else np.zeros(1, dtype=bool)
-    dull = (missing | (triplets == 0)).all(axis=axes)
+    dull = (missing | (images == 0)).all(axis=axes)
     return Degenerate(flat=int(dull.sum() - empty.sum()), empty=int(empty.sum()))
 
 
@@ -143,71 +142,15 @@ def _centre(size: int) -> tuple[slice, slice]:
     return (slice(start, start + size),) * 2
 
 
-def make_triplets(
-    science: Sequence[bytes],
-    template: Sequence[bytes],
-    difference: Sequence[bytes],
-    xpos: Sequence[float] | NDArray[Any],
-    ypos: Sequence[float] | NDArray[Any],
-    method: str | None = "range",
-    nan_value: float = 2.0,
-) -> Floats32:
-    """Decode, repair and normalise the three stamps of n alerts (section 3.5.1; channels as in S5).
-
-    Parameters
-    ----------
-    science, template, difference : sequence of n bytes
-        Gzipped FITS.
-    xpos, ypos : sequence of n floats
-        Position on the chip, pixels.
-    method : {"range", "literal", "minmax"} or None
-        See `normalise_stamps`; None leaves DN and NaN.
-    nan_value : float
-        What a missing pixel becomes.
-
-    Returns
-    -------
-    ndarray, shape (n, 63, 63, 3), float32
-        Contiguous; about 48 kB an alert, so call it on batches.
-
-    Raises
-    ------
-    BadStamp
-        The first stamp that cannot be read or explained; extraction has quarantined such alerts before.
-    """
-    images = read_images(science, template, difference, xpos, ypos)
-    if method is not None:
-        images = normalise_stamps(images, method, nan_value)
-    return put_channels_last(images)
-
-
-def read_images(
-    science: Sequence[bytes],
-    template: Sequence[bytes],
-    difference: Sequence[bytes],
-    xpos: Sequence[float] | NDArray[Any],
-    ypos: Sequence[float] | NDArray[Any],
-) -> Floats32:
-    """Decode and repair, shape (n, 3, 63, 63), in DN with NaN: `make_triplets` before it normalises."""
-    images = np.empty((len(science), 3, SIZE, SIZE), dtype=np.float32)
-    for channel, stamps in enumerate((science, template, difference)):
-        for i, (data, x, y) in enumerate(zip(stamps, xpos, ypos, strict=True)):
-            images[i, channel] = repair_stamp(read_stamp(data), x, y)
-    return images
-
-
-def put_channels_last(images: Floats32) -> Floats32:
-    """Turn images, shape (n, 3, h, w), into contiguous triplets, shape (n, h, w, 3)."""
-    return np.ascontiguousarray(np.moveaxis(images, 1, -1))
-
-
 DEALT = 63**2
 """Pixels of an image that `deal_for_quantiles` takes."""
 HANDS, MARGIN = 9, 28
 """Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
 
 
-def find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
+def find_quantiles(
+    images: Floats32, missing: NDArray[np.bool_], quantiles: tuple[float, float]
+) -> tuple[Doubles, Doubles]:
     """`numpy.nanquantile` along the last axis (linear interpolation), twice as fast and more.
 
     Parameters
@@ -239,7 +182,9 @@ def find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, flo
     return found[0], found[1]
 
 
-def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
+def sort_for_quantiles(
+    images: Floats32, missing: NDArray[np.bool_], quantiles: tuple[float, float]
+) -> tuple[Doubles, Doubles]:
     """The quantiles by sorting each image: any number of pixels, missing ones among them."""
     ordered = np.sort(images, axis=-1)  # NaN at the end
     last = np.maximum(images.shape[-1] - missing.sum(axis=-1) - 1, 0)
@@ -256,7 +201,7 @@ def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float,
     return at(quantiles[0]), at(quantiles[1])
 
 
-def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Floats, Bools]:
+def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Doubles, NDArray[np.bool_]]:
     """The quantiles of whole 63 x 63 images, four times as fast, and which of them it cannot do.
 
     Each image is dealt into nine hands, and each hand is sorted: numpy sorts 441 numbers in its registers, and takes
@@ -282,6 +227,6 @@ def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tupl
     return found, doubtful
 
 
-def between(first: Floats32, second: Floats32, share: Any) -> Floats:
+def between(first: Floats32, second: Floats32, share: Any) -> Doubles:
     """Interpolate in double precision: a sky of 10 000 DN leaves single precision 1e-3 DN."""
     return first + share * (second.astype(np.float64) - first)

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.data.arrays import Preparation, count_alerts, read_batches, read_triplets
+from twostamp.data.arrays import Preparation, channels_last, count_alerts, read_batches, read_images
 from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.data.splits import SPLITS
-from twostamp.data.stamps import count_degenerate
+from twostamp.data.stamps import count_degenerate, normalise_stamps
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
 from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32
@@ -168,19 +168,18 @@ def _spool(
 
 def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: Counter[str]) -> Floats32:
     """Stamps of one alert as they are stored, what is odd about them added to the report (S2, M4)."""
-    raw = read_triplets(table, alert)
-    stored = preparation.before_crop(raw)
-    normalised = preparation.normalise(raw) if stored is raw else stored
+    raw = read_images(table, alert)
+    normalised = normalise_stamps(raw, preparation.normalisation, preparation.nan_value)
     # a few pixels rule nearly all stamps out, so that only suspects are looked at whole
-    probe = normalised[:, ::16, ::16]
-    suspect = ((probe == 0) | (probe == preparation.nan_value)).all(axis=(1, 2)).any(axis=-1)
+    probe = normalised[..., ::16, ::16]
+    suspect = ((probe == 0) | (probe == preparation.nan_value)).all(axis=(2, 3)).any(axis=1)
     degenerate = count_degenerate(normalised[suspect], preparation.nan_value)
     report["stamps"] += 3 * len(raw)
-    report["with missing pixels"] += int((~np.isfinite(raw)).any(axis=(1, 2)).sum())
+    report["with missing pixels"] += int((~np.isfinite(raw)).any(axis=(2, 3)).sum())
     report["without contrast"] += degenerate.flat
     report["without pixels"] += degenerate.empty
     report["alerts in other filters than g and r"] += count_other_filters(table, alert)
-    return stored
+    return channels_last(raw if preparation.crop_before_normalising else normalised)
 
 
 def _serialise(entry: Any, stamps: list[Floats32], metadata: Floats32, deltajd: float | None) -> bytes:

@@ -19,6 +19,7 @@ from twostamp.alerts.cutouts import SIZE
 from twostamp.data.arrays import Arrays, Preparation, check_features, scale_deltajd
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
 from twostamp.data.stamps import crop_stamps
+from twostamp.utils.typing import Floats32
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -302,13 +303,16 @@ def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, cr
     def run(function: Callable[..., Any], values: Any, *shape: int) -> Any:
         return tf.ensure_shape(tf.numpy_function(function, [values], tf.float32), (None, *shape))
 
+    def prepare(stored: Floats32) -> Floats32:
+        return info.preparation.prepare(np.moveaxis(stored, -1, 1), crop)
+
     columns = {"oid": record["oid"]}
     for alert, order in enumerate(orders, start=1):
-        whole = tf.reshape(tf.io.decode_raw(record[f"{order}_stamp"], tf.float32), (-1, SIZE, SIZE, 3))
-        stamps = crop_stamps(whole, crop)
+        stored = tf.reshape(tf.io.decode_raw(record[f"{order}_stamp"], tf.float32), (-1, SIZE, SIZE, 3))
         if info.preparation.crop_before_normalising:
-            stamps = run(info.preparation.after_crop, stamps, crop, crop, 3)
-        columns[f"stamps_{alert}"] = stamps
+            columns[f"stamps_{alert}"] = run(prepare, stored, crop, crop, 3)
+        else:
+            columns[f"stamps_{alert}"] = crop_stamps(stored, crop)
         columns[f"metadata_{alert}"] = run(
             lambda raw, alert=alert: scaler.transform(raw, alert, features),
             record[f"{order}_metadata"],

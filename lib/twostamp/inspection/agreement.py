@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from twostamp.data.arrays import STAMPS
+from twostamp.alerts.cutouts import STAMPS
 from twostamp.data.features import COORDINATES
 from twostamp.evaluation.bootstrap import draw_rows, mean_interval
 from twostamp.utils.typing import Floats, Ints

@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twostamp.data.arrays import Arrays, Preparation, count_alerts, read_batches, read_triplets, scale_deltajd
-from twostamp.data.features import Scaler, compute_features, ln_deltajd
-from twostamp.data.stamps import crop_stamps
+from twostamp.data.arrays import Arrays, Preparation, UnscaledArrays
 from twostamp.params import TRAINING_OPTIONS, Parameters
 from twostamp.utils.files import replacing
 
@@ -40,8 +38,7 @@ def write_objects(source: Path, path: Path, table: pd.DataFrame, crop: int, prep
     source : Path
         ``pairs.parquet`` or ``first_alerts.parquet``.
     path : Path
-        File ``.npz`` to write: stamps, shape (n, alerts, crop, crop, 3), float32; features, shape (n, alerts, k), raw;
-        days between the alerts, shape (n,).
+        File ``.npz`` to write, `twostamp.data.arrays.UnscaledArrays`.
     table : DataFrame
         objectId.
     crop : int
@@ -53,21 +50,7 @@ def write_objects(source: Path, path: Path, table: pd.DataFrame, crop: int, prep
     str
         Digest of what is stored.
     """
-    alerts = range(1, count_alerts(source) + 1)
-    place = {name: i for i, name in enumerate(table["objectId"])}
-    columns: dict[str, dict[int, Any]] = {"stamps": {}, "features": {}, "days": {}}
-    for batch in read_batches(source, object_ids=table["objectId"].tolist()):
-        rows = [place[name] for name in batch["objectId"]]
-        triplets = [preparation.before_crop(read_triplets(batch, alert)) for alert in alerts]
-        cropped = np.stack([preparation.after_crop(crop_stamps(images, crop)) for images in triplets], axis=1)
-        values = np.stack([compute_features(batch, alert) for alert in alerts], axis=1)
-        gaps = batch["deltajd"].to_numpy(np.float32) if "deltajd" in batch else np.ones(len(batch), np.float32)
-        for part, content in zip(columns.values(), (cropped, values, gaps), strict=True):
-            part.update(zip(rows, content, strict=True))
-    stacked = {name: np.stack([part[i] for i in range(len(table))]) for name, part in columns.items()}
-    with replacing(path) as new:
-        np.savez(new, stamps=stacked["stamps"], features=stacked["features"], days=stacked["days"])
-    return hashlib.sha256(b"".join(values.tobytes() for values in stacked.values())).hexdigest()
+    return UnscaledArrays.read(source, table["objectId"].tolist(), crop, preparation).save(path)
 
 
 @dataclass(frozen=True)
@@ -200,9 +183,8 @@ def balance_rows(labels: Rows, rows: Rows, n: int, seed: int) -> Rows:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path, digest: str) -> dict[str, NDArray[Any]]:
-    with np.load(path) as content:
-        return dict(content)
+def _load(path: Path, digest: str) -> UnscaledArrays:
+    return UnscaledArrays.load(path)
 
 
 def _make_arrays(fold: Fold) -> Arrays:
@@ -210,20 +192,8 @@ def _make_arrays(fold: Fold) -> Arrays:
     from twostamp.models.architectures import VARIANTS
 
     content = _load(fold.objects, fold.digest)
-    stamps, features, days = (content[name] for name in ("stamps", "features", "days"))
-    known = features[fold.train]
-    scaler = Scaler.fit(known[:, 0], known[:, -1], ln_deltajd(days[fold.train]), fold.params.metadata_recipe)
-    names = VARIANTS[fold.variant].features_read
-    paired = features.shape[1] == 2
-    return Arrays(
-        stamps_1=stamps[:, 0],
-        stamps_2=stamps[:, 1] if paired else None,
-        metadata_1=scaler.transform(features[:, 0], 1, names),
-        metadata_2=scaler.transform(features[:, 1], 2, names) if paired else None,
-        deltajd=scale_deltajd(days, scaler) if paired else None,
-        labels=fold.labels,
-        object_ids=np.arange(len(features)).astype(str),
-    )
+    scaler = content.fit_scaler(fold.train, fold.params.metadata_recipe)
+    return content.scale(scaler, VARIANTS[fold.variant].features_read, fold.labels)
 
 
 def _take(arrays: Arrays, rows: Rows) -> Arrays:

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from twostamp.alerts.cutouts import STAMPS
 from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, Sight, map_shares, profile_latitudes
-from twostamp.data.arrays import STAMPS
 from twostamp.plots.metadata_importance import draw_measure
 from twostamp.plots.sky_maps import draw_sky
 from twostamp.plots.style import (
