@@ -30,7 +30,7 @@ from twostamp.analysis.dataset_preparation import make_split_table, summarise_le
 from twostamp.models import alerce_recipe as baseline
 from twostamp.pipeline import open_run
 from twostamp.plots import dataset_preparation as plots
-from twostamp.taxonomy import order_classes
+from twostamp.taxonomy import SSDISTNR_MAX, order_classes
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -122,7 +122,7 @@ numbers = {
 }
 for title, ours in numbers.items():
     run.record_number("3.4", title, ours)
-run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), arcsec", f"{data.SSDISTNR_MAX:g}")
+run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), arcsec", f"{SSDISTNR_MAX:g}")
 
 # %% [markdown]
 # ## TFRecords

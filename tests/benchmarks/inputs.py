@@ -14,9 +14,10 @@ from isal import igzip
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import PacketError, read_keys
 from twostamp.data.arrays import read_metadata
-from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.splits import make_splits
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
+from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
@@ -138,7 +139,7 @@ def extract_pairs() -> Path:
 
 def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Records:
     """TFRecords of pairs, made once."""
-    table, _ = filter_pairs(read_metadata(pairs))
-    assignment = split_objects(cap_classes(table, cap, SEED), held_out, held_out, SEED)
+    shares = {"cap_per_class": cap, "validation_per_class": held_out, "test_per_class": held_out}
+    assignment, _ = make_splits(read_metadata(pairs), Parameters(seed=SEED, **shares))
     write_records(pairs, assignment, folder, CLASSES, seed=SEED)
     return Records(folder)

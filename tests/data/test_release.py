@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import make_stamp
-from twostamp.data import splits as dataset
 from twostamp.data.arrays import read_triplets
 from twostamp.data.data_card import count_objects, measure_biases
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.release import HASHES, DatasetError, PairsDataset, open_dataset, write_dataset
+from twostamp.data.splits import cap_classes, filter_pairs, split_objects
 from twostamp.params import make_parameters
 
 N = 60
@@ -85,8 +85,8 @@ def test_what_was_written_is_read_back(written):
 def test_splits_are_notebook_03s(written, params):
     table, folder, _ = written
     data = PairsDataset(folder)
-    admitted, _ = dataset.filter_pairs(table)
-    split = dataset.split_objects(dataset.cap_classes(admitted, 10, params.seed), 2, 2, params.seed)
+    admitted, _ = filter_pairs(table)
+    split = split_objects(cap_classes(admitted, 10, params.seed), 2, 2, params.seed)
     for name, group in split.groupby("split"):
         assert data.metadata(split=name)["objectId"].tolist() == sorted(group["objectId"])
         assert sorted(oid for b in data.batches(split=name) for oid in b["objectId"]) == sorted(group["objectId"])

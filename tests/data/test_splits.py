@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twostamp.analysis.dataset_preparation import make_split_table
+from twostamp.analysis.dataset_preparation import level_subclasses_by_loop, make_split_table
 from twostamp.data.splits import (
     cap_classes,
     count_subclasses,
     drop_small_classes,
     filter_pairs,
     level_subclasses,
-    level_subclasses_by_loop,
+    make_splits,
     promote_subclasses,
     share_out,
     split_objects,
 )
+from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES
 
 TABLE_3_5 = {  # class: subclass: training, validation, test
     "AGN": {"QSO": (22288, 150, 75), "AGN": (5844, 39, 20), "Blazar": (1568, 11, 5)},
@@ -219,3 +221,23 @@ def test_impossible_promotions_are_refused() -> None:
         promote_subclasses(make_table(SMALL), ["QSO"])
     with pytest.raises(ValueError, match="subclass AGN has the name of its class"):
         promote_subclasses(make_table({"AGN": {"AGN": 3, "QSO": 3}}), ["AGN"])
+
+
+def test_a_split_is_filtered_capped_and_split_one_after_the_other():
+    pairs = make_table(SMALL).assign(deltajd=3.0, ssdistnr_1=0.5, ssdistnr_2=0.5)
+    pairs.loc[::7, "deltajd"] = 101.0
+    params = Parameters(seed=3, cap_per_class=20, validation_per_class=4, test_per_class=3)
+    admitted, _ = filter_pairs(pairs)
+    step_by_step = split_objects(cap_classes(admitted, 20, 3), 4, 3, 3)
+    objects, classes = make_splits(pairs, params)
+    pd.testing.assert_frame_equal(objects, step_by_step)
+    assert classes == tuple(name for name in CLASSES if name in set(pairs["classALeRCE"]))
+    other, _ = make_splits(pairs, params, seed=4)
+    assert set(other["objectId"]) == set(objects["objectId"])  # the cap is of the run's seed
+    assert not other["split"].equals(objects["split"])
+
+
+def test_no_pairs_are_no_objects_and_no_classes():
+    pairs = make_table(SMALL).assign(deltajd=101.0, ssdistnr_1=0.5, ssdistnr_2=0.5)
+    objects, classes = make_splits(pairs, Parameters())
+    assert (len(objects), classes) == (0, ())

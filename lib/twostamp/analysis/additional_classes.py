@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from twostamp.data.arrays import Preparation
-from twostamp.data.splits import cap_classes, drop_small_classes, filter_pairs, promote_subclasses, split_objects
+from twostamp.data.splits import drop_small_classes, filter_pairs, make_splits, promote_subclasses
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records, safe_name
 from twostamp.models.results import SearchResults, TrialResult, package_winners
@@ -106,12 +106,12 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
         )
     if len(classes) < 2:
         raise PromotionError(f"only {len(classes)} class(es) have the {needed} pairs that a split needs: add alerts")
-    table = cap_classes(table, params.cap_per_class, params.seed)
-    share = max(1, int(table["classALeRCE"].value_counts().min()) // SHARE)
+    share = max(1, min(int(table["classALeRCE"].value_counts().min()), params.cap_per_class) // SHARE)
     per_class = {"validation": params.validation_per_class, "test": params.test_per_class}
     if not everything:
         per_class = {split: min(size, share) for split, size in per_class.items()}
-    table = split_objects(table, per_class["validation"], per_class["test"], params.seed)
+    own = params.model_copy(update={f"{split}_per_class": size for split, size in per_class.items()})
+    table, _ = make_splits(table, own)
     name = "-".join(safe_name(name) for name in names)
     return PromotedData(name, classes, table, dropped, per_class)
 

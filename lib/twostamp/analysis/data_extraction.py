@@ -3,7 +3,7 @@
 import pandas as pd
 
 from twostamp.alerts.extraction_report import ExtractionReport
-from twostamp.data.splits import SSDISTNR_MAX
+from twostamp.taxonomy import SSDISTNR_MAX
 
 _OBJECTS_OF_ZTF = 61_000_000
 """Objects that ZTF had seen when the thesis was written (chapter 3)."""

@@ -1,19 +1,14 @@
 """Notebook 03: tables of the data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from twostamp.alerts.packet import SENTINEL
 from twostamp.data.features import ALL_FEATURES, Scaler
-from twostamp.data.splits import (
-    LABELS,
-    SPLITS,
-    count_subclasses,
-    level_subclasses,
-    level_subclasses_by_loop,
-)
+from twostamp.data.splits import SPLITS, count_subclasses, level_subclasses
+from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.typing import Floats32
 
 
@@ -67,13 +62,29 @@ def make_split_table(table: pd.DataFrame) -> pd.DataFrame:
     >>> make_split_table(table).to_csv(index=False).split()
     ['class,subclass,training,validation,test', 'SN,SNIa,3,0,1', 'Total,,3,0,1', '%,,75.00,0.00,25.00']
     """
-    counts = pd.crosstab([table[name] for name in LABELS], table["split"]).reindex(columns=SPLITS, fill_value=0)
-    rows = count_subclasses(table)[LABELS].join(counts, on=LABELS)
+    labels = LABEL_COLUMNS[1:]
+    counts = pd.crosstab([table[name] for name in labels], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    rows = count_subclasses(table)[labels].join(counts, on=labels)
     rows.columns = pd.Index(["class", "subclass", "training", "validation", "test"])
     totals = rows[["training", "validation", "test"]].sum()
     shares = (100 * totals / totals.sum()).map("{:.2f}".format)
     footer = pd.DataFrame([{"class": "Total", "subclass": "", **totals}, {"class": "%", "subclass": "", **shares}])
     return pd.concat([rows.astype(object), footer], ignore_index=True)
+
+
+def level_subclasses_by_loop(counts: Mapping[str, int], cap: int) -> dict[str, int]:
+    """Algorithm B.1 word for word, the reference for `level_subclasses` (annex B).
+
+    Examples
+    --------
+    >>> level_subclasses_by_loop({"QSO": 900, "AGN": 900, "Blazar": 40}, cap=301)
+    {'QSO': 131, 'AGN': 130, 'Blazar': 40}
+    """
+    levelled = dict(counts)
+    while sum(levelled.values()) > cap:
+        largest = max(levelled.values())
+        levelled[min(name for name, count in levelled.items() if count == largest)] -= 1
+    return levelled
 
 
 def summarise_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:

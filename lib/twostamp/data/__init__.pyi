@@ -3,7 +3,7 @@ from .features import FEATURE_LISTS, RECIPES, Scaler, compute_features, feature_
 from .labels import read_labels
 from .release import PairsDataset, open_dataset, write_dataset
 from .sources import describe_sources, find_archive, prepare_inputs
-from .splits import SSDISTNR_MAX, cap_classes, count_subclasses, filter_pairs, split_objects
+from .splits import cap_classes, count_subclasses, filter_pairs, make_splits, split_objects
 from .stamps import QUANTILES, RANGE, crop_stamps, normalise_stamps
 from .tfrecord_writer import write_records
 from .tfrecords import Records
@@ -13,7 +13,6 @@ __all__ = [
     "QUANTILES",
     "RANGE",
     "RECIPES",
-    "SSDISTNR_MAX",
     "Arrays",
     "PairsDataset",
     "Preparation",
@@ -27,6 +26,7 @@ __all__ = [
     "feature_names_two",
     "filter_pairs",
     "find_archive",
+    "make_splits",
     "normalise_stamps",
     "open_dataset",
     "prepare_inputs",

@@ -20,7 +20,7 @@ from twostamp.data.features import FEATURE_LISTS, PACKET_FIELDS, Scaler, compute
 from twostamp.data.stamps import crop_stamps, normalise_stamps
 from twostamp.params import Parameters
 from twostamp.utils.files import replacing
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Floats32, Ints
 
 POSITION = ("xpos", "ypos")
 """Fields of ``candidate`` that say where on the chip a stamp was cut."""
@@ -50,7 +50,7 @@ class Arrays:
     metadata_1: Floats32
     metadata_2: Floats32 | None
     deltajd: Floats32 | None
-    labels: NDArray[np.int64] | None
+    labels: Ints | None
     object_ids: NDArray[Any]
 
     def __len__(self) -> int:
@@ -251,12 +251,12 @@ class UnscaledArrays:
             deltajd = content.get("deltajd")
             return cls(content["stamps"], content["metadata"], deltajd, content["object_ids"])
 
-    def fit_scaler(self, rows: NDArray[np.int64], recipe: str = "thesis") -> Scaler:
+    def fit_scaler(self, rows: Ints, recipe: str = "thesis") -> Scaler:
         """Statistics of a training set: some of the objects."""
         days = np.zeros(len(rows)) if self.deltajd is None else ln_deltajd(self.deltajd[rows])
         return Scaler.fit(self.metadata[0][rows], self.metadata[-1][rows], days, recipe)
 
-    def scale(self, scaler: Scaler, features: str = "thesis26", labels: NDArray[np.int64] | None = None) -> Arrays:
+    def scale(self, scaler: Scaler, features: str = "thesis26", labels: Ints | None = None) -> Arrays:
         """Standardise the metadata of one list."""
         check_features(features)
         metadata = [scaler.transform(values, alert, features) for alert, values in enumerate(self.metadata, start=1)]

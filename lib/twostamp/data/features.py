@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.utils.coordinates import sky_coordinates
 from twostamp.utils.files import write_file
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Floats, Floats32
 
 _ALERCE23 = (
     *("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3", "isdiffpos", "fwhm", "magpsf"),

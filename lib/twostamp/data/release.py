@@ -20,6 +20,7 @@ from twostamp.alerts.extraction_tasks import ROWS_PER_GROUP
 from twostamp.data.arrays import read_batches, read_metadata
 from twostamp.data.croissant import make_croissant
 from twostamp.data.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
+from twostamp.data.splits import make_splits
 from twostamp.params import Parameters
 from twostamp.utils.files import replacing
 
@@ -63,7 +64,7 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
     folder = root / "dataset"
     with replacing(folder) as part:
         (part / "data").mkdir(parents=True)
-        splits = assign_splits(labelled, params)
+        splits = _assign_splits(labelled, params)
         shards, schemas = {}, {}
         for name, source in sources.items():
             shards[name], schema = _write_shards(name, source, part, splits if name == "labelled" else None)
@@ -85,17 +86,12 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
     return folder
 
 
-def assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
+def _assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
     """Training, validation and test as notebook 03 draws them, by objectId; empty where a class is too small."""
-    from twostamp.data.splits import cap_classes, filter_pairs, split_objects
-
-    admitted, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
-    capped = cap_classes(admitted, params.cap_per_class, params.seed)
     try:
-        split = split_objects(capped, params.validation_per_class, params.test_per_class, params.seed)
+        return make_splits(pairs, params)[0].set_index("objectId")["split"]
     except ValueError:
         return pd.Series(dtype=str)
-    return split.set_index("objectId")["split"]
 
 
 def measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:

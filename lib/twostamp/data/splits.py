@@ -2,7 +2,7 @@
 
 Tables only: one row an object, columns objectId, classALeRCE and subclassALeRCE among others. No class is hard-wired:
 whatever `promote_subclasses` makes goes through the same cap and split. Every draw depends on the seed and on the set
-of objects, never on the order of the rows. `open` reads a data set that `twostamp.data.release` has written.
+of objects, never on the order of the rows.
 """
 
 from collections import Counter
@@ -12,13 +12,46 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from twostamp.taxonomy import CLASSES, SSDISTNR_MAX, SUBCLASSES, class_of
+from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES, LABEL_COLUMNS, SSDISTNR_MAX, SUBCLASSES, class_of, order_classes
 
 SPLITS = ("train", "validation", "test")
-LABELS = ["classALeRCE", "subclassALeRCE"]
-UNSPECIFIED = "-unspecified"
 
-Quota = dict[tuple[str, str], int]
+_LABELS = LABEL_COLUMNS[1:]
+_Quota = dict[tuple[str, str], int]
+
+
+def make_splits(
+    pairs: pd.DataFrame, params: Parameters, seed: int | None = None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Choose and split the objects to learn from as notebook 03 does: filter, cap, split (section 3.4).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of `twostamp.data.arrays.read_metadata`, or first alerts alone.
+    params : Parameters
+        deltajd_max, ssdistnr_on, cap_per_class, validation_per_class, test_per_class, seed.
+    seed : int, optional
+        Of another split of the same objects; by default the run's.
+
+    Returns
+    -------
+    objects : DataFrame
+        As of `split_objects`.
+    classes : tuple of str
+        Those present, in their usual order.
+
+    Raises
+    ------
+    ValueError
+        As `split_objects`.
+    """
+    admitted, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
+    capped = cap_classes(admitted, params.cap_per_class, params.seed)
+    seed = params.seed if seed is None else seed
+    objects = split_objects(capped, params.validation_per_class, params.test_per_class, seed)
+    return objects, tuple(order_classes(objects["classALeRCE"]))
 
 
 def filter_pairs(
@@ -97,7 +130,7 @@ def cap_classes(table: pd.DataFrame, cap: int, seed: int) -> pd.DataFrame:
     ['SNIa', 'SNIa', 'SLSN']
     """
     table, place = _draw(table, [seed, 0])
-    quota: Quota = {}
+    quota: _Quota = {}
     for class_name, counts in _counts_by_class(table).items():
         quota |= {(class_name, name): count for name, count in level_subclasses(counts, cap).items()}
     return table[place < _per_row(table, quota)].reset_index(drop=True)
@@ -136,8 +169,8 @@ def split_objects(table: pd.DataFrame, validation_per_class: int, test_per_class
     {'train': 3, 'validation': 2, 'test': 1}
     """
     table, place = _draw(table, [seed, 1])
-    first: Quota = {}
-    second: Quota = {}
+    first: _Quota = {}
+    second: _Quota = {}
     for class_name, counts in _counts_by_class(table).items():
         _check_size(class_name, sum(counts.values()), validation_per_class, test_per_class)
         validation = share_out(counts, validation_per_class, room=counts)
@@ -167,11 +200,11 @@ def _draw(table: pd.DataFrame, seed: Sequence[int]) -> tuple[pd.DataFrame, NDArr
         raise ValueError(f"object {table.loc[table['objectId'].duplicated(), 'objectId'].iloc[0]} occurs twice")
     table = table.sort_values("objectId", ignore_index=True)
     lot = pd.Series(np.random.default_rng(seed).permutation(len(table)), index=table.index)
-    place = lot.groupby([table[name] for name in LABELS]).rank(method="first") - 1
+    place = lot.groupby([table[name] for name in _LABELS]).rank(method="first") - 1
     return table, place.to_numpy(dtype=np.int64)
 
 
-def _per_row(table: pd.DataFrame, quota: Quota) -> NDArray[np.int64]:
+def _per_row(table: pd.DataFrame, quota: _Quota) -> NDArray[np.int64]:
     return np.array([quota[key] for key in zip(table["classALeRCE"], table["subclassALeRCE"], strict=True)], dtype=int)
 
 
@@ -245,7 +278,7 @@ def drop_small_classes(
     (('SNIa',), {'SN-unspecified': 2, 'ZZ': 1})
     """
     sizes = table["classALeRCE"].value_counts()
-    kept = tuple(name for name in classes if sizes.get(name, 0) >= minimum and not name.endswith(UNSPECIFIED))
+    kept = tuple(name for name in classes if sizes.get(name, 0) >= minimum and not name.endswith("-unspecified"))
     dropped = {name: int(sizes.get(name, 0)) for name in classes if name not in kept}
     return table[table["classALeRCE"].isin(kept)].reset_index(drop=True), kept, dropped
 
@@ -258,7 +291,7 @@ def count_subclasses(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns classALeRCE, subclassALeRCE, objects.
     """
-    counts = table.groupby(LABELS).size().rename("objects").reset_index()
+    counts = table.groupby(_LABELS).size().rename("objects").reset_index()
     order = {name: place for place, name in enumerate(_in_order(set(counts["subclassALeRCE"])))}
     return counts.sort_values("subclassALeRCE", key=lambda names: names.map(order), ignore_index=True)
 
@@ -284,7 +317,7 @@ def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
     Returns
     -------
     dict
-        Same keys; of equal subclasses the alphabetically first lose first, as in `level_subclasses_by_loop`.
+        Same keys; of equal subclasses the alphabetically first lose first, as in algorithm B.1.
 
     Examples
     --------
@@ -303,21 +336,6 @@ def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
     spare = cap - sum(levelled.values())
     for name in sorted((name for name, count in counts.items() if count > level), reverse=True)[:spare]:
         levelled[name] += 1
-    return levelled
-
-
-def level_subclasses_by_loop(counts: Mapping[str, int], cap: int) -> dict[str, int]:
-    """Algorithm B.1 word for word, the reference for `level_subclasses` (annex B).
-
-    Examples
-    --------
-    >>> level_subclasses_by_loop({"QSO": 900, "AGN": 900, "Blazar": 40}, cap=301)
-    {'QSO': 131, 'AGN': 130, 'Blazar': 40}
-    """
-    levelled = dict(counts)
-    while sum(levelled.values()) > cap:
-        largest = max(levelled.values())
-        levelled[min(name for name, count in levelled.items() if count == largest)] -= 1
     return levelled
 
 

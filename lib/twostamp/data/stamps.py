@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import CENTRE, SIZE
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Bools, Floats, Floats32
 
 QUANTILES = (0.1, 0.9)
 RANGE = (-1, 1)  # of a normalised pixel
@@ -148,9 +147,7 @@ HANDS, MARGIN = 9, 28
 """Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
 
 
-def find_quantiles(
-    images: Floats32, missing: NDArray[np.bool_], quantiles: tuple[float, float]
-) -> tuple[Doubles, Doubles]:
+def find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
     """`numpy.nanquantile` along the last axis (linear interpolation), twice as fast and more.
 
     Parameters
@@ -182,9 +179,7 @@ def find_quantiles(
     return found[0], found[1]
 
 
-def sort_for_quantiles(
-    images: Floats32, missing: NDArray[np.bool_], quantiles: tuple[float, float]
-) -> tuple[Doubles, Doubles]:
+def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
     """The quantiles by sorting each image: any number of pixels, missing ones among them."""
     ordered = np.sort(images, axis=-1)  # NaN at the end
     last = np.maximum(images.shape[-1] - missing.sum(axis=-1) - 1, 0)
@@ -201,7 +196,7 @@ def sort_for_quantiles(
     return at(quantiles[0]), at(quantiles[1])
 
 
-def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Doubles, NDArray[np.bool_]]:
+def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Floats, Bools]:
     """The quantiles of whole 63 x 63 images, four times as fast, and which of them it cannot do.
 
     Each image is dealt into nine hands, and each hand is sorted: numpy sorts 441 numbers in its registers, and takes
@@ -227,6 +222,6 @@ def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tupl
     return found, doubtful
 
 
-def between(first: Floats32, second: Floats32, share: Any) -> Doubles:
+def between(first: Floats32, second: Floats32, share: Any) -> Floats:
     """Interpolate in double precision: a sky of 10 000 DN leaves single precision 1e-3 DN."""
     return first + share * (second.astype(np.float64) - first)

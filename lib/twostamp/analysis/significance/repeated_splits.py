@@ -10,14 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from twostamp.data.arrays import Preparation, read_metadata
-from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.splits import make_splits
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
 from twostamp.models.results import SearchResults
 from twostamp.models.search import draw_seeds, make_jobs, make_repeats, run_groups
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
-from twostamp.taxonomy import CLASSES
 from twostamp.thesis import MODELS
 
 
@@ -49,13 +48,11 @@ def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> l
     -------
     list of Records
     """
-    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
-    capped = cap_classes(pairs, params.cap_per_class, params.seed)
-    classes = [name for name in CLASSES if name in set(capped["classALeRCE"])]
+    pairs = read_metadata(pairs_path)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for i, seed in enumerate(split_seeds(params)):
-        objects = split_objects(capped, params.validation_per_class, params.test_per_class, seed)
+        objects, classes = make_splits(pairs, params, seed)
         records = Records(folder / f"{i:02d}", params.metadata_recipe)
         write_records(pairs_path, objects, records.folder, classes, Preparation.of(params), seed=seed)
         written.append(records)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twostamp.data.arrays import Preparation, read_metadata
-from twostamp.data.splits import cap_classes, filter_pairs, split_objects
+from twostamp.data.splits import make_splits
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import name_variant
@@ -25,7 +25,6 @@ from twostamp.models.search import make_jobs, make_repeats, run_groups
 from twostamp.models.training import Hyperparameters
 from twostamp.models.trial import Job
 from twostamp.params import Parameters
-from twostamp.taxonomy import CLASSES
 
 SWITCHES: dict[str, tuple[Any, ...]] = {
     "normalisation": ("range", "literal", "minmax"),
@@ -192,10 +191,7 @@ def write_preparations(
     dict of Path
         By `Specification.records_name`.
     """
-    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
-    capped = cap_classes(pairs, params.cap_per_class, params.seed)
-    objects = split_objects(capped, params.validation_per_class, params.test_per_class, params.seed)
-    classes = [name for name in CLASSES if name in set(objects["classALeRCE"])]
+    objects, classes = make_splits(read_metadata(pairs_path), params)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for specification in specifications:
