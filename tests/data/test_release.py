@@ -198,7 +198,7 @@ def test_nothing_to_give_away(tmp_path, params):
 def test_the_command_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
     (tmp_path / "mine.yaml").write_text("run_name: mine\n")
-    command = [sys.executable, "-m", "twostamp.data.release", str(tmp_path / "mine.yaml")]
+    command = [sys.executable, "-m", "twostamp", "release", str(tmp_path / "mine.yaml")]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     make_run(tmp_path / "mine")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from astropy.coordinates import SkyCoord
 
-from twostamp.taxonomy import CLASSES
+from twostamp.taxonomy import order_classes
 from twostamp.utils.dates import longest_gap, night_of
 
 LICENSE = "https://www.ztf.caltech.edu/ztf-public-releases.html"
@@ -45,7 +45,7 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
     table : DataFrame
         classALeRCE, deltajd, ncovhist_1, jd_1, ra_1, dec_1, ra_2, dec_2 of the labelled pairs.
     """
-    present = [name for name in CLASSES if name in set(table["classALeRCE"])]
+    present = order_classes(table["classALeRCE"])
     days = table.groupby("classALeRCE")["deltajd"].median().reindex(present)
     spread = ", ".join(f"{name} {value:.3g} d" for name, value in days.items())
     ends = count_years(table).iloc[[0, -1]]

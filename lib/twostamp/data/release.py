@@ -96,7 +96,7 @@ def _assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
 
 def measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
     """Share of the sky's HEALPix pixels that hold the first alert of an object."""
-    from twostamp.utils.healpix import healpix_counts
+    from twostamp.utils.healpix import healpix_counts  # late: the extra [sky]
 
     place = pairs[["ra_1", "dec_1"]].set_axis(["ra", "dec"], axis=1).assign(predicted="any")
     return float((healpix_counts(place, nside, ["any"])["any"] > 0).mean())
@@ -226,7 +226,7 @@ class PairsDataset:
         return self.tables[table]
 
 
-def open_dataset(path: str | Path) -> "PairsDataset":
+def open_dataset(path: str | Path) -> PairsDataset:
     """Open a data set that was given away (``twostamp release``): its metadata, splits and stamps.
 
     Examples
@@ -235,6 +235,4 @@ def open_dataset(path: str | Path) -> "PairsDataset":
     Traceback (most recent call last):
     twostamp.data.release.DatasetError: /nowhere is no data set: it has no SHA256SUMS
     """
-    from twostamp.data.release import PairsDataset
-
     return PairsDataset(path)

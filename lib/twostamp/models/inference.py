@@ -2,21 +2,18 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
+from twostamp.data.arrays import Arrays
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
-from twostamp.utils.typing import Inputs
-
-if TYPE_CHECKING:
-    from twostamp.data.arrays import Arrays
+from twostamp.utils.typing import Floats32, Inputs
 
 
-def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs], NDArray[np.float32]]:
+def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs], Floats32]:
     """Wrap a model as a broker would serve it: one graph, traced once for batches of any size.
 
     Parameters
@@ -34,7 +31,7 @@ def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs],
     shapes = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in model.inputs}
     graph = tf.function(lambda inputs: model(inputs, training=False), input_signature=[shapes])
 
-    def serve(inputs: Inputs) -> NDArray[np.float32]:
+    def serve(inputs: Inputs) -> Floats32:
         with bfloat16(mixed_precision):
             return graph({name: tf.convert_to_tensor(inputs[name], tf.float32) for name in shapes}).numpy()
 
@@ -44,7 +41,7 @@ def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs],
 ONEDNN_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 
 
-def model_inputs(variant: str, arrays: "Arrays") -> dict[str, np.ndarray]:
+def model_inputs(variant: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the arrays that a variant takes, by input name.
 
     The variant ``one_or_two`` takes arrays without a second alert too: it then gets zeros, and is told so.
@@ -74,7 +71,7 @@ def bfloat16(enabled: bool) -> Iterator[None]:
         options.set_experimental_options({ONEDNN_BFLOAT16: before})
 
 
-def predict(model: keras.Model, variant: str, arrays: "Arrays", batch_size: int = 256) -> np.ndarray:
+def predict(model: keras.Model, variant: str, arrays: Arrays, batch_size: int = 256) -> np.ndarray:
     """Return class probabilities through the compiled graph of a model, without the set-up cost of ``Model.predict``.
 
     Parameters

@@ -22,7 +22,7 @@ from twostamp.params import Parameters
 from twostamp.simulation.ageing import DAYS_PER_YEAR, Ageing
 from twostamp.simulation.conditions import FIRST_NIGHT
 from twostamp.simulation.survey import write_survey
-from twostamp.taxonomy import CLASSES
+from twostamp.taxonomy import order_classes
 from twostamp.utils.dates import julian_midnight
 from twostamp.utils.healpix import find_pixels
 from twostamp.utils.spark import open_spark
@@ -137,7 +137,7 @@ def train_on_first_year(
     hyperparameters : Hyperparameters
     params : Parameters
     """
-    classes = tuple(name for name in CLASSES if name in set(table["classALeRCE"]))
+    classes = tuple(order_classes(table["classALeRCE"]))
     labels = np.array([classes.index(name) for name in table["classALeRCE"]])
     seeds = draw_seeds(params.seed, 13, params.ageing_repetitions)
     splits, blocked = zip(*(split_first_year(table, seed) for seed in seeds), strict=True)
