@@ -128,3 +128,33 @@ def test_figures_draw_every_row():
     figure = plot_false_positives({"x": table.assign(verdict=["holds its level", "too often"])})
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
     plt.close(figure)
+
+
+def draw_answers(seed, n=60, repetitions=2, classes=3):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % classes)
+    predicted = np.where(rng.random((repetitions, n)) < 0.7, labels, rng.integers(0, classes, (repetitions, n)))
+    return labels, predicted
+
+
+def compare_resampled(labels, predicted):
+    probabilities = {model: np.eye(3)[values] for model, values in predicted.items()}
+    return significance.compare_by_bootstrap(
+        Predictions(labels, ("AGN", "SN", "VS"), probabilities), Bootstrap(300, seed=2)
+    )
+
+
+def test_models_share_their_resamples_and_equal_ones_do_not_differ():
+    labels, predicted = draw_answers(3)
+    table = compare_resampled(labels, {"M0": predicted, "M1": predicted[::-1]})
+    assert set(table["comparison"]) == {"M0 < M1"}
+    assert table["score"].tolist() == ["accuracy", "macro-F1", "recall AGN", "recall SN", "recall VS"]
+    assert (table[["difference", "low", "high"]].abs().to_numpy() < 1e-12).all()
+    assert (table["p"] > 0.9).all()
+
+
+def test_a_better_model_is_found_and_the_sign_is_second_minus_first():
+    labels, predicted = draw_answers(4, n=300)
+    table = compare_resampled(labels, {"M0": predicted, "M1": labels[None]})
+    assert (table["low"] > 0).all()
+    assert (table["p"] <= 1 / 300).all()

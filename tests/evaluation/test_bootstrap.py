@@ -5,10 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from twostamp.analysis.significance.comparisons import compare_by_bootstrap
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled
 from twostamp.evaluation.metrics import bootstrap_scores, score_confusions, weigh_confusions
-from twostamp.evaluation.predictions import Predictions
 
 
 def answers(seed, n=60, repetitions=2, classes=3):
@@ -16,11 +14,6 @@ def answers(seed, n=60, repetitions=2, classes=3):
     labels = rng.permutation(np.arange(n) % classes)
     predicted = np.where(rng.random((repetitions, n)) < 0.7, labels, rng.integers(0, classes, (repetitions, n)))
     return labels, predicted
-
-
-def compare(labels, predicted):
-    probabilities = {model: np.eye(3)[values] for model, values in predicted.items()}
-    return compare_by_bootstrap(Predictions(labels, ("AGN", "SN", "VS"), probabilities), Bootstrap(300, seed=2))
 
 
 @given(st.integers(0, 1000))
@@ -57,22 +50,6 @@ def test_interval_of_one_recall_is_the_binomial_one():
     assert (recall.low, recall.high) == pytest.approx(
         np.array(stats.binom(40, 0.8).ppf([0.025, 0.975])) / 40, abs=0.026
     )
-
-
-def test_models_share_their_resamples_and_equal_ones_do_not_differ():
-    labels, predicted = answers(3)
-    table = compare(labels, {"M0": predicted, "M1": predicted[::-1]})
-    assert set(table["comparison"]) == {"M0 < M1"}
-    assert table["score"].tolist() == ["accuracy", "macro-F1", "recall AGN", "recall SN", "recall VS"]
-    assert (table[["difference", "low", "high"]].abs().to_numpy() < 1e-12).all()
-    assert (table["p"] > 0.9).all()
-
-
-def test_a_better_model_is_found_and_the_sign_is_second_minus_first():
-    labels, predicted = answers(4, n=300)
-    table = compare(labels, {"M0": predicted, "M1": labels[None]})
-    assert (table["low"] > 0).all()
-    assert (table["p"] <= 1 / 300).all()
 
 
 def test_p_is_never_zero_nor_above_one():

@@ -1,4 +1,4 @@
-"""Welch's test: the thesis's numbers, scipy on samples, and what happens when the test is undefined."""
+"""Welch's test: scipy on samples, and what happens when the test is undefined."""
 
 import math
 
@@ -8,25 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from twostamp.analysis.model_comparison import make_thesis_table
-from twostamp.evaluation.hypothesis_tests import compare_models, summarise_p, welch_from_statistics, welch_test
-
-
-@pytest.mark.parametrize(
-    ("comparison", "ddof_0", "ddof_1"),
-    [("M0 < M1", 1.742e-5, 8.07e-6), ("M0 < M2", 2.746e-4, 1.698e-4), ("M2 < M1", 2.687e-2, 1.889e-2)],
-)
-def test_printed_means_give_the_p_of_decision_t6(comparison, ddof_0, ddof_1):
-    table = make_thesis_table().query("set == 'validation'").set_index("comparison")
-    assert table.loc[comparison, "one-sided, ddof 0"] == pytest.approx(ddof_0, rel=1e-3)
-    assert table.loc[comparison, "one-sided, ddof 1"] == pytest.approx(ddof_1, rel=1e-3)
-
-
-def test_stacked_and_separated_do_not_differ_on_the_thesis_test_set():
-    row = make_thesis_table().query("set == 'test' and comparison == 'M2 < M1'").iloc[0]
-    assert row["two-sided, ddof 0"] == pytest.approx(0.188, abs=5e-4)
-    assert row["two-sided, ddof 1"] == pytest.approx(0.148, abs=5e-4)
-    assert math.isnan(row["printed"])
+from twostamp.evaluation.hypothesis_tests import welch_from_statistics, welch_test
 
 
 @pytest.mark.parametrize("alternative", ["less", "greater", "two-sided"])
@@ -52,7 +34,6 @@ def test_undefined_is_nan_with_its_reason(a, b, reason):
     result = welch_test(a, b)
     assert math.isnan(result.p_value)
     assert reason in result.reason
-    assert summarise_p(result.p_value, result.reason) == f"undefined: {result.reason}"
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")
@@ -72,12 +53,3 @@ def test_the_two_sides_add_to_one(a, b):
     if not less.reason:
         assert less.p_value + greater.p_value == pytest.approx(1)
         assert welch_test(a, b, "two-sided").p_value == pytest.approx(2 * min(less.p_value, greater.p_value))
-
-
-def test_comparison_corrects_defined_pairs_and_skips_absent_models():
-    samples = {"M0": [0.90, 0.91, 0.92], "M1": [0.95, 0.96, 0.97], "M2": [0.94]}
-    table = compare_models(samples, [("M0", "M1"), ("M0", "M2"), ("M3", "M1")])
-    assert table["comparison"].tolist() == ["M0 < M1", "M0 < M2"]
-    assert table["two-sided p, Holm"].iloc[0] == pytest.approx(table["two-sided p"].iloc[0])
-    assert math.isnan(table["two-sided p, Holm"].iloc[1])
-    assert table["difference"].iloc[0] == pytest.approx(0.05)

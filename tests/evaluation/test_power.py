@@ -17,8 +17,8 @@ from twostamp.evaluation.power import (
 def test_objects_repeat_connors_formula_as_published():
     # powerandsamplesize.com, "Compare Paired Proportions: McNemar", two-sided, p01 0.45, p10 0.05, power 0.8: 23;
     # and an odds ratio of 2 with 45 % discordant (difference 0.15): 155
-    assert count_objects(0.40, discordant=0.50, power=0.8) == 23
-    assert count_objects(0.15, discordant=0.45, power=0.8) == 155
+    assert count_objects(0.40, discordant=0.50) == 23
+    assert count_objects(0.15, discordant=0.45) == 155
 
 
 @pytest.mark.parametrize(("difference", "discordant"), [(0.3, 0.2), (0.0, 0.2), (0.3, 1.2)])

@@ -1,15 +1,19 @@
 """The best model of each architecture side by side (thesis section 6.4, Table 6.4; decisions T6, T7, T10, M10)."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import filter_pairs
 from twostamp.data.tfrecords import Records
-from twostamp.evaluation.hypothesis_tests import Alternative, compare_models, summarise_p, welch_from_statistics
+from twostamp.evaluation.bootstrap import LEVEL
+from twostamp.evaluation.hypothesis_tests import Alternative, correct_p_values, welch_from_statistics, welch_test
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
@@ -42,6 +46,54 @@ SIDES: dict[str, Alternative] = {"one": "less", "two": "two-sided"}
 DDOF: tuple[Literal[0, 1], ...] = (0, 1)
 
 
+def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Welch's test for several pairs of models, one-sided as in the thesis and two-sided as a stricter reader would.
+
+    Parameters
+    ----------
+    samples : mapping of str to array_like, shape (n,)
+        Accuracies of each model's repetitions.
+    pairs : sequence of (str, str)
+        Models to compare, the one said to be worse first; a pair with a model that has no sample is left out.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair: comparison, n, difference (mean of the second minus mean of the first), one-sided p,
+        two-sided p, the two-sided p corrected for the number of pairs (Holm), and reason when p is undefined.
+
+    Examples
+    --------
+    >>> table = compare_models({"M0": [0.91, 0.92, 0.93], "M1": [0.94, 0.95, 0.96]}, [("M0", "M1"), ("M0", "M2")])
+    >>> table[["comparison", "n", "one-sided p"]].round(4).to_dict("records")
+    [{'comparison': 'M0 < M1', 'n': '3, 3', 'one-sided p': 0.0107}]
+    """
+    rows = []
+    for a, b in (pair for pair in pairs if set(pair) <= set(samples)):
+        x, y = np.asarray(samples[a], float), np.asarray(samples[b], float)
+        one, two = welch_test(x, y, "less"), welch_test(x, y, "two-sided")
+        difference = float(y.mean() - x.mean())
+        rows.append((f"{a} < {b}", f"{x.size}, {y.size}", difference, one.p_value, two.p_value, two.reason))
+    table = pd.DataFrame(rows, columns=["comparison", "n", "difference", "one-sided p", "two-sided p", "reason"])
+    table.insert(5, "two-sided p, Holm", correct_p_values(table["two-sided p"]))
+    return table
+
+
+def summarise_p(p_value: float, reason: str = "") -> str:
+    """Say whether a p is significant at `LEVEL`.
+
+    Examples
+    --------
+    >>> summarise_p(1.7e-5)
+    'significant at 0.05 (p = 1.7e-05)'
+    >>> summarise_p(float("nan"), "neither sample has any spread")
+    'undefined: neither sample has any spread'
+    """
+    if math.isnan(p_value):
+        return f"undefined: {reason}"
+    return f"{'significant' if p_value < LEVEL else 'not significant'} at {LEVEL} (p = {p_value:.2g})"
+
+
 def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     """Welch's tests between the winners on one set.
 
@@ -54,7 +106,7 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `evaluation.hypothesis_tests.compare_models`, with the columns set and thesis (its p, for validation).
+        Of `compare_models`, with the columns set and thesis (its p, for validation).
     """
     values = winners.set_index("variant")[f"{split}_values"]
     samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}

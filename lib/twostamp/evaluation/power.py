@@ -13,7 +13,7 @@ POWER = 0.8
 """Share of true differences that should be found."""
 
 
-def count_objects(difference: float, discordant: float, power: float = POWER, level: float = LEVEL) -> int:
+def count_objects(difference: float, discordant: float) -> int:
     """Test objects that McNemar's test needs (Connor 1987, Biometrics 43, 207).
 
     Parameters
@@ -22,7 +22,6 @@ def count_objects(difference: float, discordant: float, power: float = POWER, le
         Of the two accuracies.
     discordant : float
         Share of objects that only one of the models gets right; at least the difference.
-    power, level : float
 
     Examples
     --------
@@ -32,12 +31,12 @@ def count_objects(difference: float, discordant: float, power: float = POWER, le
     if not 0 < abs(difference) <= discordant <= 1:
         raise ValueError(f"a difference of {difference:g} cannot come from {discordant:g} of discordant objects")
     normal = stats.norm
-    reach = normal.isf(level / 2) * math.sqrt(discordant)
-    reach += normal.ppf(power) * math.sqrt(discordant - difference**2)
+    reach = normal.isf(LEVEL / 2) * math.sqrt(discordant)
+    reach += normal.ppf(POWER) * math.sqrt(discordant - difference**2)
     return math.ceil((reach / difference) ** 2)
 
 
-def largest_discordance(gain: int, n: int, level: float = LEVEL) -> int:
+def largest_discordance(gain: int, n: int) -> int:
     """Most objects that only one of two models may get right for the exact McNemar test to see a gain; 0 if none do.
 
     Parameters
@@ -46,7 +45,6 @@ def largest_discordance(gain: int, n: int, level: float = LEVEL) -> int:
         Objects that the better model gets right more.
     n : int
         Objects in all.
-    level : float
 
     Examples
     --------
@@ -56,11 +54,11 @@ def largest_discordance(gain: int, n: int, level: float = LEVEL) -> int:
     (0, 6, 9)
     """
     possible = range(gain, n + 1, 2)  # as many won as lost, besides the gain
-    visible = [total for total in possible if stats.binomtest((total + gain) // 2, total).pvalue < level]
+    visible = [total for total in possible if stats.binomtest((total + gain) // 2, total).pvalue < LEVEL]
     return max(visible, default=0)
 
 
-def count_repetitions(difference: float, std: float, power: float = POWER, level: float = LEVEL) -> int:
+def count_repetitions(difference: float, std: float) -> int:
     """Repetitions of each model that Welch's test needs on one fixed set of objects.
 
     Parameters
@@ -68,7 +66,6 @@ def count_repetitions(difference: float, std: float, power: float = POWER, level
     difference : float
     std : float
         Of a repetition's accuracy, with ddof 1.
-    power, level : float
 
     Examples
     --------
@@ -79,11 +76,11 @@ def count_repetitions(difference: float, std: float, power: float = POWER, level
     """
     if difference > 7 * std:  # two of each are enough, and the solver finds no root
         return 2
-    n = TTestIndPower().solve_power(effect_size=difference / std, power=power, alpha=level)
+    n = TTestIndPower().solve_power(effect_size=difference / std, power=POWER, alpha=LEVEL)
     return max(2, math.ceil(n))
 
 
-def split_power(difference: float, std: float, splits: int, test_share: float, level: float = LEVEL) -> float:
+def split_power(difference: float, std: float, splits: int, test_share: float) -> float:
     """Power of the corrected t test over repeated splits.
 
     Parameters
@@ -94,7 +91,6 @@ def split_power(difference: float, std: float, splits: int, test_share: float, l
     splits : int
     test_share : float
         Test objects over training objects.
-    level : float
 
     Examples
     --------
@@ -102,24 +98,22 @@ def split_power(difference: float, std: float, splits: int, test_share: float, l
     [0.21, 0.44, 0.51]
     """
     error = std * math.sqrt(1 / splits + test_share)
-    limit = stats.t.isf(level / 2, splits - 1)
+    limit = stats.t.isf(LEVEL / 2, splits - 1)
     student = stats.nct(splits - 1, difference / error)
     return float(student.sf(limit) + student.cdf(-limit))
 
 
-def count_splits(
-    difference: float, std: float, test_share: float, power: float = POWER, limit: int = 1000
-) -> int | None:
-    """Repeated splits that the corrected t test needs; None if no number up to a limit is enough.
+def count_splits(difference: float, std: float, test_share: float) -> int | None:
+    """Repeated splits that the corrected t test needs; None if not even a thousand are enough.
 
     More splits of the same objects do not add objects: the error never falls below ``std * sqrt(test_share)``.
     """
-    low, high = 2, limit
-    if split_power(difference, std, limit, test_share) < power:
+    low, high = 2, 1000
+    if split_power(difference, std, high, test_share) < POWER:
         return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if split_power(difference, std, middle, test_share) >= power else (middle + 1, high)
+        low, high = (low, middle) if split_power(difference, std, middle, test_share) >= POWER else (middle + 1, high)
     return low
 
 

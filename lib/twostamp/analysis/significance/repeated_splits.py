@@ -21,14 +21,7 @@ from twostamp.thesis import MODELS
 
 
 def split_seeds(params: Parameters) -> list[int]:
-    """Return one seed a split, from the run's.
-
-    Examples
-    --------
-    >>> seeds = split_seeds(Parameters(repeated_splits=3))
-    >>> len(set(seeds)), split_seeds(Parameters(repeated_splits=2)) == seeds[:2]
-    (3, True)
-    """
+    """Derive one seed a split from the run's; more splits keep the seeds of the first."""
     return draw_seeds(params.seed, 10, params.repeated_splits)
 
 

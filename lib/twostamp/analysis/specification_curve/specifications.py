@@ -52,21 +52,14 @@ class Specification:
 
     Attributes
     ----------
-    normalisation : {"range", "literal", "minmax"}
-    metadata_recipe : {"thesis", "alerce"}
     crop_size : int
         Pixels.
-    crop_before_normalising : bool
     features : str
         List of features of each alert, for both models.
-    batch_normalisation : bool
-    dropout_layers : {1, 3}
-    dropout_rate : float
     warmup_fraction : float
         Share of all steps; 0 for no warm-up.
     two_alerts : {"stacked", "separated", "siamese"}
         Architecture of the two-alert model.
-    entropy_beta : float
     """
 
     normalisation: str = "range"
