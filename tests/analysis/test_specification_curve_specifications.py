@@ -26,7 +26,7 @@ from twostamp.analysis.specification_curve.specifications import (
 from twostamp.data.features import FEATURE_LISTS
 from twostamp.data.tfrecords import Records
 from twostamp.models.results import SearchResults
-from twostamp.models.search import settings
+from twostamp.models.trial import TrainingConfig
 from twostamp.params import Parameters
 
 PARAMS = Parameters(
@@ -207,7 +207,7 @@ def test_a_specification_that_failed_is_left_out(trained: tuple[Path, dict[int, 
 
 
 @pytest.mark.slow
-def test_results_from_before_the_switch_of_batch_normalisation_stay_valid(records: dict[str, Path]) -> None:
+def test_results_from_before_the_switch_of_batch_normalisation_stay_valid() -> None:
     off = PARAMS.model_copy(update={"batch_normalisation": False})
-    assert "batch_normalisation" not in settings(Records(records["range"]), PARAMS)
-    assert settings(Records(records["range"]), off)["batch_normalisation"] is False
+    assert "batch_normalisation" not in TrainingConfig.of(PARAMS).describe("stacked", "data", "thesis")
+    assert TrainingConfig.of(off).describe("stacked", "data", "thesis")["batch_normalisation"] is False

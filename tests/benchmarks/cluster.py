@@ -111,8 +111,8 @@ def shuffle_bytes(spark: Any) -> int:
 
 def search() -> Iterator[Row]:
     """Trials two at a time on Spark, beside one after the other with all cores given to TensorFlow."""
-    from twostamp.models.search import make_trials, run_trials, settings
-    from twostamp.models.trial import WORKER_ENVIRONMENT, Job, train_trial
+    from twostamp.models.search import make_trials, run_trials
+    from twostamp.models.trial import WORKER_ENVIRONMENT, Job, TrainingConfig, run_job
 
     records = inputs.find_records(
         inputs.bench_folder() / "data" / "pairs.parquet", inputs.bench_folder() / "data/records"
@@ -131,8 +131,8 @@ def search() -> Iterator[Row]:
         def one_by_one() -> None:
             (Path(folder) / "alone").mkdir(parents=True, exist_ok=True)
             for trial in trials:
-                job = Job(trial, records, Path(folder) / "alone", alone, settings(records, alone))
-                process.submit(train_trial, job).result()
+                job = Job(trial, records, Path(folder) / "alone", TrainingConfig.of(alone))
+                process.submit(run_job, job).result()
 
         sides = (rate_of(len(trials), side) for side in (ours, one_by_one))
         yield compare("parallel search, local[2,4] / one after the other, all cores", "trials/s", *sides, 1.2)

@@ -69,14 +69,14 @@ def records(folder: Path, size: int) -> None:
 
 def training(folder: Path, size: int) -> None:
     """Train one trial of one epoch."""
-    from twostamp.models.search import make_trials, settings
-    from twostamp.models.trial import Job, train_trial
+    from twostamp.models.search import make_trials
+    from twostamp.models.trial import Job, TrainingConfig, run_job
 
     params = QUICK.model_copy(update={"epochs": 1, "grid_batch_size": [64]})
     trial = next(trial for trial in make_trials(params) if trial.variant == "stacked")
     (folder / "search").mkdir(exist_ok=True)
     made = Records(folder / "records")
-    train_trial(Job(trial, made, folder / "search", params, settings(made, params)))
+    run_job(Job(trial, made, folder / "search", TrainingConfig.of(params)))
 
 
 def prediction(folder: Path, size: int) -> None:

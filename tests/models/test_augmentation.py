@@ -18,9 +18,8 @@ from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
 from twostamp.models.augmentation import Augmentation, augment_batches, lengthen
 from twostamp.models.search import make_repeats
-from twostamp.models.search import settings as made_with
 from twostamp.models.training import make_batches
-from twostamp.models.trial import Job
+from twostamp.models.trial import Job, TrainingConfig
 from twostamp.params import Parameters
 
 pytestmark = pytest.mark.slow
@@ -101,7 +100,7 @@ def test_without_an_augmentation_all_second_alerts_are_seen():
 def make_job(variant, records, folder, **changes):
     params = Parameters(epochs=1, **changes)
     (trial,) = make_repeats(variant, SMALL, 1, seed=1)
-    return Job(trial, records, folder, params, made_with(records, params))
+    return Job(trial, records, folder, TrainingConfig.of(params))
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +110,13 @@ def records(tmp_path_factory):
 
 def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Records, tmp_path: Path):
     plain = make_job("separated", records, tmp_path)
-    assert plain.augmentation is None
-    assert plain.describe()["settings"] == made_with(records, Parameters(epochs=1))
-    assert make_job("stamp_26", records, tmp_path, cadence_augmentation=True).augmentation is None
-    assert make_job("separated", records, tmp_path, hide_second=0.9).augmentation is None
+    assert plain.config.augment("separated") is None
+    options = {"warmup_fraction": 0.05, "dropout_layers": 1, "siamese": False, "entropy_beta": 0.0}
+    options |= {"mixed_precision": False, "threads_per_trial": 1}
+    made_with = {"data": records.info.fingerprint, "width": 1.0, "epochs": 1, "metadata_recipe": "thesis"} | options
+    assert plain.describe()["settings"] == made_with
+    assert make_job("stamp_26", records, tmp_path, cadence_augmentation=True).config.augment("stamp_26") is None
+    assert make_job("separated", records, tmp_path, hide_second=0.9).config.augment("separated") is None
 
 
 def test_a_result_with_another_augmentation_is_made_again(records: Records, tmp_path: Path):

@@ -24,11 +24,10 @@ from twostamp.models.search import (
     make_trials,
     run_trials,
     sample_combinations,
-    settings,
     train_repeats,
 )
 from twostamp.models.training import Hyperparameters
-from twostamp.models.trial import Job, Trial, train_trial
+from twostamp.models.trial import Job, TrainingConfig, Trial, run_job
 from twostamp.params import Parameters
 from twostamp.utils.files import write_json
 
@@ -86,9 +85,9 @@ def searched(spark: Any, records: Records, tmp_path_factory: pytest.TempPathFact
 def train_serially(trials: list[Trial], records: Records, folder: Path) -> SearchResults:
     """Train one after the other in one process, without Spark: what a distributed search is held to."""
     folder.mkdir(parents=True)
-    jobs = [Job(trial, records, folder, TINY, settings(records, TINY)) for trial in trials]
+    jobs = [Job(trial, records, folder, TrainingConfig.of(TINY)) for trial in trials]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        pool.map(train_trial, jobs, chunksize=len(jobs))
+        pool.map(run_job, jobs, chunksize=len(jobs))
     write_json(folder / "index.json", [trial.id for trial in trials])
     return SearchResults.read(folder)
 

@@ -1,4 +1,4 @@
-"""Trainings on any rows of a table of objects, each predicting all of them: what cross-fitting and ageing need.
+"""Cross-fitting: train on some rows of a table of objects, and predict all of them (notebook 13).
 
 The stamps are prepared once, so that a split costs no records. Trainings run on Spark as those of the search.
 """
@@ -7,26 +7,27 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from twostamp.data.arrays import Arrays, Preparation, UnscaledArrays
-from twostamp.params import TRAINING_OPTIONS, Parameters
-from twostamp.utils.files import replacing
-
-if TYPE_CHECKING:
-    from twostamp.models.training import Hyperparameters
+from twostamp.data.features import Scaler
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.inference import predict
+from twostamp.models.trial import TrainingConfig, Trial, train, train_jobs
+from twostamp.params import Parameters
+from twostamp.utils.files import replacing, write_file
 
 Rows = NDArray[np.int64]
-FOLD_OPTIONS = ("ageing_epochs", "width", "metadata_recipe", "threads_per_trial", *TRAINING_OPTIONS)
-"""Parameters on which what a training says depends."""
 
 
-class FoldError(RuntimeError):
+class CrossFitError(RuntimeError):
     """A training that failed twice; the message has its reason."""
 
 
@@ -54,54 +55,99 @@ def write_objects(source: Path, path: Path, table: pd.DataFrame, crop: int, prep
 
 
 @dataclass(frozen=True)
-class Fold:
-    """One training.
+class StoredRows:
+    """Stored objects, of which some rows are learnt from: what `twostamp.models.trial.train` takes.
 
     Attributes
     ----------
-    objects : Path
+    path : Path
     digest : str
         File and result of `write_objects`.
     labels : ndarray, shape (n,)
         Of all objects.
     train, validation : ndarray
         Rows to learn from, and rows that are only looked at: the weights are those of the last epoch.
-    variant : str
-        A key of ``models.VARIANTS``.
-    hyperparameters : Hyperparameters
-    seed : int
-    folder : Path
-        Where the probabilities go.
+    recipe : {"thesis", "alerce"}
+        Of the metadata, whose statistics are those of the rows learnt from.
     """
 
-    objects: Path
+    path: Path
     digest: str
     labels: Rows
     train: Rows
     validation: Rows
-    variant: str
-    hyperparameters: "Hyperparameters"
-    seed: int
+    recipe: str = "thesis"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Numbers of the classes, as text."""
+        return tuple(map(str, range(int(self.labels.max()) + 1)))
+
+    @cached_property
+    def scaler(self) -> Scaler:
+        """Statistics of the rows learnt from."""
+        return _load(self.path, self.digest).fit_scaler(self.train, self.recipe)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Rows to learn from divided by the batch size, rounded up."""
+        return -(-len(self.train) // batch_size)
+
+    def arrays(self, split: str, features: str, crop: int) -> Arrays:
+        """Objects of ``validation``, or of ``all``, which have one crop."""
+        arrays = _load(self.path, self.digest).scale(self.scaler, features, self.labels)
+        return _take(arrays, self.validation) if split == "validation" else arrays
+
+    def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> tf.data.Dataset:
+        """Class-balanced batches for so many steps, of (inputs, one-hot labels)."""
+        rows = balance_rows(self.labels, self.train, batch_size * steps, seed).reshape(-1, batch_size)
+        return _make_batches(self.arrays("all", features, crop), rows, len(self.classes))
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """A training on some rows, whose result is what it says of all objects."""
+
+    trial: Trial
+    data: StoredRows
+    config: TrainingConfig
     folder: Path
-    params: Parameters
 
     @property
     def path(self) -> Path:
         """File of the probabilities, named after everything that they depend on."""
-        settings = [self.variant, self.hyperparameters.id, self.seed, self.digest]
-        settings += [getattr(self.params, name) for name in FOLD_OPTIONS]
+        trial, data, config = self.trial, self.data, self.config
+        settings = [trial.variant, trial.hyperparameters.id, trial.seed, data.digest]
+        settings += [config.epochs, config.width, data.recipe, config.threads_per_trial, *config.options.values()]
+        if drawn := config.augment(trial.variant):  # named only where there is one: results from before stay valid
+            settings.append(drawn)
         digest = hashlib.sha256(repr(settings).encode())
-        for rows in (self.labels, self.train, self.validation):
+        for rows in (data.labels, data.train, data.validation):
             digest.update(np.ascontiguousarray(rows).tobytes())
-        return self.folder / f"{self.variant}-{digest.hexdigest()[:16]}.npy"
+        return self.folder / f"{trial.variant}-{digest.hexdigest()[:16]}.npy"
+
+    def is_finished(self) -> bool:
+        """Whether its probabilities are there."""
+        return self.path.exists()
+
+    def run(self) -> None:
+        """Train, and write the probabilities of all objects."""
+        training = train(self.trial, self.data, self.config)
+        features, crop = VARIANTS[self.trial.variant].features_read, self.trial.hyperparameters.crop_size
+        probabilities = predict(training.model, self.trial.variant, self.data.arrays("all", features, crop))
+        with replacing(self.path) as part:
+            np.save(part, probabilities)
+
+    def record_failure(self, reason: str) -> None:
+        """Write why there are none."""
+        write_file(self.path.with_suffix(".txt"), reason)
 
 
-def train_folds(folds: Sequence[Fold], params: Parameters) -> list[NDArray[np.float32]]:
+def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.float32]]:
     """Train what is not trained yet, on Spark, and return what every training says of all objects.
 
     Parameters
     ----------
-    folds : sequence of Fold
+    jobs : sequence of CrossFit
     params : Parameters
         spark_master, workers, threads_per_trial.
 
@@ -111,57 +157,17 @@ def train_folds(folds: Sequence[Fold], params: Parameters) -> list[NDArray[np.fl
 
     Raises
     ------
-    FoldError
+    CrossFitError
         If a training failed twice.
     """
-    from twostamp.models.trial import WORKER_ENVIRONMENT
-    from twostamp.utils.spark import open_spark, run_jobs
-
-    for fold in folds:
-        fold.folder.mkdir(parents=True, exist_ok=True)
-    pending = [fold for fold in folds if not fold.path.exists()]
-    if pending:
-        environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
-        with open_spark(params.spark_master, params.workers) as spark:
-            run_jobs(spark, train_fold, pending, failed=_record_failure, environment=environment, description="folds")
-    for fold in pending:
-        if not fold.path.exists():
-            raise FoldError(f"{fold.variant} failed twice: {fold.path.with_suffix('.txt').read_text()}")
-    return [np.load(fold.path) for fold in folds]
-
-
-def _record_failure(fold: Fold, reason: str) -> None:
-    fold.path.with_suffix(".txt").write_text(reason)
-
-
-def train_fold(fold: Fold) -> None:
-    """Train one classifier, and write its probabilities for all objects."""
-    from twostamp.models.inference import predict
-    from twostamp.models.training import limit_threads, make_repeatable, train_model, use_gpu
-    from twostamp.utils.spark import assigned_gpu
-
-    params, batch_size = fold.params, fold.hyperparameters.batch_size
-    limit_threads(params.threads_per_trial)
-    with use_gpu(assigned_gpu()):
-        make_repeatable(fold.seed)
-        arrays = _make_arrays(fold)
-        steps = -(-len(fold.train) // batch_size)
-        rows = balance_rows(fold.labels, fold.train, batch_size * steps * params.ageing_epochs, fold.seed)
-        training = train_model(
-            fold.variant,
-            fold.hyperparameters,
-            _make_batches(arrays, rows.reshape(-1, batch_size), int(fold.labels.max()) + 1),
-            _take(arrays, fold.validation),
-            n_classes=int(fold.labels.max()) + 1,
-            steps_per_epoch=steps,
-            epochs=params.ageing_epochs,
-            seed=fold.seed,
-            width=params.width,
-            **params.training_options(),
-        )
-        probabilities = predict(training.model, fold.variant, arrays)
-    with replacing(fold.path) as part:
-        np.save(part, probabilities)
+    for job in jobs:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    train_jobs(jobs, params)
+    for job in jobs:
+        if not job.path.exists():
+            reason = job.path.with_suffix(".txt").read_text()
+            raise CrossFitError(f"{job.trial.variant} failed twice: {reason}")
+    return [np.load(job.path) for job in jobs]
 
 
 def balance_rows(labels: Rows, rows: Rows, n: int, seed: int) -> Rows:
@@ -187,23 +193,12 @@ def _load(path: Path, digest: str) -> UnscaledArrays:
     return UnscaledArrays.load(path)
 
 
-def _make_arrays(fold: Fold) -> Arrays:
-    """Standardise all objects by the statistics of those learnt from."""
-    from twostamp.models.architectures import VARIANTS
-
-    content = _load(fold.objects, fold.digest)
-    scaler = content.fit_scaler(fold.train, fold.params.metadata_recipe)
-    return content.scale(scaler, VARIANTS[fold.variant].features_read, fold.labels)
-
-
 def _take(arrays: Arrays, rows: Rows) -> Arrays:
     taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(arrays).items()}
     return Arrays(**taken)
 
 
 def _make_batches(arrays: Arrays, rows: Rows, n_classes: int) -> Any:
-    import tensorflow as tf
-
     names = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
     inputs = {name: values for name in names if (values := getattr(arrays, name)) is not None}
     one_hot = np.eye(n_classes, dtype=np.float32)[np.asarray(arrays.labels)]

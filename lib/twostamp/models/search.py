@@ -4,19 +4,16 @@ import itertools
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from twostamp.data.tfrecords import Records
-from twostamp.models.architectures import VARIANTS
 from twostamp.models.results import INDEX, SearchResults
 from twostamp.models.training import Hyperparameters
-from twostamp.models.trial import WORKER_ENVIRONMENT, Job, Trial, record_failure, train_trial
+from twostamp.models.trial import Job, TrainingConfig, Trial, train_jobs
 from twostamp.params import Parameters
 from twostamp.utils.files import write_json
-from twostamp.utils.spark import open_spark, run_jobs
 
 
 def sample_combinations(params: Parameters) -> list[Hyperparameters]:
@@ -113,8 +110,8 @@ def make_jobs(
     """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe)
-    shared = (records, output_folder.resolve(), params, settings(records, params, width))
-    return [Job(trial, *shared) for trial in trials]
+    config = TrainingConfig.of(params, width)
+    return [Job(trial, records, output_folder.resolve(), config) for trial in trials]
 
 
 def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[SearchResults]:
@@ -143,24 +140,6 @@ def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[Sear
     return results
 
 
-def train_jobs(jobs: Sequence[Job], params: Parameters) -> None:
-    """Train those of the jobs that have no result yet, on Spark; each writes its own files.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-        Their records and output folders may differ; the output folders exist.
-    params : Parameters
-        As for :func:`run_trials`.
-    """
-    pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
-    if pending:
-        # Another number of threads needs other processes: TensorFlow takes it once.
-        environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
-        with open_spark(params.spark_master, params.workers) as spark:
-            run_jobs(spark, train_trial, pending, failed=record_failure, environment=environment, description="trials")
-
-
 def train_repeats(
     variant: str,
     hyperparameters: Hyperparameters,
@@ -187,21 +166,6 @@ def train_repeats(
     """
     trials = make_repeats(variant, hyperparameters, n_repetitions, params.seed)
     return run_trials(trials, records, output_folder, params)
-
-
-def settings(records: Records, params: Parameters, width: float = 1.0) -> dict[str, Any]:
-    """Return what a trial depends on besides itself; a result that was made with others is made again."""
-    made_with = {"epochs": params.epochs, "metadata_recipe": records.recipe}
-    made_with |= {"threads_per_trial": params.threads_per_trial} | params.training_options()
-    if params.batch_normalisation:  # named only where it is off: results from before the switch stay valid
-        del made_with["batch_normalisation"]
-    return {"data": records.info.fingerprint, "width": width, **made_with}
-
-
-def _cost(job: Job) -> int:
-    # The longest first, so that no worker waits at the end for one that started late.
-    branches = 2 if VARIANTS[job.trial.variant].architecture in ("separated", "one_or_two") else 1
-    return branches * (job.trial.hyperparameters.crop_size * job.trial.hyperparameters.kernel_size) ** 2
 
 
 def draw_seeds(seed: int, notebook: int, count: int) -> list[int]:

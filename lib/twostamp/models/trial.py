@@ -1,26 +1,28 @@
-"""One training of the search of chapter 5: what names it, and how a worker process carries it out."""
+"""One training: what names it, what it depends on, and how worker processes carry it out (chapter 5)."""
 
 import functools
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 from twostamp.data.arrays import Arrays
+from twostamp.data.features import Scaler
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
 from twostamp.models.inference import predict
 from twostamp.models.results import SPLITS
-from twostamp.models.training import Hyperparameters, limit_threads, make_repeatable, train_model, use_gpu
-from twostamp.params import Parameters
+from twostamp.models.training import Hyperparameters, Training, limit_threads, make_repeatable, train_model, use_gpu
+from twostamp.params import TRAINING_OPTIONS, Parameters
 from twostamp.utils.files import replacing, write_json
-from twostamp.utils.spark import assigned_gpu
+from twostamp.utils.spark import assigned_gpu, open_spark, run_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,127 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a classifier is trained, besides its hyper-parameters: what a result depends on.
+
+    Attributes
+    ----------
+    epochs : int
+    width : float
+        Of the networks.
+    threads_per_trial : int
+        Of TensorFlow; with another number sums are rounded otherwise.
+    warmup_fraction, dropout_layers, siamese, batch_normalisation, entropy_beta, mixed_precision
+        Of `twostamp.models.training.train_model`.
+    augmentation : Augmentation
+        Drawn as far as an architecture takes it.
+    """
+
+    epochs: int
+    width: float
+    threads_per_trial: int
+    warmup_fraction: float
+    dropout_layers: int
+    siamese: bool
+    batch_normalisation: bool
+    entropy_beta: float
+    mixed_precision: bool
+    augmentation: Augmentation
+
+    @classmethod
+    def of(cls, params: Parameters, width: float = 1.0, epochs: int | None = None) -> "TrainingConfig":
+        """What a run's parameters say; `epochs` in place of the run's own."""
+        share = params.cadence_share if params.cadence_augmentation else 0.0
+        drawn = Augmentation(params.hide_second, share, params.cadence_gap, params.cadence_start)
+        count = params.epochs if epochs is None else epochs
+        return cls(count, width, params.threads_per_trial, **params.training_options(), augmentation=drawn)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of `twostamp.models.training.train_model`, by name."""
+        return {name: getattr(self, name) for name in TRAINING_OPTIONS}
+
+    def augment(self, variant: str) -> Augmentation | None:
+        """What the training of a variant draws anew at each step; None is the thesis's recipe."""
+        spec, drawn = VARIANTS[variant], self.augmentation
+        hidden = drawn.hide_second if spec.architecture == "one_or_two" else 0.0
+        share = drawn.cadence_share if spec.deltajd else 0.0
+        return replace(drawn, hide_second=hidden, cadence_share=share) if hidden or share else None
+
+    def describe(self, variant: str, data: str, recipe: str) -> dict[str, Any]:
+        """Settings in the result file of a trial; a result that was made with others is made again.
+
+        Parameters
+        ----------
+        variant : str
+        data : str
+            Fingerprint of the records.
+        recipe : str
+            Of the metadata.
+        """
+        settings = {"data": data, "width": self.width, "epochs": self.epochs, "metadata_recipe": recipe}
+        settings |= {"threads_per_trial": self.threads_per_trial} | self.options
+        if self.batch_normalisation:  # named only where it is off: results from before the switch stay valid
+            del settings["batch_normalisation"]
+        drawn = self.augment(variant)
+        return settings | asdict(drawn) if drawn else settings
+
+
+class TrainingData(Protocol):
+    """What a classifier is trained on: TFRecords, or rows of stored objects."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """In the order of the labels."""
+
+    @property
+    def scaler(self) -> Scaler:
+        """Statistics of the training objects."""
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Training objects divided by the batch size, rounded up."""
+
+    def arrays(self, split: str, features: str, crop: int) -> Arrays:
+        """Objects of ``validation`` or another split."""
+
+    def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> Any:
+        """Class-balanced batches (inputs, one-hot labels) for so many steps, or endlessly."""
+
+
+def train(trial: Trial, data: TrainingData, config: TrainingConfig, log_folder: Path | None = None) -> Training:
+    """Train one classifier in this process, repeatably."""
+    keras.backend.clear_session()
+    make_repeatable(trial.seed)
+    sizes, spec = trial.hyperparameters, VARIANTS[trial.variant]
+    steps = data.steps_per_epoch(sizes.batch_size)
+    inputs: dict[str, Any] = {"features": spec.features_read, "crop": sizes.crop_size}
+    validation = data.arrays("validation", **inputs)
+    batches = data.batches(sizes.batch_size, **inputs, seed=trial.seed, steps=steps * config.epochs)
+    if drawn := config.augment(trial.variant):
+        batches = augment_batches(batches, drawn, data.scaler.deltajd, trial.seed, steps * config.epochs)
+    return train_model(
+        trial.variant,
+        sizes,
+        batches,
+        validation,
+        n_classes=len(data.classes),
+        steps_per_epoch=steps,
+        epochs=config.epochs,
+        seed=trial.seed,
+        width=config.width,
+        **config.options,
+        log_folder=log_folder,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A trial and all that a worker process needs for it."""
+    """A trial of a search and all that a worker process needs for it."""
 
     trial: Trial
     records: Records
     output_folder: Path
-    params: Parameters
-    settings: dict[str, Any]
+    config: TrainingConfig
 
     @property
     def path(self) -> Path:
@@ -72,17 +187,8 @@ class Job:
             **asdict(trial.hyperparameters),
             "repetition": trial.repetition,
             "seed": trial.seed,
-            "settings": self.settings | asdict(self.augmentation) if self.augmentation else self.settings,
+            "settings": self.config.describe(trial.variant, self.records.info.fingerprint, self.records.recipe),
         }
-
-    @property
-    def augmentation(self) -> Augmentation | None:
-        """What training draws anew at each step; None is the thesis's recipe."""
-        spec, params = VARIANTS[self.trial.variant], self.params
-        hidden = params.hide_second if spec.architecture == "one_or_two" else 0.0
-        share = params.cadence_share if params.cadence_augmentation and spec.deltajd else 0.0
-        drawn = Augmentation(hidden, share, params.cadence_gap, params.cadence_start)
-        return drawn if hidden or share else None
 
     def is_finished(self) -> bool:
         """Whether the result file holds exactly this trial, trained on these data with these settings."""
@@ -91,66 +197,66 @@ class Job:
         stored = json.loads(self.path.read_text())
         return stored == {**stored, **self.describe(), "status": "done"}
 
+    def run(self) -> None:
+        """Train, score and write; the result file comes last, so that a killed trial leaves none."""
+        started = time.perf_counter()
+        result = self._train()
+        write_json(self.path, {**self.describe(), **result, "seconds": time.perf_counter() - started})
 
-def train_trial(job: Job) -> None:
-    """Train, judge and write one trial; the result file comes last, so that a killed trial leaves none."""
-    started = time.perf_counter()
-    limit_threads(job.params.threads_per_trial)
-    with use_gpu(assigned_gpu()):
-        result = _train(job)
-    write_json(job.path, {**job.describe(), **result, "seconds": time.perf_counter() - started})
+    def record_failure(self, reason: str) -> None:
+        """Write that the trial has no result, and why."""
+        write_json(self.path, {**self.describe(), "status": "failed", "reason": reason})
+
+    def _train(self) -> dict[str, Any]:
+        trial, classes = self.trial, self.records.info.classes
+        data = _RecordsOnce(self.records)
+        training = train(trial, data, self.config, self.output_folder.parent / "tensorboard" / trial.id)
+        inputs = VARIANTS[trial.variant].features_read, trial.hyperparameters.crop_size
+        arrays = {split: data.arrays(split, *inputs) for split in SPLITS}
+        result: dict[str, Any] = {"status": "done", "reason": "", "classes": classes, "n_classes": len(classes)}
+        scores = _score(training.model, trial.variant, arrays)
+        for which, weights in training.weights.items():
+            if which == "best" and training.best_epoch < self.config.epochs - 1:
+                training.model.set_weights(weights)
+                scores = _score(training.model, trial.variant, arrays)
+            result[which] = scores | {"weights": f"{trial.id}.{which}.weights.h5"}
+            with replacing(self.output_folder / result[which]["weights"]) as part:
+                training.model.save_weights(part)
+        result["history"] = training.history
+        result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
+        return result
 
 
-def record_failure(job: Job, reason: str) -> None:
-    """Write that a trial has no result, and why."""
-    write_json(job.path, {**job.describe(), "status": "failed", "reason": reason})
+@dataclass(frozen=True, slots=True)
+class _RecordsOnce:
+    """Records whose splits a worker reads once for all its trials."""
 
+    records: Records
 
-def _train(job: Job) -> dict[str, Any]:
-    trial, params = job.trial, job.params
-    keras.backend.clear_session()
-    make_repeatable(trial.seed)
-    records, classes = job.records, job.records.info.classes
-    features, crop = VARIANTS[trial.variant].features_read, trial.hyperparameters.crop_size
-    arrays = {split: _load_judged(records, records.info.fingerprint, split, features, crop) for split in SPLITS}
-    batch_size = trial.hyperparameters.batch_size
-    batches = records.batches(batch_size, features=features, crop=crop, seed=trial.seed)
-    if job.augmentation:
-        steps = params.epochs * records.steps_per_epoch(batch_size)
-        batches = augment_batches(batches, job.augmentation, records.scaler.deltajd, trial.seed, steps)
-    training = train_model(
-        trial.variant,
-        trial.hyperparameters,
-        batches,
-        arrays["validation"],
-        n_classes=len(classes),
-        steps_per_epoch=records.steps_per_epoch(batch_size),
-        epochs=params.epochs,
-        seed=trial.seed,
-        width=job.settings["width"],
-        **params.training_options(),
-        log_folder=job.output_folder.parent / "tensorboard" / trial.id,
-    )
-    result: dict[str, Any] = {"status": "done", "reason": "", "classes": classes, "n_classes": len(classes)}
-    scores = _judge(training.model, trial.variant, arrays)
-    for which, weights in training.weights.items():
-        if which == "best" and training.best_epoch < params.epochs - 1:
-            training.model.set_weights(weights)
-            scores = _judge(training.model, trial.variant, arrays)
-        result[which] = scores | {"weights": f"{trial.id}.{which}.weights.h5"}
-        _save_weights(training.model, job.output_folder / result[which]["weights"])
-    result["history"] = training.history
-    result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
-    return result
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.records.info.classes
+
+    @property
+    def scaler(self) -> Scaler:
+        return self.records.scaler
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        return self.records.steps_per_epoch(batch_size)
+
+    def arrays(self, split: str, features: str, crop: int) -> Arrays:
+        return _load_once(self.records, self.records.info.fingerprint, split, features, crop)
+
+    def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> Any:
+        return self.records.batches(batch_size, features=features, crop=crop, seed=seed)
 
 
 @functools.lru_cache(maxsize=4)
-def _load_judged(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
-    """Read a split once for all trials of a worker that judge themselves on it."""
+def _load_once(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
     return records.arrays(split, features, crop)
 
 
-def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:
+def _score(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     for split, objects in arrays.items():
         predicted = predict(model, variant, objects).argmax(axis=1)
@@ -158,11 +264,6 @@ def _judge(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[
         scores |= {f"{split}_confusion": confusion.tolist(), f"{split}_accuracy": accuracy(confusion)}
         scores |= {f"{split}_predicted": predicted.tolist()}
     return scores
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    with replacing(path) as part:
-        model.save_weights(part)
 
 
 WORKER_ENVIRONMENT = {
@@ -174,3 +275,61 @@ WORKER_ENVIRONMENT = {
     # Processes live on from trial to trial, and Spark may give the next one another GPU.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
+
+
+class TrainingJob(Protocol):
+    """A training with a result on disk."""
+
+    @property
+    def trial(self) -> Trial:
+        """What is trained."""
+
+    @property
+    def config(self) -> TrainingConfig:
+        """How."""
+
+    def is_finished(self) -> bool:
+        """Whether its result is there."""
+
+    def run(self) -> None:
+        """Train and write the result."""
+
+    def record_failure(self, reason: str) -> None:
+        """Write why there is no result."""
+
+
+def run_job(job: TrainingJob) -> None:
+    """Carry out a job: what a worker of Spark calls."""
+    limit_threads(job.config.threads_per_trial)
+    with use_gpu(assigned_gpu()):
+        job.run()
+
+
+def record_failure(job: TrainingJob, reason: str) -> None:
+    """Note that a job has no result, and why."""
+    job.record_failure(reason)
+
+
+def train_jobs(jobs: Sequence[TrainingJob], params: Parameters) -> None:
+    """Train those of the jobs that have no result yet, on Spark; each writes its own files.
+
+    Parameters
+    ----------
+    jobs : sequence of TrainingJob
+        Their data and output folders may differ; the output folders exist.
+    params : Parameters
+        spark_master, workers (at a time on a local master), threads_per_trial.
+    """
+    pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
+    if pending:
+        # Another number of threads needs other processes: TensorFlow takes it once.
+        environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
+        with open_spark(params.spark_master, params.workers) as spark:
+            run_jobs(spark, run_job, pending, failed=record_failure, environment=environment, description="trainings")
+
+
+def _cost(job: TrainingJob) -> int:
+    # The longest first, so that no worker waits at the end for one that started late.
+    sizes, spec = job.trial.hyperparameters, VARIANTS[job.trial.variant]
+    branches = 2 if spec.architecture in ("separated", "one_or_two") else 1
+    return branches * (sizes.crop_size * sizes.kernel_size) ** 2

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twostamp.data.arrays import Preparation
-from twostamp.models.cross_fitting import Fold, train_folds, write_objects
+from twostamp.models.cross_fitting import CrossFit, StoredRows, cross_fit, write_objects
 from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import TrainingConfig, Trial
 from twostamp.params import Parameters
 
 Rows = NDArray[np.int64]
@@ -61,11 +62,16 @@ def predict_all_years(
     objects = folder / "objects.npz"
     preparation = Preparation.of(params)
     digest = write_objects(source, objects, table, hyperparameters.crop_size, preparation)
-    common: dict[str, Any] = {"hyperparameters": hyperparameters, "folder": folder / "folds", "params": params}
-    folds = [
-        Fold(objects, digest, labels, split.train, split.held_out, variant, seed=split.seed, **common)
+    config = TrainingConfig.of(params, params.width, params.ageing_epochs)
+    jobs = [
+        CrossFit(
+            Trial(variant, hyperparameters, 0, split.seed),
+            StoredRows(objects, digest, labels, split.train, split.held_out, params.metadata_recipe),
+            config,
+            folder / "folds",
+        )
         for variant in variants
         for split in splits
     ]
-    predicted = np.stack(train_folds(folds, params))
+    predicted = np.stack(cross_fit(jobs, params))
     return predicted.reshape(len(variants), len(splits), *predicted.shape[1:])
