@@ -6,6 +6,7 @@ import pytest
 
 from tests.fake_alerce import Alerce
 from tests.local_server import serve
+from tests.pipeline.test_notebooks import find_chatter
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets
 from twostamp.data.release import open_dataset, write_dataset
@@ -59,6 +60,7 @@ def test_from_parameters_to_a_data_set(tmp_path, monkeypatch):
     assert ledger.loc[(ledger["kind"] == "table") & (ledger["id"] == "3.4"), "status"].tolist() == ["real"]
     executed = nbformat.read(tmp_path / "outputs" / "sky" / "notebooks" / "01_data_extraction.ipynb", as_version=4)
     assert "with two alerts" in str(executed)
-    assert "$TWOSTAMP_DATABASE" in str(executed)
+    assert not find_chatter(executed)
+    assert "$TWOSTAMP_DATABASE" in (tmp_path / "outputs" / "sky" / "parameters.yaml").read_text()
     everything = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in everything)

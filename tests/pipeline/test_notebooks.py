@@ -1,8 +1,27 @@
+import json
 import subprocess
 import sys
 
-from twostamp.params import Parameters
+import nbformat
+import pytest
+
+from twostamp.params import Parameters, read_parameters
 from twostamp.pipeline import notebooks
+
+
+def find_chatter(notebook):
+    """What the cells of an executed notebook show of standard error."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output["text"] for output in outputs if output.get("name") == "stderr"]
+
+
+def write_notebooks(folder, *cells):
+    """Notebooks of all names with one parameters cell and others."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for name in notebooks.STANDS_ON | notebooks.EXTENDED:
+        nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
 def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):
@@ -49,3 +68,49 @@ def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):
     subprocess.run(command, check=True)
     assert (tmp_path / "notebook.log").read_text() == "from the child"
     assert capfd.readouterr().err == "from us\nfrom the child"
+
+
+CHATTY = """
+import os, subprocess, sys
+from twostamp.pipeline import open_run
+run = open_run("00_background", globals())
+print(run.params.epochs, run.params.seed)
+os.write(2, b"from a library in C\\n")
+subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('from a worker')"])
+"""
+
+
+@pytest.mark.slow
+def test_an_executed_notebook_lists_its_own_parameters_and_shows_no_chatter(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
+    write_notebooks(tmp_path, 'run_name = "quick"\nepochs = 2', CHATTY)
+    params = Parameters(run_name="tiny", epochs=3, seed=7)
+    notebooks.run_notebooks(params, ["00_background"])
+    folder = tmp_path / "outputs" / "tiny"
+    executed = nbformat.read(folder / "notebooks" / "00_background.ipynb", as_version=4)
+    (injected,) = [cell for cell in executed.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert injected.source.splitlines()[1:] == ['run_name = "tiny"', "epochs = 3"]
+    assert find_chatter(executed) == []
+    assert "3 7" in json.dumps(executed)
+    log = (folder / "notebooks" / "00_background.log").read_text()
+    assert "from a library in C" in log
+    assert "from a worker" in log
+    assert read_parameters(folder / "parameters.yaml") == params
+
+
+@pytest.mark.slow
+def test_a_notebook_that_stops_says_which_why_and_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
+    write_notebooks(tmp_path, 'run_name = "quick"', "1 / 0")
+    with pytest.raises(notebooks.NotebookError, match="00_background stopped with ZeroDivisionError: division by zero"):
+        notebooks.run_notebooks(Parameters(), ["00_background"])
+    assert not (tmp_path / "outputs" / "quick" / "notebooks" / "00_background.ipynb").exists()
+
+
+def test_an_unknown_notebook_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    with pytest.raises(ValueError, match="no notebook is called 16_more; there are 00_background"):
+        notebooks.run_notebooks(Parameters(), ["16_more"])
+    assert not (tmp_path / "outputs").exists()

@@ -138,3 +138,12 @@ def test_an_aside_stands_beside_what_the_alerts_are(run):
     run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates", aside="random numbers", source="code")
     assert pd.read_csv(run.tables / "extra_rates.csv")["data"].tolist() == ["random numbers"]
     assert Run("10_significance", Parameters(width=1.0), run.root).narrow == ""
+
+
+def test_what_a_notebook_leaves_out_is_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "parameters.yaml").write_text("run_name: mine\nepochs: 5\nseed: 7\n")
+    params = open_run("04_model_search", {"run_name": "mine", "epochs": 3}).params
+    assert (params.epochs, params.seed) == (3, 7)
+    assert open_run("04_model_search", {"run_name": "other"}).params.seed == Parameters().seed
