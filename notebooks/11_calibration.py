@@ -24,8 +24,8 @@
 # %%
 import pandas as pd
 
-from twostamp.analysis.calibration import choose_mix, describe_candidates
-from twostamp.evaluation import calibration, candidates, conformal
+from twostamp import evaluation
+from twostamp.analysis import calibration
 from twostamp.models import SearchResults, predict_winners
 from twostamp.pipeline import open_run
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
@@ -45,6 +45,7 @@ report_weights = "last"
 
 # %%
 run = open_run("11_calibration", globals())
+bootstrap = evaluation.Bootstrap(bootstrap_resamples, seed)
 
 # %% [markdown]
 # ## The models
@@ -67,15 +68,14 @@ classes = test.classes
 # temperature. Bands are Wilson's of 95 %: where the diagonal runs within the band, there is nothing to object to.
 
 # %%
-calibrated = calibration.calibrate(validation, test)
+calibrated = evaluation.calibrate(validation, test)
 fig = plot_reliability(calibrated, test.labels, calibration_bins)
 run.save_extra_figure(fig, "reliability", caption=f"Reliability on {len(test.labels)} test objects, bands of 95 %.")
 
 # %%
-size = {"resamples": run.params.bootstrap_resamples, "seed": run.params.seed}
-scores = calibration.tabulate_scores(calibrated, test.labels, bins=calibration_bins, **size)
+scores = evaluation.tabulate_calibration(calibrated, test.labels, calibration_bins, bootstrap)
 run.save_extra_table(scores, "calibration", caption="Accuracy, ECE, Brier score and negative log-likelihood on test.")
-scores[["model", "method", *calibration.MEASURES]].round(3)
+scores.loc[:, ~scores.columns.str.contains(" low| high")].round(3)
 
 # %% [markdown]
 # ## A night is not balanced
@@ -88,16 +88,16 @@ scores[["model", "method", *calibration.MEASURES]].round(3)
 
 # %%
 reference = "M1" if "M1" in winners else next(iter(winners))
-temperature = calibration.fit_temperature(validation.probabilities[reference][0], validation.labels)
+temperature = evaluation.fit_temperature(validation.probabilities[reference][0], validation.labels)
 truth = run.data / "survey" / "truth.csv" if run.simulated else None
-mix, origin = choose_mix(run.data / "predictions.parquet", temperature, classes, run.params, truth)
+mix, origin = calibration.choose_mix(run.data / "predictions.parquet", temperature, classes, run.params, truth)
 run.save_extra_table(mix, "night_mix", caption=f"Classes among a night's new objects: {origin}.")
 print(f"the mix is {origin}")
 mix.round(3)
 
 # %%
 best = "ensemble, temperature"
-shifted = calibration.compare_shifted(calibrated, test.labels, mix["share"], calibration_bins, best)
+shifted = evaluation.compare_shifted(calibrated, test.labels, mix["share"], calibration_bins, best)
 run.save_extra_table(shifted, "prior_shift", caption="Test objects weighted to the night's mix.")
 shifted.round(3)
 
@@ -109,7 +109,7 @@ shifted.round(3)
 # the sets hold the true class in at least the wanted share of the cases, is for every class and for any mix.
 
 # %%
-tables = conformal.check_models(validation, test, coverage)
+tables = evaluation.check_conformal_sets(validation, test, coverage)
 covered = pd.concat(tables, names=["model"]).reset_index("model")
 run.save_extra_table(covered, "conformal", caption=f"Conformal sets on test, {coverage:.0%} promised for each class.")
 covered.round(3)
@@ -130,10 +130,10 @@ run.save_extra_figure(fig, "conformal", caption=caption)
 
 # %%
 wanted, shares = classes.index("SN"), mix["share"].to_numpy()
-mixes = {"night's mix": shares, "supernovae 1 in 100 (assumed)": candidates.make_rare(shares, wanted, 0.01)}
+mixes = {"night's mix": shares, "supernovae 1 in 100 (assumed)": evaluation.make_rare(shares, wanted, 0.01)}
 ranked = {model: methods[best] for model, methods in calibrated.items()}
 curves = {
-    title: candidates.tabulate_candidates(ranked, test.labels, values, wanted, **size)
+    title: evaluation.tabulate_candidates(ranked, test.labels, values, wanted, bootstrap)
     for title, values in mixes.items()
 }
 
@@ -149,6 +149,6 @@ table.round(2)
 
 # %%
 print(f"mix: {', '.join(f'{name} {share:.0%}' for name, share in zip(classes, mix['share']))}; {origin}")
-print("\n".join(describe_candidates(curves)))
+print("\n".join(calibration.summarise_candidates(curves)))
 verdicts = covered[covered["class"] != "all"]["verdict"].value_counts().to_dict()
 print(f"conformal sets, {coverage:.0%} promised: {verdicts}")

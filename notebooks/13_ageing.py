@@ -26,6 +26,7 @@
 import pandas as pd
 
 from twostamp.analysis import ageing
+from twostamp.evaluation import Bootstrap
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots import ageing as plots
@@ -46,6 +47,7 @@ report_weights = "last"
 
 # %%
 run = open_run("13_ageing", globals())
+bootstrap = Bootstrap(bootstrap_resamples, seed)
 
 # %% [markdown]
 # ## A survey of seven years
@@ -71,19 +73,19 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best.hyperparameters
 predictions = ageing.train_on_first_year(survey, pairs, run.models / "ageing", best, run.params)
-years = ageing.tabulate_years(predictions, run.params)
+years = ageing.tabulate_years(predictions, bootstrap)
 
 # %%
-run.save_extra_table(years, "ageing_years", caption="Accuracy and rerecalls by year, 95 %.", aside=run.narrow)
+run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", aside=run.narrow)
 fig = plots.plot_years(years)
 run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.", aside=run.narrow)
 
 # %%
-fig = plots.plot_rerecalls(years, ageing.FORWARD)
-run.save_extra_figure(fig, "ageing_rerecalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
+fig = plots.plot_recalls(years, ageing.FORWARD)
+run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
 
 # %%
-falls = ageing.tabulate_falls(predictions, run.params)
+falls = ageing.tabulate_falls(predictions, bootstrap)
 run.save_extra_table(falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", aside=run.narrow)
 falls.round(3)
 
@@ -113,7 +115,7 @@ whole = ageing.check_whole_surveys(run.data, run.params)
 print(whole.round(3).to_string(index=False) if len(whole) else "no whole stationary surveys in this run")
 
 # %%
-leads = pd.DataFrame([ageing.measure_lead(predictions, each, name, run.params) for name, each in monitored.items()])
+leads = pd.DataFrame([ageing.measure_lead(predictions, each, name, bootstrap) for name, each in monitored.items()])
 caption = "Months after the first year of alarm and of a fall by 2 points, and the lead, 95 %."
 run.save_extra_table(leads, "drift_lead", caption=caption, aside=run.narrow)
 leads.round(2)

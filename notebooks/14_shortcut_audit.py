@@ -24,8 +24,9 @@
 # %%
 from IPython.display import display
 
-from twostamp.analysis import shortcut_audit as sky_shortcut
+from twostamp.analysis import shortcut_audit
 from twostamp.data import FEATURE_LISTS, read_metadata
+from twostamp.evaluation import Bootstrap
 from twostamp.inspection import agreement, attribution, forest
 from twostamp.inspection import permutation as importance
 from twostamp.models import SearchResults
@@ -50,7 +51,7 @@ bootstrap_resamples = 2000
 run = open_run("14_shortcut_audit", globals())
 params, records = run.params, run.records
 classes = records.info.classes
-size = {"resamples": params.bootstrap_resamples, "seed": params.seed}
+bootstrap = Bootstrap(bootstrap_resamples, seed)
 winners = SearchResults.read(run.require("search"), params.report_weights).winners({"M1": "stacked"})
 print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so that only the forest is audited)")
 
@@ -67,8 +68,8 @@ if winners:
 
 # %%
 if winners:
-    trained = sky_shortcut.train_both(best, records, run.models / "shortcuts", params)
-    worth = sky_shortcut.compare_accuracy(trained, test.labels, **size)
+    trained = shortcut_audit.train_both(best, records, run.models / "shortcuts", params)
+    worth = shortcut_audit.compare_accuracy(trained, test.labels, bootstrap)
     run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", aside=run.narrow)
 
 # %% [markdown]
@@ -80,9 +81,9 @@ if winners:
 # %%
 if winners:
     pairs = run.require("unlabelled_pairs.parquet")
-    objects = sky_shortcut.draw_objects(read_metadata(pairs), params)
-    seen = sky_shortcut.look(trained, pairs, objects, records, params)
-    fig = plots.plot_share_maps(seen, classes, sky_shortcut.choose_nside(len(objects), params.healpix_nside))
+    objects = shortcut_audit.draw_objects(read_metadata(pairs), params)
+    seen = shortcut_audit.look(trained, pairs, objects, records, params)
+    fig = plots.plot_share_maps(seen, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
     caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
     run.save_extra_figure(fig, "coordinates_maps", caption=caption, aside=run.narrow)
 
@@ -93,7 +94,7 @@ if winners:
 
 # %%
 if winners:
-    dependence = sky_shortcut.tabulate_dependence(seen, classes, **size)
+    dependence = shortcut_audit.tabulate_dependence(seen, classes, bootstrap)
     caption = "Share of the variance of each class's probability that the Galactic latitude explains."
     run.save_extra_table(dependence, "coordinates_dependence", caption=caption, aside=run.narrow)
     display(dependence.pivot(index="class", columns="coordinates", values="explained").round(3))
@@ -105,7 +106,7 @@ if winners:
 
 # %%
 if winners:
-    changes = sky_shortcut.tabulate_changes(seen, classes, **size)
+    changes = shortcut_audit.tabulate_changes(seen, classes, bootstrap)
     caption = "Objects whose predicted class changes when they are told the coordinates of another."
     run.save_extra_table(changes, "coordinates_changes", caption=caption, aside=run.narrow)
     display(changes.round(3))
@@ -146,7 +147,7 @@ if winners:
 
 # %%
 if winners:
-    shares = agreement.tabulate_shares(explained, FEATURE_LISTS["thesis26"], **size)
+    shares = agreement.tabulate_shares(explained, FEATURE_LISTS["thesis26"], bootstrap)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
     aside = f"the stamps have {agreement.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))
@@ -171,7 +172,7 @@ if winners:
     lost = abs(attribution.occlude(*case))
     random = attribution.integrate_gradients(*case.with_random_weights(params.seed), params.attribution_steps)
     pooled, of_random = attribution.pool_strength(explained), attribution.pool_strength(random)
-    agreed = agreement.check_agreement(pooled, lost, of_random, **size)
+    agreed = agreement.check_agreement(pooled, lost, of_random, bootstrap)
     run.save_extra_table(agreed, "attribution_agreement", caption="Attributions against occlusion.")
 
 # %%
@@ -186,6 +187,6 @@ if winners:
 
 # %%
 if winners:
-    print(*sky_shortcut.describe_shortcut(worth, dependence, changes), sep="\n")
+    print(*shortcut_audit.summarise_shortcut(worth, dependence, changes), sep="\n")
     print(*importance.describe_importance(compared, of_network), sep="\n")
-    print(*agreement.describe_agreement(shares, agreed), sep="\n")
+    print(*agreement.summarise_agreement(shares, agreed), sep="\n")

@@ -12,11 +12,13 @@ from twostamp.analysis.ageing import drift_alarm, simulated_survey, yearly
 from twostamp.analysis.ageing.simulated_survey import BOTH, FORWARD
 from twostamp.analysis.ageing.yearly import YearlyPredictions
 from twostamp.data.features import COORDINATES, PACKET_FIELDS
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years
 from twostamp.utils.healpix import find_pixels
 
-PARAMS = Parameters(bootstrap_resamples=200, ageing_years=3, alarm_batches=4, alarm_surveys=40)
+BOOTSTRAP = Bootstrap(200, seed=1)
+PARAMS = Parameters(ageing_years=3, alarm_batches=4, alarm_surveys=40)
 CLASSES = ("AGN", "SN")
 
 
@@ -57,29 +59,29 @@ def test_training_sees_neither_later_years_nor_the_blocked_sky(seed):
 
 def test_recalls_are_plain_shares():
     predictions = make_predictions({"thesis26": [0.9, 0.6]})
-    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, PARAMS)["thesis26"]
+    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, BOOTSTRAP)["thesis26"]
     for g, label in np.ndindex(2, 2):
         here = (predictions.years == g + 1) & (predictions.labels == label)
         shares = [
             (correct & tested)[here].sum() / tested[here].sum()
             for correct, tested in zip(predictions.correct["thesis26"], predictions.tested[FORWARD], strict=True)
         ]
-        assert recalls[0, g, label] == pytest.approx(np.mean(shares))
-    assert recalls.shape == (201, 2, 2)
+        assert recalls.value[g, label] == pytest.approx(np.mean(shares))
+    assert recalls.drawn.shape == (200, 2, 2)
 
 
 def test_a_class_that_is_not_tested_is_unknown():
     predictions = make_predictions({"thesis26": [0.9, 0.6]})
     tested = predictions.tested[FORWARD] & ((predictions.years == 1) | (predictions.labels == 0))
     predictions = replace(predictions, tested={FORWARD: tested})
-    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, PARAMS)["thesis26"]
-    assert np.isnan(recalls[0]).tolist() == [[False, False], [False, True]]
+    recalls = yearly.resample_recalls(predictions, predictions.years, FORWARD, BOOTSTRAP)["thesis26"]
+    assert np.isnan(recalls.value).tolist() == [[False, False], [False, True]]
 
 
 def test_intervals_cover_the_truth():
     covered = []
     for seed in range(40):
-        table = yearly.tabulate_years(make_predictions({"thesis26": [0.8, 0.6]}, n=200, seed=seed), PARAMS)
+        table = yearly.tabulate_years(make_predictions({"thesis26": [0.8, 0.6]}, n=200, seed=seed), BOOTSTRAP)
         row = table[(table["year"] == 2) & (table["score"] == "accuracy") & (table["split"] == FORWARD)].iloc[0]
         covered.append(row["low"] <= 0.6 <= row["high"])
     assert np.mean(covered) > 0.85
@@ -87,7 +89,7 @@ def test_intervals_cover_the_truth():
 
 def test_falls_come_out_as_put_in():
     predictions = make_predictions({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
-    falls = yearly.tabulate_falls(predictions, PARAMS)
+    falls = yearly.tabulate_falls(predictions, BOOTSTRAP)
     rows = falls[falls["split"] == FORWARD].set_index("what")
     assert rows["verdict"].to_dict() == {
         "thesis26": "falls",
@@ -113,7 +115,7 @@ def test_an_untested_batch_hides_no_fall():
 def test_the_alarm_leads_a_fall_that_comes_later():
     survey = drift_alarm.monitor_survey(make_table(1200, growth=8), "thesis26", PARAMS)
     predictions = make_predictions({"thesis26": [0.99, 0.99, 0.4]}, n=800)
-    lead = drift_alarm.measure_lead(predictions, survey, "thesis26", PARAMS)
+    lead = drift_alarm.measure_lead(predictions, survey, "thesis26", BOOTSTRAP)
     assert (lead["alarm"], lead["fall"], lead["lead"]) == (3, 15, 12)
     assert lead["low"] > 0
     (line,) = drift_alarm.summarise_leads(
@@ -123,20 +125,17 @@ def test_the_alarm_leads_a_fall_that_comes_later():
 
 
 def test_a_survey_that_does_not_drift_stays_silent():
-    table = make_table(1200)
-    survey = drift_alarm.monitor_survey(table, "thesis26", PARAMS)
+    survey = drift_alarm.monitor_survey(make_table(1200), "thesis26", PARAMS)
     assert survey.alarm.first(survey.index) == -1
-    lead = drift_alarm.measure_lead(make_predictions({"thesis26": [0.9, 0.9, 0.9]}, n=800), survey, "thesis26", PARAMS)
-    assert np.isnan(lead["alarm"])
-    silent = drift_alarm.measure_lead(
-        make_predictions({"thesis26": [0.9, 0.4, 0.4]}, n=800), survey, "thesis26", PARAMS
-    )
-    assert silent["lead"] == -24  # an alarm that never rings is late by all that is left of the survey
+    lasting, falling = (make_predictions({"thesis26": values}, n=800) for values in ([0.9, 0.9, 0.9], [0.9, 0.4, 0.4]))
+    assert np.isnan(drift_alarm.measure_lead(lasting, survey, "thesis26", BOOTSTRAP)["alarm"])
+    late = drift_alarm.measure_lead(falling, survey, "thesis26", BOOTSTRAP)
+    assert late["lead"] == -24  # an alarm that never rings is late by all that is left of the survey
 
 
 def test_resampling_does_not_push_the_index_up():
     survey = drift_alarm.monitor_survey(make_table(1200), "thesis26", PARAMS)
-    drawn = survey.resample_index(200, seed=1)
+    drawn = survey.resample_index(BOOTSTRAP)
     assert drawn.mean(axis=0) == pytest.approx(survey.index)
 
 
@@ -167,7 +166,7 @@ def test_a_run_without_stationary_surveys_counts_no_false_alarms(tmp_path):
 
 def test_figures_show_every_list_and_split():
     predictions = make_predictions({name: [0.9, 0.7, 0.6] for name in simulated_survey.LISTS})
-    years = yearly.tabulate_years(predictions, PARAMS)
+    years = yearly.tabulate_years(predictions, BOOTSTRAP)
     assert [ax.get_title() for ax in plot_years(years).axes] == [FORWARD, BOTH]
     assert len(plot_recalls(years, FORWARD).axes) == 4
     survey = drift_alarm.monitor_survey(make_table(growth=9), "thesis26", PARAMS)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from twostamp.analysis.ageing import real_packets
 from twostamp.data.features import PACKET_FIELDS
-from twostamp.evaluation.bootstrap import bootstrap_nights
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_real
 
-PARAMS = Parameters(bootstrap_resamples=100)
+BOOTSTRAP = Bootstrap(100, seed=1)
 RATE = 0.1
 
 
@@ -32,7 +32,7 @@ def find_verdict(scores, table, rate=RATE):
     folds = np.where(table["year"] == 2018, np.arange(len(table)) % 2, -1)[None]
     is_asteroid = (table["classALeRCE"] == "asteroid").to_numpy()
     is_called = real_packets.call_asteroids(np.asarray(scores, float)[None], folds, is_asteroid, rate)[0]
-    recalls = real_packets.tabulate_recalls({"drift_safe": is_called}, table, PARAMS)
+    recalls = real_packets.tabulate_recalls({"drift_safe": is_called}, table, BOOTSTRAP)
     return recalls, real_packets.test_against_goal(recalls, rate).iloc[0]
 
 
@@ -129,11 +129,11 @@ def test_nights_are_held_out_whole_and_a_large_one_by_place(seed):
 
 
 def test_intervals_are_by_night():
-    values, options = np.repeat([0.0, 1.0], 50), {"resamples": 2000, "seed": 1}
-    assert np.isnan(bootstrap_nights(values, ["a"] * 100, **options)[0])
-    assert bootstrap_nights(values, np.repeat(["a", "b"], 50), **options) == (0, 1, "range of 2 nights")
+    values, interval = np.repeat([0.0, 1.0], 50), Bootstrap(2000, seed=1).interval_by_night
+    assert np.isnan(interval(values, ["a"] * 100)[0])
+    assert interval(values, np.repeat(["a", "b"], 50)) == (0, 1, "range of 2 nights")
     nights = np.repeat(np.arange(20), 5)
-    low, high, kind = bootstrap_nights(values, nights, **options)
+    low, high, kind = interval(values, nights)
     assert kind == "by 20 nights"
     expected = np.sqrt(0.25 / 20)
     assert high - low == pytest.approx(2 * 1.96 * expected, rel=0.15)

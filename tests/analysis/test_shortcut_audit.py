@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from tests.models.test_prediction import N, world  # noqa: F401
 from tests.models.test_results import make_result
-from twostamp.analysis import shortcut_audit as sky_shortcut
-from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, Sight, swap_coordinates
+from twostamp.analysis import shortcut_audit
+from twostamp.analysis.shortcut_audit import PLACE, SWAPPED, WITH, WITHOUT, CoordinateTest, swap_coordinates
 from twostamp.data.tfrecords import Records
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
 from twostamp.models.prediction import predict_pairs
@@ -25,10 +26,10 @@ from twostamp.params import Parameters
 from twostamp.plots.shortcut_audit import plot_profiles, plot_share_maps
 
 CLASSES = ("AGN", "SN", "VS")
-SIZE = {"resamples": 200, "seed": 1}
+BOOTSTRAP = Bootstrap(200, seed=1)
 
 
-def make_sight(n=300, repetitions=2, seed=1, follow=True):
+def make_test(n=300, repetitions=2, seed=1, follow=True):
     """A classifier that calls VS what is near the plane, or one that does not know where anything is."""
     rng = np.random.default_rng(seed)
     galactic = SkyCoord(
@@ -39,7 +40,7 @@ def make_sight(n=300, repetitions=2, seed=1, follow=True):
     probabilities = rng.dirichlet([1, 1, 0.1], (repetitions, n)) * 0.5
     probabilities[..., 2] += 0.5 * low
     probabilities[..., 0] += 0.5 * ~low
-    return Sight(place.ra.deg, place.dec.deg, probabilities)
+    return CoordinateTest(place.ra.deg, place.dec.deg, probabilities)
 
 
 def make_metadata(n=10):
@@ -59,12 +60,12 @@ def test_moved_objects_get_both_alerts_coordinates_of_one_other():
 
 def test_objects_are_drawn_among_those_close_in_time():
     params = Parameters(deltajd_max=100, audit_sky_objects=4)
-    drawn = sky_shortcut.draw_objects(make_metadata(), params)
+    drawn = shortcut_audit.draw_objects(make_metadata(), params)
     assert len(drawn) == 4
     assert drawn["deltajd"].max() <= 100
     assert drawn["objectId"].is_monotonic_increasing
     many = params.model_copy(update={"audit_sky_objects": 100})
-    assert len(sky_shortcut.draw_objects(make_metadata(), many)) == (make_metadata()["deltajd"] <= 100).sum()
+    assert len(shortcut_audit.draw_objects(make_metadata(), many)) == (make_metadata()["deltajd"] <= 100).sum()
 
 
 @pytest.mark.slow
@@ -87,13 +88,13 @@ def test_only_what_is_replaced_changes(world):  # noqa: F811
 def test_a_classifier_without_coordinates_does_not_notice_that_an_object_was_moved(world, tmp_path):  # noqa: F811
     root, table, _ = world
     trials = []
-    for way, variant in sky_shortcut.VARIANTS.items():
+    for way, variant in shortcut_audit.VARIANTS.items():
         network = build_model(variant, n_classes=3, crop_size=21, kernel_size=3, dropout_rate=0.3)
         network.save_weights(tmp_path / f"{way}.weights.h5")
         trial = make_result(variant)
         scores = {f"{split}_confusion": [] for split in ("validation", "test")} | {"weights": f"{way}.weights.h5"}
         trials.append(replace(trial, folder=tmp_path, content=trial.content | {"last": trial.content["last"] | scores}))
-    seen = sky_shortcut.look(
+    seen = shortcut_audit.look(
         SearchResults(trials), root / "pairs.parquet", table, Records(root / "records"), Parameters(seed=1)
     )
     assert list(seen) == [WITH, WITHOUT, SWAPPED]
@@ -116,27 +117,27 @@ def test_explained_share_is_the_adjusted_r_squared_of_the_groups(seed, bins):
     residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
     n, total = len(values), ((values - values.mean()) ** 2).sum()
     expected = 1 - (residual @ residual / (n - bins)) / (total / (n - 1))
-    assert sky_shortcut.explained_share(values, groups)[0] == pytest.approx(expected)
+    assert shortcut_audit.explained_share(values, groups)[0] == pytest.approx(expected)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=2)
     drawn = np.repeat(np.arange(n), weights[1])
     if len(set(groups[drawn])) == bins:
-        again = sky_shortcut.explained_share(values[drawn], groups[drawn])[0]
-        assert sky_shortcut.explained_share(values, groups, weights)[1] == pytest.approx(again)
+        again = shortcut_audit.explained_share(values[drawn], groups[drawn])[0]
+        assert shortcut_audit.explained_share(values, groups, weights)[1] == pytest.approx(again)
 
 
 def test_nothing_is_explained_of_a_constant_or_of_too_few_objects():
-    assert np.isnan(sky_shortcut.explained_share([1.0] * 10, [0, 1] * 5)).all()
-    assert np.isnan(sky_shortcut.explained_share([1.0, 2.0], [0, 1])).all()
+    assert np.isnan(shortcut_audit.explained_share([1.0] * 10, [0, 1] * 5)).all()
+    assert np.isnan(shortcut_audit.explained_share([1.0, 2.0], [0, 1])).all()
 
 
 def test_bins_hold_equally_many_objects():
-    groups = sky_shortcut.cut_latitudes(np.random.default_rng(1).uniform(0, 90, 600), 6)
+    groups = shortcut_audit.cut_latitudes(np.random.default_rng(1).uniform(0, 90, 600), 6)
     assert np.bincount(groups).tolist() == [100] * 6
 
 
 def test_dependence_is_found_where_it_is_and_only_there():
-    seen = {WITH: make_sight(), WITHOUT: make_sight(seed=2, follow=False)}
-    table = sky_shortcut.tabulate_dependence(seen, CLASSES, **SIZE).set_index(["coordinates", "class"])
+    seen = {WITH: make_test(), WITHOUT: make_test(seed=2, follow=False)}
+    table = shortcut_audit.tabulate_dependence(seen, CLASSES, BOOTSTRAP).set_index(["coordinates", "class"])
     assert table.loc[(WITH, "VS"), "low"] > 0.4
     assert table.loc[(WITHOUT, "VS"), "low"] < 0.02
     assert (table["low"] <= table["explained"]).all()
@@ -148,8 +149,8 @@ def test_changes_are_counted_by_class_over_repetitions():
     after[0, [0, 1, 2, 3], [0, 2, 1, 1]] = 1
     after[1, [0, 1, 2, 3], [2, 2, 1, 1]] = 1
     place = np.zeros(4), np.zeros(4)
-    seen = {WITH: Sight(*place, before), SWAPPED: Sight(*place, after)}
-    table = sky_shortcut.tabulate_changes(seen, CLASSES, **SIZE).set_index("predicted")
+    seen = {WITH: CoordinateTest(*place, before), SWAPPED: CoordinateTest(*place, after)}
+    table = shortcut_audit.tabulate_changes(seen, CLASSES, BOOTSTRAP).set_index("predicted")
     assert table["objects"].to_dict() == {"AGN": 2, "SN": 2, "VS": 0, "all": 4, "another training": 4}
     assert table["changed"].drop("VS").to_dict() == {"AGN": 0.75, "SN": 0, "all": 0.375, "another training": 0}
     assert np.isnan(table.loc["VS", "changed"])
@@ -157,8 +158,8 @@ def test_changes_are_counted_by_class_over_repetitions():
 
 
 def test_one_repetition_has_nothing_to_be_compared_with():
-    one = make_sight(repetitions=1)
-    table = sky_shortcut.tabulate_changes({WITH: one, SWAPPED: one}, CLASSES, **SIZE)
+    one = make_test(repetitions=1)
+    table = shortcut_audit.tabulate_changes({WITH: one, SWAPPED: one}, CLASSES, BOOTSTRAP)
     assert table["predicted"].tolist() == [*CLASSES, "all"]
     assert (table["changed"].dropna() == 0).all()
 
@@ -167,21 +168,21 @@ def test_worth_of_coordinates_is_paired_over_objects():
     labels = np.arange(10) % 2
     wrong = labels.copy()
     wrong[0] = 1
-    answers = dict(zip(sky_shortcut.VARIANTS.values(), (labels.tolist(), wrong.tolist())))
+    answers = dict(zip(shortcut_audit.VARIANTS.values(), (labels.tolist(), wrong.tolist())))
     rows = [{"variant": name, "last": {"test_predicted": said}} for name, said in answers.items()]
     trained = SearchResults(TrialResult(row | {"status": "done"}, Path()) for row in rows * 2)
-    table = sky_shortcut.compare_accuracy(trained, labels, **SIZE).set_index("coordinates")
+    table = shortcut_audit.compare_accuracy(trained, labels, BOOTSTRAP).set_index("coordinates")
     assert table["accuracy"].round(6).tolist() == [1, 0.9, 0.1]
     assert table["repetitions"].tolist() == [2, 2, 2]
     assert table.loc["difference", "low"] == 0
     status = {"stacked": "failed", "stacked_thesis26_no_coordinates": "done"}
     trained = SearchResults(TrialResult(row | {"status": status[row["variant"]]}, Path()) for row in rows)
-    assert sky_shortcut.compare_accuracy(trained, labels, **SIZE)["coordinates"].tolist() == [WITHOUT]
+    assert shortcut_audit.compare_accuracy(trained, labels, BOOTSTRAP)["coordinates"].tolist() == [WITHOUT]
 
 
 def test_shares_add_up_where_there_are_objects():
-    sight = make_sight()
-    shares = sky_shortcut.map_shares(sight, CLASSES, nside=4)
+    test = make_test()
+    shares = shortcut_audit.map_shares(test, CLASSES, nside=4)
     total = np.sum(list(shares.values()), axis=0)
     seen = np.isfinite(total)
     np.testing.assert_allclose(total[seen], 1)
@@ -189,7 +190,7 @@ def test_shares_add_up_where_there_are_objects():
 
 
 def test_figures_have_a_row_or_panel_a_class_and_sentences_say_what_was_found():
-    seen = {WITH: make_sight(), WITHOUT: make_sight(follow=False), SWAPPED: make_sight(seed=3)}
+    seen = {WITH: make_test(), WITHOUT: make_test(follow=False), SWAPPED: make_test(seed=3)}
     figure = plot_share_maps(seen, CLASSES, nside=2)
     assert len(figure.axes) == 3 * 3 + 3
     figure.canvas.draw()
@@ -199,7 +200,9 @@ def test_figures_have_a_row_or_panel_a_class_and_sentences_say_what_was_found():
     figure.canvas.draw()
     plt.close("all")
     worth = pd.DataFrame({"coordinates": ["difference"], "accuracy": [0.01], "low": [-0.01], "high": [0.03]})
-    dependence = sky_shortcut.tabulate_dependence(seen, CLASSES, **SIZE)
-    lines = sky_shortcut.describe_shortcut(worth, dependence, sky_shortcut.tabulate_changes(seen, CLASSES, **SIZE))
+    dependence = shortcut_audit.tabulate_dependence(seen, CLASSES, BOOTSTRAP)
+    lines = shortcut_audit.summarise_shortcut(
+        worth, dependence, shortcut_audit.tabulate_changes(seen, CLASSES, BOOTSTRAP)
+    )
     assert lines[0].startswith("coordinates are worth +1.0 points")
     assert len(lines) == 1 + 3 + 1

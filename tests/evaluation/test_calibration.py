@@ -13,6 +13,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from twostamp.analysis.calibration import choose_mix
 from twostamp.evaluation import calibration, candidates, conformal
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
 from twostamp.params import Parameters
 from twostamp.plots.calibration import plot_candidates, plot_coverage, plot_reliability
@@ -179,7 +180,7 @@ def test_a_better_model_saves_candidates():
         powers = np.exp(sharpness * rng.normal(sharpness * np.eye(5)[labels], 1))
         models[model] = powers / powers.sum(axis=1, keepdims=True)
     shares = np.array([0.2, 0.1, 0.4, 0.2, 0.1])
-    table = candidates.tabulate_candidates(models, labels, shares, 1, resamples=100, seed=1)
+    table = candidates.tabulate_candidates(models, labels, shares, 1, Bootstrap(100, seed=1))
     second = table[table["model"] == "M1"]
     assert (second["fewer low"] > 0).all()
     assert ((table["low"] <= table["candidates"]) & (table["candidates"] <= table["high"])).all()
@@ -224,7 +225,7 @@ def test_calibrate_tabulate_and_draw():
         sure = calibration.apply_temperature(probabilities, 0.3)
         parts.append(Predictions(labels, CLASSES, {"M0": np.stack([sure, probabilities]), "M1": sure[None]}))
     calibrated = calibration.calibrate(*parts)
-    table = calibration.tabulate_scores(calibrated, parts[1].labels, bins=10, resamples=100, seed=1)
+    table = calibration.tabulate_calibration(calibrated, parts[1].labels, 10, Bootstrap(100, seed=1))
     scores = table.set_index(["model", "method"])
     assert scores.loc[("M0", "temperature"), "NLL"] < scores.loc[("M0", "single"), "NLL"]
     assert scores.loc[("M0", "temperature"), "accuracy"] == scores.loc[("M0", "single"), "accuracy"]

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.inspection.agreement import (
     NULLS,
     central_share,
@@ -13,14 +14,14 @@ from twostamp.inspection.agreement import (
     choose_examples,
     choose_objects,
     correlate_ranks,
-    describe_agreement,
     group_attributions,
     share_of_stamps,
+    summarise_agreement,
     tabulate_shares,
 )
 from twostamp.plots.shortcut_audit import plot_agreement, plot_attributions
 
-SIZE = {"resamples": 300, "seed": 1}
+BOOTSTRAP = Bootstrap(300, seed=1)
 
 
 def make_maps(n=24, seed=1):
@@ -48,7 +49,7 @@ def test_every_pair_of_objects_has_scipys_correlation():
 
 def test_an_objects_own_details_are_told_from_what_all_share():
     common, own, noise = make_maps()
-    table = check_agreement(common + own, common + own + 0.3 * noise, common + noise, **SIZE).set_index("what")
+    table = check_agreement(common + own, common + own + 0.3 * noise, common + noise, BOOTSTRAP).set_index("what")
     assert table.loc["own attributions", "correlation"] > 0.8
     assert (table.loc[list(NULLS), "correlation"] > 0.2).all()  # the middle
     assert (table.loc[list(NULLS), "excess low"] > 0.1).all()
@@ -58,7 +59,7 @@ def test_an_objects_own_details_are_told_from_what_all_share():
 def test_attributions_that_know_the_middle_alone_have_no_excess():
     common, own, noise = make_maps(n=60)
     random = make_maps(n=60, seed=2)[1]
-    table = check_agreement(common + random, common + own, common + noise, **SIZE).set_index("what")
+    table = check_agreement(common + random, common + own, common + noise, BOOTSTRAP).set_index("what")
     for null in NULLS:
         assert table.loc[null, "excess low"] < 0 < table.loc[null, "excess high"]
 
@@ -67,7 +68,7 @@ def test_an_object_without_any_attribution_does_not_count():
     common, own, noise = make_maps()
     flat = common + own
     flat[0] = 0
-    assert (check_agreement(flat, common + own, common + noise, **SIZE)["objects"] == 23).all()
+    assert (check_agreement(flat, common + own, common + noise, BOOTSTRAP)["objects"] == 23).all()
 
 
 def test_kinds_of_input_share_out_all_of_it():
@@ -79,7 +80,7 @@ def test_kinds_of_input_share_out_all_of_it():
     columns = [FEATURE_LISTS["thesis26"].index(name) for name in COORDINATES]
     both = [np.abs(attributions[f"metadata_{i}"][:, columns]).sum(axis=1) for i in (1, 2)]
     np.testing.assert_allclose(groups["coordinates"], sum(both))
-    shares = tabulate_shares(attributions, FEATURE_LISTS["thesis26"], **SIZE)
+    shares = tabulate_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP)
     assert shares["share"].iloc[:-1].sum() == pytest.approx(1)
     assert share_of_stamps(shares) == pytest.approx(shares["share"].iloc[:6].sum())
     assert shares["share"].iloc[-1] == pytest.approx(1 / 9, abs=0.01)
@@ -112,12 +113,12 @@ def test_figures_have_a_panel_an_image_and_sentences_say_what_was_found():
     figure = plot_attributions(make_attributions(5), attributions, dict(enumerate("abcde")))
     assert len(figure.axes) == 5 * 6 + 1
     figure.canvas.draw()
-    agreed = check_agreement(common + own, common + own, common + noise, **SIZE)
+    agreed = check_agreement(common + own, common + own, common + noise, BOOTSTRAP)
     figure = plot_agreement(common + own, common + own, agreed)
     assert len(figure.axes) == 2 * 6 + 1 + 1
     figure.canvas.draw()
     plt.close("all")
-    lines = describe_agreement(tabulate_shares(attributions, FEATURE_LISTS["thesis26"], **SIZE), agreed)
+    lines = summarise_agreement(tabulate_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP), agreed)
     assert "coordinates" in lines[0]
     assert lines[1].startswith("rank correlation of attribution and occlusion 1.00")
     assert len(lines) == 4

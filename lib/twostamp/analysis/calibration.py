@@ -6,21 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.calibration import apply_temperature, estimate_shares
+from twostamp.evaluation.predictions import Floats
 from twostamp.params import Parameters
 
-SHARE_RESAMPLES = 200
-SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled
-
-
-def describe_candidates(curves: Mapping[str, pd.DataFrame], completeness: float = 0.9) -> list[str]:
-    """Say how many candidates each model needs at one completeness, one sentence a table of `tabulate_candidates`."""
-    sentences = []
-    for title, table in curves.items():
-        rows = table[table["completeness"] == completeness].to_dict("records")
-        values = [f"{r['model']} {r['candidates']:.1f} ({r['low']:.1f} to {r['high']:.1f})" for r in rows]
-        sentences.append(f"{title}: candidates per true one at {completeness:.0%}: {', '.join(values)}")
-    return sentences
+_SHARE_RESAMPLES = 200
+_SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled
 
 
 def choose_mix(
@@ -56,15 +48,29 @@ def choose_mix(
         return pd.DataFrame({"class": list(classes), "share": equal}), "equal, for this run has no unlabelled objects"
     table = pd.read_parquet(predictions, columns=["objectId", *classes])
     probabilities = apply_temperature(table[list(classes)].to_numpy(), temperature)
-    rng = np.random.default_rng([params.seed, 12])
-    sample = probabilities[rng.permutation(len(table))[:SHARE_OBJECTS]]
-    drawn = rng.multinomial(len(sample), np.full(len(sample), 1 / len(sample)), size=SHARE_RESAMPLES)
-    estimates = np.stack([estimate_shares(sample, weights) for weights in drawn])
-    low, high = np.quantile(estimates, [0.025, 0.975], axis=0)
-    called = np.bincount(probabilities.argmax(axis=1), minlength=len(classes)) / len(table)
-    shares = estimate_shares(probabilities)
-    mix = pd.DataFrame({"class": list(classes), "share": shares, "low": low, "high": high, "called": called})
+    mix = _estimate_mix(probabilities, classes, params)
     if truth is not None and truth.exists():
         known = pd.read_csv(truth).set_index("objectId")["classALeRCE"].reindex(table["objectId"])
         mix["true"] = mix["class"].map(known.value_counts(normalize=True)).fillna(0.0)
     return mix, f"estimated from the {len(table)} unlabelled objects of notebook 07 (expectation and maximisation)"
+
+
+def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Parameters) -> pd.DataFrame:
+    """Estimated shares of the classes with intervals, and the shares that the model calls."""
+    rng = np.random.default_rng([params.seed, 12])
+    sample = probabilities[rng.permutation(len(probabilities))[:_SHARE_OBJECTS]]
+    drawn = Bootstrap(_SHARE_RESAMPLES, params.seed).weights(np.zeros(len(sample)), rng)
+    low, high = np.quantile([estimate_shares(sample, weights) for weights in drawn], [0.025, 0.975], axis=0)
+    called = np.bincount(probabilities.argmax(axis=1), minlength=len(classes)) / len(probabilities)
+    shares = estimate_shares(probabilities)
+    return pd.DataFrame({"class": list(classes), "share": shares, "low": low, "high": high, "called": called})
+
+
+def summarise_candidates(curves: Mapping[str, pd.DataFrame], completeness: float = 0.9) -> list[str]:
+    """Say how many candidates each model needs at one completeness, one sentence a table of `tabulate_candidates`."""
+    sentences = []
+    for title, table in curves.items():
+        rows = table[table["completeness"] == completeness].to_dict("records")
+        values = [f"{r['model']} {r['candidates']:.1f} ({r['low']:.1f} to {r['high']:.1f})" for r in rows]
+        sentences.append(f"{title}: candidates per true one at {completeness:.0%}: {', '.join(values)}")
+    return sentences

@@ -15,25 +15,25 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from twostamp.data.tfrecords import Records
-from twostamp.evaluation.bootstrap import draw_rows, mean_interval, percentile_interval
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.models.search import make_repeats, run_trials
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.utils.coordinates import sky_coordinates
-from twostamp.utils.typing import Floats, Ints
+from twostamp.utils.healpix import healpix_counts
 
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
 WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
 VARIANTS = {WITH: "stacked", WITHOUT: "stacked_thesis26_no_coordinates"}
-LATITUDE_BINS = 6
-OBJECTS_PER_PIXEL = 2
+_LATITUDE_BINS = 6
+_OBJECTS_PER_PIXEL = 2
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the repetitions of a classifier say of objects that are, or seem to be, somewhere.
+class CoordinateTest:
+    """Predictions of a classifier's repetitions for objects with given coordinates, their own or another's.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def look(
     trained: SearchResults, pairs: Path, metadata: pd.DataFrame, records: Records, params: Parameters
-) -> dict[str, Sight]:
+) -> dict[str, CoordinateTest]:
     """Let the classifiers with and without coordinates see the unlabelled objects, and objects that were moved.
 
     Parameters
@@ -102,7 +102,7 @@ def look(
 
     Returns
     -------
-    dict of Sight
+    dict of CoordinateTest
         By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
         nothing.
     """
@@ -115,7 +115,7 @@ def look(
         if tables:
             ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
             classes = list(classifiers[0].classes)
-            seen[way] = Sight(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
+            seen[way] = CoordinateTest(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
     return seen
 
 
@@ -155,7 +155,7 @@ def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | N
     return np.where((left > 0) & (total > 1e-12 * n), share, np.nan)
 
 
-def cut_latitudes(latitude: ArrayLike, bins: int = LATITUDE_BINS) -> Ints:
+def cut_latitudes(latitude: ArrayLike, bins: int = _LATITUDE_BINS) -> NDArray[np.int64]:
     """Number of the bin of each latitude, bins of equally many objects."""
     values = np.asarray(latitude, float)
     edges = np.quantile(values, np.arange(1, bins) / bins)
@@ -163,45 +163,32 @@ def cut_latitudes(latitude: ArrayLike, bins: int = LATITUDE_BINS) -> Ints:
 
 
 def tabulate_dependence(
-    seen: Mapping[str, Sight], classes: Sequence[str], *, resamples: int, seed: int
+    tests: Mapping[str, CoordinateTest], classes: Sequence[str], bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """How much of each class's probability the Galactic latitude explains, way by way.
+    """How much of each class's probability the Galactic latitude explains, test by test.
 
     For `SWAPPED` the latitude is the one that the classifier was told: what it explains there is the coordinates' own
     doing, since nothing else in the object goes with it.
 
-    Parameters
-    ----------
-    seen : mapping of str to Sight
-    classes : sequence of str
-    resamples, seed : int
-        Of the bootstrap over objects.
-
     Returns
     -------
     DataFrame
-        class, coordinates (the way), explained (mean over repetitions), low, high (95 %, moved by the bootstrap's bias:
-        an object that is drawn twice lies in one bin twice).
+        class, coordinates (the test), explained (mean over repetitions), low, high (95 % over objects, moved by the
+        bootstrap's bias: an object that is drawn twice lies in one bin twice).
     """
     rows = []
-    for way, sight in seen.items():
-        n, groups = len(sight.ra), cut_latitudes(sight.latitude)
-        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-        for column, name in enumerate(classes):
-            quantities = sight.probabilities[:, :, column]
+    for name, test in tests.items():
+        groups, weights = cut_latitudes(test.latitude), bootstrap.weights(np.zeros(len(test.ra)))
+        for column, label in enumerate(classes):
+            quantities = test.probabilities[:, :, column]
             found = float(np.mean([explained_share(values, groups)[0] for values in quantities]))
             drawn = np.mean([explained_share(values, groups, weights) for values in quantities], axis=0)
-            rows.append((name, way, found, *percentile_interval(drawn - drawn.mean() + found)))
+            rows.append((label, name, *Estimate.from_resamples(found, drawn - drawn.mean() + found)))
     return pd.DataFrame(rows, columns=["class", "coordinates", "explained", "low", "high"])
 
 
-def tabulate_changes(seen: Mapping[str, Sight], classes: Sequence[str], *, resamples: int, seed: int) -> pd.DataFrame:
+def tabulate_changes(tests: Mapping[str, CoordinateTest], classes: Sequence[str], bootstrap: Bootstrap) -> pd.DataFrame:
     """Share of objects whose class changes when nothing but their coordinates does.
-
-    Parameters
-    ----------
-    seen, classes, resamples, seed
-        As for `tabulate_dependence`.
 
     Returns
     -------
@@ -209,8 +196,8 @@ def tabulate_changes(seen: Mapping[str, Sight], classes: Sequence[str], *, resam
         predicted (with their own coordinates; ``all`` for all), objects (mean over repetitions), changed, low, high
         (95 %, over objects). The last row, for comparison, is the share on which two trainings with coordinates differ.
     """
-    before, after = seen[WITH].predicted, seen[SWAPPED].predicted
-    drawn = draw_rows(before.shape[1], resamples, seed)
+    before, after = tests[WITH].predicted, tests[SWAPPED].predicted
+    drawn = bootstrap.rows(before.shape[1])
     rows = []
     for name in (*classes, "all"):
         mine = np.ones_like(before, bool) if name == "all" else before == list(classes).index(name)
@@ -221,28 +208,23 @@ def tabulate_changes(seen: Mapping[str, Sight], classes: Sequence[str], *, resam
     return pd.DataFrame(rows, columns=["predicted", "objects", "changed", "low", "high"])
 
 
-def _share(hits: NDArray[Any], of: NDArray[Any], drawn: NDArray[Any]) -> tuple[float, float, float]:
+def _share(hits: NDArray[Any], of: NDArray[Any], drawn: NDArray[Any]) -> Estimate:
     """Share of hits over repetitions and objects, with its interval over objects; NaN without any."""
     both, members = (hits & of).sum(axis=0), of.sum(axis=0)
     if not members.sum():
-        return (float("nan"),) * 3
+        return Estimate(np.nan, np.nan, np.nan)
     numbers = members[drawn].sum(axis=1)
     resampled = both[drawn].sum(axis=1)[numbers > 0] / numbers[numbers > 0]
-    return float(both.sum() / members.sum()), *percentile_interval(resampled)
+    return Estimate.from_resamples(both.sum() / members.sum(), resampled)
 
 
-def profile_latitudes(sight: Sight, bins: int = LATITUDE_BINS) -> tuple[Floats, Floats]:
-    """Mean probability of each class in bins of Galactic latitude.
+def profile_latitudes(test: CoordinateTest, bins: int = _LATITUDE_BINS) -> tuple[Floats, Floats]:
+    """Mean latitude, degrees, and mean probability of each class, shape (bins, k), in bins of Galactic latitude.
 
-    Returns
-    -------
-    latitude : ndarray, shape (bins,)
-        Mean of each bin, degrees; NaN for an empty one.
-    mean : ndarray, shape (bins, k)
-        Over objects and repetitions.
+    Means are over objects and repetitions; NaN for an empty bin.
     """
-    groups, values = cut_latitudes(sight.latitude, bins), sight.probabilities.mean(axis=0)
-    table = pd.DataFrame(values).assign(latitude=sight.latitude).groupby(groups).mean().reindex(range(bins))
+    groups, values = cut_latitudes(test.latitude, bins), test.probabilities.mean(axis=0)
+    table = pd.DataFrame(values).assign(latitude=test.latitude).groupby(groups).mean().reindex(range(bins))
     return table["latitude"].to_numpy(), table.drop(columns="latitude").to_numpy()
 
 
@@ -255,12 +237,12 @@ def choose_nside(objects: int, finest: int) -> int:
     (4, 16, 1)
     """
     nside = finest
-    while nside > 1 and objects < OBJECTS_PER_PIXEL * 12 * nside**2:
+    while nside > 1 and objects < _OBJECTS_PER_PIXEL * 12 * nside**2:
         nside //= 2
     return nside
 
 
-def map_shares(sight: Sight, classes: Sequence[str], nside: int) -> dict[str, Floats]:
+def map_shares(test: CoordinateTest, classes: Sequence[str], nside: int) -> dict[str, Floats]:
     """Share of each predicted class among the objects of a HEALPix pixel, mean over the repetitions.
 
     Returns
@@ -268,18 +250,16 @@ def map_shares(sight: Sight, classes: Sequence[str], nside: int) -> dict[str, Fl
     dict of ndarray, shape (12 nside^2,)
         By class; RING order, Galactic; NaN where there is no object.
     """
-    from twostamp.utils.healpix import healpix_counts
-
-    names = np.asarray(classes)[sight.predicted].ravel()
-    repeats = len(sight.predicted)
-    table = pd.DataFrame({"ra": np.tile(sight.ra, repeats), "dec": np.tile(sight.dec, repeats), "predicted": names})
+    names = np.asarray(classes)[test.predicted].ravel()
+    repeats = len(test.predicted)
+    table = pd.DataFrame({"ra": np.tile(test.ra, repeats), "dec": np.tile(test.dec, repeats), "predicted": names})
     counts = healpix_counts(table, nside, classes)
     total = np.sum(list(counts.values()), axis=0)
     with np.errstate(invalid="ignore"):
         return {name: values / total for name, values in counts.items()}
 
 
-def compare_accuracy(trained: SearchResults, labels: ArrayLike, *, resamples: int, seed: int) -> pd.DataFrame:
+def compare_accuracy(trained: SearchResults, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
     """Accuracy on test with and without coordinates, and what the coordinates are worth.
 
     Parameters
@@ -288,8 +268,8 @@ def compare_accuracy(trained: SearchResults, labels: ArrayLike, *, resamples: in
         Of `train_both`.
     labels : array_like of int, shape (n,)
         Of the test set.
-    resamples, seed : int
-        Of the bootstrap over objects, the same for both classifiers.
+    bootstrap : Bootstrap
+        Over objects, the same for both classifiers.
 
     Returns
     -------
@@ -297,16 +277,15 @@ def compare_accuracy(trained: SearchResults, labels: ArrayLike, *, resamples: in
         coordinates, repetitions, accuracy, low, high; the last row is the difference, with minus without.
     """
     labels = np.asarray(labels)
-    drawn = draw_rows(len(labels), resamples, seed)
     right = {}
     for way, variant in VARIANTS.items():
         answers = [trial.predicted("test") for trial in trained.of(variant).done]
         if answers:
             right[way] = np.array(answers) == labels
     means = {way: values.mean(axis=0) for way, values in right.items()}
-    rows = [(way, len(right[way]), *mean_interval(values, drawn)) for way, values in means.items()]
+    rows = [(way, len(right[way]), *bootstrap.mean(values)) for way, values in means.items()]
     if len(means) == 2:
-        rows.append(("difference", min(map(len, right.values())), *mean_interval(means[WITH] - means[WITHOUT], drawn)))
+        rows.append(("difference", min(map(len, right.values())), *bootstrap.mean(means[WITH] - means[WITHOUT])))
     return pd.DataFrame(rows, columns=["coordinates", "repetitions", "accuracy", "low", "high"])
 
 
@@ -317,23 +296,15 @@ def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:
     return recent.sample(count, random_state=params.seed).sort_values("objectId", ignore_index=True)
 
 
-def describe_shortcut(worth: pd.DataFrame, dependence: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
+def summarise_shortcut(worth: pd.DataFrame, dependence: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
     """Say in sentences what hangs on the coordinates."""
-    explained = dependence.set_index(["class", "coordinates"])
-    row = changes.set_index("predicted").loc["all"]
-    lines = [
-        f"coordinates are worth {100 * each['accuracy']:+.1f} points on test "
-        f"(95 %: {100 * each['low']:+.1f} to {100 * each['high']:+.1f})"
-        for each in worth[worth["coordinates"] == "difference"].to_dict("records")
-    ]
-    for name in dependence["class"].unique():
-        parts = [
-            f"{100 * found['explained']:.0f} % {way} ({100 * found['low']:.0f} to {100 * found['high']:.0f})"
-            for way, found in explained.loc[name].iterrows()
-        ]
+    lines = []
+    for row in worth[worth["coordinates"] == "difference"].to_dict("records"):
+        lines.append(f"coordinates are worth {Estimate.from_row(row, 'accuracy').points:+.1f points on test}")
+    for name, rows in dependence.groupby("class", sort=False):
+        found = [(row["coordinates"], Estimate.from_row(row, "explained").points) for row in rows.to_dict("records")]
+        parts = [f"{share.value:.0f} % {way} ({share.bounds('.0f')})" for way, share in found]
         lines.append(f"|b| explains of p({name}): {', '.join(parts)}")
-    lines.append(
-        f"told the coordinates of another, {row['changed']:.0%} of objects change their class "
-        f"(95 %: {row['low']:.0%} to {row['high']:.0%})"
-    )
+    changed = Estimate.from_row(changes.set_index("predicted").loc["all"], "changed")
+    lines.append(f"told the coordinates of another, {changed:.0% of objects change their class}")
     return lines

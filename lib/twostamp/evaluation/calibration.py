@@ -11,17 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from statsmodels.stats.proportion import proportion_confint
 
-from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.evaluation.predictions import Predictions
 from twostamp.utils.typing import Floats, Ints
 
-TINY = 1e-12
+Floats = NDArray[np.float64]
 MEASURES = ("accuracy", "ECE", "Brier", "NLL")
-TEMPERATURES = (0.05, 20.0)
-STEPS = 1000  # of the estimate of shares, at most
-PRECISION = 1e-8
+_TINY = 1e-12
+_TEMPERATURES = (0.05, 20.0)
+_STEPS = 1000  # of the estimate of shares, at most
+_PRECISION = 1e-8
 
 
 def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> pd.DataFrame:
@@ -46,11 +48,17 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
     return table.assign(low=low, high=high)
 
 
-def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, Ints]:
+def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Highest probability of each object, whether that class is right, and the bin of the probability."""
     values = np.asarray(probabilities, float)
     confidence = values.max(axis=1)
     right = (values.argmax(axis=1) == np.asarray(labels)).astype(float)
     return confidence, right, np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
+def _log_losses(probabilities: Floats, labels: NDArray[np.int64]) -> Floats:
+    """Negative log-likelihood of each object's true class, nats."""
+    return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _TINY))
 
 
 def calibration_scores(
@@ -82,9 +90,8 @@ def calibration_scores(
     confidence, right, place = _confidences(values, labels, bins)
     gaps = (confidence - right)[:, None] * np.eye(bins)[place]
     squares = ((values - np.eye(values.shape[1])[labels]) ** 2).sum(axis=1)
-    surprise = -np.log(np.maximum(values[np.arange(len(labels)), labels], TINY))
     error = np.abs(shares @ gaps).sum(axis=1)
-    scores = np.stack([shares @ right, error, shares @ squares, shares @ surprise], axis=1)
+    scores = np.stack([shares @ right, error, shares @ squares, shares @ _log_losses(values, labels)], axis=1)
     return scores[0] if given.ndim == 1 else scores
 
 
@@ -96,31 +103,23 @@ def apply_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
     >>> apply_temperature([[0.8, 0.2]], 2.0).round(3).tolist()
     [[0.667, 0.333]]
     """
-    logits = np.log(np.maximum(np.asarray(probabilities, float), TINY)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(softmax(np.log(np.maximum(np.asarray(probabilities, float), _TINY)) / temperature, axis=-1))
 
 
 def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Temperature with the least negative log-likelihood on objects that the model has not learned from.
+    """Temperature, between 0.05 and 20, with the least negative log-likelihood on objects not learned from.
 
     Parameters
     ----------
     probabilities : array_like, shape (n, k)
     labels : array_like of int, shape (n,)
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20.
     """
     labels = np.asarray(labels)
 
-    def surprise(log_temperature: float) -> float:
-        scaled = apply_temperature(probabilities, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(scaled[np.arange(len(labels)), labels], TINY)).mean())
+    def loss(log_temperature: float) -> float:
+        return float(_log_losses(apply_temperature(probabilities, float(np.exp(log_temperature))), labels).mean())
 
-    return float(np.exp(minimize_scalar(surprise, bounds=np.log(TEMPERATURES), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded").x))
 
 
 def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str, Floats]]:
@@ -151,8 +150,8 @@ def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str,
     return calibrated
 
 
-def tabulate_scores(
-    calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, *, bins: int, resamples: int, seed: int
+def tabulate_calibration(
+    calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, bins: int, bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Scores of every model and method with bootstrap intervals, objects drawn within their classes.
 
@@ -161,16 +160,14 @@ def tabulate_scores(
     DataFrame
         model, method, then for each measure its value, low and high (95 %).
     """
-    weights = draw_weights(labels, resamples, seed)
-    rows = []
+    weights, rows = bootstrap.weights(labels), []
     for model, methods in calibrated.items():
         for method, probabilities in methods.items():
             values = calibration_scores(probabilities, labels, bins)
             drawn = calibration_scores(probabilities, labels, bins, weights)
             row: dict[str, object] = {"model": model, "method": method}
             for i, name in enumerate(MEASURES):
-                low, high = percentile_interval(drawn[:, i])
-                row |= {name: values[i], f"{name} low": low, f"{name} high": high}
+                row |= Estimate.from_resamples(values[i], drawn[:, i]).to_row(name, f"{name} ")
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -194,7 +191,7 @@ def shift_priors(probabilities: ArrayLike, shares: ArrayLike, trained: ArrayLike
     values, wanted = np.asarray(probabilities, float), np.asarray(shares, float)
     ratio = wanted / (np.full(wanted.size, 1 / wanted.size) if trained is None else np.asarray(trained, float))
     shifted = values * ratio
-    return shifted / np.maximum(shifted.sum(axis=1, keepdims=True), TINY)
+    return shifted / np.maximum(shifted.sum(axis=1, keepdims=True), _TINY)
 
 
 def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -214,9 +211,9 @@ def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) 
     of_objects = np.full(len(values), 1 / len(values)) if weights is None else np.asarray(weights, float)
     of_objects = of_objects / of_objects.sum()
     shares = np.full(values.shape[1], 1 / values.shape[1])
-    for _ in range(STEPS):
+    for _ in range(_STEPS):
         improved = of_objects @ shift_priors(values, shares)
-        if np.abs(improved - shares).max() < PRECISION:
+        if np.abs(improved - shares).max() < _PRECISION:
             break
         shares = improved
     return improved
@@ -236,14 +233,12 @@ def compare_shifted(
     for model, methods in calibrated.items():
         versions = {"as trained": methods[method], "corrected": shift_priors(methods[method], shares)}
         for name, values in versions.items():
-            scores = dict(zip(MEASURES, calibration_scores(values, labels, bins, weights)))
+            scores = dict(zip(MEASURES, calibration_scores(values, labels, bins, weights / weights.sum())))
             rows.append({"model": model, "probabilities": name, **scores})
     return pd.DataFrame(rows)
 
 
 def weigh_classes(labels: ArrayLike, shares: ArrayLike) -> Floats:
-    """Weights under which labelled objects have given shares of the classes, shape (n,), with a sum of 1."""
+    """Weights under which labelled objects have given shares of the classes, shape (n,)."""
     labels, shares = np.asarray(labels), np.asarray(shares, float)
-    counts = np.bincount(labels, minlength=shares.size)
-    weights = (shares / np.maximum(counts, 1))[labels]
-    return weights / weights.sum()
+    return (shares / np.maximum(np.bincount(labels, minlength=shares.size), 1))[labels]

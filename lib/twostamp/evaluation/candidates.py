@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from twostamp.evaluation.bootstrap import draw_weights, percentile_interval
-from twostamp.evaluation.calibration import shift_priors
-from twostamp.utils.typing import Floats
+from twostamp.evaluation.bootstrap import Bootstrap, Resampled
+from twostamp.evaluation.calibration import shift_priors, weigh_classes
 
-COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
+Floats = NDArray[np.float64]
+_COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
 
 
 def count_candidates(
-    scores: ArrayLike, wanted: ArrayLike, weights: ArrayLike, completeness: ArrayLike = COMPLETENESS
+    scores: ArrayLike, wanted: ArrayLike, weights: ArrayLike, completeness: ArrayLike = _COMPLETENESS
 ) -> Floats:
     """Candidates per true object of the wanted class, when as many are taken from the top as a completeness needs.
 
@@ -55,10 +55,9 @@ def tabulate_candidates(
     labels: ArrayLike,
     shares: ArrayLike,
     wanted: int,
+    bootstrap: Bootstrap,
     *,
-    resamples: int,
-    seed: int,
-    completeness: Sequence[float] = COMPLETENESS,
+    completeness: Sequence[float] = _COMPLETENESS,
     reference: str = "M0",
 ) -> pd.DataFrame:
     """Candidates per true object of a class for several models, in one mix of classes, and against a reference model.
@@ -72,8 +71,8 @@ def tabulate_candidates(
         Of the classes in the mix.
     wanted : int
         Index of the class looked for.
-    resamples, seed : int
-        Of the bootstrap over objects within their classes, the same for all models.
+    bootstrap : Bootstrap
+        Over objects within their classes, the same for all models.
     completeness : sequence of float
     reference : str
         Model whose candidates the others' are subtracted from.
@@ -83,25 +82,18 @@ def tabulate_candidates(
     DataFrame
         model, completeness, candidates, low, high, and fewer: those saved against the reference, with its interval.
     """
-    labels, shares = np.asarray(labels), np.asarray(shares, float)
-    drawn = draw_weights(labels, resamples, seed)
-    per_object = (shares / np.maximum(np.bincount(labels, minlength=shares.size), 1))[labels]
-    values, resampled = {}, {}
+    labels, per_object = np.asarray(labels), weigh_classes(labels, shares)
+    drawn, counted = bootstrap.weights(labels), {}
     for model, given in probabilities.items():
         scores, true = shift_priors(given, shares)[:, wanted], labels == wanted
-        values[model] = count_candidates(scores, true, per_object, completeness)
-        resampled[model] = np.stack(
-            [count_candidates(scores, true, per_object * weights, completeness) for weights in drawn]
-        )
+        counts = [count_candidates(scores, true, per_object * weights, completeness) for weights in (1, *drawn)]
+        counted[model] = Resampled(counts[0], np.stack(counts[1:]))
     rows = []
-    for model in probabilities:
+    for model, found in counted.items():
         for i, share in enumerate(completeness):
-            row = {"model": model, "completeness": share, "candidates": values[model][i]}
-            row |= dict(zip(("low", "high"), percentile_interval(resampled[model][:, i])))
-            if reference in probabilities and model != reference:
-                row["fewer"] = values[reference][i] - values[model][i]
-                saved = resampled[reference][:, i] - resampled[model][:, i]
-                row |= dict(zip(("fewer low", "fewer high"), percentile_interval(saved)))
+            row = {"model": model, "completeness": share} | found[i].estimate().to_row("candidates")
+            if reference in counted and model != reference:
+                row |= (counted[reference] - found)[i].estimate().to_row("fewer", "fewer ")
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -6,6 +6,7 @@ new object then holds its true class in at least the wanted share of the cases, 
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,7 @@ def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float)
 
 
 def _rank(n: int, coverage: float) -> int:
+    """Place, from the top, of the threshold among the probabilities of n objects of a class."""
     return math.ceil((n + 1) * coverage - 1e-9)
 
 
@@ -57,29 +59,10 @@ def make_sets(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.boo
     return np.asarray(probabilities, float) >= np.asarray(thresholds)
 
 
-def name_answers(sets: ArrayLike, classes: Sequence[str]) -> list[str]:
-    """Class of each object whose set holds one class alone, else "cannot tell".
-
-    Examples
-    --------
-    >>> name_answers([[True, False], [True, True], [False, False]], ["AGN", "SN"])
-    ['AGN', 'cannot tell', 'cannot tell']
-    """
-    chosen = np.asarray(sets, bool)
-    single, first = chosen.sum(axis=1) == 1, chosen.argmax(axis=1)
-    return [classes[k] if alone else CANNOT_TELL for alone, k in zip(single, first)]
-
-
-def check_models(validation: Predictions, test: Predictions, coverage: float) -> dict[str, pd.DataFrame]:
-    """Fit sets on one set of predictions and check them on another, the mean of the repetitions of each model.
-
-    Returns
-    -------
-    dict of DataFrame
-        Of `check_coverage`, by model.
-    """
-    known, new, tables = validation.ensemble(), test.ensemble(), {}
-    for model, probabilities in known.items():
+def check_conformal_sets(validation: Predictions, test: Predictions, coverage: float) -> dict[str, pd.DataFrame]:
+    """Fit the sets of each model's ensemble on validation, and check them on test: `check_coverage` by model."""
+    new, tables = test.ensemble(), {}
+    for model, probabilities in validation.ensemble().items():
         sets = make_sets(new[model], fit_thresholds(probabilities, validation.labels, coverage))
         tables[model] = check_coverage(sets, test.labels, test.classes, coverage, validation.labels)
     return tables
@@ -111,31 +94,34 @@ def check_coverage(
     counts = np.bincount(np.asarray(calibration), minlength=len(classes))
     rows = []
     for k, name in enumerate(classes):
-        row = _describe(chosen[labels == k], np.full(int((labels == k).sum()), k))
-        rank = _rank(int(counts[k]), coverage)
-        if rank <= counts[k] and row["n"]:
-            law = stats.betabinom(row["n"], rank, counts[k] + 1 - rank)
-            low, high = (law.ppf(q) / row["n"] for q in (LEVEL / 2, 1 - LEVEL / 2))
-            verdict = "too low" if row["covered"] < low else "too high" if row["covered"] > high else "as promised"
-            row |= {"low": low, "high": high, "verdict": verdict}
-        else:
-            row |= {"verdict": "too few objects to calibrate: in every set" if row["n"] else "no test object"}
-        rows.append({"class": name, **row})
-    rows.append({"class": "all", **_describe(chosen, labels), "verdict": ""})
+        row = _summarise_sets(chosen[labels == k], labels[labels == k])
+        rows.append({"class": name, **row, **_test_promise(row, int(counts[k]), coverage)})
+    rows.append({"class": "all", **_summarise_sets(chosen, labels), "verdict": ""})
     columns = ["class", "n", "covered", "low", "high", "verdict", "mean size", CANNOT_TELL, "right when told"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def _describe(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> dict[str, float | int | str]:
+def _test_promise(row: dict[str, Any], calibrated: int, coverage: float) -> dict[str, Any]:
+    """Where the covered share of a class lies in 95 % of the cases if the promise holds, and whether it does."""
+    rank, n = _rank(calibrated, coverage), row["n"]
+    if rank > calibrated or not n:
+        return {"verdict": "too few objects to calibrate: in every set" if n else "no test object"}
+    law = stats.betabinom(n, rank, calibrated + 1 - rank)
+    low, high = (law.ppf(q) / n for q in (LEVEL / 2, 1 - LEVEL / 2))
+    verdict = "too low" if row["covered"] < low else "too high" if row["covered"] > high else "as promised"
+    return {"low": low, "high": high, "verdict": verdict}
+
+
+def _summarise_sets(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Coverage and size of the sets, and how often they hold one class alone, and the right one."""
     if not len(labels):
         return {"n": 0}
     covered = chosen[np.arange(len(labels)), labels]
     single = chosen.sum(axis=1) == 1
-    told = float(covered[single].mean()) if single.any() else math.nan
     return {
         "n": len(labels),
         "covered": float(covered.mean()),
         "mean size": float(chosen.sum(axis=1).mean()),
         CANNOT_TELL: float(1 - single.mean()),
-        "right when told": told,
+        "right when told": float(covered[single].mean()) if single.any() else math.nan,
     }

@@ -1,7 +1,6 @@
 """Whether two explanations of the same objects agree, and where attributions lie: on the object, or beside it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,11 @@ from scipy import stats
 
 from twostamp.alerts.cutouts import STAMPS
 from twostamp.data.features import COORDINATES
-from twostamp.evaluation.bootstrap import draw_rows, mean_interval
-from twostamp.utils.typing import Floats, Ints
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate
+from twostamp.inspection.attribution import stamp_names
 
-UNSEEN = 0.01
+Floats = NDArray[np.float64]
+_UNSEEN = 0.01
 """Share of all attribution below which stamps count as not looked at."""
 
 NULLS = ("attributions of another object", "network with random weights")
@@ -45,7 +45,7 @@ def correlate_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
 
 
 def check_agreement(
-    attributions: ArrayLike, occlusion: ArrayLike, of_random_weights: ArrayLike, *, resamples: int, seed: int
+    attributions: ArrayLike, occlusion: ArrayLike, of_random_weights: ArrayLike, bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Rank correlation of pooled attributions with occlusion, beside what it would be if they meant nothing.
 
@@ -56,8 +56,8 @@ def check_agreement(
     ----------
     attributions, occlusion, of_random_weights : array_like, shape (n, ...)
         Of n objects over the same patches; compared as they are given, so absolute values for strength alone.
-    resamples, seed : int
-        Of the bootstrap over objects.
+    bootstrap : Bootstrap
+        Over objects.
 
     Returns
     -------
@@ -71,14 +71,11 @@ def check_agreement(
     found = {"own attributions": own, NULLS[0]: np.nanmean(others, axis=0)}
     found[NULLS[1]] = np.diag(correlate_ranks(of_random_weights, occlusion)).copy()
     usable = np.isfinite(np.stack(list(found.values()))).all(axis=0)
-    drawn = draw_rows(int(usable.sum()), resamples, seed)
     rows = []
     for what, values in found.items():
-        row: dict[str, Any] = {"what": what, "objects": int(usable.sum())}
-        row |= dict(zip(("correlation", "low", "high"), mean_interval(values[usable], drawn)))
+        row = {"what": what, "objects": int(usable.sum())} | bootstrap.mean(values[usable]).to_row("correlation")
         if what in NULLS:
-            excess = mean_interval((own - values)[usable], drawn)
-            row |= dict(zip(("excess", "excess low", "excess high"), excess))
+            row |= bootstrap.mean((own - values)[usable]).to_row("excess", "excess ")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -99,12 +96,12 @@ def group_attributions(attributions: Mapping[str, ArrayLike], features: Sequence
         By kind: the three stamps of either alert, coordinates, other metadata, deltajd.
     """
     strength = {name: np.abs(np.asarray(values, float)) for name, values in attributions.items()}
+    groups: dict[str, Floats] = {
+        f"{kind}, alert {name[-1]}": strength[name][..., channel].sum(axis=(1, 2))
+        for name in stamp_names(strength)
+        for channel, kind in enumerate(STAMPS)
+    }
     where = np.isin(features, COORDINATES)
-    groups: dict[str, Floats] = {}
-    for name, values in sorted(strength.items()):
-        if name.startswith("stamps"):
-            for channel, kind in enumerate(STAMPS):
-                groups[f"{kind}, alert {name[-1]}"] = values[..., channel].sum(axis=(1, 2))
     for kind, columns in (("coordinates", where), ("other metadata", ~where)):
         metadata = [values[:, columns].sum(axis=1) for name, values in strength.items() if name.startswith("metadata")]
         if metadata:
@@ -113,7 +110,7 @@ def group_attributions(attributions: Mapping[str, ArrayLike], features: Sequence
 
 
 def tabulate_shares(
-    attributions: Mapping[str, ArrayLike], features: Sequence[str], *, resamples: int, seed: int
+    attributions: Mapping[str, ArrayLike], features: Sequence[str], bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Share of all absolute attribution that goes to each kind of input, mean over objects with its interval.
 
@@ -121,8 +118,8 @@ def tabulate_shares(
     ----------
     attributions, features
         As for `group_attributions`.
-    resamples, seed : int
-        Of the bootstrap over objects.
+    bootstrap : Bootstrap
+        Over objects.
 
     Returns
     -------
@@ -134,14 +131,12 @@ def tabulate_shares(
     total = np.sum(list(groups.values()), axis=0)
     shares = {name: values / total for name, values in groups.items()}
     shares["of the stamps' attribution, in the central ninth"] = central_share(attributions)
-    drawn = draw_rows(len(total), resamples, seed)
-    rows = [(name, *mean_interval(each, drawn)) for name, each in shares.items()]
-    return pd.DataFrame(rows, columns=["input", "share", "low", "high"])
+    return pd.DataFrame([{"input": name} | bootstrap.mean(each).to_row("share") for name, each in shares.items()])
 
 
 def central_share(attributions: Mapping[str, ArrayLike]) -> Floats:
     """Share of each object's absolute attribution to stamps that lies in their central third, a ninth of the area."""
-    stamps = [np.abs(np.asarray(values)) for name, values in attributions.items() if name.startswith("stamps")]
+    stamps = [np.abs(np.asarray(attributions[name])) for name in stamp_names(attributions)]
     crop = stamps[0].shape[1]
     middle = slice(crop // 3, crop - crop // 3)
     inside = sum(values[:, middle, middle].sum(axis=(1, 2, 3)) for values in stamps)
@@ -181,24 +176,19 @@ def share_of_stamps(shares: pd.DataFrame) -> float:
     return float(shares.loc[shares["input"].str.contains(", alert "), "share"].sum())
 
 
-def describe_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]:
+def summarise_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]:
     """Say in sentences where attributions lie and whether occlusion agrees."""
     found, stamps = shares.set_index("input")["share"], share_of_stamps(shares)
-    central, own = found.iloc[-1], agreed.iloc[0]
     sky = f", coordinates {found['coordinates']:.1%}" if "coordinates" in found else ""
     lines = [
-        f"of all attribution the stamps have {stamps:.1%}{sky}; of the stamps' {central:.0%} lies in the central "
-        "ninth of the area",
+        f"of all attribution the stamps have {stamps:.1%}{sky}; of the stamps' {found.iloc[-1]:.0%} lies in the "
+        "central ninth of the area",
     ]
-    if stamps < UNSEEN:
+    if stamps < _UNSEEN:
         lines.append("the network does not look at its stamps: what follows is about next to nothing")
-    lines.append(f"rank correlation of attribution and occlusion {_interval(own, 'correlation', 'low', 'high')}")
+    own = Estimate.from_row(agreed.iloc[0], "correlation")
+    lines.append(f"rank correlation of attribution and occlusion {own:.2f}")
     for row in agreed.iloc[1:].to_dict("records"):
-        excess = _interval(row, "excess", "excess low", "excess high")
-        lines.append(f"  {row['what']}: {row['correlation']:.2f}; the object's own are better by {excess}")
+        excess = Estimate.from_row(row, "excess", "excess ")
+        lines.append(f"  {row['what']}: {row['correlation']:.2f}; the object's own are better by {excess:.2f}")
     return lines
-
-
-def _interval(row: Mapping[Any, Any] | pd.Series, *names: str) -> str:
-    value, low, high = (row[name] for name in names)
-    return f"{value:.2f} (95 %: {low:.2f} to {high:.2f})"

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from twostamp.alerts.cutouts import STAMPS
-from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, Sight, map_shares, profile_latitudes
+from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, CoordinateTest, map_shares, profile_latitudes
+from twostamp.data.arrays import STAMPS
 from twostamp.plots.metadata_importance import draw_measure
 from twostamp.plots.sky_maps import draw_sky
 from twostamp.plots.style import (
@@ -46,10 +46,16 @@ MEASURES = (
 )
 
 
-def plot_share_maps(seen: Mapping[str, Sight], classes: Sequence[str], nside: int) -> Figure:
+def plot_share_maps(seen: Mapping[str, CoordinateTest], classes: Sequence[str], nside: int) -> Figure:
     """Share of every predicted class on the Galactic sky, with coordinates and without, and the difference.
 
-    `seen` is of `twostamp.analysis.shortcut_audit.look`; `nside` is of the HEALPix pixels.
+    Parameters
+    ----------
+    seen : mapping of str to CoordinateTest
+        Of `twostamp.analysis.shortcut_audit.predict_with_and_without_coordinates`.
+    classes : sequence of str
+    nside : int
+        Of the HEALPix pixels.
     """
     shares = {way: map_shares(seen[way], classes, nside) for way in (WITH, WITHOUT)}
     sphere = {"projection": "mollweide"}
@@ -68,7 +74,7 @@ def plot_share_maps(seen: Mapping[str, Sight], classes: Sequence[str], nside: in
     return figure
 
 
-def plot_profiles(seen: Mapping[str, Sight], classes: Sequence[str]) -> Figure:
+def plot_profiles(seen: Mapping[str, CoordinateTest], classes: Sequence[str]) -> Figure:
     """Mean probability of every class against distance from the Galactic plane, way by way.
 
     For objects that were moved, the latitude is the one that the classifier was told.

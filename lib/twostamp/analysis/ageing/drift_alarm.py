@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from twostamp.analysis.ageing.simulated_survey import FORWARD, make_survey, read_years
-from twostamp.analysis.ageing.yearly import YearlyPredictions, resample_recalls
+from twostamp.analysis.ageing.yearly import YearlyPredictions, average_recalls, resample_recalls
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
-from twostamp.evaluation.bootstrap import mean_known, percentile_interval
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.evaluation.drift import (
     Alarm,
     StationaryModel,
@@ -53,18 +53,18 @@ class MonitoredSurvey:
     index: Floats
     checked: pd.DataFrame
 
-    def resample_index(self, resamples: int, seed: int) -> Floats:
+    def resample_index(self, bootstrap: Bootstrap) -> Floats:
         """Indices of resampled batches, shape (resamples, batches, p), without the bias of resampling.
 
         A resample of a batch differs from the reference by the batch's noise twice; what is added on average is taken
         off.
         """
-        rng, n_reference = np.random.default_rng(seed), self.alarm.n_reference
+        rng, n_reference = bootstrap.generator(), self.alarm.n_reference
         reference, later = self.counts[:n_reference].sum(axis=0), self.counts[n_reference:]
         sizes = later.sum(axis=-1)
         shares = later / np.maximum(sizes, 1)[..., None]
         shares[sizes == 0, 0] = 1
-        drawn = np.stack([psi(reference, rng.multinomial(sizes, shares)) for _ in range(resamples)])
+        drawn = np.stack([psi(reference, rng.multinomial(sizes, shares)) for _ in range(bootstrap.resamples)])
         return drawn - (drawn.mean(axis=0) - np.nan_to_num(self.index))
 
 
@@ -147,7 +147,7 @@ def find_fall(accuracy: Floats, weights: Floats, before: float) -> int:
 
 
 def measure_lead(
-    predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, params: Parameters
+    predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, bootstrap: Bootstrap
 ) -> dict[str, object]:
     """When the alarm rings, when accuracy has fallen by two points, and the time between, in months.
 
@@ -158,32 +158,30 @@ def measure_lead(
         and high (95 %, bootstrap over objects, repetitions and batches), and the shares of resamples without an alarm
         and without a fall, whose fall is put at the end of the survey, so that the lead is a lower bound there.
     """
-    n_batches, per_year, resamples = len(survey.index), params.alarm_batches, params.bootstrap_resamples
-    falls = _find_falls(predictions, survey, list_name, params)
-    index = np.concatenate([survey.index[None], survey.resample_index(resamples, params.seed)])
-    alarms = survey.alarm.first(index)
+    n_batches, per_year = len(survey.index), survey.alarm.n_reference
+    falls = _find_falls(predictions, survey, list_name, bootstrap)
+    alarms = survey.alarm.first(np.concatenate([survey.index[None], survey.resample_index(bootstrap)]))
     leads = np.where(alarms >= 0, falls - alarms, np.minimum(falls - n_batches, 0)) * MONTHS / per_year
-    low, high = percentile_interval(leads[1:])
     return {
         "features": list_name,
         "alarm": (alarms[0] + 1) * (MONTHS / per_year) if alarms[0] >= 0 else np.nan,
         "fall": (falls[0] + 1) * (MONTHS / per_year) if falls[0] < n_batches else np.nan,
-        "lead": leads[0],
-        "low": low,
-        "high": high,
+        **Estimate.from_resamples(leads[0], leads[1:]).to_row("lead"),
         "no alarm": float((alarms[1:] < 0).mean()),
         "no fall": float((falls[1:] == n_batches).mean()),
     }
 
 
-def _find_falls(predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, params: Parameters) -> Ints:
+def _find_falls(
+    predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, bootstrap: Bootstrap
+) -> NDArray[np.int64]:
     """Batch after the first year in which accuracy falls, shape (1 + resamples,): the objects as they are first."""
     n_batches = len(survey.index)
     groups = np.where(predictions.years > 1, predictions.batches - survey.alarm.n_reference + 1, 0)
     alone = replace(predictions, correct={list_name: predictions.correct[list_name]})
-    recalls = resample_recalls(alone, groups, FORWARD, params)[list_name]
-    accuracy = np.full((len(recalls), n_batches + 1), np.nan)
-    accuracy[:, np.unique(groups)] = mean_known(recalls, axis=-1)
+    found = average_recalls(resample_recalls(alone, groups, FORWARD, bootstrap)[list_name])
+    accuracy = np.full((1 + bootstrap.resamples, n_batches + 1), np.nan)
+    accuracy[:, np.unique(groups)] = np.concatenate([found.value[None], found.drawn])
     weights = np.bincount(groups, minlength=n_batches + 1)[1:].astype(float)
     return np.array([find_fall(each[1:], weights, each[0]) for each in accuracy])
 

@@ -19,7 +19,7 @@ from twostamp.analysis.ageing.training import Split, predict_all_years
 from twostamp.data.arrays import read_metadata
 from twostamp.data.features import FEATURE_LISTS
 from twostamp.data.labels import read_labels
-from twostamp.evaluation.bootstrap import FEW_NIGHTS, bootstrap_nights
+from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap
 from twostamp.evaluation.drift import count_bins, measure_psi
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
@@ -146,7 +146,7 @@ def train_and_test_real(
     scores, folds = _score_by_cross_fitting(path, table, models, hyperparameters, params)
     is_asteroid, rate = (table["classALeRCE"] == "asteroid").to_numpy(), params.false_asteroid_rate
     is_called = {name: call_asteroids(values, folds, is_asteroid, rate)[0] for name, values in scores.items()}
-    recalls = tabulate_recalls(is_called, table, params)
+    recalls = tabulate_recalls(is_called, table, Bootstrap(params.bootstrap_resamples, params.seed))
     wanted = is_asteroid & (table["year"] == LAST).to_numpy()
     for name, values in scores.items():
         row = (recalls["features"] == name) & (recalls["year"] == LAST) & (recalls["what"] == "recall")
@@ -223,15 +223,17 @@ def recall_at_realised_rate(scores: Floats, others: Bools, asteroids: Bools, rat
     return float(np.mean([(p[asteroids] > find_threshold(p[others], rate)).mean() for p in trainings]))
 
 
-def tabulate_recalls(is_called: Mapping[str, Floats], table: pd.DataFrame, params: Parameters) -> pd.DataFrame:
+def tabulate_recalls(is_called: Mapping[str, Floats], table: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Recall of asteroids and false-asteroid rate by year and list, both at the first year's threshold.
 
     Parameters
     ----------
     is_called : mapping of str to ndarray, shape (repetitions, n)
         By list, of `call_asteroids`.
-    table, params
-        Of `read_real`; bootstrap_resamples, seed.
+    table : DataFrame
+        Of `read_real`.
+    bootstrap : Bootstrap
+        Over nights.
 
     Returns
     -------
@@ -240,7 +242,6 @@ def tabulate_recalls(is_called: Mapping[str, Floats], table: pd.DataFrame, param
         the repetitions), seeds_low, seeds_high (range over the repetitions), low, high, interval (what they are).
     """
     is_asteroid = (table["classALeRCE"] == "asteroid").to_numpy()
-    options = {"resamples": params.bootstrap_resamples, "seed": params.seed}
     rows = []
     for name, called in is_called.items():
         for year in sorted(table["year"].unique()):
@@ -249,7 +250,7 @@ def tabulate_recalls(is_called: Mapping[str, Floats], table: pd.DataFrame, param
                 if not here.any():
                     continue
                 nights, each = table["night"].to_numpy()[here], called[:, here].mean(axis=1)
-                interval = bootstrap_nights(called[:, here].mean(axis=0), nights, **options)
+                interval = bootstrap.interval_by_night(called[:, here].mean(axis=0), nights)
                 size = int(here.sum()), len(set(nights)), _name_nights(nights)
                 rows.append((name, year, what, *size, each.mean(), each.min(), each.max(), *interval))
     columns = ["features", "year", "what", "n", "n_nights", "nights", "value", "seeds_low", "seeds_high"]

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twostamp.evaluation.bootstrap import draw_weights, mean_known, percentile_interval
-from twostamp.params import Parameters
-from twostamp.utils.typing import Bools, Floats, Ints
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled, mean_known
 
 _COMPARED = (
     ("thesis26", "drift_safe"),
@@ -44,7 +42,9 @@ class YearlyPredictions:
         return int((chosen if label is None else chosen & (self.labels == label)).sum())
 
 
-def resample_recalls(predictions: YearlyPredictions, groups: Ints, split: str, params: Parameters) -> dict[str, Floats]:
+def resample_recalls(
+    predictions: YearlyPredictions, groups: NDArray[np.int64], split: str, bootstrap: Bootstrap
+) -> dict[str, Resampled]:
     """Recall of each class in each group, mean over repetitions, on the objects and on resamples of both.
 
     Objects are drawn within group and class, and repetitions too, the same for all lists.
@@ -55,15 +55,14 @@ def resample_recalls(predictions: YearlyPredictions, groups: Ints, split: str, p
     groups : ndarray of int, shape (n,)
         Such as the years.
     split : str
-    params : Parameters
-        bootstrap_resamples, seed.
+    bootstrap : Bootstrap
 
     Returns
     -------
-    dict of ndarray, shape (1 + resamples, groups, classes)
-        By list, that of the objects as they are first; NaN where nothing is tested.
+    dict of Resampled, shape (groups, classes)
+        By list; NaN where nothing is tested.
     """
-    rng, resamples = np.random.default_rng(params.seed), params.bootstrap_resamples
+    rng, resamples = bootstrap.generator(), bootstrap.resamples
     tested, present = predictions.tested[split], np.unique(groups)
     repetitions = rng.integers(0, len(tested), (resamples, len(tested)))
     shape = (1 + resamples, len(present), len(predictions.classes))
@@ -72,17 +71,22 @@ def resample_recalls(predictions: YearlyPredictions, groups: Ints, split: str, p
         rows = np.flatnonzero((groups == present[g]) & (predictions.labels == label))
         if not rows.size:
             continue
-        weights = np.vstack([np.ones((1, rows.size)), draw_weights(np.zeros(rows.size, int), resamples, rng)])
+        weights = np.vstack([np.ones((1, rows.size)), bootstrap.weights(np.zeros(rows.size), rng)])
         total = weights @ tested[:, rows].T
         for name, correct in predictions.correct.items():
             hits = weights @ (tested & correct)[:, rows].T
             share = np.divide(hits, total, out=np.full_like(hits, np.nan), where=total > 0)
             share[1:] = np.take_along_axis(share[1:], repetitions, axis=1)
             recalls[name][:, g, label] = mean_known(share, axis=1)
-    return recalls
+    return {name: Resampled(values[0], values[1:]) for name, values in recalls.items()}
 
 
-def tabulate_years(predictions: YearlyPredictions, params: Parameters) -> pd.DataFrame:
+def average_recalls(recalls: Resampled) -> Resampled:
+    """Accuracy, shape (groups,): the mean of the recalls of the classes that are tested."""
+    return Resampled(mean_known(recalls.value, axis=-1), mean_known(recalls.drawn, axis=-1))
+
+
+def tabulate_years(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.DataFrame:
     """Accuracy (mean of the classes' recalls) and recalls by year, list and split, with intervals of 95 %.
 
     Returns
@@ -92,18 +96,19 @@ def tabulate_years(predictions: YearlyPredictions, params: Parameters) -> pd.Dat
     """
     rows = []
     for split in predictions.tested:
-        for name, recalls in resample_recalls(predictions, predictions.years, split, params).items():
-            scores: list[tuple[str, int | None, Floats]] = [("accuracy", None, mean_known(recalls, -1))]
-            scores += [(f"recall {c}", label, recalls[..., label]) for label, c in enumerate(predictions.classes)]
+        for name, recalls in resample_recalls(predictions, predictions.years, split, bootstrap).items():
+            accuracy = average_recalls(recalls)
             for g, year in enumerate(np.unique(predictions.years)):
-                for score, label, values in scores:
-                    n, drawn = predictions.count_tested(split, year, label), values[1:, g]
-                    interval = percentile_interval(drawn[~np.isnan(drawn)]) if n else (np.nan, np.nan)
-                    rows.append((name, split, int(year), score, n, values[0, g], *interval))
+                scores: list[tuple[str, int | None, Resampled]] = [("accuracy", None, accuracy[g])]
+                scores += [(f"recall {c}", k, recalls[g, k]) for k, c in enumerate(predictions.classes)]
+                for score, label, found in scores:
+                    n = predictions.count_tested(split, year, label)
+                    known = found.drawn[~np.isnan(found.drawn)] if n else np.nan
+                    rows.append((name, split, int(year), score, n, *Estimate.from_resamples(found.value, known)))
     return pd.DataFrame(rows, columns=["features", "split", "year", "score", "n", "value", "low", "high"])
 
 
-def tabulate_falls(predictions: YearlyPredictions, params: Parameters) -> pd.DataFrame:
+def tabulate_falls(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.DataFrame:
     """How far accuracy falls from the first year to the last, by list, and paired differences between lists.
 
     Returns
@@ -114,24 +119,24 @@ def tabulate_falls(predictions: YearlyPredictions, params: Parameters) -> pd.Dat
     """
     rows = []
     for split in predictions.tested:
-        recalls = resample_recalls(predictions, predictions.years, split, params)
-        accuracy = {name: mean_known(values, -1) for name, values in recalls.items()}
-        falls = {name: values[:, 0] - values[:, -1] for name, values in accuracy.items()}
+        recalls = resample_recalls(predictions, predictions.years, split, bootstrap)
+        accuracy = {name: average_recalls(values) for name, values in recalls.items()}
+        falls = {name: values[0] - values[-1] for name, values in accuracy.items()}
         sizes = [predictions.count_tested(split, int(end(predictions.years))) for end in (np.min, np.max)]
         for name, fall in falls.items():
-            found = _test_against_zero(fall, "falls", "rises")
-            rows.append((split, name, *accuracy[name][0, [0, -1]], *found[:3], *sizes, found[3]))
+            ends, found = accuracy[name].value[[0, -1]], fall.estimate()
+            rows.append((split, name, *ends, *found, *sizes, _test_against_zero(found, "falls", "rises")))
         for a, b in (pair for pair in _COMPARED if set(pair) <= set(falls)):
-            found = _test_against_zero(falls[a] - falls[b], "first falls more", "second falls more")
-            rows.append((split, f"{a} - {b}", np.nan, np.nan, *found[:3], *sizes, found[3]))
+            found = (falls[a] - falls[b]).estimate()
+            verdict = _test_against_zero(found, "first falls more", "second falls more")
+            rows.append((split, f"{a} - {b}", np.nan, np.nan, *found, *sizes, verdict))
     columns = ["split", "what", "first", "last", "fall", "low", "high", "n_first", "n_last", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _test_against_zero(values: Floats, positive: str, negative: str) -> tuple[float, float, float, str]:
-    """First of the values, the interval of 95 % of the others, and on which side of 0 that lies."""
-    low, high = percentile_interval(values[1:])
-    return values[0], low, high, positive if low > 0 else negative if high < 0 else "cannot tell"
+def _test_against_zero(found: Estimate, positive: str, negative: str) -> str:
+    """Word for the side of 0 on which the whole interval lies."""
+    return positive if found.low > 0 else negative if found.high < 0 else "cannot tell"
 
 
 def summarise_falls(falls: pd.DataFrame, data: str) -> list[str]:
