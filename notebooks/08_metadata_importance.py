@@ -21,9 +21,9 @@
 # of the thesis hold, and the ledger's rows for sections 6.7 to 6.9 and 7.1.
 
 # %%
+from twostamp import inspection
 from twostamp.analysis.metadata_importance import check_claims, train_ablations
 from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
-from twostamp.inspection import forest
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
@@ -55,11 +55,11 @@ run = open_run("08_metadata_importance", globals())
 records = run.records
 classes = records.info.classes
 train, test = (records.arrays(split, features="thesis26") for split in ("train", "test"))
-print(f"{len(train)} training and {len(test)} test objects, {forest.stack_metadata(train).shape[1]} metadata")
+print(f"{len(train)} training and {len(test)} test objects, {inspection.stack_metadata(train).shape[1]} metadata")
 
 # %%
 size = {"count": run.params.forest_count, "trees": run.params.forest_trees, "n_jobs": run.params.workers}
-forests = forest.fit_forests(train, test, features="thesis26", n_classes=len(classes), seed=run.params.seed, **size)
+forests = inspection.fit_forests(train, test, features="thesis26", n_classes=len(classes), seed=run.params.seed, **size)
 forest_accuracy = format_mean_std(forests.accuracies.mean(), forests.accuracies.std(), digits=4)
 print(f"accuracy on test {forest_accuracy} (n = {len(forests.accuracies)})")
 

@@ -24,11 +24,10 @@
 # %%
 from IPython.display import display
 
+from twostamp import inspection
 from twostamp.analysis import shortcut_audit
 from twostamp.data import FEATURE_LISTS, read_metadata
 from twostamp.evaluation import Bootstrap
-from twostamp.inspection import agreement, attribution, forest
-from twostamp.inspection import permutation as importance
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots import shortcut_audit as plots
@@ -68,7 +67,7 @@ if winners:
 
 # %%
 if winners:
-    trained = shortcut_audit.train_both(best, records, run.models / "shortcuts", params)
+    trained = shortcut_audit.train_with_and_without_coordinates(best, records, run.models / "shortcuts", params)
     worth = shortcut_audit.compare_accuracy(trained, test.labels, bootstrap)
     run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", aside=run.narrow)
 
@@ -82,8 +81,8 @@ if winners:
 if winners:
     pairs = run.require("unlabelled_pairs.parquet")
     objects = shortcut_audit.draw_objects(read_metadata(pairs), params)
-    seen = shortcut_audit.look(trained, pairs, objects, records, params)
-    fig = plots.plot_share_maps(seen, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
+    tests = shortcut_audit.predict_with_and_without_coordinates(trained, pairs, objects, records, params)
+    fig = plots.plot_share_maps(tests, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
     caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
     run.save_extra_figure(fig, "coordinates_maps", caption=caption, aside=run.narrow)
 
@@ -94,7 +93,7 @@ if winners:
 
 # %%
 if winners:
-    dependence = shortcut_audit.tabulate_dependence(seen, classes, bootstrap)
+    dependence = shortcut_audit.tabulate_dependence(tests, classes, bootstrap)
     caption = "Share of the variance of each class's probability that the Galactic latitude explains."
     run.save_extra_table(dependence, "coordinates_dependence", caption=caption, aside=run.narrow)
     display(dependence.pivot(index="class", columns="coordinates", values="explained").round(3))
@@ -102,11 +101,13 @@ if winners:
 # %%
 if winners:
     caption = f"Mean probability of each class by |b|, {len(objects)} unlabelled objects."
-    run.save_extra_figure(plots.plot_profiles(seen, classes), "coordinates_latitude", caption=caption, aside=run.narrow)
+    run.save_extra_figure(
+        plots.plot_profiles(tests, classes), "coordinates_latitude", caption=caption, aside=run.narrow
+    )
 
 # %%
 if winners:
-    changes = shortcut_audit.tabulate_changes(seen, classes, bootstrap)
+    changes = shortcut_audit.tabulate_changes(tests, classes, bootstrap)
     caption = "Objects whose predicted class changes when they are told the coordinates of another."
     run.save_extra_table(changes, "coordinates_changes", caption=caption, aside=run.narrow)
     display(changes.round(3))
@@ -120,15 +121,17 @@ if winners:
 # %%
 train, held_out = (records.arrays(split, features="thesis26") for split in ("train", "test"))
 trees = {"count": params.forest_count, "trees": params.forest_trees, "n_jobs": params.workers, "grouped": True}
-forests = forest.fit_forests(train, held_out, features="thesis26", n_classes=len(classes), seed=params.seed, **trees)
+forests = inspection.fit_forests(
+    train, held_out, features="thesis26", n_classes=len(classes), seed=params.seed, **trees
+)
 caption = "Importance of metadata in random forests, both alerts together."
 run.save_extra_table(forests.grouped, "importance_forest", caption=caption)
 
 # %%
 if winners:
-    of_network = importance.rank_inputs(winners["M1"], records, params)
+    of_network = inspection.rank_inputs(winners["M1"], records, params)
     run.save_extra_table(of_network, "importance_network", caption="What the network loses when inputs are shuffled.")
-    compared = importance.compare_importance(forests.grouped, of_network)
+    compared = inspection.compare_importance(forests.grouped, of_network)
     caption = f"Importance of metadata, both alerts together, in {params.forest_count} forests and the stacked network."
     run.save_extra_figure(plots.plot_importances(compared), "importance_side_by_side", caption=caption)
 
@@ -140,23 +143,23 @@ if winners:
 
 # %%
 if winners:
-    chosen = agreement.choose_objects(test.labels, params.audit_objects, params.seed)
-    case = attribution.open_case(winners["M1"].best.load(records), test, chosen, records, params.seed)
-    explained = attribution.integrate_gradients(*case, params.attribution_steps)
-    print(attribution.check_completeness(*case, explained))
+    chosen = inspection.choose_objects(test.labels, params.audit_objects, params.seed)
+    audited = inspection.load_explained_objects(winners["M1"].best.load(records), test, chosen, records, params.seed)
+    attributions = inspection.integrate_gradients(audited, params.attribution_steps)
+    print(inspection.summarise_completeness(audited, attributions))
 
 # %%
 if winners:
-    shares = agreement.tabulate_shares(explained, FEATURE_LISTS["thesis26"], bootstrap)
+    shares = inspection.tabulate_attribution_shares(attributions, FEATURE_LISTS["thesis26"], bootstrap)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
-    aside = f"the stamps have {agreement.share_of_stamps(shares):.1%} of all attribution"
+    aside = f"the stamps have {inspection.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))
 
 # %%
 if winners:
-    rows = agreement.choose_examples(test.labels[chosen], case.targets)
-    titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[case.targets[row]]}" for row in rows]
-    fig = plots.plot_attributions(case.inputs, explained, dict(zip(rows, titles)))
+    rows = inspection.choose_examples(test.labels[chosen], audited.targets)
+    titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[audited.targets[row]]}" for row in rows]
+    fig = plots.plot_attributions(audited.inputs, attributions, dict(zip(rows, titles)))
     caption = "Integrated gradients, averaged over rotations, of one test object of each class."
     run.save_extra_figure(fig, "attributions", caption=caption, aside=aside)
 
@@ -169,10 +172,10 @@ if winners:
 
 # %%
 if winners:
-    lost = abs(attribution.occlude(*case))
-    random = attribution.integrate_gradients(*case.with_random_weights(params.seed), params.attribution_steps)
-    pooled, of_random = attribution.pool_strength(explained), attribution.pool_strength(random)
-    agreed = agreement.check_agreement(pooled, lost, of_random, bootstrap)
+    lost = abs(inspection.occlude(audited))
+    random = inspection.integrate_gradients(audited.with_random_weights(params.seed), params.attribution_steps)
+    pooled, of_random = inspection.pool_strength(attributions), inspection.pool_strength(random)
+    agreed = inspection.check_agreement(pooled, lost, of_random, bootstrap)
     run.save_extra_table(agreed, "attribution_agreement", caption="Attributions against occlusion.")
 
 # %%
@@ -188,5 +191,5 @@ if winners:
 # %%
 if winners:
     print(*shortcut_audit.summarise_shortcut(worth, dependence, changes), sep="\n")
-    print(*importance.describe_importance(compared, of_network), sep="\n")
-    print(*agreement.summarise_agreement(shares, agreed), sep="\n")
+    print(*inspection.summarise_importance(compared, of_network), sep="\n")
+    print(*inspection.summarise_agreement(shares, agreed), sep="\n")

@@ -94,7 +94,7 @@ def test_a_classifier_without_coordinates_does_not_notice_that_an_object_was_mov
         trial = make_result(variant)
         scores = {f"{split}_confusion": [] for split in ("validation", "test")} | {"weights": f"{way}.weights.h5"}
         trials.append(replace(trial, folder=tmp_path, content=trial.content | {"last": trial.content["last"] | scores}))
-    seen = shortcut_audit.look(
+    seen = shortcut_audit.predict_with_and_without_coordinates(
         SearchResults(trials), root / "pairs.parquet", table, Records(root / "records"), Parameters(seed=1)
     )
     assert list(seen) == [WITH, WITHOUT, SWAPPED]

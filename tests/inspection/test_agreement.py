@@ -17,7 +17,7 @@ from twostamp.inspection.agreement import (
     group_attributions,
     share_of_stamps,
     summarise_agreement,
-    tabulate_shares,
+    tabulate_attribution_shares,
 )
 from twostamp.plots.shortcut_audit import plot_agreement, plot_attributions
 
@@ -80,7 +80,7 @@ def test_kinds_of_input_share_out_all_of_it():
     columns = [FEATURE_LISTS["thesis26"].index(name) for name in COORDINATES]
     both = [np.abs(attributions[f"metadata_{i}"][:, columns]).sum(axis=1) for i in (1, 2)]
     np.testing.assert_allclose(groups["coordinates"], sum(both))
-    shares = tabulate_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP)
+    shares = tabulate_attribution_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP)
     assert shares["share"].iloc[:-1].sum() == pytest.approx(1)
     assert share_of_stamps(shares) == pytest.approx(shares["share"].iloc[:6].sum())
     assert shares["share"].iloc[-1] == pytest.approx(1 / 9, abs=0.01)
@@ -118,7 +118,7 @@ def test_figures_have_a_panel_an_image_and_sentences_say_what_was_found():
     assert len(figure.axes) == 2 * 6 + 1 + 1
     figure.canvas.draw()
     plt.close("all")
-    lines = summarise_agreement(tabulate_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP), agreed)
+    lines = summarise_agreement(tabulate_attribution_shares(attributions, FEATURE_LISTS["thesis26"], BOOTSTRAP), agreed)
     assert "coordinates" in lines[0]
     assert lines[1].startswith("rank correlation of attribution and occlusion 1.00")
     assert len(lines) == 4

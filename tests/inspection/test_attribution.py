@@ -11,17 +11,18 @@ from tests.models.test_architectures import build, make_arrays
 from tests.models.test_search import make_records
 from twostamp.data.arrays import Preparation
 from twostamp.inspection.attribution import (
+    ExplainedObjects,
     LogOdds,
-    check_completeness,
     completeness_gap,
     integrate_gradients,
+    load_explained_objects,
     mean_inputs,
     occlude,
-    open_case,
     patch_starts,
     pool_patches,
     randomise,
     rotate_stamps,
+    summarise_completeness,
 )
 from twostamp.models.architectures import input_shapes
 from twostamp.models.classifier import Classifier
@@ -62,22 +63,22 @@ def test_gradients_are_slopes(network: Any) -> None:
 
 def test_attributions_sum_to_the_difference_from_the_baseline(network: Any) -> None:
     model, inputs, baseline, targets = network
-    log_odds = LogOdds(model)
-    attributions = integrate_gradients(log_odds, inputs, baseline, targets, steps=32)
+    objects = ExplainedObjects(LogOdds(model), inputs, baseline, targets)
+    attributions = integrate_gradients(objects, steps=32)
     assert {name: values.shape for name, values in attributions.items()} == {k: v.shape for k, v in inputs.items()}
-    expected, gap = completeness_gap(log_odds, inputs, baseline, targets, attributions)
+    expected, gap = completeness_gap(objects, attributions)
     strength = sum(np.abs(values).reshape(N, -1).sum(axis=1) for values in attributions.values())
     assert np.abs(expected).max() > 0.05
     assert (np.abs(gap) < 0.02 * strength).all()
-    assert "miss it by 0.0" in check_completeness(log_odds, inputs, baseline, targets, attributions)
+    assert "miss it by 0.0" in summarise_completeness(objects, attributions)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_attributions_turn_with_the_object_though_the_baseline_does_not(network: Any, turns: int) -> None:
     model, inputs, baseline, targets = network
-    log_odds = LogOdds(model)
-    upright = integrate_gradients(log_odds, inputs, baseline, targets, steps=3)
-    turned = integrate_gradients(log_odds, rotate_stamps(inputs, turns), baseline, targets, steps=3)
+    objects = ExplainedObjects(LogOdds(model), inputs, baseline, targets)
+    upright = integrate_gradients(objects, steps=3)
+    turned = integrate_gradients(objects._replace(inputs=rotate_stamps(inputs, turns)), steps=3)
     for name, values in rotate_stamps(upright, turns).items():
         np.testing.assert_allclose(turned[name], values, atol=1e-5)
     assert not np.allclose(turned["stamps_1"], upright["stamps_1"], atol=1e-5)
@@ -88,7 +89,8 @@ def test_what_equals_the_baseline_gets_nothing(network: Any) -> None:
     symmetric = baseline | {name: np.full_like(values, 0.1) for name, values in baseline.items() if "stamps" in name}
     half = inputs["stamps_1"].copy()
     half[:, :, :, 2] = 0.1
-    attributions = integrate_gradients(LogOdds(model), inputs | {"stamps_1": half}, symmetric, targets, steps=3)
+    objects = ExplainedObjects(LogOdds(model), inputs | {"stamps_1": half}, symmetric, targets)
+    attributions = integrate_gradients(objects, steps=3)
     assert (attributions["stamps_1"][..., 2] == 0).all()
     assert (attributions["stamps_1"][..., :2] != 0).any()
 
@@ -96,7 +98,7 @@ def test_what_equals_the_baseline_gets_nothing(network: Any) -> None:
 def test_occlusion_is_what_is_lost_without_a_patch(network: Any) -> None:
     model, inputs, baseline, targets = network
     log_odds = LogOdds(model)
-    lost = occlude(log_odds, inputs, baseline, targets)
+    lost = occlude(ExplainedObjects(log_odds, inputs, baseline, targets))
     alerts = sum(name.startswith("stamps") for name in inputs)
     assert lost.shape == (N, alerts, 3, 7, 7)
     changed = inputs["stamps_1"].copy()
@@ -128,11 +130,12 @@ def test_both_find_the_only_pixel_that_counts() -> None:
     output.set_weights([kernel, np.zeros(2, "f4")])
     inputs = {"stamps_1": np.ones((1, 21, 21, 3), "f4"), "metadata_1": np.ones((1, 2), "f4")}
     baseline = {name: np.zeros(values.shape[1:], "f4") for name, values in inputs.items()}
-    attributions = integrate_gradients(LogOdds(model), inputs, baseline, [1], steps=4)
+    objects = ExplainedObjects(LogOdds(model), inputs, baseline, np.array([1]))
+    attributions = integrate_gradients(objects, steps=4)
     assert attributions["stamps_1"][0, 10, 10, 2] == pytest.approx(2)
     assert np.abs(attributions["stamps_1"]).sum() == pytest.approx(2)
     assert np.abs(attributions["metadata_1"]).sum() == 0
-    lost = occlude(LogOdds(model), inputs, baseline, [1])
+    lost = occlude(objects)
     assert lost[0, 0, 2, 3, 3] == pytest.approx(2, abs=1e-5)
     np.testing.assert_allclose(pool_patches(attributions), lost, atol=1e-5)
 
@@ -165,14 +168,16 @@ def test_the_baseline_is_the_mean_of_the_training_set(tmp_path: Path) -> None:
     np.testing.assert_allclose(baseline["metadata_2"], 0, atol=0.05)
 
 
-def test_a_case_explains_the_predicted_class_of_the_objects_chosen(tmp_path: Path) -> None:
+def test_the_predicted_class_is_explained_of_the_objects_chosen(tmp_path: Path) -> None:
     records, variant = make_records(tmp_path), "stacked_drift_safe"
     model, arrays = build(variant, n_classes=3, width=0.25), make_arrays(variant, 9)
     classifier = Classifier(model, variant, ("a", "b", "c"), 21, records.scaler, Preparation())
-    case = open_case(classifier, arrays, [1, 7], records, seed=1)
-    assert case.targets.tolist() == predict(model, variant, arrays).argmax(axis=1)[[1, 7]].tolist()
-    assert (case.log_odds(case.inputs, case.targets) > -np.log(2)).all()
-    np.testing.assert_array_equal(case.inputs["deltajd"], arrays.deltajd[[1, 7]])
-    assert case.baseline["metadata_1"].shape == (24,)
-    other = case.with_random_weights(2)
-    assert not np.allclose(other.log_odds(case.inputs, case.targets), case.log_odds(case.inputs, case.targets))
+    objects = load_explained_objects(classifier, arrays, [1, 7], records, seed=1)
+    assert objects.targets.tolist() == predict(model, variant, arrays).argmax(axis=1)[[1, 7]].tolist()
+    assert (objects.log_odds(objects.inputs, objects.targets) > -np.log(2)).all()
+    np.testing.assert_array_equal(objects.inputs["deltajd"], arrays.deltajd[[1, 7]])
+    assert objects.baseline["metadata_1"].shape == (24,)
+    other = objects.with_random_weights(2)
+    assert not np.allclose(
+        other.log_odds(objects.inputs, objects.targets), objects.log_odds(objects.inputs, objects.targets)
+    )

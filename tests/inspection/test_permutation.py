@@ -14,11 +14,11 @@ from twostamp.inspection.permutation import (
     SKY,
     STAMPS,
     compare_importance,
-    describe_importance,
     list_groups,
     permute_network,
     shuffle_inputs,
     split_network,
+    summarise_importance,
 )
 from twostamp.models.architectures import input_shapes
 from twostamp.models.inference import model_inputs
@@ -119,6 +119,6 @@ def test_forest_and_network_stand_side_by_side_and_what_they_say_is_said():
     assert [len(ax.patches) for ax in figure.axes] == [27] * 4
     figure.canvas.draw()
     plt.close(figure)
-    lines = describe_importance(table, network)
+    lines = summarise_importance(table, network)
     assert lines[2].startswith(f"first five, network: {table.nsmallest(1, 'nll_rank')['feature'].item()}")
     assert sum(line.startswith("shuffling") for line in lines) == 3

@@ -57,41 +57,38 @@ class CoordinateTest:
         return np.abs(sky_coordinates(self.ra, self.dec)["gal_lat"])
 
 
-def train_both(best: Hyperparameters, records: Records, folder: Path, params: Parameters) -> SearchResults:
+def train_with_and_without_coordinates(
+    best: Hyperparameters, records: Records, folder: Path, params: Parameters
+) -> SearchResults:
     """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each."""
     count = params.audit_repetitions
     trials = [trial for name in VARIANTS.values() for trial in make_repeats(name, best, count, params.seed)]
     return run_trials(trials, records, folder, params, params.width)
 
 
+def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:
+    """Draw at most ``audit_sky_objects`` of those that are close in time, in order of objectId."""
+    recent = metadata[metadata["deltajd"] <= params.deltajd_max]
+    count = min(len(recent), params.audit_sky_objects)
+    return recent.sample(count, random_state=params.seed).sort_values("objectId", ignore_index=True)
+
+
 def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Give every object the coordinates of another, both alerts' of the same one.
-
-    Parameters
-    ----------
-    metadata : DataFrame
-        objectId and `PLACE`.
-    seed : int
-
-    Returns
-    -------
-    DataFrame, index objectId
-        `PLACE`, in degrees.
-    """
+    """Give every object the coordinates of another, both alerts' of the same one: `PLACE` (degrees) by objectId."""
     order = np.random.default_rng([seed, 14]).permutation(len(metadata))
     donors = metadata[list(PLACE)].to_numpy()[order]
     return pd.DataFrame(donors, columns=list(PLACE), index=metadata["objectId"].to_numpy())
 
 
-def look(
+def predict_with_and_without_coordinates(
     trained: SearchResults, pairs: Path, metadata: pd.DataFrame, records: Records, params: Parameters
 ) -> dict[str, CoordinateTest]:
-    """Let the classifiers with and without coordinates see the unlabelled objects, and objects that were moved.
+    """Predict the unlabelled objects with both classifiers, and once more with coordinates swapped between objects.
 
     Parameters
     ----------
     trained : SearchResults
-        Of `train_both`.
+        Of `train_with_and_without_coordinates`.
     pairs : Path
         ``unlabelled_pairs.parquet``.
     metadata : DataFrame
@@ -99,6 +96,7 @@ def look(
     records : Records
         That the classifiers were trained on.
     params : Parameters
+        seed.
 
     Returns
     -------
@@ -106,17 +104,17 @@ def look(
         By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
         nothing.
     """
-    object_ids, moved = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
-    seen = {}
-    ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], moved))
-    for way, variant, places in ways:
+    object_ids, swapped = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
+    tests = {}
+    ways = ((WITH, VARIANTS[WITH], None), (WITHOUT, VARIANTS[WITHOUT], None), (SWAPPED, VARIANTS[WITH], swapped))
+    for name, variant, places in ways:
         classifiers = [trial.load(records) for trial in trained.of(variant).done]
         tables = [predict_pairs(pairs, object_ids, classifier, replaced=places) for classifier in classifiers]
         if tables:
-            ra, dec = (tables[0][name].to_numpy(float) for name in ("ra", "dec"))
+            ra, dec = (tables[0][column].to_numpy(float) for column in ("ra", "dec"))
             classes = list(classifiers[0].classes)
-            seen[way] = CoordinateTest(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
-    return seen
+            tests[name] = CoordinateTest(ra, dec, np.stack([table[classes].to_numpy(float) for table in tables]))
+    return tests
 
 
 def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -265,7 +263,7 @@ def compare_accuracy(trained: SearchResults, labels: ArrayLike, bootstrap: Boots
     Parameters
     ----------
     trained : SearchResults
-        Of `train_both`.
+        Of `train_with_and_without_coordinates`.
     labels : array_like of int, shape (n,)
         Of the test set.
     bootstrap : Bootstrap
@@ -276,24 +274,17 @@ def compare_accuracy(trained: SearchResults, labels: ArrayLike, bootstrap: Boots
     DataFrame
         coordinates, repetitions, accuracy, low, high; the last row is the difference, with minus without.
     """
-    labels = np.asarray(labels)
-    right = {}
-    for way, variant in VARIANTS.items():
-        answers = [trial.predicted("test") for trial in trained.of(variant).done]
-        if answers:
-            right[way] = np.array(answers) == labels
-    means = {way: values.mean(axis=0) for way, values in right.items()}
-    rows = [(way, len(right[way]), *bootstrap.mean(values)) for way, values in means.items()]
+    correct = {}
+    for name, variant in VARIANTS.items():
+        predicted = [trial.predicted("test") for trial in trained.of(variant).done]
+        if predicted:
+            correct[name] = np.array(predicted) == np.asarray(labels)
+    means = {name: values.mean(axis=0) for name, values in correct.items()}
+    rows = [(name, len(correct[name]), *bootstrap.mean(values)) for name, values in means.items()]
     if len(means) == 2:
-        rows.append(("difference", min(map(len, right.values())), *bootstrap.mean(means[WITH] - means[WITHOUT])))
+        repetitions = min(map(len, correct.values()))
+        rows.append(("difference", repetitions, *bootstrap.mean(means[WITH] - means[WITHOUT])))
     return pd.DataFrame(rows, columns=["coordinates", "repetitions", "accuracy", "low", "high"])
-
-
-def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:
-    """Draw at most ``audit_sky_objects`` of those that are close in time, in order of objectId."""
-    recent = metadata[metadata["deltajd"] <= params.deltajd_max]
-    count = min(len(recent), params.audit_sky_objects)
-    return recent.sample(count, random_state=params.seed).sort_values("objectId", ignore_index=True)
 
 
 def summarise_shortcut(worth: pd.DataFrame, dependence: pd.DataFrame, changes: pd.DataFrame) -> list[str]:

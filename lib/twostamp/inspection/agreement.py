@@ -109,7 +109,7 @@ def group_attributions(attributions: Mapping[str, ArrayLike], features: Sequence
     return groups | ({"deltajd": strength["deltajd"].sum(axis=1)} if "deltajd" in strength else {})
 
 
-def tabulate_shares(
+def tabulate_attribution_shares(
     attributions: Mapping[str, ArrayLike], features: Sequence[str], bootstrap: Bootstrap
 ) -> pd.DataFrame:
     """Share of all absolute attribution that goes to each kind of input, mean over objects with its interval.
@@ -172,7 +172,7 @@ def choose_examples(labels: ArrayLike, targets: ArrayLike) -> list[int]:
 
 
 def share_of_stamps(shares: pd.DataFrame) -> float:
-    """Share of all attribution that the stamps of both alerts have together; of `tabulate_shares`."""
+    """Share of all attribution that the stamps of both alerts have together; of `tabulate_attribution_shares`."""
     return float(shares.loc[shares["input"].str.contains(", alert "), "share"].sum())
 
 

@@ -6,7 +6,7 @@ alike: "nothing particular". Sundararajan, Taly and Yan (2017, ICML) for integra
 ECCV) for occlusion, Adebayo et al. (2018, NeurIPS) for the check that an attribution depends on what was learnt at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -22,15 +22,21 @@ from twostamp.models.inference import model_inputs
 from twostamp.models.layers import N_ROTATIONS
 
 Inputs = dict[str, NDArray[Any]]
-CHUNK = 64  # objects in one call
-BASELINE_OBJECTS = 1000
-WINDOWS = 7  # patches along the side of a stamp: 3 pixels of 21
+_CHUNK = 64  # objects in one call
+_BASELINE_OBJECTS = 1000
+_WINDOWS = 7  # patches along the side of a stamp: 3 pixels of 21
+
+
+def stamp_names(inputs: Iterable[str]) -> list[str]:
+    """Inputs that are stamps, alert by alert."""
+    return sorted(name for name in inputs if name.startswith("stamps"))
 
 
 def _chunks(inputs: Inputs, targets: ArrayLike) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Inputs and targets as tensors, a part of the objects at a time."""
     labels = np.asarray(targets, np.int32)
-    for start in range(0, len(labels), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(labels), _CHUNK):
+        part = slice(start, start + _CHUNK)
         yield {name: tf.constant(values[part]) for name, values in inputs.items()}, tf.constant(labels[part])
 
 
@@ -63,19 +69,13 @@ class LogOdds:
         self._differentiate = tf.function(differentiate, reduce_retracing=True)
 
     def __call__(self, inputs: Inputs, targets: ArrayLike) -> NDArray[np.float64]:
-        """Log odds of one class for each object.
+        """Log odds of the target class of each object, shape (n,), nats.
 
         Parameters
         ----------
         inputs : dict of ndarray, first axis n
             By name, as of `twostamp.models.inference.model_inputs`.
         targets : array_like of int, shape (n,)
-            The class of each object.
-
-        Returns
-        -------
-        ndarray, shape (n,), float64
-            Nats.
         """
         parts = [self._compute(*part).numpy() for part in _chunks(inputs, targets)]
         return np.concatenate(parts).astype(np.float64)
@@ -87,19 +87,19 @@ class LogOdds:
 
 
 def randomise(model: keras.Model, seed: int) -> keras.Model:
-    """Make a network of the same form with the weights of a first day (Adebayo et al. 2018)."""
+    """Copy the network with freshly initialised weights (Adebayo et al. 2018)."""
     keras.utils.set_random_seed(seed)
     return keras.models.clone_model(model)
 
 
-def mean_inputs(records: Records, names: Mapping[str, Any], *, seed: int, **options: Any) -> Inputs:
+def mean_inputs(records: Records, names: Iterable[str], *, seed: int, **options: Any) -> Inputs:
     """Mean of class-balanced training objects: the baseline.
 
     Parameters
     ----------
     records : Records
-    names : mapping
-        Inputs wanted, such as `twostamp.models.architectures.input_shapes` lists them.
+    names : iterable of str
+        Inputs wanted.
     seed : int
     **options
         features and crop of `twostamp.data.tfrecords.Records.batches`.
@@ -109,26 +109,37 @@ def mean_inputs(records: Records, names: Mapping[str, Any], *, seed: int, **opti
     dict of ndarray, without the axis of the objects
     """
     size = 100
-    batches = records.batches(size, seed=seed, **options).take(BASELINE_OBJECTS // size)
+    batches = records.batches(size, seed=seed, **options).take(_BASELINE_OBJECTS // size)
     means = [{name: inputs[name].mean(axis=0) for name in names} for inputs, _ in batches.as_numpy_iterator()]
     return {name: np.stack([each[name] for each in means]).mean(axis=0) for name in names}
 
 
-class Case(NamedTuple):
-    """A classifier, some objects, what they are compared with, and the class of each that is explained."""
+class ExplainedObjects(NamedTuple):
+    """Objects and the class of each whose log odds are explained.
+
+    Attributes
+    ----------
+    log_odds : LogOdds
+    inputs : dict of ndarray, first axis n
+    baseline : dict of ndarray
+        What the objects are compared with, of `mean_inputs`.
+    targets : ndarray of int, shape (n,)
+    """
 
     log_odds: LogOdds
     inputs: Inputs
     baseline: Inputs
     targets: NDArray[np.int64]
 
-    def with_random_weights(self, seed: int) -> "Case":
+    def with_random_weights(self, seed: int) -> "ExplainedObjects":
         """The same objects and classes for a network that has learnt nothing."""
         return self._replace(log_odds=LogOdds(randomise(self.log_odds.model, seed)))
 
 
-def open_case(classifier: Classifier, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int) -> Case:
-    """Load a trained classifier and the objects whose predicted class it is to account for.
+def load_explained_objects(
+    classifier: Classifier, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int
+) -> ExplainedObjects:
+    """Take the objects whose predicted class a classifier is to account for.
 
     Parameters
     ----------
@@ -147,7 +158,7 @@ def open_case(classifier: Classifier, arrays: Arrays, chosen: ArrayLike, records
     options: dict[str, Any] = {"features": classifier.features, "crop": classifier.crop_size}
     baseline = mean_inputs(records, inputs, seed=seed, **options)
     targets = np.concatenate([model.predict_on_batch(part).argmax(axis=1) for part, _ in _chunks(inputs, chosen)])
-    return Case(LogOdds(model), inputs, baseline, targets)
+    return ExplainedObjects(LogOdds(model), inputs, baseline, targets)
 
 
 def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
@@ -158,7 +169,7 @@ def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
     }
 
 
-def integrate_gradients(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, steps: int) -> Inputs:
+def integrate_gradients(objects: ExplainedObjects, steps: int) -> Inputs:
     """Integrated gradients, averaged over the four rotations of the stamps.
 
     An object is turned, explained and its attributions turned back; the baseline is not turned. So the attributions of
@@ -167,11 +178,7 @@ def integrate_gradients(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, tar
 
     Parameters
     ----------
-    log_odds : LogOdds
-    inputs : dict of ndarray, first axis n
-    baseline : dict of ndarray
-        Of `mean_inputs`.
-    targets : array_like of int, shape (n,)
+    objects : ExplainedObjects
     steps : int
         Nodes of the Gauss-Legendre rule on the straight way from the baseline to the object.
 
@@ -180,36 +187,31 @@ def integrate_gradients(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, tar
     dict of ndarray
         In the shapes of the inputs, nats.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    total = {name: np.zeros(values.shape, np.float64) for name, values in inputs.items()}
+    total = {name: np.zeros(values.shape, np.float64) for name, values in objects.inputs.items()}
     with tqdm(total=N_ROTATIONS * steps, desc="integrated gradients") as progress:
         for turns in range(N_ROTATIONS):
-            turned = rotate_stamps(inputs, turns)
-            way = {name: values - baseline[name] for name, values in turned.items()}
-            mean = {name: np.zeros(values.shape, np.float64) for name, values in inputs.items()}
-            for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-                at = {name: (baseline[name] + node * step).astype(np.float32) for name, step in way.items()}
-                for name, values in log_odds.gradients(at, targets).items():
-                    mean[name] += weight * values
-                progress.update()
-            back = rotate_stamps({name: mean[name] * way[name] for name in way}, -turns)
+            turned = _integrate_straight(objects._replace(inputs=rotate_stamps(objects.inputs, turns)), steps, progress)
+            back = rotate_stamps(turned, -turns)
             total = {name: total[name] + back[name] / N_ROTATIONS for name in total}
     return total
 
 
-def check_completeness(
-    log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, attributions: Inputs
-) -> str:
-    """Say how far attributions are from adding up (the axiom of completeness); see `completeness_gap`."""
-    expected, gap = completeness_gap(log_odds, inputs, baseline, targets, attributions)
-    return (
-        f"log odds above the baseline's: median {np.median(expected):.2f} nats; the attributions miss it by "
-        f"{np.median(np.abs(gap)):.4f} in the median and {np.abs(gap).max():.4f} at most"
-    )
+def _integrate_straight(objects: ExplainedObjects, steps: int, progress: Any) -> Inputs:
+    """Integrated gradients of objects as they stand."""
+    log_odds, inputs, baseline, targets = objects
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    way = {name: values - baseline[name] for name, values in inputs.items()}
+    mean = {name: np.zeros(values.shape, np.float64) for name, values in inputs.items()}
+    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        at = {name: (baseline[name] + node * step).astype(np.float32) for name, step in way.items()}
+        for name, values in log_odds.gradients(at, targets).items():
+            mean[name] += weight * values
+        progress.update()
+    return {name: mean[name] * way[name] for name in way}
 
 
 def completeness_gap(
-    log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike, attributions: Inputs
+    objects: ExplainedObjects, attributions: Inputs
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How far attributions are from adding up (the axiom of completeness).
 
@@ -220,11 +222,21 @@ def completeness_gap(
     gap : ndarray, shape (n,)
         Sum of its attributions minus that.
     """
-    n = len(np.asarray(targets))
+    log_odds, inputs, baseline, targets = objects
+    n = len(targets)
     at = {name: np.repeat(values[None], n, axis=0) for name, values in baseline.items()}
     expected = log_odds(inputs, targets) - log_odds(at, targets)
     sums = sum(values.reshape(n, -1).sum(axis=1) for values in attributions.values())
     return expected, sums - expected
+
+
+def summarise_completeness(objects: ExplainedObjects, attributions: Inputs) -> str:
+    """Say how far attributions are from adding up; see `completeness_gap`."""
+    expected, gap = completeness_gap(objects, attributions)
+    return (
+        f"log odds above the baseline's: median {np.median(expected):.2f} nats; the attributions miss it by "
+        f"{np.median(np.abs(gap)):.4f} in the median and {np.abs(gap).max():.4f} at most"
+    )
 
 
 def patch_starts(crop: int) -> tuple[int, list[int]]:
@@ -235,23 +247,19 @@ def patch_starts(crop: int) -> tuple[int, list[int]]:
     >>> patch_starts(21), patch_starts(63)[0]
     ((3, [0, 3, 6, 9, 12, 15, 18]), 9)
     """
-    side = max(1, crop // WINDOWS)
+    side = max(1, crop // _WINDOWS)
     return side, list(range(0, crop - side + 1, side))
 
 
-def occlude(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayLike) -> NDArray[np.float64]:
+def occlude(objects: ExplainedObjects) -> NDArray[np.float64]:
     """Log odds lost when a patch of one image is replaced by the baseline's.
-
-    Parameters
-    ----------
-    log_odds, inputs, baseline, targets
-        As for `integrate_gradients`.
 
     Returns
     -------
     ndarray, shape (n, alerts, 3, g, g)
         g patches along a side; nats, positive where the patch speaks for the class.
     """
+    log_odds, inputs, baseline, targets = objects
     names = stamp_names(inputs)
     side, starts = patch_starts(inputs[names[0]].shape[1])
     whole = log_odds(inputs, targets)
@@ -267,23 +275,8 @@ def occlude(log_odds: LogOdds, inputs: Inputs, baseline: Inputs, targets: ArrayL
     return lost
 
 
-def stamp_names(inputs: Mapping[str, Any]) -> list[str]:
-    """Inputs that are stamps, alert by alert."""
-    return sorted(name for name in inputs if name.startswith("stamps"))
-
-
 def pool_patches(attributions: Inputs) -> NDArray[np.float64]:
-    """Sum attributions over the patches of `occlude`.
-
-    Parameters
-    ----------
-    attributions : dict of ndarray
-        Of `integrate_gradients`; give absolute values to pool those.
-
-    Returns
-    -------
-    ndarray, shape (n, alerts, 3, g, g)
-    """
+    """Sum attributions over the patches of `occlude`, shape (n, alerts, 3, g, g)."""
     names = stamp_names(attributions)
     side, starts = patch_starts(attributions[names[0]].shape[1])
     covered = side * len(starts)
@@ -294,5 +287,5 @@ def pool_patches(attributions: Inputs) -> NDArray[np.float64]:
 
 
 def pool_strength(attributions: Inputs) -> NDArray[np.float64]:
-    """Sum absolute attributions over patches: `pool_patches` of strength alone."""
+    """Sum absolute attributions over the patches of `occlude`."""
     return pool_patches({name: np.abs(values) for name, values in attributions.items()})

@@ -3,7 +3,7 @@
 The forest of section 6.7 says what metadata can tell; this says what the classifier of the thesis makes of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from twostamp.data.features import COORDINATES, FEATURE_LISTS
 from twostamp.data.tfrecords import Records
+from twostamp.inspection.attribution import stamp_names
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import model_inputs
 from twostamp.models.layers import DeepHiTS
@@ -24,13 +25,13 @@ Column = tuple[str, int | None]
 STAMPS, ALL, SKY = "stamps", "all metadata and deltajd", "coordinates"
 
 
-def list_groups(inputs: Mapping[str, Any], features: str | None) -> dict[str, list[Column]]:
+def list_groups(inputs: Iterable[str], features: str | None) -> dict[str, list[Column]]:
     """What is shuffled together: a feature of both alerts, deltajd, all coordinates, all that is no stamp, all stamps.
 
     Parameters
     ----------
-    inputs : mapping
-        Inputs of the network by name.
+    inputs : iterable of str
+        Names of the inputs of the network.
     features : str or None
         Name of the metadata list.
 
@@ -39,7 +40,8 @@ def list_groups(inputs: Mapping[str, Any], features: str | None) -> dict[str, li
     dict of list of (str, int or None)
         Input and column; None for the whole input.
     """
-    alerts = sorted(name for name in inputs if name.startswith("metadata"))
+    inputs = sorted(inputs)
+    alerts = [name for name in inputs if name.startswith("metadata")]
     names = FEATURE_LISTS[features] if features else ()
     groups: dict[str, list[Column]] = {
         feature: [(alert, column) for alert in alerts] for column, feature in enumerate(names)
@@ -50,7 +52,7 @@ def list_groups(inputs: Mapping[str, Any], features: str | None) -> dict[str, li
     if alerts:
         groups[SKY] = [column for name in COORDINATES for column in groups.get(name, [])]
         groups[ALL] = [(alert, None) for alert in alerts] + days
-    groups[STAMPS] = [(name, None) for name in sorted(inputs) if name.startswith("stamps")]
+    groups[STAMPS] = [(name, None) for name in stamp_names(inputs)]
     return {name: columns for name, columns in groups.items() if columns}
 
 
@@ -78,7 +80,7 @@ def split_network(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     head : keras.Model
         From those vectors and the other inputs to probabilities.
     """
-    stamps = {name: tensor for name, tensor in model.input.items() if name.startswith("stamps")}
+    stamps = {name: model.input[name] for name in stamp_names(model.input)}
     vectors = {layer.output.name: layer.output for layer in model.layers if isinstance(layer, DeepHiTS)}
     if not vectors:
         return None, model
@@ -108,8 +110,9 @@ def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutatio
     groups = list_groups(inputs, VARIANTS[variant].features)
     trunk, head = split_network(model)
     if trunk is not None:
-        vectors = _predict(trunk, {name: inputs[name] for name in inputs if name.startswith("stamps")})
-        inputs = vectors | {name: values for name, values in inputs.items() if not name.startswith("stamps")}
+        stamps = stamp_names(inputs)
+        vectors = _predict(trunk, {name: inputs[name] for name in stamps})
+        inputs = vectors | {name: values for name, values in inputs.items() if name not in stamps}
         groups[STAMPS] = [(name, None) for name in vectors]
     before, rng, rows = _score(_predict(head, inputs), labels), np.random.default_rng([seed, 14]), []
     for shuffle in range(permutations):
@@ -120,6 +123,7 @@ def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutatio
 
 
 def _predict(model: keras.Model, inputs: Mapping[str, NDArray[Any]], size: int = 256) -> Any:
+    """Outputs of a network for many objects, a part of them at a time."""
     n = len(next(iter(inputs.values())))
     cuts = (slice(start, start + size) for start in range(0, n, size))
     parts = [model.predict_on_batch({name: values[cut] for name, values in inputs.items()}) for cut in cuts]
@@ -129,6 +133,7 @@ def _predict(model: keras.Model, inputs: Mapping[str, NDArray[Any]], size: int =
 
 
 def _score(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[float, float]:
+    """Accuracy, and mean negative log-likelihood in nats."""
     of_truth = np.take_along_axis(probabilities.astype(np.float64), labels[:, None], axis=1)
     right = probabilities.argmax(axis=1) == labels
     return float(right.mean()), float(-np.log(np.maximum(of_truth, 1e-7)).mean())
@@ -188,7 +193,7 @@ def compare_importance(of_forest: pd.DataFrame, of_network: pd.DataFrame) -> pd.
     return table
 
 
-def describe_importance(compared: pd.DataFrame, of_network: pd.DataFrame) -> list[str]:
+def summarise_importance(compared: pd.DataFrame, of_network: pd.DataFrame) -> list[str]:
     """Say in sentences which inputs the forest and the network rely on."""
     first = {
         label: ", ".join(compared.nsmallest(5, f"{measure}_rank")["feature"])
