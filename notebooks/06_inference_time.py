@@ -23,14 +23,12 @@
 # %%
 from matplotlib import pyplot as plt
 
-from twostamp.analysis.inference_time import latency, queueing
-from twostamp.analysis.inference_time import stages as serving
+from twostamp.analysis import inference_time
 from twostamp.data import find_archive
 from twostamp.evaluation import format_mean_std
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots import inference_time as plots
-from twostamp.plots.inference_time import plot_queue
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -67,7 +65,7 @@ chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]]
 # %%
 records, repeats = run.records, run.params.latency_repeats
 classifiers = {name: results.find(name).load(records) for name in chosen["trial_id"]}
-timed = chosen.join(latency.time_models(list(classifiers.values()), records, repeats))
+timed = chosen.join(inference_time.time_models(list(classifiers.values()), records, repeats))
 shown = timed[["variant", "rank", "trial_id", "test_mean", "test_std", "mean", "std", "median", "p99", "times"]]
 run.save_extra_table(shown, "inference_time", caption="Inference time of one object (ms) of the best models.")
 shown.drop(columns=["trial_id", "times"]).round(3)
@@ -89,7 +87,7 @@ run.save_figure(fig, "6.4", caption=caption, note=f"models: {counts}; median and
 # p likely even where nothing differs.
 
 # %%
-tests = latency.compare_times(timed)
+tests = inference_time.compare_times(timed)
 print(tests.to_string(index=False))
 
 # %%
@@ -107,7 +105,7 @@ stacked = chosen[chosen["variant"] == "stacked"]
 model = (stacked if len(stacked) else chosen).iloc[0]
 sizes = run.params.latency_batch_sizes
 classifier = classifiers[model["trial_id"]]
-batches = latency.time_batches(classifier, records, repeats, sizes)
+batches = inference_time.time_batches(classifier, records, repeats, sizes)
 run.save_extra_table(batches, "batch_time", caption=f"Inference time (ms) of {model['trial_id']} by batch size.")
 batches.drop(columns="times").assign(per_object=batches["median"] / batches["batch_size"]).round(3)
 
@@ -137,17 +135,17 @@ record_numbers(run, numbers, "latency_batch_sizes has no batch of this size")
 # the simulation to it. Lines end at the rate that full batches no longer carry.
 
 # %%
-service = queueing.fit_service_time(sizes, batches["median"] / 1000)
-rates = queueing.rate_grid()
+service = inference_time.fit_service_time(sizes, batches["median"] / 1000)
+rates = inference_time.rate_grid()
 queues = {
-    "one by one, at random": queueing.compare_batches(service, rates),
-    "bursts of 10 000": queueing.compare_batches(service, rates, burst=queueing.RUBIN.burst),
+    "one by one, at random": inference_time.compare_batches(service, rates),
+    "bursts of 10 000": inference_time.compare_batches(service, rates, burst=inference_time.RUBIN.burst),
 }
 
 # %%
-surveys = [queueing.ZTF, queueing.RUBIN]
-advice = [queueing.summarise_recommendation(*pair) for pair in zip(queues.values(), surveys, strict=True)]
-fig = plot_queue(queues, surveys)
+surveys = [inference_time.ZTF, inference_time.RUBIN]
+advice = [inference_time.summarise_recommendation(*pair) for pair in zip(queues.values(), surveys, strict=True)]
+fig = plots.plot_queue(queues, surveys)
 caption = "Waiting and inference time against arrival rate by batch size: median (line) and 99th percentile (dotted)."
 run.save_extra_figure(fig, "queue", caption=f"{caption} The batch to take: {'; '.join(advice)}.")
 
@@ -164,7 +162,7 @@ print(*advice, sep="\n")
 alerts = find_archive(run.params, run.data)
 stages = None
 if len(stacked):
-    stages = serving.time_archive(classifier, alerts, run.require("pairs.parquet"), repeats)
+    stages = inference_time.time_archive(classifier, alerts, run.require("pairs.parquet"), repeats)
 
 # %%
 if stages is not None:

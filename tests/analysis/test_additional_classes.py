@@ -65,6 +65,12 @@ def test_one_refusal_does_not_stop_the_others():
     assert list(refused) == ["ZZ"]
 
 
+def test_the_subclasses_named_share_a_data_set():
+    params = PARAMS.model_copy(update={"promote": ["YSO", "RRL", "all"]})
+    assert list(promote_all(make_pairs(COUNTS), params)[0]) == ["YSO-RRL", "all"]
+    assert promote_all(make_pairs(COUNTS), PARAMS.model_copy(update={"promote": []})) == ({}, {})
+
+
 def test_the_split_depends_on_the_objects_and_not_on_their_order():
     pairs = make_pairs(COUNTS)
     shuffled = pairs.iloc[np.random.default_rng(1).permutation(len(pairs))]

@@ -8,8 +8,7 @@ import pytest
 
 from tests.models.test_results import make_result
 from twostamp.alerts.packet import read_packets
-from twostamp.analysis.inference_time import latency
-from twostamp.analysis.inference_time import stages as serving
+from twostamp.analysis.inference_time import latency, stages
 from twostamp.analysis.model_comparison import (
     compare_winners,
     make_summary,
@@ -17,6 +16,7 @@ from twostamp.analysis.model_comparison import (
     summarise_contradiction,
 )
 from twostamp.data.arrays import arrays_from_table
+from twostamp.data.decode import decode_objects
 from twostamp.data.features import ALL_FEATURES, Scaler
 from twostamp.models.architectures import build_model
 from twostamp.models.inference import make_server, model_inputs
@@ -133,15 +133,15 @@ def test_pairs_are_found_in_an_archive_with_damage(tmp_path, make_packet):
     for name, candid in keys:
         (tmp_path / f"{name}_{candid}.avro").write_bytes(make_packet(name, candid, 2458000.5 + candid))
     (tmp_path / "ZTF18a_0.avro").write_bytes(b"Obj")
-    pairs = serving.find_pairs(str(tmp_path), wanted, 10)
+    pairs = stages.find_pairs(str(tmp_path), wanted, 10)
     candids = [[read_packets(data)[0]["candid"] for data in pair] for pair in pairs]
     assert candids == [[1, 2], [5, 4]]
-    assert len(serving.find_pairs(str(tmp_path), wanted, 1)) == 1
+    assert len(stages.find_pairs(str(tmp_path), wanted, 1)) == 1
 
 
 def test_decoded_packets_are_a_table_that_preparation_takes(make_packet):
     pairs = [(make_packet("ZTF18a", 1, 2458000.5, fid=1), make_packet("ZTF18a", 2, 2458002.5, fid=2))] * 3
-    table = serving.decode_pairs(pairs)
+    table = decode_objects(pairs, n_alerts=2)
     assert table["deltajd"].tolist() == [2.0] * 3
     assert table[["fid_1", "fid_2"]].iloc[0].tolist() == [1, 2]
     features = np.random.default_rng(1).normal(size=(9, len(ALL_FEATURES)))

@@ -1,4 +1,4 @@
-"""What is trained with the winner's hyper-parameters: ablations and more classes (thesis sections 6.8 to 6.10)."""
+"""Notebook 09: data sets with classes of their own, and the stacked classifier trained on them (section 6.10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,13 @@ from twostamp.models.results import SearchResults, TrialResult, package_winners
 from twostamp.models.search import train_repeats
 from twostamp.params import Parameters
 
-ALL = "all"
-SHARE = 5
+_ALL = "all"
+_SHARE = 5
 """A class gives at most a fifth of its objects to validation and a fifth to test."""
 
 
 class PromotionError(ValueError):
     """Subclasses that cannot become classes; one sentence with the reason."""
-
-
-def list_experiments(promote: Sequence[str]) -> list[list[str]]:
-    """Split the parameter ``promote`` into data sets: the subclasses it names, and every subclass at once.
-
-    Examples
-    --------
-    >>> list_experiments(["YSO", "Blazar", "all"])
-    [['YSO', 'Blazar'], ['all']]
-    """
-    named = [name for name in promote if name != ALL]
-    return ([named] if named else []) + ([[ALL]] if ALL in promote else [])
 
 
 @dataclass(frozen=True)
@@ -96,9 +84,21 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
         table, classes = promote_subclasses(kept, names)
     except ValueError as error:
         raise PromotionError(str(error)) from None
-    everything = list(names) == [ALL]
-    needed = params.validation_per_class + params.test_per_class + 1 if everything else SHARE
+    per_class = {"validation": params.validation_per_class, "test": params.test_per_class}
+    everything = list(names) == [_ALL]
+    needed = sum(per_class.values()) + 1 if everything else _SHARE
     table, classes, dropped = drop_small_classes(table, classes, needed)
+    _refuse_small(names, classes, dropped, needed)
+    table = cap_classes(table, params.cap_per_class, params.seed)
+    share = max(1, int(table["classALeRCE"].value_counts().min()) // _SHARE)
+    if not everything:
+        per_class = {split: min(size, share) for split, size in per_class.items()}
+    table = split_objects(table, per_class["validation"], per_class["test"], params.seed)
+    return PromotedData("-".join(map(safe_name, names)), classes, table, dropped, per_class)
+
+
+def _refuse_small(names: Sequence[str], classes: Sequence[str], dropped: dict[str, int], needed: int) -> None:
+    """Raise if a subclass that is asked for is too small to be split, or fewer than two classes are left."""
     if lost := sorted(set(names) & set(dropped)):
         raise PromotionError(
             f"subclass {lost[0]} has {dropped[lost[0]]} pairs, and a class needs {needed} to be split into training, "
@@ -106,18 +106,10 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
         )
     if len(classes) < 2:
         raise PromotionError(f"only {len(classes)} class(es) have the {needed} pairs that a split needs: add alerts")
-    share = max(1, min(int(table["classALeRCE"].value_counts().min()), params.cap_per_class) // SHARE)
-    per_class = {"validation": params.validation_per_class, "test": params.test_per_class}
-    if not everything:
-        per_class = {split: min(size, share) for split, size in per_class.items()}
-    own = params.model_copy(update={f"{split}_per_class": size for split, size in per_class.items()})
-    table, _ = make_splits(table, own)
-    name = "-".join(safe_name(name) for name in names)
-    return PromotedData(name, classes, table, dropped, per_class)
 
 
 def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, PromotedData], dict[str, str]]:
-    """Make every data set of the parameter ``promote``.
+    """Make the data sets of the parameter ``promote``: one of the subclasses it names, one of every subclass at once.
 
     Returns
     -------
@@ -127,7 +119,8 @@ def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, Prom
         Reason, by name, of those that cannot be made.
     """
     promoted, refused = {}, {}
-    for names in list_experiments(params.promote):
+    named = [name for name in params.promote if name != _ALL]
+    for names in filter(None, (named, [_ALL] if _ALL in params.promote else [])):
         try:
             promoted["-".join(names)] = promote_pairs(pairs, names, params)
         except PromotionError as error:
@@ -136,9 +129,14 @@ def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, Prom
 
 
 def train_promoted(
-    promoted: dict[str, PromotedData], best: TrialResult | None, pairs_path: Path, data: Path, models: Path,
-    params: Parameters, mark: str = "",
-) -> dict[str, SearchResults]:  # fmt: skip
+    promoted: dict[str, PromotedData],
+    best: TrialResult | None,
+    pairs_path: Path,
+    data: Path,
+    models: Path,
+    params: Parameters,
+    data_note: str = "",
+) -> dict[str, SearchResults]:
     """Train the stacked classifier on each data set, and save the best of each to hand on.
 
     Parameters
@@ -150,7 +148,7 @@ def train_promoted(
     pairs_path, data, models : Path
         ``pairs.parquet``, and the run's folders of data and models.
     params : Parameters
-    mark : str
+    data_note : str
         What figures and tables of the run say about its data.
 
     Returns
@@ -165,7 +163,7 @@ def train_promoted(
         records, count = dataset.write(pairs_path, data, params), params.promote_repetitions
         folder = models / f"promoted_{dataset.name}"
         trials = train_repeats("stacked", best.hyperparameters, count, records, folder, params)
-        package_winners(trials, records, folder, params, mark)
+        package_winners(trials, records, folder, params, data_note)
         if trials.done:
             trained[name] = trials.done
     return trained

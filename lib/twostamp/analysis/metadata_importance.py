@@ -1,6 +1,5 @@
 """Notebook 08: ablations, and the thesis's claims about metadata."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from twostamp.models.results import SearchResults, TrialResult, package_winners
 from twostamp.models.search import make_repeats, run_trials
 from twostamp.params import Parameters
 
-HIGH_SHARE = 0.25
+_HIGH_SHARE = 0.25
 """What "among the most important" means: the first quarter of the ranking. The thesis gives no number."""
 
 FILTERS = ("fid_g_1", "fid_r_1", "fid_g_2", "fid_r_2")
@@ -41,7 +40,7 @@ def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
     [False, False, False, False, False]
     """
     n = len(importance)
-    high = round(HIGH_SHARE * n)
+    high = round(_HIGH_SHARE * n)
     rules = [
         ("deltajd is the most important", "6.7, 7.1", ("ln_deltajd",), 1, 1),
         *(
@@ -63,16 +62,22 @@ def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
 
 
 def train_ablations(
-    variants: Sequence[str], best: TrialResult | None, records: Records, models: Path, params: Parameters,
-    mark: str = "",
-) -> dict[str, SearchResults]:  # fmt: skip
-    """Train variants of the stacked classifier that see less (sections 6.8 and 6.9); as `train_promoted`."""
+    variants: Sequence[str],
+    best: TrialResult | None,
+    records: Records,
+    models: Path,
+    params: Parameters,
+    data_note: str = "",
+) -> dict[str, SearchResults]:
+    """Train variants of the stacked classifier that see less (sections 6.8 and 6.9), and save the best of each.
+
+    Finished trials by variant, with the hyper-parameters of `best`; none for a run without a stacked classifier.
+    """
     if best is None:
         return {}
-    count = params.ablation_repetitions
-    repeats = (make_repeats(variant, best.hyperparameters, count, params.seed) for variant in variants)
-    trials = list(itertools.chain.from_iterable(repeats))
+    values, count = best.hyperparameters, params.ablation_repetitions
+    trials = [trial for variant in variants for trial in make_repeats(variant, values, count, params.seed)]
     results = run_trials(trials, records, models / "ablations", params)
-    package_winners(results, records, models, params, mark)
+    package_winners(results, records, models, params, data_note)
     trained = {variant: results.of(variant).done for variant in variants}
     return {variant: trials for variant, trials in trained.items() if trials}

@@ -1,6 +1,25 @@
 """Notebook 06: latency of single predictions, the stages before them, and the queue of a night."""
 
-from twostamp.analysis.inference_time import latency, queueing, stages
-from twostamp.analysis.inference_time.latency import time_models
+from twostamp.analysis.inference_time.latency import compare_times, time_batches, time_models
+from twostamp.analysis.inference_time.queueing import (
+    RUBIN,
+    ZTF,
+    compare_batches,
+    fit_service_time,
+    rate_grid,
+    summarise_recommendation,
+)
+from twostamp.analysis.inference_time.stages import time_archive
 
-__all__ = ["latency", "queueing", "stages", "time_models"]
+__all__ = [
+    "RUBIN",
+    "ZTF",
+    "compare_batches",
+    "compare_times",
+    "fit_service_time",
+    "rate_grid",
+    "summarise_recommendation",
+    "time_archive",
+    "time_batches",
+    "time_models",
+]

@@ -7,6 +7,7 @@ broker would serve it, as one traced graph; decoding and preparation of the pack
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from twostamp.models.inference import make_server, model_inputs
 from twostamp.thesis import read_printed
 from twostamp.utils.typing import Inputs
 
-WARM_UP = 5
+_WARM_UP = 5
 """Calls before the clock starts: tracing, memory, caches."""
 
 COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separated", "stacked against separated")
@@ -29,7 +30,7 @@ COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separ
 
 
 def time_calls(
-    calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = WARM_UP
+    calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP
 ) -> dict[Any, NDArray[np.float64]]:
     """Time several calls, in turns, so that a busy moment of the machine falls on all of them.
 
@@ -112,8 +113,8 @@ def time_models(classifiers: Sequence[Classifier], records: Records, repeats: in
     calls = {}
     for i, classifier in enumerate(classifiers):
         batch = take_batch(_load_inputs(classifier, records), batch_size)
-        calls[i] = bind(make_server(classifier.network), batch)
-    return tabulate(pd.DataFrame(index=range(len(calls))), time_calls(calls, repeats))
+        calls[i] = partial(make_server(classifier.network), batch)
+    return tabulate_times(pd.DataFrame(index=range(len(calls))), time_calls(calls, repeats))
 
 
 def time_batches(classifier: Classifier, records: Records, repeats: int, batch_sizes: list[int]) -> pd.DataFrame:
@@ -128,9 +129,9 @@ def time_batches(classifier: Classifier, records: Records, repeats: int, batch_s
     times: dict[Any, NDArray[np.float64]] = {}
     for i, size in enumerate(batch_sizes):
         # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
-        call = bind(make_server(classifier.network), take_batch(inputs, size))
+        call = partial(make_server(classifier.network), take_batch(inputs, size))
         times |= time_calls({i: call}, repeats, warm_up=1)
-    return tabulate(pd.DataFrame({"batch_size": batch_sizes}), times)
+    return tabulate_times(pd.DataFrame({"batch_size": batch_sizes}), times)
 
 
 def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
@@ -138,12 +139,7 @@ def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
     return model_inputs(classifier.variant, classifier.load_split(records, "test"))
 
 
-def bind(function: Callable[[Any], Any], argument: Any) -> Callable[[], Any]:
-    """Fix the argument of a function, for `time_calls`."""
-    return lambda: function(argument)
-
-
-def tabulate(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
+def tabulate_times(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
     """Add the columns times, mean, std, median and p99 (ms) to a table with one row a call."""
     summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
     return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)

@@ -1,21 +1,22 @@
 """From Avro packets to probabilities, stage by stage, as a broker goes (left out by thesis section 6.5; T9)."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.packet import PacketError, read_keys
-from twostamp.analysis.inference_time.latency import bind, tabulate, time_calls
+from twostamp.analysis.inference_time.latency import tabulate_times, time_calls
 from twostamp.data.arrays import read_metadata
 from twostamp.data.decode import decode_objects
 from twostamp.models.classifier import Classifier
 from twostamp.models.inference import make_server
 
-STAGES = ("decode", "prepare", "predict")
-BATCHES = (1, 10)
+_BATCHES = (1, 10)
 
 Pair = tuple[bytes, bytes]
 
@@ -54,15 +55,11 @@ def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int)
 
 
 def _keys_of(data: bytes) -> list[tuple[str, int]]:
+    """objectId and candid of every alert of a packet; none of one that cannot be read."""
     try:
         return [(key.objectId, key.candid) for key in read_keys(data)]
     except PacketError:
         return []  # quarantined by notebook 01
-
-
-def decode_pairs(pairs: list[Pair]) -> pd.DataFrame:
-    """Decode the packets of `find_pairs` into the table that `twostamp.data.arrays.arrays_from_table` takes."""
-    return decode_objects(pairs, n_alerts=2)
 
 
 def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.DataFrame:
@@ -83,11 +80,15 @@ def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.D
         six stamps an object, and metadata.
     """
     server = make_server(classifier.network)
-    table = decode_pairs(pairs)
+    table = decode_objects(pairs, n_alerts=2)
     inputs = classifier.make_inputs(table)
-    calls = {0: bind(decode_pairs, pairs), 1: bind(classifier.make_arrays, table), 2: bind(server, inputs)}
-    stages = pd.DataFrame({"stage": STAGES, "batch_size": len(pairs)})
-    return tabulate(stages, time_calls(calls, repeats))
+    calls: dict[str, Callable[[], Any]] = {
+        "decode": partial(decode_objects, pairs, n_alerts=2),
+        "prepare": partial(classifier.make_arrays, table),
+        "predict": partial(server, inputs),
+    }
+    stages = pd.DataFrame({"stage": list(calls), "batch_size": len(pairs)}, index=list(calls))
+    return tabulate_times(stages, time_calls(calls, repeats))
 
 
 def time_archive(classifier: Classifier, archive: str, pairs_path: Path, repeats: int) -> pd.DataFrame:
@@ -104,6 +105,6 @@ def time_archive(classifier: Classifier, archive: str, pairs_path: Path, repeats
     """
     table = read_metadata(pairs_path)
     candids = dict(zip(table["objectId"], zip(table["candid_1"], table["candid_2"], strict=True), strict=True))
-    pairs = find_pairs(archive, candids, max(BATCHES))
-    sizes = sorted({min(size, len(pairs)) for size in BATCHES} - {0})
+    pairs = find_pairs(archive, candids, max(_BATCHES))
+    sizes = sorted({min(size, len(pairs)) for size in _BATCHES} - {0})
     return pd.concat([time_stages(classifier, pairs[:size], repeats) for size in sizes], ignore_index=True)
