@@ -1,5 +1,8 @@
-from . import bootstrap, calibration, candidates, conformal, drift, hypothesis_tests
+from . import hypothesis_tests
 from .bootstrap import LEVEL, Bootstrap, Estimate
+from .calibration import calibrate, compare_shifted, fit_temperature, tabulate_calibration
+from .candidates import make_rare, tabulate_candidates
+from .conformal import check_conformal_sets
 from .metrics import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
 from .power import make_power_table
 from .predictions import Predictions
@@ -9,15 +12,17 @@ __all__ = [
     "Bootstrap",
     "Estimate",
     "Predictions",
-    "bootstrap",
-    "calibration",
-    "candidates",
-    "conformal",
+    "calibrate",
+    "check_conformal_sets",
+    "compare_shifted",
     "confusion_mean_std",
-    "drift",
+    "fit_temperature",
     "format_mean_std",
     "format_repeats",
     "hypothesis_tests",
     "make_power_table",
+    "make_rare",
     "report_mean_std",
+    "tabulate_calibration",
+    "tabulate_candidates",
 ]

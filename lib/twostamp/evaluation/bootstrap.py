@@ -250,29 +250,3 @@ def mean_known(values: Floats, axis: int) -> Floats:
     """
     count = (~np.isnan(values)).sum(axis=axis)
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
-
-
-def draw_weights(labels: ArrayLike, resamples: int, seed: int | np.random.Generator) -> Ints:
-    """Old form of `Bootstrap.weights`, until its callers hand a `Bootstrap` about."""
-    return Bootstrap(resamples, 0).weights(labels, np.random.default_rng(seed))
-
-
-def mean_interval(values: ArrayLike, drawn: Ints) -> tuple[float, float, float]:
-    """Old form of `Bootstrap.mean`."""
-    table = np.asarray(values, float)
-    return Estimate.from_resamples(float(table.mean()), table[drawn].mean(axis=1))
-
-
-def draw_rows(n: int, resamples: int, seed: int) -> Ints:
-    """Old form of `Bootstrap.rows`."""
-    return Bootstrap(resamples, seed).rows(n)
-
-
-def percentile_interval(values: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Old form of `Estimate.from_resamples`."""
-    return Estimate.from_resamples(0, values, level)[1:]
-
-
-def bootstrap_nights(values: ArrayLike, nights: ArrayLike, *, resamples: int, seed: int) -> tuple[float, float, str]:
-    """Old form of `Bootstrap.interval_by_night`."""
-    return Bootstrap(resamples, seed).interval_by_night(values, nights)
