@@ -8,8 +8,8 @@ import pandas as pd
 
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.calibration import apply_temperature, estimate_shares
-from twostamp.evaluation.predictions import Floats
 from twostamp.params import Parameters
+from twostamp.utils.typing import Floats
 
 _SHARE_RESAMPLES = 200
 _SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled

@@ -23,6 +23,7 @@ from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.utils.coordinates import sky_coordinates
 from twostamp.utils.healpix import healpix_counts
+from twostamp.utils.typing import Floats, Ints
 
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
 WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
@@ -153,7 +154,7 @@ def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | N
     return np.where((left > 0) & (total > 1e-12 * n), share, np.nan)
 
 
-def cut_latitudes(latitude: ArrayLike, bins: int = _LATITUDE_BINS) -> NDArray[np.int64]:
+def cut_latitudes(latitude: ArrayLike, bins: int = _LATITUDE_BINS) -> Ints:
     """Number of the bin of each latitude, bins of equally many objects."""
     values = np.asarray(latitude, float)
     edges = np.quantile(values, np.arange(1, bins) / bins)

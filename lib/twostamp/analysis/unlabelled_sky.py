@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.neighbors import BallTree
 
 from twostamp.alerts.alerce_database import AlerceDatabase, search_cones
@@ -17,7 +16,7 @@ from twostamp.params import ALERCE, Parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
 from twostamp.utils.files import write_file
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -144,9 +143,7 @@ def select_in_cones(
     return selected, counts
 
 
-def _draw_from_cones(
-    objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _draw_from_cones(objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int) -> tuple[Ints, Bools]:
     """First cone that draws each object, -1 for none, and whether it lies in any."""
     cone, inside = np.full(len(objects), -1), np.zeros(len(objects), dtype=bool)
     if objects.empty:

@@ -18,7 +18,6 @@ from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.evaluation.predictions import Predictions
 from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 MEASURES = ("accuracy", "ECE", "Brier", "NLL")
 _TINY = 1e-12
 _TEMPERATURES = (0.05, 20.0)
@@ -48,7 +47,7 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
     return table.assign(low=low, high=high)
 
 
-def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, Ints]:
     """Highest probability of each object, whether that class is right, and the bin of the probability."""
     values = np.asarray(probabilities, float)
     confidence = values.max(axis=1)
@@ -56,7 +55,7 @@ def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tupl
     return confidence, right, np.minimum((confidence * bins).astype(np.int64), bins - 1)
 
 
-def _log_losses(probabilities: Floats, labels: NDArray[np.int64]) -> Floats:
+def _log_losses(probabilities: Floats, labels: Ints) -> Floats:
     """Negative log-likelihood of each object's true class, nats."""
     return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _TINY))
 

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from twostamp.evaluation.bootstrap import Bootstrap, Resampled
 from twostamp.evaluation.calibration import shift_priors, weigh_classes
+from twostamp.utils.typing import Floats
 
-Floats = NDArray[np.float64]
 _COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
 
 

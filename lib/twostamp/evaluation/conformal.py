@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from twostamp.evaluation.bootstrap import LEVEL
 from twostamp.evaluation.predictions import Predictions
+from twostamp.utils.typing import Bools, Floats, Ints
 
 CANNOT_TELL = "cannot tell"
 
 
-def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> NDArray[np.float64]:
+def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> Floats:
     """Least probability with which a class enters the set.
 
     Parameters
@@ -54,7 +55,7 @@ def _rank(n: int, coverage: float) -> int:
     return math.ceil((n + 1) * coverage - 1e-9)
 
 
-def make_sets(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.bool_]:
+def make_sets(probabilities: ArrayLike, thresholds: ArrayLike) -> Bools:
     """Classes in the set of each object, shape (n, k)."""
     return np.asarray(probabilities, float) >= np.asarray(thresholds)
 
@@ -112,7 +113,7 @@ def _test_promise(row: dict[str, Any], calibrated: int, coverage: float) -> dict
     return {"low": low, "high": high, "verdict": verdict}
 
 
-def _summarise_sets(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> dict[str, Any]:
+def _summarise_sets(chosen: Bools, labels: Ints) -> dict[str, Any]:
     """Coverage and size of the sets, and how often they hold one class alone, and the right one."""
     if not len(labels):
         return {"n": 0}

@@ -11,8 +11,8 @@ from twostamp.alerts.cutouts import STAMPS
 from twostamp.data.features import COORDINATES
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.inspection.attribution import stamp_names
+from twostamp.utils.typing import Floats, Ints
 
-Floats = NDArray[np.float64]
 _UNSEEN = 0.01
 """Share of all attribution below which stamps count as not looked at."""
 

@@ -20,6 +20,7 @@ from twostamp.data.tfrecords import Records
 from twostamp.models.classifier import Classifier
 from twostamp.models.inference import model_inputs
 from twostamp.models.layers import N_ROTATIONS
+from twostamp.utils.typing import Floats, Ints
 
 Inputs = dict[str, NDArray[Any]]
 _CHUNK = 64  # objects in one call
@@ -68,7 +69,7 @@ class LogOdds:
         self._compute = tf.function(compute, reduce_retracing=True)
         self._differentiate = tf.function(differentiate, reduce_retracing=True)
 
-    def __call__(self, inputs: Inputs, targets: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, inputs: Inputs, targets: ArrayLike) -> Floats:
         """Log odds of the target class of each object, shape (n,), nats.
 
         Parameters
@@ -129,7 +130,7 @@ class ExplainedObjects(NamedTuple):
     log_odds: LogOdds
     inputs: Inputs
     baseline: Inputs
-    targets: NDArray[np.int64]
+    targets: Ints
 
     def with_random_weights(self, seed: int) -> "ExplainedObjects":
         """The same objects and classes for a network that has learnt nothing."""
@@ -210,9 +211,7 @@ def _integrate_straight(objects: ExplainedObjects, steps: int, progress: Any) ->
     return {name: mean[name] * way[name] for name in way}
 
 
-def completeness_gap(
-    objects: ExplainedObjects, attributions: Inputs
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def completeness_gap(objects: ExplainedObjects, attributions: Inputs) -> tuple[Floats, Floats]:
     """How far attributions are from adding up (the axiom of completeness).
 
     Returns
@@ -251,7 +250,7 @@ def patch_starts(crop: int) -> tuple[int, list[int]]:
     return side, list(range(0, crop - side + 1, side))
 
 
-def occlude(objects: ExplainedObjects) -> NDArray[np.float64]:
+def occlude(objects: ExplainedObjects) -> Floats:
     """Log odds lost when a patch of one image is replaced by the baseline's.
 
     Returns
@@ -275,7 +274,7 @@ def occlude(objects: ExplainedObjects) -> NDArray[np.float64]:
     return lost
 
 
-def pool_patches(attributions: Inputs) -> NDArray[np.float64]:
+def pool_patches(attributions: Inputs) -> Floats:
     """Sum attributions over the patches of `occlude`, shape (n, alerts, 3, g, g)."""
     names = stamp_names(attributions)
     side, starts = patch_starts(attributions[names[0]].shape[1])
@@ -286,6 +285,6 @@ def pool_patches(attributions: Inputs) -> NDArray[np.float64]:
     return np.asarray(np.moveaxis(blocks, -1, 2))
 
 
-def pool_strength(attributions: Inputs) -> NDArray[np.float64]:
+def pool_strength(attributions: Inputs) -> Floats:
     """Sum absolute attributions over the patches of `occlude`."""
     return pool_patches({name: np.abs(values) for name, values in attributions.items()})

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from twostamp.data.arrays import Arrays
 from twostamp.data.features import feature_names_two
+from twostamp.utils.typing import Floats, Floats32, Ints
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,18 @@ class Forests:
         The same with both alerts of a feature taken together: impurities added, values shuffled with one another.
     """
 
-    confusions: NDArray[np.int64]
+    confusions: Ints
     importance: pd.DataFrame
     grouped: pd.DataFrame | None = None
 
     @property
-    def accuracies(self) -> NDArray[np.float64]:
+    def accuracies(self) -> Floats:
         """Accuracy of each forest on the test set."""
         correct = self.confusions.trace(axis1=1, axis2=2)
         return np.asarray(correct / self.confusions.sum(axis=(1, 2)))
 
 
-def stack_metadata(arrays: Arrays) -> NDArray[np.float32]:
+def stack_metadata(arrays: Arrays) -> Floats32:
     """Put the metadata of both alerts and ln deltajd side by side: the 53 features of section 3.5.2.
 
     Returns
@@ -116,11 +117,11 @@ def group_alerts(names: Sequence[str]) -> dict[str, list[int]]:
 
 def permute_features(
     forest: RandomForestClassifier,
-    x: NDArray[np.float32],
+    x: Floats32,
     y: NDArray[Any],
     seed: int,
     groups: Sequence[Sequence[int]] | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Accuracy lost when one feature is shuffled between the objects: permutation importance (decision T8).
 
     One call of `predict` for all features together: some twenty times faster than
@@ -152,7 +153,7 @@ def permute_features(
     return np.asarray((forest.predict(x) == y).mean() - (predicted == y).mean(axis=1))
 
 
-def _rank_features(groups: Mapping[str, Any], scores: NDArray[np.float64]) -> pd.DataFrame:
+def _rank_features(groups: Mapping[str, Any], scores: Floats) -> pd.DataFrame:
     """Mean, standard deviation and rank of scores, shape (forests, 2, groups)."""
     table = pd.DataFrame({"feature": list(groups)})
     for name, values in zip(("impurity", "permutation"), scores.swapaxes(0, 1), strict=True):

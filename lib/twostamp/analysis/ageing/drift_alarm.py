@@ -172,9 +172,7 @@ def measure_lead(
     }
 
 
-def _find_falls(
-    predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, bootstrap: Bootstrap
-) -> NDArray[np.int64]:
+def _find_falls(predictions: YearlyPredictions, survey: MonitoredSurvey, list_name: str, bootstrap: Bootstrap) -> Ints:
     """Batch after the first year in which accuracy falls, shape (1 + resamples,): the objects as they are first."""
     n_batches = len(survey.index)
     groups = np.where(predictions.years > 1, predictions.batches - survey.alarm.n_reference + 1, 0)

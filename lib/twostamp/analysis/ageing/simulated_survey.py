@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from twostamp.alerts.extraction import extract_first_two
 from twostamp.analysis.ageing.training import Split, predict_all_years
@@ -26,6 +25,7 @@ from twostamp.taxonomy import order_classes
 from twostamp.utils.dates import julian_midnight
 from twostamp.utils.healpix import find_pixels
 from twostamp.utils.spark import open_spark
+from twostamp.utils.typing import Bools
 
 LISTS = {
     "thesis26": "stacked",
@@ -92,7 +92,7 @@ def read_years(path: Path, params: Parameters) -> pd.DataFrame:
     return table[table["year"] <= params.ageing_years].reset_index(drop=True)
 
 
-def split_first_year(table: pd.DataFrame, seed: int) -> tuple[Split, NDArray[np.bool_]]:
+def split_first_year(table: pd.DataFrame, seed: int) -> tuple[Split, Bools]:
     """Divide the first year and the sky for one repetition.
 
     Parameters

@@ -13,22 +13,21 @@ from twostamp.models.cross_fitting import CrossFit, StoredRows, cross_fit, write
 from twostamp.models.training import Hyperparameters
 from twostamp.models.trial import TrainingConfig, Trial
 from twostamp.params import Parameters
-
-Rows = NDArray[np.int64]
+from twostamp.utils.typing import Ints
 
 
 class Split(NamedTuple):
     """Objects, by row, that one training learns from and holds out, and its seed."""
 
-    train: Rows
-    held_out: Rows
+    train: Ints
+    held_out: Ints
     seed: int
 
 
 def predict_all_years(
     source: Path,
     table: pd.DataFrame,
-    labels: Rows,
+    labels: Ints,
     splits: Sequence[Split],
     variants: Sequence[str],
     folder: Path,

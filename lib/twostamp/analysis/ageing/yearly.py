@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled, mean_known
+from twostamp.utils.typing import Bools, Ints
 
 _COMPARED = (
     ("thesis26", "drift_safe"),
@@ -43,7 +44,7 @@ class YearlyPredictions:
 
 
 def resample_recalls(
-    predictions: YearlyPredictions, groups: NDArray[np.int64], split: str, bootstrap: Bootstrap
+    predictions: YearlyPredictions, groups: Ints, split: str, bootstrap: Bootstrap
 ) -> dict[str, Resampled]:
     """Recall of each class in each group, mean over repetitions, on the objects and on resamples of both.
 

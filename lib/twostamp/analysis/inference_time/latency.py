@@ -20,7 +20,7 @@ from twostamp.evaluation.hypothesis_tests import welch_test
 from twostamp.models.classifier import Classifier
 from twostamp.models.inference import make_server, model_inputs
 from twostamp.thesis import read_printed
-from twostamp.utils.typing import Inputs
+from twostamp.utils.typing import Floats, Inputs
 
 _WARM_UP = 5
 """Calls before the clock starts: tracing, memory, caches."""
@@ -29,9 +29,7 @@ COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separ
 """Comparisons of section 6.5."""
 
 
-def time_calls(
-    calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP
-) -> dict[Any, NDArray[np.float64]]:
+def time_calls(calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP) -> dict[Any, Floats]:
     """Time several calls, in turns, so that a busy moment of the machine falls on all of them.
 
     Parameters
@@ -72,7 +70,7 @@ def time_calls(
     return times
 
 
-def summarise_times(times: NDArray[np.float64]) -> dict[str, float]:
+def summarise_times(times: Floats) -> dict[str, float]:
     """Mean, standard deviation (ddof 0), median and 99th percentile of times.
 
     Examples
@@ -126,7 +124,7 @@ def time_batches(classifier: Classifier, records: Records, repeats: int, batch_s
         batch_size, times (ms), mean, std, median, p99.
     """
     inputs = _load_inputs(classifier, records)
-    times: dict[Any, NDArray[np.float64]] = {}
+    times: dict[Any, Floats] = {}
     for i, size in enumerate(batch_sizes):
         # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
         call = partial(make_server(classifier.network), take_batch(inputs, size))
@@ -139,7 +137,7 @@ def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
     return model_inputs(classifier.variant, classifier.load_split(records, "test"))
 
 
-def tabulate_times(table: pd.DataFrame, times: Mapping[Any, NDArray[np.float64]]) -> pd.DataFrame:
+def tabulate_times(table: pd.DataFrame, times: Mapping[Any, Floats]) -> pd.DataFrame:
     """Add the columns times, mean, std, median and p99 (ms) to a table with one row a call."""
     summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
     return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)

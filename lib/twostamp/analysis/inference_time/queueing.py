@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Times = NDArray[np.float64]
+from twostamp.utils.typing import Floats
+
+Times = Floats
 ServiceTime = Callable[[int], float]
 
 _BATCHES = (1, 3, 10, 32, 100, 316, 1000)
