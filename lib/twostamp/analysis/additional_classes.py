@@ -89,11 +89,11 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
     needed = sum(per_class.values()) + 1 if everything else _SHARE
     table, classes, dropped = drop_small_classes(table, classes, needed)
     _refuse_small(names, classes, dropped, needed)
-    table = cap_classes(table, params.cap_per_class, params.seed)
-    share = max(1, int(table["classALeRCE"].value_counts().min()) // _SHARE)
+    share = max(1, min(int(table["classALeRCE"].value_counts().min()), params.cap_per_class) // _SHARE)
     if not everything:
         per_class = {split: min(size, share) for split, size in per_class.items()}
-    table = split_objects(table, per_class["validation"], per_class["test"], params.seed)
+    own = params.model_copy(update={f"{split}_per_class": size for split, size in per_class.items()})
+    table, _ = make_splits(table, own)
     return PromotedData("-".join(map(safe_name, names)), classes, table, dropped, per_class)
 
 

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from twostamp.alerts.cutouts import STAMPS
 from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, CoordinateTest, map_shares, profile_latitudes
-from twostamp.data.arrays import STAMPS
 from twostamp.plots.metadata_importance import draw_measure
 from twostamp.plots.sky_maps import draw_sky
 from twostamp.plots.style import (
@@ -46,18 +46,12 @@ MEASURES = (
 )
 
 
-def plot_share_maps(seen: Mapping[str, CoordinateTest], classes: Sequence[str], nside: int) -> Figure:
+def plot_share_maps(tests: Mapping[str, CoordinateTest], classes: Sequence[str], nside: int) -> Figure:
     """Share of every predicted class on the Galactic sky, with coordinates and without, and the difference.
 
-    Parameters
-    ----------
-    seen : mapping of str to CoordinateTest
-        Of `twostamp.analysis.shortcut_audit.predict_with_and_without_coordinates`.
-    classes : sequence of str
-    nside : int
-        Of the HEALPix pixels.
+    `tests` is of `predict_with_and_without_coordinates`; `nside` is of the HEALPix pixels.
     """
-    shares = {way: map_shares(seen[way], classes, nside) for way in (WITH, WITHOUT)}
+    shares = {way: map_shares(tests[way], classes, nside) for way in (WITH, WITHOUT)}
     sphere = {"projection": "mollweide"}
     figure, axes = make_panels(3, 0.8 + 1.25 * len(classes), rows=len(classes), subplot_kw=sphere)
     for row, name in zip(axes, classes):
@@ -74,21 +68,21 @@ def plot_share_maps(seen: Mapping[str, CoordinateTest], classes: Sequence[str], 
     return figure
 
 
-def plot_profiles(seen: Mapping[str, CoordinateTest], classes: Sequence[str]) -> Figure:
+def plot_profiles(tests: Mapping[str, CoordinateTest], classes: Sequence[str]) -> Figure:
     """Mean probability of every class against distance from the Galactic plane, way by way.
 
     For objects that were moved, the latitude is the one that the classifier was told.
     """
     figure, (axes,) = make_panels(len(classes), 2.3, sharey=True)
     for column, (ax, name) in enumerate(zip(axes, classes)):
-        for way, sight in seen.items():
-            latitude, mean = profile_latitudes(sight)
+        for way, test in tests.items():
+            latitude, mean = profile_latitudes(test)
             ax.plot(latitude, mean[:, column], LINES[way], color=class_colour(name), marker="o", markersize=2.5)
         ax.set_title(name)
         ax.grid(alpha=0.3)
     axes[0].set(ylim=(0, None), ylabel="mean probability")
     figure.supxlabel("distance from the Galactic plane |b| (degrees)", fontsize=9)
-    for way in seen:
+    for way in tests:
         axes[0].plot([], [], LINES[way], color=INK, label=way)
     draw_legend(figure, axes[0])
     return figure
