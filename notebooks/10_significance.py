@@ -69,7 +69,7 @@ model_comparison.compare_winners(best, "validation").drop(columns="set").style.f
 # over seeds cannot know.
 
 # %%
-rates = significance.measure_rates(run.params)
+rates = significance.measure_false_positives(run.params)
 fig = plot_false_positives(rates)
 caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
 made_from = {"aside": "random numbers, no alerts", "source": "code"}
@@ -161,4 +161,4 @@ limits.round(4)
 claims = significance.check_claims(everything, equivalence)
 run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.", aside=run.narrow)
 print(claims.round(4).to_string(index=False))
-print("\n".join(significance.summarise_rates(rates)))
+print("\n".join(significance.summarise_false_positives(rates)))

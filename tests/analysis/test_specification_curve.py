@@ -40,32 +40,32 @@ def test_effects_are_the_differences_of_accuracy_and_lie_in_their_intervals():
 
 def test_the_interval_is_that_of_paired_objects_when_there_is_one_repetition():
     right = make_right(1, 0.1, repetitions=1, n=2000)
-    drawn = curve.bootstrap_effects(right, np.zeros(2000, int), Bootstrap(4000, seed=1))
-    per_object = curve.object_differences(right)[0]
+    drawn = curve._bootstrap_effects(right, np.zeros(2000, int), Bootstrap(4000, seed=1))
+    per_object = curve._object_differences(right)[0]
     assert drawn[0].std() == pytest.approx(per_object.std() / np.sqrt(2000), rel=0.05)
 
 
 def test_repetitions_that_disagree_widen_the_interval():
     steady = {0: {"one": np.zeros((2, 100), bool), "two": np.ones((2, 100), bool)}}
     swinging = {0: {"one": np.zeros((2, 100), bool), "two": np.repeat([[True], [False]], 100, axis=1)}}
-    widths = [np.ptp(curve.bootstrap_effects(right, LABELS, BOOTSTRAP)) for right in (steady, swinging)]
+    widths = [np.ptp(curve._bootstrap_effects(right, LABELS, BOOTSTRAP)) for right in (steady, swinging)]
     assert widths == pytest.approx([0, 1])
 
 
 def test_all_specifications_see_the_same_objects_and_the_same_exchanges():
     right = make_right(1, 0.1, repetitions=1)
     twice = {0: right[0], 1: right[0]}
-    drawn = curve.bootstrap_effects(twice, LABELS, BOOTSTRAP)
+    drawn = curve._bootstrap_effects(twice, LABELS, BOOTSTRAP)
     np.testing.assert_array_equal(drawn[0], drawn[1])
-    null = curve.exchange_labels(curve.object_differences(twice), Bootstrap(50, seed=1))
+    null = curve._exchange_labels(curve._object_differences(twice), Bootstrap(50, seed=1))
     np.testing.assert_array_equal(null[:, 0], null[:, 1])
 
 
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_exchanged_labels_mean_nothing_on_average(seed):
-    differences = curve.object_differences(make_right(3, 0.3, seed))
-    null = curve.exchange_labels(differences, Bootstrap(2000, seed))
+    differences = curve._object_differences(make_right(3, 0.3, seed))
+    null = curve._exchange_labels(differences, Bootstrap(2000, seed))
     error = np.sqrt((differences**2).sum(axis=1)) / 100
     assert (np.abs(null.mean(axis=0)) < 5 * error / np.sqrt(2000) + 1e-12).all()
     np.testing.assert_allclose(null.std(axis=0), error, rtol=0.15, atol=1e-12)

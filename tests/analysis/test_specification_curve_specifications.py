@@ -12,11 +12,11 @@ from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.analysis.specification_curve.specifications import (
     SWITCHES,
     Specification,
+    _list_trainings,
     default_specification,
     draw_specifications,
     list_alternatives,
     list_failures,
-    list_trainings,
     read_labels,
     stack_right,
     tabulate_switches,
@@ -144,7 +144,7 @@ def test_preparations_are_written_once_with_the_same_objects_in_the_same_order(
 def test_a_one_alert_model_is_shared_by_the_architectures_that_it_knows_nothing_of(
     records: dict[str, Path], tmp_path: Path
 ) -> None:
-    made = [list_trainings(each, SMALL, records[each.records_name], tmp_path, PARAMS) for each in CHOSEN[:3]]
+    made = [_list_trainings(each, SMALL, records[each.records_name], tmp_path, PARAMS) for each in CHOSEN[:3]]
     assert made[0]["one"] == made[1]["one"] == made[2]["one"]
     assert len({job.path for sides in made for job in sides["two"]}) == 3
 

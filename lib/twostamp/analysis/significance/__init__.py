@@ -10,7 +10,7 @@ from twostamp.analysis.significance.comparisons import (
     limit_discordance,
     measure_spreads,
 )
-from twostamp.analysis.significance.false_positive_rates import measure_rates, summarise_rates
+from twostamp.analysis.significance.false_positive_rates import measure_false_positives, summarise_false_positives
 from twostamp.analysis.significance.repeated_splits import (
     pivot_scores,
     share_of_test,
@@ -26,11 +26,11 @@ __all__ = [
     "compare_on_splits",
     "correct_all",
     "limit_discordance",
-    "measure_rates",
+    "measure_false_positives",
     "measure_spreads",
     "pivot_scores",
     "share_of_test",
-    "summarise_rates",
+    "summarise_false_positives",
     "train_splits",
     "write_split_records",
 ]

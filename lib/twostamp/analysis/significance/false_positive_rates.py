@@ -202,7 +202,7 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
     return table.assign(verdict=verdict)
 
 
-def measure_rates(params: Parameters) -> dict[str, pd.DataFrame]:
+def measure_false_positives(params: Parameters) -> dict[str, pd.DataFrame]:
     """False-positive rates with the sizes of the thesis and with those of a run.
 
     Parameters
@@ -221,8 +221,8 @@ def measure_rates(params: Parameters) -> dict[str, pd.DataFrame]:
     return {title: count_false_positives(size, **options) for title, size in sizes.items()}  # type: ignore[arg-type]
 
 
-def summarise_rates(rates: dict[str, pd.DataFrame]) -> list[str]:
-    """Say how often the thesis's test finds a false difference, one sentence a table of `measure_rates`."""
+def summarise_false_positives(rates: dict[str, pd.DataFrame]) -> list[str]:
+    """Say how often the thesis's test finds a false difference, one sentence a table of `measure_false_positives`."""
     rows = {title: table.set_index("procedure").loc[THESIS] for title, table in rates.items()}
     found = {title: Estimate.from_row(row, "rate") for title, row in rows.items()}
     return [

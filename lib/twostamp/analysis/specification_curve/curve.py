@@ -2,6 +2,11 @@
 
 The curve of Simonsohn et al. (2020). All specifications are judged on the same objects, so that one draw of objects,
 and one exchange of labels, is applied to all of them at once; that keeps how alike they are.
+
+Resamples draw objects within their class, the same for all specifications and both models, and repetitions anew for
+each model. With one repetition the interval holds nothing of how trainings vary, and with few it holds too little. To
+exchange labels a coin is thrown for each object, and exchanges its two answers in all specifications. The trainings are
+taken as they are: another training of the same model is not part of the null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,24 +25,8 @@ Right = Mapping[int, Mapping[str, Bools]]
 """By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
 
 
-def bootstrap_effects(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> Floats:
-    """Two alerts minus one on resamples of the test objects and of the repetitions.
-
-    Objects are drawn within their class, the same for all specifications and both models; repetitions anew for each
-    model. With one repetition the interval holds nothing of how trainings vary, and with few it holds too little.
-
-    Parameters
-    ----------
-    right : mapping
-        Of `twostamp.analysis.specification_curve.specifications.stack_right`.
-    labels : array_like of int, shape (n,)
-    bootstrap : Bootstrap
-
-    Returns
-    -------
-    ndarray, shape (len(right), resamples)
-        Differences of accuracy.
-    """
+def _bootstrap_effects(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> Floats:
+    """Two alerts minus one on resamples of the test objects and of the repetitions, shape (len(right), resamples)."""
     rng = bootstrap.generator(15)
     weights = bootstrap.weights(labels, rng) / np.asarray(labels).size
     drawn = []
@@ -53,32 +42,16 @@ def _draw_mean(scores: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(np.take_along_axis(scores, chosen, axis=1).mean(axis=1))
 
 
-def object_differences(right: Right) -> Floats:
+def _object_differences(right: Right) -> Floats:
     """Mean over the repetitions of being right, two alerts minus one, shape (len(right), n)."""
     sides = ((np.asarray(each[side], float).mean(axis=0) for side in ("two", "one")) for each in right.values())
     return np.stack([two - one for two, one in sides])
 
 
-def exchange_labels(differences: ArrayLike, bootstrap: Bootstrap) -> Floats:
-    """Effects under the null, on which it does not matter which of two models is called the two-alert one.
-
-    In every draw a coin is thrown for each object, and exchanges its two answers in all specifications at once. The
-    trainings are taken as they are: another training of the same model is not part of the null.
-
-    Parameters
-    ----------
-    differences : array_like, shape (s, n)
-        Of `object_differences`.
-    bootstrap : Bootstrap
-        Whose resamples and seed the draws have.
-
-    Returns
-    -------
-    ndarray, shape (resamples, s)
-    """
-    table = np.asarray(differences, float)
-    signs = bootstrap.generator(16).choice([-1.0, 1.0], (bootstrap.resamples, table.shape[1]))
-    return np.asarray(signs @ table.T / table.shape[1])
+def _exchange_labels(differences: Floats, bootstrap: Bootstrap) -> Floats:
+    """Effects when it does not matter which model is called the two-alert one, shape (resamples, specifications)."""
+    signs = bootstrap.generator(16).choice([-1.0, 1.0], (bootstrap.resamples, differences.shape[1]))
+    return np.asarray(signs @ differences.T / differences.shape[1])
 
 
 def tabulate_effects(
@@ -89,8 +62,10 @@ def tabulate_effects(
     Parameters
     ----------
     specifications : sequence of Specification
-    right, labels, bootstrap
-        As for `bootstrap_effects`.
+    right : mapping
+        Of `twostamp.analysis.specification_curve.specifications.stack_right`.
+    labels : array_like of int, shape (n,)
+    bootstrap : Bootstrap
 
     Returns
     -------
@@ -98,8 +73,8 @@ def tabulate_effects(
         specification (its place; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference,
         low and high (95 %), p (of exchanged labels, two-sided).
     """
-    drawn, differences = bootstrap_effects(right, labels, bootstrap), object_differences(right)
-    effects, null = differences.mean(axis=1), exchange_labels(differences, bootstrap)
+    drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
+    effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
     extreme = np.abs(null) >= np.abs(effects) - 1e-12
     p_values = (1 + extreme.sum(axis=0)) / (1 + bootstrap.resamples)
     rows = []
@@ -122,7 +97,7 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
     Parameters
     ----------
     right, labels, bootstrap
-        As for `bootstrap_effects`.
+        As for `tabulate_effects`.
 
     Returns
     -------
@@ -131,8 +106,8 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
         exchanged), p (one-sided: how often exchanged labels give as much). Significant means beyond the 97.5 % quantile
         of the specification's own exchanged effects; the last row counts intervals of the bootstrap above 0 instead.
     """
-    drawn, differences = bootstrap_effects(right, labels, bootstrap), object_differences(right)
-    effects, null = differences.mean(axis=1), exchange_labels(differences, bootstrap)
+    drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
+    effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
     needed = np.quantile(null, 1 - LEVEL / 2, axis=0) + 1e-12
     statistics = {
         "median difference": lambda values: np.median(values, axis=-1),

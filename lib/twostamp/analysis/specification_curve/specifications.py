@@ -199,23 +199,10 @@ def write_preparations(
     return paths
 
 
-def list_trainings(
+def _list_trainings(
     specification: Specification, best: Hyperparameters, records: Path, folder: Path, params: Parameters
 ) -> dict[str, list[Job]]:
-    """List the trainings of a specification: ``one`` and ``two`` alerts, each with its repetitions.
-
-    Parameters
-    ----------
-    specification : Specification
-    best : Hyperparameters
-        Of the run's winner, whose kernel, batch and learning rate all specifications share.
-    records : Path
-        Of its preparation.
-    folder : Path
-        Every specification gets a folder below it, and every one-alert model that several of them share one.
-    params : Parameters
-        The run's; specification_repetitions, width.
-    """
+    """List the trainings of a specification: ``one`` and ``two`` alerts, each with its repetitions."""
     architectures = {"one": "stamp", "two": "stacked" if specification.two_alerts == "stacked" else "separated"}
     jobs, source = {}, Records(records, specification.metadata_recipe)
     for side, architecture in architectures.items():
@@ -240,17 +227,20 @@ def train_specifications(
     ----------
     specifications : sequence of Specification
     best : Hyperparameters
+        Of the run's winner, whose kernel, batch and learning rate all specifications share.
     records : mapping of str to Path
         Of `write_preparations`.
-    folder, params
-        As for `list_trainings`.
+    folder : Path
+        Every specification gets a folder below it, and every one-alert model that several of them share one.
+    params : Parameters
+        The run's; specification_repetitions, width.
 
     Returns
     -------
     dict
         Repetitions of the model by the specification's place and its side (``one``, ``two``).
     """
-    listed = [list_trainings(each, best, records[each.records_name], folder, params) for each in specifications]
+    listed = [_list_trainings(each, best, records[each.records_name], folder, params) for each in specifications]
     results = iter(run_groups([jobs for sides in listed for jobs in sides.values()], params))
     return {place: {side: next(results) for side in sides} for place, sides in enumerate(listed)}
 
