@@ -1,7 +1,7 @@
 """Alerts from ALeRCE's public API: the first two of each object, as the Avro packets that ZTF sent (thesis, 3.2).
 
-``twostamp fetch labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out
-by night, ``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. Its packets
+``twostamp fetch labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out by night,
+``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. Its packets
 are written when it has all that it needs, so that what is on disk are always its *first* alerts; ``broker.jsonl`` says
 which objects are done, and they are not asked for again.
 """
@@ -197,10 +197,8 @@ class FetchReport:
     def lines(self) -> list[str]:
         """Lines to print."""
         counts = {name: value for name, value in asdict(self).items() if name != "failures"}
-        reasons = self.failures["reason"].value_counts()
-        return [f"{name.replace('_', ' '):26}{value:10g}" for name, value in counts.items()] + [
-            f"  failed: {reason} ({n})" for reason, n in reasons.items()
-        ]
+        lines = [f"{name.replace('_', ' '):26}{value:10g}" for name, value in counts.items()]
+        return lines + [f"  failed: {reason} ({n})" for reason, n in self.failures["reason"].value_counts().items()]
 
 
 def fetch_first_two(api: AlerceAPI, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from twostamp.simulation.ageing import Ageing
 from twostamp.simulation.packets import make_alerts
 from twostamp.simulation.schedule import Nights, Target, make_plan
+from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing, write_file
 
 _CHUNK = 48  # objects a task: memory stays below 50 MB a worker
@@ -219,10 +220,9 @@ def _read_piece(part: str, offset: int, length: int) -> bytes:
 
 
 def _write_labels(folder: Path, targets: list[Target]) -> None:
-    columns = ["objectId", "classALeRCE", "subclassALeRCE"]
     for name, labelled in (("labels.csv", True), ("truth.csv", False)):
         rows = [(t.object_id, t.class_name, t.subclass) for t in targets if t.labelled == labelled]
-        write_file(folder / name, pd.DataFrame(sorted(rows), columns=columns).to_csv(index=False))
+        write_file(folder / name, pd.DataFrame(sorted(rows), columns=LABEL_COLUMNS).to_csv(index=False))
 
 
 def _report(plan: Nights, targets: list[Target], sizes: dict[str, int]) -> dict[str, Any]:
