@@ -261,14 +261,7 @@ def map_shares(test: CoordinateTest, classes: Sequence[str], nside: int) -> dict
 def compare_accuracy(trained: SearchResults, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
     """Accuracy on test with and without coordinates, and what the coordinates are worth.
 
-    Parameters
-    ----------
-    trained : SearchResults
-        Of `train_with_and_without_coordinates`.
-    labels : array_like of int, shape (n,)
-        Of the test set.
-    bootstrap : Bootstrap
-        Over objects, the same for both classifiers.
+    Objects of the test set, whose `labels` have shape (n,), are resampled, the same for both classifiers.
 
     Returns
     -------

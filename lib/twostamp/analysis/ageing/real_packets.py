@@ -128,15 +128,7 @@ def train_and_test_real(
 ) -> pd.DataFrame:
     """Train every list on the first year's packets by cross-fitting, and test on the packets of all years.
 
-    Parameters
-    ----------
-    path, table
-        Of `extract_real` and `read_real`.
-    models : Path
-        Where the trainings leave their predictions.
-    hyperparameters : Hyperparameters
-    params : Parameters
-        real_folds, real_repetitions, false_asteroid_rate and those of the trainings.
+    Packets are of `extract_real` and `read_real`; the trainings leave their predictions in `models`.
 
     Returns
     -------
@@ -226,14 +218,7 @@ def recall_at_realised_rate(scores: Floats, others: Bools, asteroids: Bools, rat
 def tabulate_recalls(is_called: Mapping[str, Floats], table: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Recall of asteroids and false-asteroid rate by year and list, both at the first year's threshold.
 
-    Parameters
-    ----------
-    is_called : mapping of str to ndarray, shape (repetitions, n)
-        By list, of `call_asteroids`.
-    table : DataFrame
-        Of `read_real`.
-    bootstrap : Bootstrap
-        Over nights.
+    Objects are of `read_real`, `is_called` of `call_asteroids` by list; nights are resampled.
 
     Returns
     -------
