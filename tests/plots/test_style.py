@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from twostamp.plots.style import CLASS_COLOURS, MODEL_COLOURS, class_colour, draw_intervals, group_digits, label_rows
@@ -38,6 +39,10 @@ def test_rows_are_named_at_their_places():
         0: "below",
     }
     assert ax.get_ylim() == (-0.5, 1.5)
+    with plt.rc_context({"ytick.labelsize": 6}):
+        ax = Figure().subplots()
+        label_rows(ax, ["one"])
+    assert ax.get_yticklabels()[0].get_size() == 6
 
 
 @pytest.mark.parametrize(("count", "text"), [(7, "7"), (12345.0, "12\u2009345"), (0, "0")])

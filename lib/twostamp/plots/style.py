@@ -107,10 +107,10 @@ def draw_intervals(
         ax.scatter(middle, place, s=size, color="white" if empty else colour, edgecolor=colour, zorder=3)
 
 
-def label_rows(ax: Axes, labels: Iterable[str], margin: float = 0.6, fontsize: float | None = None) -> None:
+def label_rows(ax: Axes, labels: Iterable[str], margin: float = 0.6, **style: Any) -> None:
     """Name the rows of `draw_intervals` (or bars) and leave `margin` of a row above and below them."""
     names = list(labels)
-    ax.set_yticks(range(len(names))[::-1], names, fontsize=fontsize)
+    ax.set_yticks(range(len(names))[::-1], names, **style)
     ax.set_ylim(-margin, len(names) - 1 + margin)
 
 
