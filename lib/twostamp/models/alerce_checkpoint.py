@@ -23,8 +23,8 @@ from twostamp.models.classifier import Classifier
 from twostamp.taxonomy import CLASSES
 
 VARIANT, FEATURES, CROP = "stamp_alerce26", "alerce26", 21
-PREPARATION = Preparation(normalisation="minmax", nan_value=0.0)
-SCOPE = "network/"
+_PREPARATION = Preparation(normalisation="minmax", nan_value=0.0)
+_SCOPE = "network/"
 VARIABLES = {
     "convolution_1": "conv_1_1/conv2d",
     "convolution_2": "conv_2_2/conv2d",
@@ -69,7 +69,7 @@ def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Cla
     scaler = _count_negatives(read_feature_stats(Path(feature_stats)))
     network = build_model(VARIANT, n_classes=len(CLASSES), crop_size=CROP, kernel_size=3, dropout_rate=0.5)
     _fill_weights(network, str(prefix))
-    return Classifier(network, VARIANT, CLASSES, CROP, scaler, PREPARATION)
+    return Classifier(network, VARIANT, CLASSES, CROP, scaler, _PREPARATION)
 
 
 def _count_negatives(scaler: Scaler) -> Scaler:
@@ -100,7 +100,7 @@ def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
     layers = {layer.name: layer for layer in (*model.get_layer("deephits").stages, *model.layers)}
     for ours, theirs in VARIABLES.items():
         for weight in layers[ours].weights:
-            yield f"{SCOPE}{theirs}/{weight.name}", weight
+            yield f"{_SCOPE}{theirs}/{weight.name}", weight
 
 
 def read_feature_stats(path: Path) -> Scaler:

@@ -16,7 +16,7 @@ from twostamp.params import Parameters
 RECIPE_VARIANT = "stamp_alerce"
 
 SETTING = Hyperparameters(kernel_size=5, crop_size=21, batch_size=64, learning_rate=1e-3, dropout_rate=0.5)
-RECIPE = {
+_RECIPE = {
     "metadata_recipe": "alerce",
     "normalisation": "minmax",
     "nan_value": 0.0,
@@ -37,7 +37,7 @@ def alerce_parameters(params: Parameters) -> Parameters:
     >>> alerce_parameters(Parameters(epochs=7)).model_dump(include={"epochs", "dropout_layers", "entropy_beta"})
     {'epochs': 7, 'dropout_layers': 3, 'entropy_beta': 0.5}
     """
-    return params.model_copy(update=RECIPE)
+    return params.model_copy(update=_RECIPE)
 
 
 def write_alerce_records(
@@ -70,7 +70,7 @@ def write_alerce_records(
 
 def open_alerce_records(data: Path) -> Records:
     """Open what `write_alerce_records` wrote."""
-    return Records(data / RECORDS, str(RECIPE["metadata_recipe"]))
+    return Records(data / RECORDS, str(_RECIPE["metadata_recipe"]))
 
 
 def train_alerce(data: Path, models: Path, params: Parameters) -> SearchResults:

@@ -69,7 +69,7 @@ def name_variant(architecture: str, features: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class _Design:
     """What the builders of the architectures share.
 
     Attributes
@@ -112,7 +112,7 @@ class Design:
         return layers.Dropout(self.dropout_rate, name=name)(hidden)
 
 
-def _branch(stamps: Any, metadata: list[Any], design: Design, suffix: str = "") -> Any:
+def _branch(stamps: Any, metadata: list[Any], design: _Design, suffix: str = "") -> Any:
     vector = DeepHiTS(design.kernel_size, design.width, name=f"deephits{suffix}")(stamps)
     joined = layers.Concatenate(name=f"concatenation{suffix}")([vector, *metadata]) if metadata else vector
     joined = design.dropout(0, joined, suffix)
@@ -122,13 +122,13 @@ def _branch(stamps: Any, metadata: list[Any], design: Design, suffix: str = "") 
     return design.dropout(2, hidden, suffix)
 
 
-def make_stamp(inputs: dict[str, Any], design: Design) -> Any:
+def _make_stamp(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of the one-stamp classifier, M0 (Table 4.2)."""
     metadata = [design.normalise(inputs["metadata_1"])] if "metadata_1" in inputs else []
     return _branch(inputs["stamps_1"], metadata, design)
 
 
-def make_stacked(inputs: dict[str, Any], design: Design) -> Any:
+def _make_stacked(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of the stacked two-stamp classifier, M1 (section 4.1.1, Table 4.3).
 
     Both triplets become one image of six channels; ln(deltajd) joins the metadata after their batch normalisation.
@@ -143,7 +143,7 @@ def make_stacked(inputs: dict[str, Any], design: Design) -> Any:
     return _branch(stamps, metadata, design)
 
 
-def make_separated(inputs: dict[str, Any], design: Design) -> Any:
+def _make_separated(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of the separated two-stamp classifier, M2 (section 4.1.2, Table 4.4).
 
     Two one-stamp branches that share no weights, unless the design is siamese; their outputs and ln(deltajd) pass two
@@ -152,7 +152,7 @@ def make_separated(inputs: dict[str, Any], design: Design) -> Any:
     return _join([*_two_branches(inputs, design), inputs["deltajd"]], design)
 
 
-def make_one_or_two(inputs: dict[str, Any], design: Design) -> Any:
+def _make_one_or_two(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of a separated classifier whose second alert may be missing (not in the thesis).
 
     What the second branch says, and ln(deltajd), count as zero where `SECOND_SEEN` is 0; the layers that join the
@@ -165,7 +165,7 @@ def make_one_or_two(inputs: dict[str, Any], design: Design) -> Any:
     return _join([first, second, deltajd, seen], design)
 
 
-def _two_branches(inputs: dict[str, Any], design: Design) -> list[Any]:
+def _two_branches(inputs: dict[str, Any], design: _Design) -> list[Any]:
     alerts = [(inputs[f"stamps_{i}"], inputs[f"metadata_{i}"]) for i in (1, 2)]
     if design.siamese:
         copies = [keras.Input(tensor.shape[1:]) for tensor in alerts[0]]
@@ -177,17 +177,17 @@ def _two_branches(inputs: dict[str, Any], design: Design) -> list[Any]:
     ]
 
 
-def _join(vectors: list[Any], design: Design) -> Any:
+def _join(vectors: list[Any], design: _Design) -> Any:
     joined = layers.Concatenate(name="concatenation")(vectors)
     hidden = design.dense(128, "fully_connected_1")(joined)
     return design.dense(64, "fully_connected_2")(hidden)
 
 
-ARCHITECTURES = {
-    "stamp": make_stamp,
-    "stacked": make_stacked,
-    "separated": make_separated,
-    "one_or_two": make_one_or_two,
+_ARCHITECTURES = {
+    "stamp": _make_stamp,
+    "stacked": _make_stacked,
+    "separated": _make_separated,
+    "one_or_two": _make_one_or_two,
 }
 
 
@@ -233,7 +233,7 @@ def build_model(
     crop_size : int
         Side of the stamps, in pixels.
     kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation
-        As of `Design`.
+        As of `_Design`.
 
     Returns
     -------
@@ -252,8 +252,8 @@ def build_model(
     264469
     """
     inputs = {name: keras.Input(shape, name=name) for name, shape in input_shapes(variant, crop_size).items()}
-    design = Design(kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation)
-    hidden = ARCHITECTURES[VARIANTS[variant].architecture](inputs, design)
+    design = _Design(kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation)
+    hidden = _ARCHITECTURES[VARIANTS[variant].architecture](inputs, design)
     outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name="output_softmax")(hidden)
     return keras.Model(inputs, outputs, name=variant)
 

@@ -7,10 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
+
 from twostamp.data.features import DELTAJD_FLOOR
 from twostamp.models.architectures import SECOND_SEEN
 
-SHORTEST_GAP = 1.0  # nights
+_SHORTEST_GAP = 1.0  # nights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,9 @@ def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
     --------
     One day (ln 0) and nine nights are ten days:
 
-    >>> import tensorflow as tf
     >>> float(lengthen(tf.constant([[0.0]]), tf.constant([[9.0]]), (0.0, math.log(10)))[0, 0])
     1.0
     """
-    import tensorflow as tf
-
     mean, std = scale
     days = tf.maximum(tf.exp(deltajd * std + mean), DELTAJD_FLOOR) + nights
     return tf.where(nights > 0, (tf.math.log(days) - mean) / std, deltajd)
@@ -88,9 +87,7 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
     tf.data.Dataset
         The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
     """
-    import tensorflow as tf
-
-    reach = math.log(augmentation.cadence_gap / SHORTEST_GAP)
+    reach = math.log(augmentation.cadence_gap / _SHORTEST_GAP)
     first = round(augmentation.cadence_start * steps)
 
     def draw(step: Any, batch: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
@@ -99,7 +96,7 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
         hidden, chosen, length = (drawn[:, i : i + 1] for i in range(3))
         seen = tf.cast(hidden >= augmentation.hide_second, tf.float32)
         share = tf.where(step < first, 0.0, augmentation.cadence_share)
-        gap = tf.where(chosen < share, SHORTEST_GAP * tf.exp(length * reach), 0.0)
+        gap = tf.where(chosen < share, _SHORTEST_GAP * tf.exp(length * reach), 0.0)
         return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}, labels
 
     return batches.enumerate().map(draw)

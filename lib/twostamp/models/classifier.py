@@ -27,7 +27,7 @@ from twostamp.models.inference import bfloat16, model_inputs, predict
 from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32, Inputs
 
-FORMAT = 1
+_FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -170,7 +170,7 @@ class Classifier:
         """Say what a user has to know, as plain JSON: what it takes and gives, and what its ``card`` knows."""
         spec = VARIANTS[self.variant]
         own = {
-            "format": FORMAT,
+            "format": _FORMAT,
             "variant": self.variant,
             "architecture": spec.architecture,
             "trained on": "",
@@ -258,8 +258,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} holds no model: there is no {CARD}") from None
     except ValueError:
         raise ModelError(f"{folder / CARD} is not JSON: get the model anew") from None
-    if (found := card.get("format")) != FORMAT:
-        raise ModelError(f"{folder} has a model of format {found}, and this version of twostamp reads {FORMAT}")
+    if (found := card.get("format")) != _FORMAT:
+        raise ModelError(f"{folder} has a model of format {found}, and this version of twostamp reads {_FORMAT}")
     if card["variant"] not in VARIANTS:
         raise ModelError(f"{folder} has a model {card['variant']!r} that this version of twostamp does not know")
     if card["feature_list"] and tuple(card["features"]) != FEATURE_LISTS[card["feature_list"]]:

@@ -60,8 +60,6 @@ def bfloat16(enabled: bool) -> Iterator[None]:
 
     TensorFlow reads the option when a graph is called, and keeps it by thread. Probabilities change by a few 1e-3.
     """
-    import tensorflow as tf
-
     options = tf.config.optimizer
     before = options.get_experimental_options().get(ONEDNN_BFLOAT16, False)
     options.set_experimental_options({ONEDNN_BFLOAT16: enabled})

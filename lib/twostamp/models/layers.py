@@ -9,7 +9,7 @@ from twostamp.utils.typing import Shape
 
 N_ROTATIONS = 4
 PADDING = 3
-FIRST_KERNEL = 4
+_FIRST_KERNEL = 4
 
 
 def scale(number: int, width: float) -> int:
@@ -83,7 +83,7 @@ class DeepHiTS(layers.Layer):
         self.stages = [
             layers.ZeroPadding2D(PADDING, name="zero_padding"),
             RotateStamps(name="rotation_augmentation"),
-            layers.Conv2D(scale(32, width), FIRST_KERNEL, activation="relu", name="convolution_1"),
+            layers.Conv2D(scale(32, width), _FIRST_KERNEL, activation="relu", name="convolution_1"),
             layers.Conv2D(scale(32, width), name="convolution_2", **same),
             layers.MaxPooling2D(2, name="max_pooling_1"),
             *(layers.Conv2D(scale(64, width), name=f"convolution_{i}", **same) for i in (3, 4, 5)),

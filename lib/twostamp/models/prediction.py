@@ -24,7 +24,7 @@ from twostamp.utils.files import replacing, write_file
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-OBJECTS_PER_TASK = 1000
+_OBJECTS_PER_TASK = 1000
 """A worker needs as long to load TensorFlow as to predict some thousand objects."""
 
 MADE_FROM = "_made_from.json"
@@ -118,17 +118,11 @@ def predict_on_spark(
         folder.mkdir(parents=True)
         write_file(note, json.dumps(made_from))
     left = [name for name in parts if not (folder / name).exists()]
-    work = partial(
-        predict_parts,
-        model=model,
-        pairs=pairs,
-        folder=folder,
-        deltajd_max=deltajd_max,
-        batch_size=batch_size,
-    )
+    way: dict[str, Any] = {"model": model, "pairs": pairs, "folder": folder}
+    work = partial(predict_parts, **way, deltajd_max=deltajd_max, batch_size=batch_size)
     counts: dict[str, int] = {}
     objects = sum(pq.read_metadata(pairs / name).num_rows for name in left)
-    tasks = max(1, min(spark.sparkContext.defaultParallelism, objects // OBJECTS_PER_TASK))
+    tasks = max(1, min(spark.sparkContext.defaultParallelism, objects // _OBJECTS_PER_TASK))
     step = 4 * tasks
     with tqdm(total=len(parts), initial=len(parts) - len(left), unit="part", desc="predict") as progress:
         for start in range(0, len(left), step):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from twostamp.data.features import FEATURE_LISTS
-from twostamp.data.tfrecords import Records
+from twostamp.data.tfrecords import DatasetInfo, Records
 from twostamp.models.architectures import VARIANTS, build_model
 from twostamp.models.classifier import Classifier
 from twostamp.models.training import Hyperparameters
@@ -114,20 +114,6 @@ class TrialResult:
         if not self.is_done:
             raise ValueError(f"trial {self.trial_id} has no weights, it failed: {self.reason}")
         info = records.info
-        known = {
-            "width": float(self.settings.get("width", 1.0)),
-            "hyperparameters": asdict(self.hyperparameters),
-            "training": {
-                "trial": self.trial_id,
-                "seed": int(self.content["seed"]),
-                "weights": self.report_weights,
-                "objects": info.counts,
-                "data": info.fingerprint,
-            },
-            "metrics": {
-                split: {"accuracy": self.accuracy(split), "confusion": self.confusion(split)} for split in SPLITS
-            },
-        }
         return Classifier(
             network=self._load_network(len(info.classes)),
             variant=self.variant,
@@ -135,8 +121,19 @@ class TrialResult:
             crop_size=self.hyperparameters.crop_size,
             scaler=records.scaler,
             preparation=info.preparation,
-            card=known,
+            card=self._describe(info),
         )
+
+    def _describe(self, info: DatasetInfo) -> dict[str, Any]:
+        """What the card of its classifier says of the training."""
+        training = {"trial": self.trial_id, "seed": int(self.content["seed"]), "weights": self.report_weights}
+        scores = {split: {"accuracy": self.accuracy(split), "confusion": self.confusion(split)} for split in SPLITS}
+        return {
+            "width": float(self.settings.get("width", 1.0)),
+            "hyperparameters": asdict(self.hyperparameters),
+            "training": training | {"objects": info.counts, "data": info.fingerprint},
+            "metrics": scores,
+        }
 
     def _load_network(self, n_classes: int) -> keras.Model:
         sizes, built = self.hyperparameters, self.settings

@@ -16,7 +16,7 @@ from twostamp.data.arrays import Arrays
 from twostamp.models.architectures import SECOND_SEEN, build_model, input_shapes
 from twostamp.models.inference import predict
 
-WARMUP_START = 0.1
+_WARMUP_START = 0.1
 """Share of the learning rate at the first step (decision T2)."""
 
 
@@ -98,7 +98,7 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Any) -> Any:
         """Return the learning rate of a step, the first being 0."""
         progress = keras.ops.minimum(keras.ops.cast(step, "float32") / max(self.warmup_steps, 1), 1.0)
-        share = WARMUP_START + (1 - WARMUP_START) * progress if self.warmup_steps else 1.0
+        share = _WARMUP_START + (1 - _WARMUP_START) * progress if self.warmup_steps else 1.0
         return self.learning_rate * share
 
     def get_config(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
-class Validation(keras.callbacks.Callback):
+class _Validation(keras.callbacks.Callback):
     """Judge each epoch on the validation set, and remember the weights of the most accurate one.
 
     It predicts through the graph that the final evaluation uses too, which saves tracing another one.
@@ -159,7 +159,7 @@ class Validation(keras.callbacks.Callback):
             logs["val_accuracy"] = accuracy
 
 
-class Monitor(keras.callbacks.Callback):
+class _Monitor(keras.callbacks.Callback):
     """Add learning rate, objects per second and memory to the log of each epoch, for the history and TensorBoard."""
 
     def __init__(self, objects_per_epoch: int) -> None:
@@ -300,8 +300,8 @@ def train_model(
     optimizer.build(model.trainable_variables)
     loss = entropy_loss(entropy_beta) if entropy_beta else "categorical_crossentropy"
     model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
-    best = Validation(variant, validation)
-    callbacks: list[keras.callbacks.Callback] = [Monitor(steps_per_epoch * hyperparameters.batch_size), best]
+    best = _Validation(variant, validation)
+    callbacks: list[keras.callbacks.Callback] = [_Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(log_folder), write_graph=False))
     batches = make_batches(batches, variant)
