@@ -26,7 +26,7 @@ from twostamp.analysis import second_alert
 from twostamp.evaluation import Bootstrap
 from twostamp.models import SearchResults, package_winners
 from twostamp.pipeline import open_run
-from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_stress, plot_value
+from twostamp.plots.second_alert import plot_dedicated, plot_flips, plot_stress, plot_value
 from twostamp.thesis import MODELS, SEPARATED, STACKED
 
 # %% tags=["parameters"]
@@ -80,7 +80,7 @@ joint = [("one", "one or two", "one alert"), ("two", "one or two", "two alerts")
 joint += [("one", second_alert.REVISING, "one alert"), ("two", second_alert.REVISING, "two alerts")]
 compared = second_alert.compare_with_dedicated(alone, both, joint, bootstrap)
 run.save_extra_table(compared, "one_or_two", caption="One model for both cases against dedicated ones, test.", **aside)
-fig = plot_rivals(compared)
+fig = plot_dedicated(compared)
 run.save_extra_figure(fig, "one_or_two", caption="One model for both cases against dedicated ones, test set.", **aside)
 compared.round(3)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twostamp.analysis.second_alert import revisions
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
-from twostamp.plots.second_alert import plot_flips, plot_rivals, plot_value
+from twostamp.plots.second_alert import plot_dedicated, plot_flips, plot_value
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 BOOTSTRAP = Bootstrap(100, seed=1)
@@ -104,7 +104,7 @@ def test_the_joint_model_is_compared_with_its_like():
     assert table.loc[1, "high"] < 0
     assert table["n"].tolist() == [500, 500]
     assert table["repetitions"].tolist() == [3, 3]
-    figure = plot_rivals(table)
+    figure = plot_dedicated(table)
     assert len(figure.axes[0].get_yticks()) == 2
     plt.close(figure)
 

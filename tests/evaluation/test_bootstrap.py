@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled
-from twostamp.evaluation.metrics import bootstrap_scores, score_confusions, weigh_confusions
+from twostamp.evaluation.metrics import _score_confusions, _weigh_confusions, bootstrap_scores
 
 
 def answers(seed, n=60, repetitions=2, classes=3):
@@ -28,11 +28,11 @@ def test_every_class_keeps_its_number_of_objects(seed):
 def test_scores_are_scikit_learns(seed):
     labels, predicted = answers(seed)
     weights = Bootstrap(3, seed).weights(labels)
-    confusions = weigh_confusions(labels, predicted, weights, 3)
+    confusions = _weigh_confusions(labels, predicted, weights, 3)
     for b, r in np.ndindex(3, 2):
         options = {"sample_weight": weights[b]}
         assert confusions[b, r] == pytest.approx(confusion_matrix(labels, predicted[r], labels=range(3), **options))
-        scores = score_confusions(confusions[b, r])
+        scores = _score_confusions(confusions[b, r])
         options |= {"labels": range(3), "zero_division": 0.0, "average": None}
         assert scores[1] == pytest.approx(f1_score(labels, predicted[r], **options).mean())
         assert scores[2:] == pytest.approx(recall_score(labels, predicted[r], **options))
@@ -40,7 +40,7 @@ def test_scores_are_scikit_learns(seed):
 
 
 def test_an_absent_class_scores_zero():
-    assert score_confusions(np.diag([3.0, 0.0])).tolist() == [1.0, 0.5, 1.0, 0.0]
+    assert _score_confusions(np.diag([3.0, 0.0])).tolist() == [1.0, 0.5, 1.0, 0.0]
 
 
 def test_interval_of_one_recall_is_the_binomial_one():

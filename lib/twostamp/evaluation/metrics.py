@@ -151,39 +151,16 @@ def format_repeats(values: pd.Series) -> str:
     return f"{format_mean_std(values.mean(), values.std(ddof=0))} (n = {len(values)})"
 
 
-def weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:
-    """Count weighted objects by true class (rows) and predicted class (columns).
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (n,)
-    predicted : array_like of int, shape (r, n)
-        Of r repetitions of a model.
-    weights : array_like, shape (b, n)
-    n_classes : int
-
-    Returns
-    -------
-    ndarray, shape (b, r, n_classes, n_classes)
-    """
+def _weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:
+    """Weighted counts by resample, repetition, true and predicted class, shape (b, r, n_classes, n_classes)."""
     cells = np.asarray(labels) * n_classes + np.atleast_2d(predicted)
     one_hot = np.eye(n_classes**2, dtype=np.float64)[cells]
     counts = np.einsum("bn,rnc->brc", np.asarray(weights, float), one_hot, optimize=True)
     return counts.reshape(*counts.shape[:2], n_classes, n_classes)
 
 
-def score_confusions(confusions: Floats) -> Floats:
-    """Accuracy, macro-F1 and the recall of each class of confusion matrices.
-
-    Parameters
-    ----------
-    confusions : ndarray, shape (..., k, k)
-
-    Returns
-    -------
-    ndarray, shape (..., 2 + k)
-        A score without a denominator is 0, as in `class_report`.
-    """
+def _score_confusions(confusions: Floats) -> Floats:
+    """Accuracy, macro-F1 and each recall of confusions (..., k, k), shape (..., 2 + k); 0 without a denominator."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
     recall = np.divide(hits, true, out=np.zeros_like(hits), where=true > 0)
@@ -195,7 +172,7 @@ def score_confusions(confusions: Floats) -> Floats:
 def bootstrap_scores(
     labels: ArrayLike, predicted: Mapping[str, ArrayLike], n_classes: int, bootstrap: Bootstrap
 ) -> dict[str, Resampled]:
-    """Scores of models as of `score_confusions`, mean over repetitions; objects are drawn within their classes.
+    """Scores of models as of `_score_confusions`, mean over repetitions; objects are drawn within their classes.
 
     Parameters
     ----------
@@ -208,7 +185,8 @@ def bootstrap_scores(
 
     def resample(answers: ArrayLike) -> Resampled:
         return bootstrap.resample(
-            lambda weights: score_confusions(weigh_confusions(labels, answers, weights, n_classes)).mean(axis=1), labels
+            lambda weights: _score_confusions(_weigh_confusions(labels, answers, weights, n_classes)).mean(axis=1),
+            labels,
         )
 
     return {model: resample(answers) for model, answers in predicted.items()}

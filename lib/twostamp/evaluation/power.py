@@ -13,21 +13,8 @@ POWER = 0.8
 """Share of true differences that should be found."""
 
 
-def count_objects(difference: float, discordant: float) -> int:
-    """Test objects that McNemar's test needs (Connor 1987, Biometrics 43, 207).
-
-    Parameters
-    ----------
-    difference : float
-        Of the two accuracies.
-    discordant : float
-        Share of objects that only one of the models gets right; at least the difference.
-
-    Examples
-    --------
-    >>> count_objects(0.4, discordant=0.5)
-    23
-    """
+def _count_objects(difference: float, discordant: float) -> int:
+    """Test objects that McNemar's test needs, given the discordant share (Connor 1987, Biometrics 43, 207)."""
     if not 0 < abs(difference) <= discordant <= 1:
         raise ValueError(f"a difference of {difference:g} cannot come from {discordant:g} of discordant objects")
     normal = stats.norm
@@ -58,62 +45,30 @@ def largest_discordance(gain: int, n: int) -> int:
     return max(visible, default=0)
 
 
-def count_repetitions(difference: float, std: float) -> int:
-    """Repetitions of each model that Welch's test needs on one fixed set of objects.
-
-    Parameters
-    ----------
-    difference : float
-    std : float
-        Of a repetition's accuracy, with ddof 1.
-
-    Examples
-    --------
-    Cohen's half a standard deviation needs 64 in each group (Cohen 1988, Table 2.3.5):
-
-    >>> count_repetitions(0.5, std=1.0)
-    64
-    """
+def _count_repetitions(difference: float, std: float) -> int:
+    """Repetitions of each model that Welch's test needs on fixed objects, of an accuracy with a std of ddof 1."""
     if difference > 7 * std:  # two of each are enough, and the solver finds no root
         return 2
     n = TTestIndPower().solve_power(effect_size=difference / std, power=POWER, alpha=LEVEL)
     return max(2, math.ceil(n))
 
 
-def split_power(difference: float, std: float, splits: int, test_share: float) -> float:
-    """Power of the corrected t test over repeated splits.
-
-    Parameters
-    ----------
-    difference : float
-    std : float
-        Of the paired difference in one split, with ddof 1.
-    splits : int
-    test_share : float
-        Test objects over training objects.
-
-    Examples
-    --------
-    >>> [round(split_power(0.02, 0.02, n, test_share=0.25), 2) for n in (5, 30, 1000)]
-    [0.21, 0.44, 0.51]
-    """
+def _split_power(difference: float, std: float, splits: int, test_share: float) -> float:
+    """Power of the corrected t test over splits, of a paired difference with a std of ddof 1 in one split."""
     error = std * math.sqrt(1 / splits + test_share)
     limit = stats.t.isf(LEVEL / 2, splits - 1)
     student = stats.nct(splits - 1, difference / error)
     return float(student.sf(limit) + student.cdf(-limit))
 
 
-def count_splits(difference: float, std: float, test_share: float) -> int | None:
-    """Repeated splits that the corrected t test needs; None if not even a thousand are enough.
-
-    More splits of the same objects do not add objects: the error never falls below ``std * sqrt(test_share)``.
-    """
+def _count_splits(difference: float, std: float, test_share: float) -> int | None:
+    """Repeated splits that the corrected t test needs; None if not even a thousand are enough."""
     low, high = 2, 1000
-    if split_power(difference, std, high, test_share) < POWER:
+    if _split_power(difference, std, high, test_share) < POWER:
         return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if split_power(difference, std, middle, test_share) >= POWER else (middle + 1, high)
+        low, high = (low, middle) if _split_power(difference, std, middle, test_share) >= POWER else (middle + 1, high)
     return low
 
 
@@ -126,10 +81,13 @@ def make_power_table(
     ----------
     differences : sequence of float
     discordant : float
-        As for `count_objects`.
+        Share of objects that only one of two models gets right.
     seed_std, split_std : float
-        As for `count_repetitions` and `split_power`; where 0 or NaN nothing can be said.
+        Standard deviations (ddof 1) of a repetition's accuracy, and of the paired difference in one split; where 0 or
+        NaN nothing can be said.
     test_share : float
+        Test objects over training objects. More splits of the same objects do not add objects: the error never falls
+        below ``split_std * sqrt(test_share)``.
 
     Returns
     -------
@@ -140,11 +98,11 @@ def make_power_table(
     for difference in differences:
         objects = "unknown" if math.isnan(discordant) else "cannot occur"
         if difference <= discordant:
-            objects = f"{count_objects(difference, discordant)}"
-        repetitions = f"{count_repetitions(difference, seed_std)}" if seed_std > 0 else "unknown"
+            objects = f"{_count_objects(difference, discordant)}"
+        repetitions = f"{_count_repetitions(difference, seed_std)}" if seed_std > 0 else "unknown"
         splits = "unknown"
         if split_std > 0:
-            needed = count_splits(difference, split_std, test_share)
+            needed = _count_splits(difference, split_std, test_share)
             splits = f"{needed}" if needed else "no number: more objects"
         rows.append((difference, objects, repetitions, splits))
     return pd.DataFrame(rows, columns=["difference", "test objects", "repetitions", "splits"])

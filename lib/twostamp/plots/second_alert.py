@@ -77,10 +77,10 @@ def plot_flips(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_rivals(table: pd.DataFrame) -> Figure:
+def plot_dedicated(table: pd.DataFrame) -> Figure:
     """Difference between the model for one or two alerts and the classifier that is trained for the case.
 
-    `table` is of `twostamp.analysis.second_alert.revisions.compare_rivals`.
+    `table` is of `twostamp.analysis.second_alert.revisions.compare_with_dedicated`.
     """
     figure, ((ax,),) = make_panels(1, 0.9 + 0.28 * len(table))
     draw_intervals(ax, table, "difference", [MODEL_STYLES["one or two"][0]] * len(table), scale=100, size=22)

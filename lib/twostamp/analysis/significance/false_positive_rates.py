@@ -203,18 +203,7 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
 
 
 def measure_false_positives(params: Parameters) -> dict[str, pd.DataFrame]:
-    """False-positive rates with the sizes of the thesis and with those of a run.
-
-    Parameters
-    ----------
-    params : Parameters
-        null_worlds, equivalence_margin, seed, repeated_splits, and the sizes.
-
-    Returns
-    -------
-    dict of DataFrame
-        Of `count_false_positives`, by title.
-    """
+    """Tables of `count_false_positives` by title, with the sizes of the thesis and with those of a run."""
     thesis = Sizes(TRAIN_LIMIT, 200, 100, params.repeated_splits)
     options = {"worlds": params.null_worlds, "margin": params.equivalence_margin, "seed": params.seed}
     sizes = {"sizes of the thesis": thesis, "sizes of this run": choose_sizes(params)}
