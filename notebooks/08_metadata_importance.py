@@ -22,7 +22,7 @@
 
 # %%
 from twostamp import inspection
-from twostamp.analysis.metadata_importance import check_claims, train_ablations
+from twostamp.analysis import metadata_importance
 from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
@@ -96,7 +96,7 @@ run.save_extra_table(forests.importance, "importance", caption="Importance of me
 # Its claims, checked on this run. "Among the most important" is taken as the first quarter of the ranking.
 
 # %%
-claims = check_claims(forests.importance)
+claims = metadata_importance.check_claims(forests.importance)
 run.save_extra_table(claims, "importance_claims", caption="The thesis's claims on the importance of metadata.")
 print(claims.to_string(index=False))
 
@@ -109,7 +109,7 @@ print(claims.to_string(index=False))
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best
 variants = ("stacked_stamps", "stacked_stamps_deltajd")
-trained = train_ablations(variants, best, records, run.models, run.params, run.mark)
+trained = metadata_importance.train_ablations(variants, best, records, run.models, run.params, run.mark)
 reason = "no stacked classifier was trained in this run"
 
 # %%

@@ -21,7 +21,7 @@
 # and the ledger's rows for section 6.10.
 
 # %%
-from twostamp.analysis.additional_classes import promote_all, train_promoted
+from twostamp.analysis import additional_classes
 from twostamp.analysis.dataset_preparation import make_split_table
 from twostamp.data import read_metadata
 from twostamp.evaluation import format_repeats, report_mean_std
@@ -55,7 +55,7 @@ run = open_run("09_additional_classes", globals())
 
 # %%
 pairs_path = run.require("pairs.parquet")
-promoted, refused = promote_all(read_metadata(pairs_path), run.params)
+promoted, refused = additional_classes.promote_all(read_metadata(pairs_path), run.params)
 print("\n".join(f"{name}: {why}" for name, why in refused.items()) or "every data set can be made")
 
 # %%
@@ -71,7 +71,7 @@ for name, data in promoted.items():
 
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best
-trained = train_promoted(promoted, best, pairs_path, run.data, run.models, run.params, run.mark)
+trained = additional_classes.train_promoted(promoted, best, pairs_path, run.data, run.models, run.params, run.mark)
 accuracies = {name: format_repeats(trials.accuracies("test")) for name, trials in trained.items()}
 print(accuracies)
 
