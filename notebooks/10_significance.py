@@ -72,7 +72,7 @@ model_comparison.compare_winners(best, "validation").drop(columns="set").style.f
 rates = significance.measure_false_positives(run.params)
 fig = plot_false_positives(rates)
 caption = f"Share of {null_worlds} worlds with equal models in which each procedure finds a difference at 5 %."
-made_from = {"aside": "random numbers, no alerts", "source": "code"}
+made_from = {"note": "random numbers, no alerts", "source": "code"}
 run.save_extra_figure(fig, "false_positives", caption=caption, **made_from)
 
 # %%
@@ -98,13 +98,15 @@ trained = significance.train_splits(combinations, records, run.models / "splits"
 scores = significance.pivot_scores(trained)
 share = significance.share_of_test(records[0].info.counts)
 on_splits = significance.compare_on_splits(scores, share, bootstrap)
-run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", aside=run.narrow)
+run.save_extra_table(
+    on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", note=run.width_note
+)
 on_splits.round(4)
 
 # %%
 equivalence = significance.check_equivalence(scores, share, equivalence_margin)
 caption = "Stacked against separated: two one-sided tests."
-run.save_extra_table(equivalence, "equivalence", caption=caption, aside=run.narrow)
+run.save_extra_table(equivalence, "equivalence", caption=caption, note=run.width_note)
 equivalence.round(4)
 
 # %% [markdown]
@@ -128,10 +130,10 @@ objects.round(4)
 
 # %%
 everything = significance.correct_all(on_splits, objects, resampled)
-run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", aside=run.narrow)
+run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", note=run.width_note)
 fig = plot_comparisons(scores, everything)
-aside = f"splits: {run.narrow}" if run.narrow else ""
-run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, and all differences.", aside=aside)
+note = f"splits: {run.width_note}" if run.width_note else ""
+run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, and all differences.", note=note)
 
 # %% [markdown]
 # ## Power
@@ -142,7 +144,7 @@ run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, an
 # %%
 spreads = significance.measure_spreads(scores, predictions)
 power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), test_share=share, **spreads)
-run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", aside=run.narrow)
+run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", note=run.width_note)
 power
 
 # %% [markdown]
@@ -159,6 +161,8 @@ limits.round(4)
 
 # %%
 claims = significance.check_claims(everything, equivalence)
-run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.", aside=run.narrow)
+run.save_extra_table(
+    claims, "claims", caption="The thesis's claims on this run's repeated splits.", note=run.width_note
+)
 print(claims.round(4).to_string(index=False))
 print("\n".join(significance.summarise_false_positives(rates)))

@@ -76,17 +76,19 @@ predictions = ageing.train_on_first_year(survey, pairs, run.models / "ageing", b
 years = ageing.tabulate_years(predictions, bootstrap)
 
 # %%
-run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", aside=run.narrow)
+run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", note=run.width_note)
 fig = plots.plot_years(years)
-run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.", aside=run.narrow)
+run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.", note=run.width_note)
 
 # %%
 fig = plots.plot_recalls(years, ageing.FORWARD)
-run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", aside=run.narrow)
+run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", note=run.width_note)
 
 # %%
 falls = ageing.tabulate_falls(predictions, bootstrap)
-run.save_extra_table(falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", aside=run.narrow)
+run.save_extra_table(
+    falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", note=run.width_note
+)
 falls.round(3)
 
 # %% [markdown]
@@ -117,7 +119,7 @@ print(whole.round(3).to_string(index=False) if len(whole) else "no whole station
 # %%
 leads = pd.DataFrame([ageing.measure_lead(predictions, each, name, bootstrap) for name, each in monitored.items()])
 caption = "Months after the first year of alarm and of a fall by 2 points, and the lead, 95 %."
-run.save_extra_table(leads, "drift_lead", caption=caption, aside=run.narrow)
+run.save_extra_table(leads, "drift_lead", caption=caption, note=run.width_note)
 leads.round(2)
 
 # %% [markdown]
@@ -143,7 +145,7 @@ if real is not None:
     recalls = ageing.train_and_test_real(source, real, run.models / "real", best, run.params)
     drifted = ageing.compare_features(real)
     verdicts = ageing.test_against_goal(recalls, false_asteroid_rate)
-    note = {"aside": "; ".join(filter(None, ["real packets", run.narrow])), "source": "code"}
+    note = {"note": "; ".join(filter(None, ["real packets", run.width_note])), "source": "code"}
     run.save_extra_table(recalls, "real_ageing", caption="Real packets: recall and false asteroids by year.", **note)
     run.save_extra_table(drifted, "real_psi", caption="PSI of real packets, 2018 against 2023, by class.", **note)
     run.save_extra_table(verdicts, "real_goal", caption="Asteroid recall, 2018 and 2023.", **note)

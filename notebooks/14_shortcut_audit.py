@@ -48,6 +48,7 @@ bootstrap_resamples = 2000
 
 # %%
 run = open_run("14_shortcut_audit", globals())
+width_note = run.width_note
 params, records = run.params, run.records
 classes = records.info.classes
 bootstrap = Bootstrap(bootstrap_resamples, seed)
@@ -69,7 +70,7 @@ if winners:
 if winners:
     trained = shortcut_audit.train_with_and_without_coordinates(best, records, run.models / "shortcuts", params)
     worth = shortcut_audit.compare_accuracy(trained, test.labels, bootstrap)
-    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", aside=run.narrow)
+    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", note=width_note)
 
 # %% [markdown]
 # ## What they make of the unlabelled sky
@@ -84,7 +85,7 @@ if winners:
     tests = shortcut_audit.predict_with_and_without_coordinates(trained, pairs, objects, records, params)
     fig = plots.plot_share_maps(tests, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
     caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
-    run.save_extra_figure(fig, "coordinates_maps", caption=caption, aside=run.narrow)
+    run.save_extra_figure(fig, "coordinates_maps", caption=caption, note=width_note)
 
 # %% [markdown]
 # A map without coordinates that still shows the plane and the ecliptic is drawn by the objects themselves. How much of each
@@ -95,21 +96,19 @@ if winners:
 if winners:
     dependence = shortcut_audit.tabulate_dependence(tests, classes, bootstrap)
     caption = "Share of the variance of each class's probability that the Galactic latitude explains."
-    run.save_extra_table(dependence, "coordinates_dependence", caption=caption, aside=run.narrow)
+    run.save_extra_table(dependence, "coordinates_dependence", caption=caption, note=width_note)
     display(dependence.pivot(index="class", columns="coordinates", values="explained").round(3))
 
 # %%
 if winners:
     caption = f"Mean probability of each class by |b|, {len(objects)} unlabelled objects."
-    run.save_extra_figure(
-        plots.plot_profiles(tests, classes), "coordinates_latitude", caption=caption, aside=run.narrow
-    )
+    run.save_extra_figure(plots.plot_profiles(tests, classes), "coordinates_latitude", caption=caption, note=width_note)
 
 # %%
 if winners:
     changes = shortcut_audit.tabulate_changes(tests, classes, bootstrap)
     caption = "Objects whose predicted class changes when they are told the coordinates of another."
-    run.save_extra_table(changes, "coordinates_changes", caption=caption, aside=run.narrow)
+    run.save_extra_table(changes, "coordinates_changes", caption=caption, note=width_note)
     display(changes.round(3))
 
 # %% [markdown]
@@ -152,7 +151,7 @@ if winners:
 if winners:
     shares = inspection.tabulate_attribution_shares(attributions, FEATURE_LISTS["thesis26"], bootstrap)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
-    aside = f"the stamps have {inspection.share_of_stamps(shares):.1%} of all attribution"
+    note = f"the stamps have {inspection.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))
 
 # %%
@@ -161,7 +160,7 @@ if winners:
     titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[audited.targets[row]]}" for row in rows]
     fig = plots.plot_attributions(audited.inputs, attributions, dict(zip(rows, titles)))
     caption = "Integrated gradients, averaged over rotations, of one test object of each class."
-    run.save_extra_figure(fig, "attributions", caption=caption, aside=aside)
+    run.save_extra_figure(fig, "attributions", caption=caption, note=note)
 
 # %% [markdown]
 # ## Does occlusion agree?
@@ -182,7 +181,7 @@ if winners:
 if winners:
     fig = plots.plot_agreement(pooled, lost, agreed)
     caption = f"Attributions and occlusion of {len(chosen)} test objects by patch, and how far their ranks agree."
-    run.save_extra_figure(fig, "attribution_agreement", caption=caption, aside=aside)
+    run.save_extra_figure(fig, "attribution_agreement", caption=caption, note=note)
     display(agreed.round(3))
 
 # %% [markdown]

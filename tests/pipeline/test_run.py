@@ -129,15 +129,15 @@ def test_open_run_refuses_a_misspelt_parameter_once(tmp_path, monkeypatch, capsy
     assert str(tmp_path) not in capsys.readouterr().out
 
 
-def test_an_aside_stands_beside_what_the_alerts_are(run):
-    assert run.narrow == "networks of 0.25 of the width"
-    run.save_extra_figure(figure(), "splits", caption="Splits", aside=run.narrow)
+def test_a_note_stands_beside_what_the_alerts_are(run):
+    assert run.width_note == "networks of 0.25 of the width"
+    run.save_extra_figure(figure(), "splits", caption="Splits", note=run.width_note)
     assert (run.figures / "extra_splits.txt").read_text() == (
         "Splits (simulated survey; networks of 0.25 of the width)\n"
     )
-    run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates", aside="random numbers", source="code")
+    run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates", note="random numbers", source="code")
     assert pd.read_csv(run.tables / "extra_rates.csv")["data"].tolist() == ["random numbers"]
-    assert Run("10_significance", Parameters(width=1.0), run.root).narrow == ""
+    assert Run("10_significance", Parameters(width=1.0), run.root).width_note == ""
 
 
 def test_what_a_notebook_leaves_out_is_the_runs(tmp_path, monkeypatch):

@@ -125,7 +125,7 @@ def collect_chapters(root: Path) -> list[Chapter]:
     return [chapter for chapter in chapters.values() if chapter.items or chapter.numbers]
 
 
-def collect_extras(root: Path) -> list[Item]:
+def _collect_extras(root: Path) -> list[Item]:
     """Read the figures and tables of a run that the thesis does not have."""
     stems = sorted({path.stem for folder in ("figures", "tables") for path in (root / folder).glob("extra_*")})
     extras = []
@@ -180,16 +180,16 @@ def read_table(path: Path, marked: bool = True) -> tuple[Table, str]:
     numeric = [
         all(re.fullmatch(r"|[-+]?[\d.]+(e[-+]?\d+)?( ± [\d.]+)?", cell) for cell in shown[name]) for name in shown
     ]
-    rows = [[round_number(cell) for cell in row] for row in shown.to_numpy().tolist()]
+    rows = [[_round_number(cell) for cell in row] for row in shown.to_numpy().tolist()]
     return Table([str(name) for name in shown], rows, numeric, behind), mark
 
 
-def round_number(cell: str) -> str:
+def _round_number(cell: str) -> str:
     """Shorten a number to four significant digits, and leave anything else.
 
     Examples
     --------
-    >>> [round_number(cell) for cell in ("9.292950000144629", "264469", "0.938 ± 0.003", "2.0", "ZTF18a")]
+    >>> [_round_number(cell) for cell in ("9.292950000144629", "264469", "0.938 ± 0.003", "2.0", "ZTF18a")]
     ['9.293', '264469', '0.938 ± 0.003', '2.0', 'ZTF18a']
     """
     return f"{float(cell):.4g}" if re.fullmatch(r"-?\d+\.\d{4,}(e[-+]?\d+)?", cell) else cell
@@ -232,7 +232,7 @@ def write_report(root: Path) -> Path:
     ReportError
         As for `collect_chapters`.
     """
-    chapters, extras = collect_chapters(root), collect_extras(root)
+    chapters, extras = collect_chapters(root), _collect_extras(root)
     items = [item for chapter in chapters for item in chapter.items] + extras
     environment = Environment(
         loader=PackageLoader("twostamp.pipeline"),

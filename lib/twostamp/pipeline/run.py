@@ -134,25 +134,25 @@ class Run:
         self.ledger.record("figure", item, status=self._status(source), files=files, ours=str(ours), note=note)
 
     @property
-    def narrow(self) -> str:
+    def width_note(self) -> str:
         """What a figure says of networks that were trained anew with a share of the thesis's width."""
         return "" if self.params.width == 1 else f"networks of {self.params.width:g} of the width"
 
     def save_extra_figure(
-        self, figure: Figure, name: str, *, caption: str, aside: str = "", source: str = "data"
+        self, figure: Figure, name: str, *, caption: str, note: str = "", source: str = "data"
     ) -> None:
-        """Write a figure that the thesis does not have; `aside` is put on it beside what its alerts are.
+        """Write a figure that the thesis does not have; `note` is printed under it, after what its alerts are.
 
         Parameters
         ----------
         figure : Figure
         name, caption : str
-        aside : str
-            Such as `narrow`.
+        note : str
+            Such as `width_note`.
         source : {"data", "code"}
             ``code`` if no alert was used.
         """
-        self._write_figure(figure, f"extra_{name}", caption, source, aside)
+        self._write_figure(figure, f"extra_{name}", caption, source, note)
 
     def save_table(self, table: pd.DataFrame, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
         """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
@@ -170,10 +170,10 @@ class Run:
         self.ledger.record(kind, item, status=self._status(source), files=files, ours=str(ours), note=note)
 
     def save_extra_table(
-        self, table: pd.DataFrame, name: str, *, caption: str, aside: str = "", source: str = "data"
+        self, table: pd.DataFrame, name: str, *, caption: str, note: str = "", source: str = "data"
     ) -> None:
         """Write a table that the thesis does not have; as `save_extra_figure`."""
-        self._write_table(table, f"extra_{name}", caption, source, aside)
+        self._write_table(table, f"extra_{name}", caption, source, note)
 
     def record_number(self, section: str, title: str, ours: object, *, note: str = "") -> None:
         """Enter our value of a number that the thesis prints in its prose.
@@ -201,8 +201,8 @@ class Run:
     def _status(self, source: str) -> str:
         return ("simulated" if self.simulated else "real") if source == "data" else source
 
-    def _write_figure(self, figure: Figure, stem: str, caption: str, source: str, aside: str = "") -> str:
-        mark = self._join(source, aside)
+    def _write_figure(self, figure: Figure, stem: str, caption: str, source: str, note: str = "") -> str:
+        mark = self._join(source, note)
         if mark:
             figure.text(0.995, -0.012, mark, ha="right", va="top", fontsize=7, style="italic", color="#444444")
         for ending, metadata in (("png", {"Software": None}), ("pdf", {"Creator": None, "Producer": None})):
@@ -213,11 +213,11 @@ class Run:
         write_file(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
         return f"figures/{stem}.png;figures/{stem}.pdf"
 
-    def _join(self, source: str, aside: str) -> str:
-        return "; ".join(part for part in (self.mark if source == "data" else "", aside) if part)
+    def _join(self, source: str, note: str) -> str:
+        return "; ".join(part for part in (self.mark if source == "data" else "", note) if part)
 
-    def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str, aside: str = "") -> str:
-        mark = self._join(source, aside)
+    def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str, note: str = "") -> str:
+        mark = self._join(source, note)
         marked = table.assign(data=mark) if mark else table
         write_file(self.tables / f"{stem}.csv", marked.to_csv(index=False))
         latex = table.to_latex(index=False, escape=True, caption=_with_mark(caption, mark), label=f"tab:{stem}")
