@@ -19,12 +19,12 @@ from twostamp.alerts.packet import BadStamp, read_packets
 from twostamp.data.arrays import Preparation, read_images, read_triplets
 from twostamp.data.stamps import (
     QUANTILES,
+    _deal_for_quantiles,
+    _find_quantiles,
+    _sort_for_quantiles,
     count_degenerate,
     crop_stamps,
-    deal_for_quantiles,
-    find_quantiles,
     normalise_stamps,
-    sort_for_quantiles,
 )
 
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
@@ -341,13 +341,13 @@ KINDS = ("noise", "few values", "slope", "star", "stripes", "constant", "missing
 def test_quick_quantiles_are_those_of_sorted_images(chosen):
     images = np.stack([whole_image(*each) for each in chosen])
     missing = np.isnan(images)
-    expected = sort_for_quantiles(images, missing, QUANTILES)
-    np.testing.assert_array_equal(find_quantiles(images, missing, QUANTILES), expected)
+    expected = _sort_for_quantiles(images, missing, QUANTILES)
+    np.testing.assert_array_equal(_find_quantiles(images, missing, QUANTILES), expected)
 
 
 def test_quick_quantiles_do_ordinary_stamps_and_doubt_striped_ones():
     images = np.stack([whole_image("noise", 1), whole_image("stripes", 1)])
-    assert deal_for_quantiles(images, QUANTILES)[1].tolist() == [False, True]
+    assert _deal_for_quantiles(images, QUANTILES)[1].tolist() == [False, True]
 
 
 def test_many_images_are_scaled_as_one_by_one():

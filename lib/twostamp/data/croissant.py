@@ -5,16 +5,18 @@ from typing import Any
 
 import pyarrow as pa
 
-CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
-PARQUET = "application/x-parquet"  # the name that Croissant readers know
-TYPES = {"int64": "sc:Integer", "double": "sc:Float", "string": "sc:Text", "binary": "sc:Text", "bool": "sc:Boolean"}
+from twostamp.alerts.cutouts import STAMPS
+
+_CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+_PARQUET = "application/x-parquet"  # the name that Croissant readers know
+_TYPES = {"int64": "sc:Integer", "double": "sc:Float", "string": "sc:Text", "binary": "sc:Text", "bool": "sc:Boolean"}
 
 _OWN = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format"),
     *("includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
     *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
-CONTEXT: dict[str, Any] = {
+_CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
@@ -37,8 +39,7 @@ def make_croissant(
     Parameters
     ----------
     about : mapping
-        Properties of the data set as a whole: name, description, license, url, creator, datePublished, citeAs, version,
-        keywords, and ``rai:`` properties.
+        Properties of the data set as a whole, such as name, license, creator, and ``rai:`` properties.
     shards : mapping
         Name of a table -> (path relative to the metadata, bytes, SHA-256) of its files.
     schemas : mapping
@@ -53,11 +54,11 @@ def make_croissant(
     for name, files in shards.items():
         for path, size, digest in files:
             entry = {"@type": "cr:FileObject", "@id": path, "name": path, "contentUrl": path, "sha256": digest}
-            distribution.append(entry | {"contentSize": f"{size} B", "encodingFormat": PARQUET})
+            distribution.append(entry | {"contentSize": f"{size} B", "encodingFormat": _PARQUET})
         entry = {"@type": "cr:FileSet", "@id": f"{name}-shards", "name": f"{name}-shards"}
-        distribution.append(entry | {"includes": f"data/{name}-*.parquet", "encodingFormat": PARQUET})
+        distribution.append(entry | {"includes": f"data/{name}-*.parquet", "encodingFormat": _PARQUET})
     records = [_record_set(name, schema) for name, schema in schemas.items()]
-    head = {"@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": CONFORMS_TO}
+    head = {"@context": _CONTEXT, "@type": "sc:Dataset", "conformsTo": _CONFORMS_TO}
     return {**head, **about, "distribution": distribution, "recordSet": records}
 
 
@@ -68,7 +69,7 @@ def _record_set(name: str, schema: pa.Schema) -> dict[str, Any]:
             "@id": f"{name}/{field.name}",
             "name": field.name,
             "description": _describe(field.name),
-            "dataType": TYPES[str(field.type)],
+            "dataType": _TYPES[str(field.type)],
             "source": {"fileSet": {"@id": f"{name}-shards"}, "extract": {"column": field.name}},
         }
         for field in schema
@@ -77,25 +78,21 @@ def _record_set(name: str, schema: pa.Schema) -> dict[str, Any]:
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": what, "field": fields}
 
 
-def _describe(column: str) -> str:
-    """What a column holds.
+_OF_PAIRS = {
+    "objectId": "ZTF's name of the object",
+    "classALeRCE": "class of the stamp classifier",
+    "subclassALeRCE": "subclass",
+    "deltajd": "days between the two alerts",
+    "split": "train, validation or test; empty if the object was not chosen for any",
+}
 
-    Examples
-    --------
-    >>> _describe("magpsf_2")
-    "field candidate.magpsf of ZTF's packet, alert 2"
-    """
-    known = {
-        "objectId": "ZTF's name of the object",
-        "classALeRCE": "class of the stamp classifier",
-        "subclassALeRCE": "subclass",
-        "deltajd": "days between the two alerts",
-        "split": "train, validation or test; empty if the object was not chosen for any",
-    }
-    if column in known:
-        return known[column]
+
+def _describe(column: str) -> str:
+    """What a column holds."""
+    if column in _OF_PAIRS:
+        return _OF_PAIRS[column]
     name, _, alert = column.rpartition("_")
-    if name in ("science", "template", "difference"):
+    if name in STAMPS:
         return f"{name} stamp, gzipped FITS, alert {alert}"
     if name in ("candid", "jd"):
         return {"candid": "ZTF's number of the alert", "jd": "Julian date (UTC)"}[name] + f", alert {alert}"

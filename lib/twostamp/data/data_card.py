@@ -10,9 +10,9 @@ from twostamp.taxonomy import order_classes
 from twostamp.utils.dates import longest_gap, night_of
 
 LICENSE = "https://www.ztf.caltech.edu/ztf-public-releases.html"
-LICENSE_TEXT = f"ZTF's alerts are public data of ZTF/IPAC ({LICENSE}); whoever uses them acknowledges ZTF."
+_LICENSE_TEXT = f"ZTF's alerts are public data of ZTF/IPAC ({LICENSE}); whoever uses them acknowledges ZTF."
 SIMULATED_LICENSE = "https://spdx.org/licenses/MIT.html"
-SIMULATED_LICENSE_TEXT = f"""\
+_SIMULATED_TEXT = f"""\
 Not a single alert of ZTF: packets of a simulated survey in ZTF's schema, MIT ({SIMULATED_LICENSE})."""
 ACKNOWLEDGEMENT = """\
 Alerts: Zwicky Transient Facility, Samuel Oschin 48-inch Telescope, Palomar Observatory, supported by the National
@@ -30,7 +30,7 @@ def count_objects(table: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values(["classALeRCE", "objects"], ascending=[True, False], ignore_index=True)
 
 
-def count_years(table: pd.DataFrame) -> pd.DataFrame:
+def _count_years(table: pd.DataFrame) -> pd.DataFrame:
     """Objects by year of their first alert, and the median of ``ncovhist``, which grows with the survey's age."""
     year = pd.Series([night_of(jd)[:4] for jd in table["jd_1"]], index=table.index, name="year")
     groups = table.groupby(year)["ncovhist_1"]
@@ -38,17 +38,11 @@ def count_years(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_biases(table: pd.DataFrame) -> list[str]:
-    """What is known to be wrong, measured on the data set itself.
-
-    Parameters
-    ----------
-    table : DataFrame
-        classALeRCE, deltajd, ncovhist_1, jd_1, ra_1, dec_1, ra_2, dec_2 of the labelled pairs.
-    """
+    """What is known to be wrong, measured on the metadata of the labelled pairs themselves."""
     present = order_classes(table["classALeRCE"])
     days = table.groupby("classALeRCE")["deltajd"].median().reindex(present)
     spread = ", ".join(f"{name} {value:.3g} d" for name, value in days.items())
-    ends = count_years(table).iloc[[0, -1]]
+    ends = _count_years(table).iloc[[0, -1]]
     counted = " and ".join(f"{n:.0f} in {year}" for year, n in zip(ends["year"], ends["median ncovhist"]))
     gap = longest_gap({night_of(jd) for jd in table["jd_1"]})
     lines = [
@@ -72,7 +66,7 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
 def write_card(
     name: str, mark: str, simulated: bool, table: pd.DataFrame, unlabelled: int, coverage: float, files: list[Any]
 ) -> str:
-    """Write the data card.
+    """Write the data card in Markdown.
 
     Parameters
     ----------
@@ -86,14 +80,9 @@ def write_card(
     coverage : float
         Share of the sky's HEALPix pixels (nside 16) that hold an object.
     files : list of (path, bytes, SHA-256)
-
-    Returns
-    -------
-    str
-        Markdown.
     """
     warning = f"\n> **{mark}**\n" if mark else ""
-    license_text = SIMULATED_LICENSE_TEXT if simulated else f"{LICENSE_TEXT}\n\n{ACKNOWLEDGEMENT}"
+    license_text = _SIMULATED_TEXT if simulated else f"{_LICENSE_TEXT}\n\n{ACKNOWLEDGEMENT}"
     others = f" and {unlabelled} unlabelled ones" if unlabelled else ""
     nights = sorted({night_of(jd) for jd in table["jd_1"]})
     biases = "\n".join(f"- {line}" for line in measure_biases(table))
@@ -109,9 +98,9 @@ First alerts from {nights[0]} to {nights[-1]}; Dec {table["dec_1"].min():.1f} to
 
 ## Objects
 
-{to_markdown(count_objects(table))}
+{_to_markdown(count_objects(table))}
 
-{to_markdown(count_years(table))}
+{_to_markdown(_count_years(table))}
 
 ## Licence and acknowledgement
 
@@ -129,16 +118,7 @@ First alerts from {nights[0]} to {nights[-1]}; Dec {table["dec_1"].min():.1f} to
 """
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Write a table in Markdown.
-
-    Examples
-    --------
-    >>> print(to_markdown(pd.DataFrame({"a": [1], "b": [2.5]})))
-    | a | b |
-    |---|---|
-    | 1 | 2.5 |
-    """
+def _to_markdown(table: pd.DataFrame) -> str:
     values = table.astype(object).to_numpy()
     rows = [[f"{value:g}" if isinstance(value, float) else str(value) for value in row] for row in values]
     head = [list(map(str, table)), *rows]

@@ -12,24 +12,12 @@ STATES = ("kept", "repeated", "less specific", "conflicting", "without a class",
 
 
 def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read labels in a form of somebody's own.
-
-    Parameters
-    ----------
-    path : str or Path
-    columns : mapping, optional
-        Our names (objectId, classALeRCE, subclassALeRCE) -> those of the file, where they differ. One of the two label
-        columns may be absent.
-
-    Returns
-    -------
-    DataFrame
-        `LABEL_COLUMNS`, as they stand in the file.
+    """Read labels in a form of somebody's own, as `LABEL_COLUMNS`; `columns` maps these to the file's names.
 
     Raises
     ------
     ValueError
-        If there is no objectId or no label; the message names the file.
+        If there is no objectId, or neither label; the message names the file.
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     columns = columns or {}
@@ -52,21 +40,12 @@ def read_bogus_csv(path: str | Path, column: str = "objectId") -> pd.DataFrame:
 def read_bogus_reports(
     path: str | Path, columns: Mapping[str, str] | None = None, min_astronomers: int = 2
 ) -> pd.DataFrame:
-    """Read which objects astronomers reported as bogus, and keep those that enough of them did.
+    """Read which objects enough different astronomers reported as bogus, as `LABEL_COLUMNS`; one report a row.
 
     Parameters
     ----------
-    path : str or Path
-        CSV with one report a row.
     columns : mapping, optional
         objectId and astronomer -> the file's names; with verdict, only rows whose verdict is ``bogus`` count.
-    min_astronomers : int
-        Different ones, at least; one who reports twice counts once.
-
-    Returns
-    -------
-    DataFrame
-        `LABEL_COLUMNS`.
     """
     names = {"objectId": "objectId", "astronomer": "astronomer"} | dict(columns or {})
     reports = pd.DataFrame({name: _column(path, column).str.strip() for name, column in names.items()})

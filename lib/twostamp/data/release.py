@@ -24,12 +24,12 @@ from twostamp.data.splits import make_splits
 from twostamp.params import Parameters
 from twostamp.utils.files import replacing
 
-CARD, CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
+CARD, _CROISSANT, HASHES = "README.md", "croissant.json", "SHA256SUMS"
 TABLES = {"labelled": "pairs.parquet", "unlabelled": "unlabelled_pairs.parquet"}
-VERSION = "1.0.0"
-URL = "https://ztf.uw.edu/alerts/public/"
+_VERSION = "1.0.0"
+_URL = "https://ztf.uw.edu/alerts/public/"
 
-Shard = tuple[str, int, str]
+_Shard = tuple[str, int, str]
 
 
 class DatasetError(ValueError):
@@ -75,13 +75,13 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
         files = [file for group in shards.values() for file in group]
         counts = {name: _count_rows([part / path for path, *_ in group]) for name, group in shards.items()}
         mark = params.mark or ("simulated survey" if params.simulated else "")
-        found, coverage = counts.get("unlabelled", 0), measure_coverage(labelled)
+        found, coverage = counts.get("unlabelled", 0), _measure_coverage(labelled)
         card = write_card(params.run_name, mark, params.simulated, table, found, coverage, files)
         (part / CARD).write_text(card)
         about = _describe(params, mark, table, counts, published or date.today().isoformat())
         croissant = make_croissant(about, shards, schemas)
-        (part / CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
-        files += [_stat(part, name) for name in (CARD, CROISSANT)]
+        (part / _CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
+        files += [_stat(part, name) for name in (CARD, _CROISSANT)]
         (part / HASHES).write_text("".join(f"{digest}  {path}\n" for path, _, digest in files))
     return folder
 
@@ -94,7 +94,7 @@ def _assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
         return pd.Series(dtype=str)
 
 
-def measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
+def _measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
     """Share of the sky's HEALPix pixels that hold the first alert of an object."""
     from twostamp.utils.healpix import healpix_counts  # late: the extra [sky]
 
@@ -104,7 +104,7 @@ def measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
 
 def _write_shards(
     name: str, source: Path, folder: Path, splits: pd.Series | None
-) -> tuple[list[Shard], pa.Schema | None]:
+) -> tuple[list[_Shard], pa.Schema | None]:
     """Copy the parts of a table that are not empty, with a column of splits."""
     parts = [path for path in sorted(source.glob("*.parquet")) if pq.read_metadata(path).num_rows]
     files, schema = [], None
@@ -124,7 +124,7 @@ def _count_rows(paths: list[Path]) -> int:
     return sum(pq.read_metadata(path).num_rows for path in paths)
 
 
-def _stat(folder: Path, path: str) -> Shard:
+def _stat(folder: Path, path: str) -> _Shard:
     with (folder / path).open("rb") as stream:
         return path, (folder / path).stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -137,10 +137,10 @@ def _describe(
         "name": f"twostamp-{params.run_name}",
         "description": f"First two ZTF alerts (stamps and metadata) of {what}." + (f" {mark}." if mark else ""),
         "license": SIMULATED_LICENSE if params.simulated else LICENSE,
-        "url": URL,
+        "url": _URL,
         "creator": {"@type": "sc:Organization", "name": "Two-Stamp"},
         "datePublished": published,
-        "version": VERSION,
+        "version": _VERSION,
         "citeAs": "Two-Stamp, CITATION.cff" if params.simulated else ACKNOWLEDGEMENT.replace("\n", " "),
         "keywords": ["astronomy", "time domain", "ZTF", "alerts", "ALeRCE", "image classification"],
         "rai:dataCollection": "Simulated alerts" if params.simulated else "Public alerts of ZTF; labels as in the card",
@@ -186,7 +186,7 @@ class PairsDataset:
     @cached_property
     def croissant(self) -> dict[str, Any]:
         """The Croissant metadata."""
-        return json.loads((self.folder / CROISSANT).read_text())
+        return json.loads((self.folder / _CROISSANT).read_text())
 
     def __len__(self) -> int:
         return _count_rows(self.tables["labelled"])

@@ -20,21 +20,21 @@ from twostamp.utils.files import write_file
 if TYPE_CHECKING:
     from twostamp.alerts.alerce_api import AlerceAPI
 
-LABELS, PROVENANCE, FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
-ALERTS, SURVEY = "alerts", "survey"
+LABELS, PROVENANCE, _FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
+_ALERTS, _SURVEY = "alerts", "survey"
 INPUT_ERRORS = (ValueError, RuntimeError, OSError)
 """What `prepare_inputs` raises: a sentence each, of labels, database, broker, network or disk."""
 
 
 def find_archive(params: Parameters, data: Path) -> str:
     """Where the alerts of a run are, or will be once they have been fetched."""
-    own = {SIMULATED: data / SURVEY, ALERCE: data / ALERTS, PUBLIC: data / ALERTS}
+    own = {SIMULATED: data / _SURVEY, ALERCE: data / _ALERTS, PUBLIC: data / _ALERTS}
     return str(own.get(params.archive, params.archive))
 
 
 def find_labels(params: Parameters, data: Path) -> str:
     """Where the label file of a run is, or will be once it has been assembled."""
-    return str({SIMULATED: data / SURVEY / LABELS, ASSEMBLED: data / LABELS}.get(params.labels, params.labels))
+    return str({SIMULATED: data / _SURVEY / LABELS, ASSEMBLED: data / LABELS}.get(params.labels, params.labels))
 
 
 def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
     """
     data.mkdir(parents=True, exist_ok=True)
     if params.labels == ASSEMBLED:
-        prepare_labels(params, data)
+        _prepare_labels(params, data)
     archive, label_file = find_archive(params, data), find_labels(params, data)
     if params.archive in (ALERCE, PUBLIC):
         wanted, _ = read_labels(label_file)
@@ -89,14 +89,14 @@ def describe_fetched(params: Parameters, data: Path) -> str:
     labels = (data / LABELS).read_text() if params.labels == ASSEMBLED and (data / LABELS).exists() else ""
     if params.archive not in (ALERCE, PUBLIC):
         return labels
-    files = [path for path in sorted((data / ALERTS).rglob("*")) if path.suffix in {".avro", ".gz"}]
+    files = [path for path in sorted((data / _ALERTS).rglob("*")) if path.suffix in {".avro", ".gz"}]
     return labels + repr([(path.name, path.stat().st_size) for path in files])
 
 
-def prepare_labels(params: Parameters, data: Path) -> None:
+def _prepare_labels(params: Parameters, data: Path) -> None:
     """Assemble the label file of section 3.1.4, unless the same sources have given it already."""
     fingerprint = _fingerprint(params)
-    done = data / FINGERPRINT
+    done = data / _FINGERPRINT
     if not done.exists() or json.loads(done.read_text()) != fingerprint or not (data / LABELS).exists():
         labels, provenance = labelling.assemble_labels(_read_sources(params), _read_opinions(params))
         if labels.empty:

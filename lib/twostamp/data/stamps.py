@@ -15,7 +15,7 @@ from twostamp.utils.typing import Bools, Floats, Floats32
 
 QUANTILES = (0.1, 0.9)
 RANGE = (-1, 1)  # of a normalised pixel
-NORMALISATIONS = ("range", "literal", "minmax")
+_NORMALISATIONS = ("range", "literal", "minmax")
 
 _TOGETHER = 32  # images that stay in the processor's cache
 
@@ -49,8 +49,8 @@ def normalise_stamps(
     >>> normalise_stamps(image)[0, [0, 10, 50, 90, 100]].tolist()
     [-0.125, 0.0, 0.5, 1.0, 1.0]
     """
-    if method not in NORMALISATIONS:
-        raise ValueError(f"normalisation {method!r} is not one of {', '.join(NORMALISATIONS)}")
+    if method not in _NORMALISATIONS:
+        raise ValueError(f"normalisation {method!r} is not one of {', '.join(_NORMALISATIONS)}")
     images = np.asarray(stamps, dtype=np.float32).reshape(-1, *stamps.shape[-2:])
     kept = (slice(None), slice(None)) if crop is None else _centre(crop)
     scaled = np.empty((len(images), *images[:0][:, *kept].shape[1:]), dtype=np.float32)
@@ -67,7 +67,7 @@ def _normalise(images: Floats32, method: str, nan_value: float, kept: tuple[slic
         images = np.where(missing, np.float32(np.nan), images)
     pixels = images.shape[-2] * images.shape[-1]
     flat = images.reshape(-1, pixels), missing.reshape(-1, pixels)
-    low, high = find_quantiles(*flat, (0.0, 1.0) if method == "minmax" else QUANTILES)
+    low, high = _find_quantiles(*flat, (0.0, 1.0) if method == "minmax" else QUANTILES)
     scale = high if method == "literal" else high - low
     usable = (high > low) & (scale != 0)  # false for an image of NaN as well
     with np.errstate(over="ignore", under="ignore"):
@@ -141,45 +141,24 @@ def _centre(size: int) -> tuple[slice, slice]:
     return (slice(start, start + size),) * 2
 
 
-DEALT = 63**2
-"""Pixels of an image that `deal_for_quantiles` takes."""
-HANDS, MARGIN = 9, 28
+_HANDS, _MARGIN = 9, 28
 """Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
 
 
-def find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
-    """`numpy.nanquantile` along the last axis (linear interpolation), twice as fast and more.
-
-    Parameters
-    ----------
-    images : ndarray, shape (n, pixels), float32
-    missing : ndarray, shape (n, pixels), bool
-        Where `images` is NaN.
-    quantiles : (float, float)
-
-    Returns
-    -------
-    low, high : ndarray, shape (n,), float64
-        NaN where an image has no pixel.
-
-    Examples
-    --------
-    >>> images = np.arange(101, dtype=np.float32)[None]
-    >>> [float(value[0]) for value in find_quantiles(images, np.isnan(images), (0.1, 0.9))]
-    [10.0, 90.0]
-    """
+def _find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
+    """`numpy.nanquantile` of images, shape (n, pixels), NaN where `missing`: linear interpolation, twice as fast."""
     found = np.empty((2, len(images)))
     difficult = np.ones(len(images), dtype=bool)
     inside = min(quantiles) > 0.07 and max(quantiles) < 0.93  # the margin has to fit in a hand
-    if inside and images.shape[-1] == DEALT:
-        found, difficult = deal_for_quantiles(images, quantiles)
+    if inside and images.shape[-1] == SIZE**2:
+        found, difficult = _deal_for_quantiles(images, quantiles)
         difficult |= missing.any(axis=-1)
     if difficult.any():
-        found[:, difficult] = sort_for_quantiles(images[difficult], missing[difficult], quantiles)
+        found[:, difficult] = _sort_for_quantiles(images[difficult], missing[difficult], quantiles)
     return found[0], found[1]
 
 
-def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
+def _sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:
     """The quantiles by sorting each image: any number of pixels, missing ones among them."""
     ordered = np.sort(images, axis=-1)  # NaN at the end
     last = np.maximum(images.shape[-1] - missing.sum(axis=-1) - 1, 0)
@@ -191,37 +170,36 @@ def sort_for_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float,
             np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
             for index in (below, np.minimum(below + 1, last))
         )
-        return between(first, second, place - below)
+        return _interpolate(first, second, place - below)
 
     return at(quantiles[0]), at(quantiles[1])
 
 
-def deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Floats, Bools]:
+def _deal_for_quantiles(images: Floats32, quantiles: tuple[float, float]) -> tuple[Floats, Bools]:
     """The quantiles of whole 63 x 63 images, four times as fast, and which of them it cannot do.
 
-    Each image is dealt into nine hands, and each hand is sorted: numpy sorts 441 numbers in its registers, and takes
-    seven times as long for nine times as many. Both pixels around a quantile have nearly the same place in every hand,
-    so that only the hands' cards near it are sorted together; that no other card belongs between them is checked.
+    Sort nine strided subsets of 441 pixels, which numpy does in registers, and merge only the pixels near each
+    quantile. A result is doubtful unless every other pixel provably lies outside the two around the quantile.
     """
     count, size = len(images), images.shape[-1]
-    hands = np.ascontiguousarray(images.reshape(count, -1, HANDS).swapaxes(1, 2))
+    hands = np.ascontiguousarray(images.reshape(count, -1, _HANDS).swapaxes(1, 2))
     hands.sort(axis=-1)
     found, doubtful = np.empty((2, count)), np.zeros(count, dtype=bool)
     for i, quantile in enumerate(quantiles):
         place = quantile * (size - 1)
-        centre, below = round(place / HANDS), int(place)
-        start, stop = centre - MARGIN, centre + MARGIN
+        centre, below = round(place / _HANDS), int(place)
+        start, stop = centre - _MARGIN, centre + _MARGIN
         near = hands[:, :, start:stop].reshape(count, -1)
         near.sort(axis=-1)
-        rank = below - start * HANDS
+        rank = below - start * _HANDS
         first, second = near[:, rank], near[:, rank + 1]
         # written so that a NaN is doubtful too
         doubtful |= ~(hands[:, :, start - 1].max(axis=-1) <= first)
         doubtful |= ~(hands[:, :, stop].min(axis=-1) >= second)
-        found[i] = between(first, second, place - below)
+        found[i] = _interpolate(first, second, place - below)
     return found, doubtful
 
 
-def between(first: Floats32, second: Floats32, share: Any) -> Floats:
+def _interpolate(first: Floats32, second: Floats32, share: Any) -> Floats:
     """Interpolate in double precision: a sky of 10 000 DN leaves single precision 1e-3 DN."""
     return first + share * (second.astype(np.float64) - first)
