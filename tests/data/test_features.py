@@ -14,8 +14,8 @@ from tests.conftest import make_alert
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.packet import read_packets
 from twostamp.data.features import (
+    _CLIPS,
     ALL_FEATURES,
-    CLIPS,
     FEATURE_LISTS,
     PACKET_FIELDS,
     Scaler,
@@ -202,7 +202,7 @@ def test_other_names_are_refused(tmp_path):
 def test_recipes_differ_by_the_clips_alone():
     raw = random_features(4)
     clipped = raw.copy()
-    for name, (low, high) in CLIPS.items():
+    for name, (low, high) in _CLIPS.items():
         clipped[:, ALL_FEATURES.index(name)] = clipped[:, ALL_FEATURES.index(name)].clip(low, high)
     days = ln_deltajd(np.arange(60))
     np.testing.assert_array_equal(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from twostamp.analysis.dataset_preparation import level_subclasses_by_loop, make_split_table
 from twostamp.data.splits import (
+    _share_out,
     cap_classes,
     count_subclasses,
     drop_small_classes,
@@ -15,7 +16,6 @@ from twostamp.data.splits import (
     level_subclasses,
     make_splits,
     promote_subclasses,
-    share_out,
     split_objects,
 )
 from twostamp.params import Parameters
@@ -104,9 +104,9 @@ def test_shares_are_exact_proportional_and_possible(counts: dict[str, int], tota
     size = sum(counts.values())
     if total + taken > size or not size:
         return
-    first = share_out(counts, taken, room=counts)
+    first = _share_out(counts, taken, room=counts)
     room = {name: counts[name] - first[name] for name in counts}
-    second = share_out(counts, total, room=room)
+    second = _share_out(counts, total, room=room)
     assert sum(first.values()) == taken
     assert sum(second.values()) == total
     assert all(0 <= second[name] <= room[name] for name in counts)
@@ -116,7 +116,7 @@ def test_shares_are_exact_proportional_and_possible(counts: dict[str, int], tota
 
 def test_sharing_more_than_there_is_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot take 3 objects of 2"):
-        share_out({"a": 2}, 3, room={"a": 2})
+        _share_out({"a": 2}, 3, room={"a": 2})
 
 
 @pytest.mark.parametrize("class_name", TABLE_3_5)
@@ -129,8 +129,8 @@ def test_shares_are_those_of_table_3_5(class_name: str) -> None:
     """
     rows = TABLE_3_5[class_name]
     counts = {name: sum(row) for name, row in rows.items()}
-    validation = share_out(counts, 200, room=counts)
-    test = share_out(counts, 100, room={name: counts[name] - validation[name] for name in counts})
+    validation = _share_out(counts, 200, room=counts)
+    test = _share_out(counts, 100, room={name: counts[name] - validation[name] for name in counts})
     differing = {name for name, row in rows.items() if (validation[name], test[name]) != row[1:]}
     assert sum(row[1] for row in rows.values()) == 200
     assert differing == ({"EB/EW", "RRL"} if class_name == "VS" else set())

@@ -22,7 +22,7 @@ from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, S
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import normalise_stamps
 from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import Records, RecordsError, class_turns
+from twostamp.data.tfrecords import Records, RecordsError, _class_turns
 
 pytestmark = pytest.mark.slow
 CLASSES = ("SN", "EB/EW", "bogus")
@@ -159,7 +159,7 @@ def test_bytes_do_not_depend_on_the_order_of_the_rows(
 def test_shards_are_bounded_and_order_follows_the_seed(
     pairs: pd.DataFrame, pairs_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tfrecord_writer, "SHARD_OBJECTS", 3)
+    monkeypatch.setattr(tfrecord_writer, "_SHARD_OBJECTS", 3)
     orders = []
     for seed in (1, 2):
         info = write_records(pairs_path, make_assignment(pairs), tmp_path / str(seed), CLASSES, seed=seed)
@@ -267,7 +267,7 @@ def test_batches_repeat_under_a_seed(folder: Path, cached: bool) -> None:
 
 def test_turns_are_balanced_for_any_batch() -> None:
     for n_classes, batch_size in ((5, 64), (5, 128), (6, 256), (19, 64)):
-        turns = class_turns(n_classes, batch_size)
+        turns = _class_turns(n_classes, batch_size)
         assert np.bincount(turns).tolist() == [batch_size] * n_classes
         per_batch = np.array([np.bincount(batch, minlength=n_classes) for batch in turns.reshape(-1, batch_size)])
         assert np.ptp(per_batch) <= 1

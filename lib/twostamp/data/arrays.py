@@ -308,14 +308,6 @@ def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats32:
 
 
 def check_features(features: str) -> None:
-    """Refuse the name of a feature list that does not exist.
-
-    Examples
-    --------
-    >>> check_features("thesis27")
-    Traceback (most recent call last):
-    ValueError: feature list 'thesis27' is not one of alerce23, thesis26, alerce26, thesis24, drift_safe, \
-thesis26_no_coordinates, drift_safe_no_coordinates
-    """
+    """Refuse the name of a feature list that does not exist."""
     if features not in FEATURE_LISTS:
         raise ValueError(f"feature list {features!r} is not one of {', '.join(FEATURE_LISTS)}")

@@ -55,7 +55,7 @@ what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 a
 ``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use instead of looking at the object.
 """
 
-CLIPS: dict[str, tuple[float, float]] = {
+_CLIPS: dict[str, tuple[float, float]] = {
     **{f"{name}{k}": (-1, np.inf) for name in ("sgscore", "distpsnr") for k in (1, 2, 3)},
     "distnr": (-1, np.inf),
     "magnr": (-1, np.inf),
@@ -146,13 +146,7 @@ def _read_isdiffpos(column: pd.Series) -> NDArray[Any]:
 
 
 def count_other_filters(table: pd.DataFrame, alert: int) -> int:
-    """Alerts in neither g nor r (fid 3 is the i band), whose one-hot is all zero (M4).
-
-    Examples
-    --------
-    >>> count_other_filters(pd.DataFrame({"fid_1": [1, 2, 3]}), alert=1)
-    1
-    """
+    """Alerts in neither g nor r (fid 3 is the i band), whose one-hot is all zero (M4)."""
     return int((~table[f"fid_{alert}"].isin([1, 2])).sum())
 
 
@@ -171,7 +165,7 @@ def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> Floats:
     """Copy in float64, clipped by the recipe's bounds, without NaN."""
     filled = np.array(features, dtype=np.float64)
     if recipe == "alerce":
-        low, high = zip(*(CLIPS.get(name, (-np.inf, np.inf)) for name in names), strict=True)
+        low, high = zip(*(_CLIPS.get(name, (-np.inf, np.inf)) for name in names), strict=True)
         filled = filled.clip(low, high)
     filled[np.isnan(filled)] = 0.0
     return filled
@@ -190,7 +184,7 @@ class Scaler:
     Parameters
     ----------
     recipe : {"thesis", "alerce"}
-        ``thesis``: NaN -> 0, then standardise. ``alerce``: clip to `CLIPS` first.
+        ``thesis``: NaN -> 0, then standardise. ``alerce``: clip to `_CLIPS` first.
     names : tuple of str
         Feature columns, `ALL_FEATURES`.
     mean, std : ndarray, shape (2, len(names)), float64

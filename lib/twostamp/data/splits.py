@@ -173,8 +173,8 @@ def split_objects(table: pd.DataFrame, validation_per_class: int, test_per_class
     second: _Quota = {}
     for class_name, counts in _counts_by_class(table).items():
         _check_size(class_name, sum(counts.values()), validation_per_class, test_per_class)
-        validation = share_out(counts, validation_per_class, room=counts)
-        test = share_out(counts, test_per_class, room={name: counts[name] - validation[name] for name in counts})
+        validation = _share_out(counts, validation_per_class, room=counts)
+        test = _share_out(counts, test_per_class, room={name: counts[name] - validation[name] for name in counts})
         first |= {(class_name, name): count for name, count in validation.items()}
         second |= {(class_name, name): validation[name] + count for name, count in test.items()}
     split = np.where(place < _per_row(table, first), "validation", "train")
@@ -209,14 +209,7 @@ def _per_row(table: pd.DataFrame, quota: _Quota) -> NDArray[np.int64]:
 
 
 def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Make classes of subclasses (section 6.10).
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns classALeRCE and subclassALeRCE among others.
-    names : sequence of str
-        Subclasses, or ``["all"]`` for every one of them.
+    """Make classes of subclasses, or of every one of them for ``["all"]`` (section 6.10).
 
     Returns
     -------
@@ -251,16 +244,7 @@ def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.Da
 def drop_small_classes(
     table: pd.DataFrame, classes: Sequence[str], minimum: int
 ) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
-    """Drop the classes that cannot be learned: too small for the split, or objects whose subclass nobody knows.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Column classALeRCE among others.
-    classes : sequence of str
-        As `promote_subclasses` returns them.
-    minimum : int
-        Objects that a class needs; validation + test + 1 at least.
+    """Drop the classes that cannot be learned: below `minimum` objects, or of objects whose subclass nobody knows.
 
     Returns
     -------
@@ -306,18 +290,7 @@ def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
     """Objects that each subclass of a class keeps so that they sum to the cap: algorithm B.1 in closed form (D3).
 
     Taking one object after another from the largest subclass ends with the large ones level and the small ones whole.
-
-    Parameters
-    ----------
-    counts : mapping of str to int
-        Objects of each subclass of one class.
-    cap : int
-        Objects of the class, at most.
-
-    Returns
-    -------
-    dict
-        Same keys; of equal subclasses the alphabetically first lose first, as in algorithm B.1.
+    Of equal subclasses the alphabetically first lose first.
 
     Examples
     --------
@@ -339,33 +312,11 @@ def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
     return levelled
 
 
-def share_out(counts: Mapping[str, int], total: int, room: Mapping[str, int]) -> dict[str, int]:
+def _share_out(counts: Mapping[str, int], total: int, room: Mapping[str, int]) -> dict[str, int]:
     """Share `total` among subclasses in proportion to their size, by largest remainders (section 3.4, D4).
 
-    Parameters
-    ----------
-    counts : mapping of str to int
-        Objects of each subclass of one class.
-    total : int
-        Objects to share out.
-    room : mapping of str to int
-        What each subclass can give; its last object is taken only when no other has one to give.
-
-    Returns
-    -------
-    dict
-        Same keys, sums to `total`; of equal remainders the alphabetically first is served first.
-
-    Raises
-    ------
-    ValueError
-        If there is not room for `total`.
-
-    Examples
-    --------
-    >>> counts = {"QSO": 22513, "AGN": 5903, "Blazar": 1584}
-    >>> share_out(counts, 200, room=counts)
-    {'QSO': 150, 'AGN': 39, 'Blazar': 11}
+    No subclass gives more than its `room`, nor its last object while another has one to give; of equal remainders the
+    alphabetically first is served first.
     """
     if total > sum(room.values()):
         raise ValueError(f"cannot take {total} objects of {sum(room.values())}")

@@ -22,11 +22,11 @@ from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_featur
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import count_degenerate, normalise_stamps
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
+from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32
 
-SHARD_OBJECTS = 1000  # 95 kB each
-COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE", "split"]
+_SHARD_OBJECTS = 1000  # 95 kB each
 
 
 def write_records(
@@ -98,14 +98,14 @@ def _find_finished(folder: Path, fingerprint: str) -> DatasetInfo | None:
 
 def _plan_shards(assignment: pd.DataFrame, classes: Sequence[str], seed: int) -> pd.DataFrame:
     """Add each object's shard and its place in it; sorted by objectId."""
-    plan = assignment[COLUMNS].sort_values("objectId", ignore_index=True)
+    plan = assignment[[*LABEL_COLUMNS, "split"]].sort_values("objectId", ignore_index=True)
     if foreign := sorted(set(plan["classALeRCE"]) - set(classes)):
         raise RecordsError(f"class {foreign[0]} of the assignment is not among the classes {', '.join(classes)}")
     if not (plan["split"] == "train").any():
         raise RecordsError("the assignment has no object to train with")
     lot = pd.Series(np.random.default_rng([seed, 2]).permutation(len(plan)))
     place = lot.groupby([plan["split"], plan["classALeRCE"]]).rank(method="first").astype(int) - 1
-    number = (place // SHARD_OBJECTS).map("{:05d}".format)
+    number = (place // _SHARD_OBJECTS).map("{:05d}".format)
     plan["shard"] = plan["split"] + "/" + plan["classALeRCE"].map(safe_name) + "/" + number + ".tfrecord"
     return plan.assign(place=place)
 
@@ -113,7 +113,7 @@ def _plan_shards(assignment: pd.DataFrame, classes: Sequence[str], seed: int) ->
 def _fingerprint(pairs_path: Path, plan: pd.DataFrame, classes: Sequence[str], preparation: Preparation) -> str:
     """Hash of the plan, the settings and the sizes of the Parquet files, which change with their content."""
     sizes = sorted(path.stat().st_size for path in Path(pairs_path).glob("*.parquet"))
-    settings = [SCHEMA_VERSION, SHARD_OBJECTS, ALL_FEATURES, list(classes), asdict(preparation), sizes]
+    settings = [SCHEMA_VERSION, _SHARD_OBJECTS, ALL_FEATURES, list(classes), asdict(preparation), sizes]
     digest = hashlib.sha256(json.dumps(settings).encode())
     digest.update(plan.to_csv(index=False).encode())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ from twostamp.alerts.cutouts import SIZE
 from twostamp.data.arrays import Arrays, Preparation, check_features, scale_deltajd
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
 from twostamp.data.stamps import crop_stamps
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Floats32, Ints
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -38,13 +38,7 @@ class RecordsError(ValueError):
 
 
 def safe_name(class_name: str) -> str:
-    """Name of a class as a folder.
-
-    Examples
-    --------
-    >>> safe_name("EB/EW")
-    'EB-EW'
-    """
+    """Name of a class as a folder: EB-EW for EB/EW."""
     return class_name.replace("/", "-")
 
 
@@ -203,7 +197,7 @@ class Records:
             buffer = counts[name] if cached else _STREAM_BUFFER
             stream = stream.shuffle(buffer, seed=seed + label, reshuffle_each_iteration=True).repeat()
             streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
-        turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
+        turns = tf.data.Dataset.from_tensor_slices(_class_turns(n_classes, batch_size)).repeat()
         objects = tf.data.Dataset.choose_from_datasets(streams, turns)
         return objects.batch(batch_size, drop_remainder=True).prefetch(2)
 
@@ -250,18 +244,8 @@ def _read_info(folder: Path) -> DatasetInfo:
     return DatasetInfo(**content | lists | {"preparation": Preparation(**content["preparation"])})
 
 
-def class_turns(n_classes: int, batch_size: int) -> NDArray[np.int64]:
-    """Class of each place in consecutive batches, until the remainder has gone round (T3).
-
-    Returns
-    -------
-    ndarray, shape (n_classes * batch_size,), int64
-
-    Examples
-    --------
-    >>> class_turns(n_classes=3, batch_size=4).reshape(3, 4).tolist()
-    [[0, 1, 2, 0], [0, 1, 2, 1], [0, 1, 2, 2]]
-    """
+def _class_turns(n_classes: int, batch_size: int) -> Ints:
+    """Class of each place in consecutive batches, until the remainder has gone round: 012 0, 012 1, 012 2 (T3)."""
     share, rest = divmod(batch_size, n_classes)
     equal = np.tile(np.arange(n_classes), share)
     extra = np.arange(n_classes * rest).reshape(n_classes, rest) % n_classes
