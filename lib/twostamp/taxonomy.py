@@ -151,6 +151,12 @@ def order_classes(names: Iterable[str]) -> list[str]:
     return [name for name in CLASSES if name in found] + sorted(found - set(CLASSES))
 
 
+def order_subclasses(names: Iterable[str]) -> list[str]:
+    """Subclasses that occur, class by class in the order of `SUBCLASSES`; the unspecified come last in their class."""
+    place = {subclass.name: i for i, subclass in enumerate(SUBCLASSES)}
+    return sorted(set(names), key=lambda name: (CLASSES.index(class_of(name)), place.get(name, len(place))))
+
+
 def class_of(subclass_name: str) -> str:
     """Class of a canonical subclass or of ``<class>-unspecified``.
 

@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp.analysis.additional_classes import PromotionError, promote_all, promote_pairs, train_promoted
+from tests.data.test_splits import SMALL, make_table
+from twostamp.analysis.additional_classes import (
+    PromotionError,
+    drop_small_classes,
+    promote_all,
+    promote_pairs,
+    promote_subclasses,
+    train_promoted,
+)
 from twostamp.analysis.metadata_importance import train_ablations
+from twostamp.data.splits import cap_classes, split_objects
 from twostamp.params import Parameters
 
 PARAMS = Parameters(cap_per_class=60, validation_per_class=10, test_per_class=10)
@@ -82,3 +91,29 @@ def test_a_run_without_a_stacked_classifier_trains_nothing(tmp_path):
     promoted, _ = promote_all(make_pairs(COUNTS), PARAMS)
     assert train_promoted(promoted, None, tmp_path, tmp_path, tmp_path, PARAMS) == {}
     assert train_ablations(["stacked_stamps"], None, tmp_path, tmp_path, PARAMS) == {}
+
+
+def test_promoting_one_subclass_keeps_the_rest_of_its_class() -> None:
+    table = make_table(SMALL)
+    promoted, classes = promote_subclasses(table, ["YSO"])
+    assert classes == ("SN", "VS", "bogus", "YSO")
+    assert promoted["classALeRCE"].value_counts().to_dict() == {"bogus": 80, "SN": 53, "VS": 32, "YSO": 30}
+    assert table["classALeRCE"].nunique() == 3
+
+
+def test_promoting_all_drops_and_counts_what_is_too_small() -> None:
+    table = make_table(SMALL | {"AGN": {"QSO": 20, "AGN": 20, "AGN-unspecified": 50}})
+    promoted, classes = promote_subclasses(table, ["all"])
+    kept, classes, dropped = drop_small_classes(promoted, classes, minimum=12)
+    assert classes == ("QSO", "AGN", "SNIa", "SNII", "RRL", "YSO", "bogus")
+    assert dropped == {"AGN-unspecified": 50, "SLSN": 1, "ZZ": 2}
+    assert len(kept) + sum(dropped.values()) == len(table)
+    split = split_objects(cap_classes(kept, 25, 1), 6, 5, seed=1)
+    assert split.groupby("classALeRCE").size().loc[list(classes)].tolist() == [20, 20, 25, 12, 25, 25, 25]
+
+
+def test_impossible_promotions_are_refused() -> None:
+    with pytest.raises(ValueError, match="no object of subclass QSO"):
+        promote_subclasses(make_table(SMALL), ["QSO"])
+    with pytest.raises(ValueError, match="subclass AGN has the name of its class"):
+        promote_subclasses(make_table({"AGN": {"AGN": 3, "QSO": 3}}), ["AGN"])

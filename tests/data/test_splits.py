@@ -1,4 +1,4 @@
-"""Filter, levelling, split and promotion, against the literal algorithm and the thesis's Table 3.5."""
+"""Filter, levelling and split, against the literal algorithm and the thesis's Table 3.5."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,9 @@ from twostamp.data.splits import (
     _share_out,
     cap_classes,
     count_subclasses,
-    drop_small_classes,
     filter_pairs,
     level_subclasses,
     make_splits,
-    promote_subclasses,
     split_objects,
 )
 from twostamp.params import Parameters
@@ -195,32 +193,6 @@ def test_an_object_that_occurs_twice_is_refused(draw: object) -> None:
     table = make_table(SMALL)
     with pytest.raises(ValueError, match="object ZTF180000000 occurs twice"):
         draw(pd.concat([table, table[:1]]))  # type: ignore[operator]
-
-
-def test_promoting_one_subclass_keeps_the_rest_of_its_class() -> None:
-    table = make_table(SMALL)
-    promoted, classes = promote_subclasses(table, ["YSO"])
-    assert classes == ("SN", "VS", "bogus", "YSO")
-    assert promoted["classALeRCE"].value_counts().to_dict() == {"bogus": 80, "SN": 53, "VS": 32, "YSO": 30}
-    assert table["classALeRCE"].nunique() == 3
-
-
-def test_promoting_all_drops_and_counts_what_is_too_small() -> None:
-    table = make_table(SMALL | {"AGN": {"QSO": 20, "AGN": 20, "AGN-unspecified": 50}})
-    promoted, classes = promote_subclasses(table, ["all"])
-    kept, classes, dropped = drop_small_classes(promoted, classes, minimum=12)
-    assert classes == ("QSO", "AGN", "SNIa", "SNII", "RRL", "YSO", "bogus")
-    assert dropped == {"AGN-unspecified": 50, "SLSN": 1, "ZZ": 2}
-    assert len(kept) + sum(dropped.values()) == len(table)
-    split = split_objects(cap_classes(kept, 25, 1), 6, 5, seed=1)
-    assert split.groupby("classALeRCE").size().loc[list(classes)].tolist() == [20, 20, 25, 12, 25, 25, 25]
-
-
-def test_impossible_promotions_are_refused() -> None:
-    with pytest.raises(ValueError, match="no object of subclass QSO"):
-        promote_subclasses(make_table(SMALL), ["QSO"])
-    with pytest.raises(ValueError, match="subclass AGN has the name of its class"):
-        promote_subclasses(make_table({"AGN": {"AGN": 3, "QSO": 3}}), ["AGN"])
 
 
 def test_a_split_is_filtered_capped_and_split_one_after_the_other():

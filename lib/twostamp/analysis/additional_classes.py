@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from twostamp.data.arrays import Preparation
-from twostamp.data.splits import drop_small_classes, filter_pairs, make_splits, promote_subclasses
+from twostamp.data.splits import filter_pairs, make_splits
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records, safe_name
 from twostamp.models.results import SearchResults, TrialResult, package_winners
 from twostamp.models.search import train_repeats
 from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES, order_subclasses
 
 _ALL = "all"
 _SHARE = 5
@@ -52,6 +53,65 @@ class PromotedData:
         target, preparation = folder / f"records_{self.name}", Preparation.of(params)
         write_records(pairs_path, self.table, target, self.classes, preparation, seed=params.seed)
         return Records(target, params.metadata_recipe)
+
+
+def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Make classes of subclasses, or of every one of them for ``["all"]`` (section 6.10).
+
+    Returns
+    -------
+    table : DataFrame
+        Copy in which classALeRCE of the promoted objects is their subclass.
+    classes : tuple of str
+        Those present: the remaining classes in their usual order, then the promoted ones.
+
+    Raises
+    ------
+    ValueError
+        If no object has such a subclass, or it has the name of a class that other subclasses stay in.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"classALeRCE": ["VS", "VS", "SN"], "subclassALeRCE": ["YSO", "RRL", "SNIa"]})
+    >>> promote_subclasses(table, ["YSO"])[1], promote_subclasses(table, ["all"])[1]
+    (('SN', 'VS', 'YSO'), ('SNIa', 'RRL', 'YSO'))
+    """
+    present = order_subclasses(table["subclassALeRCE"])
+    promoted = present if list(names) == ["all"] else list(names)
+    if absent := sorted(set(promoted) - set(present)):
+        raise ValueError(f"no object of subclass {absent[0]}, to be promoted; there are {', '.join(present)}")
+    chosen = table["subclassALeRCE"].isin(promoted)
+    remaining = set(table.loc[~chosen, "classALeRCE"])
+    if clash := sorted(remaining & set(promoted)):
+        raise ValueError(f"subclass {clash[0]} has the name of its class: promote the class's other subclasses as well")
+    classes = tuple(name for name in CLASSES if name in remaining) + tuple(promoted)
+    return table.assign(classALeRCE=table["subclassALeRCE"].where(chosen, table["classALeRCE"])), classes
+
+
+def drop_small_classes(
+    table: pd.DataFrame, classes: Sequence[str], minimum: int
+) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
+    """Drop the classes that cannot be learned: below `minimum` objects, or of objects whose subclass nobody knows.
+
+    Returns
+    -------
+    table : DataFrame
+        Rows of the classes kept.
+    classes : tuple of str
+        Those kept.
+    dropped : dict
+        Objects lost by class dropped.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"classALeRCE": ["SNIa", "SNIa", "ZZ", "SN-unspecified", "SN-unspecified"]})
+    >>> drop_small_classes(table, ["SNIa", "SN-unspecified", "ZZ"], minimum=2)[1:]
+    (('SNIa',), {'SN-unspecified': 2, 'ZZ': 1})
+    """
+    sizes = table["classALeRCE"].value_counts()
+    kept = tuple(name for name in classes if sizes.get(name, 0) >= minimum and not name.endswith("-unspecified"))
+    dropped = {name: int(sizes.get(name, 0)) for name in classes if name not in kept}
+    return table[table["classALeRCE"].isin(kept)].reset_index(drop=True), kept, dropped
 
 
 def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters) -> PromotedData:

@@ -1,7 +1,7 @@
 """Which objects a classifier learns from: deltajd filter, levelling of subclasses, split (thesis section 3.4, annex B).
 
 Tables only: one row an object, columns objectId, classALeRCE and subclassALeRCE among others. No class is hard-wired:
-whatever `promote_subclasses` makes goes through the same cap and split. Every draw depends on the seed and on the set
+what notebook 09 promotes goes through the same cap and split. Every draw depends on the seed and on the set
 of objects, never on the order of the rows.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twostamp.params import Parameters
-from twostamp.taxonomy import CLASSES, LABEL_COLUMNS, SSDISTNR_MAX, SUBCLASSES, class_of, order_classes
+from twostamp.taxonomy import LABEL_COLUMNS, SSDISTNR_MAX, order_classes, order_subclasses
 
 SPLITS = ("train", "validation", "test")
 
@@ -208,65 +208,6 @@ def _per_row(table: pd.DataFrame, quota: _Quota) -> NDArray[np.int64]:
     return np.array([quota[key] for key in zip(table["classALeRCE"], table["subclassALeRCE"], strict=True)], dtype=int)
 
 
-def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Make classes of subclasses, or of every one of them for ``["all"]`` (section 6.10).
-
-    Returns
-    -------
-    table : DataFrame
-        Copy in which classALeRCE of the promoted objects is their subclass.
-    classes : tuple of str
-        Those present: the remaining classes in their usual order, then the promoted ones.
-
-    Raises
-    ------
-    ValueError
-        If no object has such a subclass, or it has the name of a class that other subclasses stay in.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"classALeRCE": ["VS", "VS", "SN"], "subclassALeRCE": ["YSO", "RRL", "SNIa"]})
-    >>> promote_subclasses(table, ["YSO"])[1], promote_subclasses(table, ["all"])[1]
-    (('SN', 'VS', 'YSO'), ('SNIa', 'RRL', 'YSO'))
-    """
-    present = _in_order(set(table["subclassALeRCE"]))
-    promoted = present if list(names) == ["all"] else list(names)
-    if absent := sorted(set(promoted) - set(present)):
-        raise ValueError(f"no object of subclass {absent[0]}, to be promoted; there are {', '.join(present)}")
-    chosen = table["subclassALeRCE"].isin(promoted)
-    remaining = set(table.loc[~chosen, "classALeRCE"])
-    if clash := sorted(remaining & set(promoted)):
-        raise ValueError(f"subclass {clash[0]} has the name of its class: promote the class's other subclasses as well")
-    classes = tuple(name for name in CLASSES if name in remaining) + tuple(promoted)
-    return table.assign(classALeRCE=table["subclassALeRCE"].where(chosen, table["classALeRCE"])), classes
-
-
-def drop_small_classes(
-    table: pd.DataFrame, classes: Sequence[str], minimum: int
-) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
-    """Drop the classes that cannot be learned: below `minimum` objects, or of objects whose subclass nobody knows.
-
-    Returns
-    -------
-    table : DataFrame
-        Rows of the classes kept.
-    classes : tuple of str
-        Those kept.
-    dropped : dict
-        Objects lost by class dropped.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"classALeRCE": ["SNIa", "SNIa", "ZZ", "SN-unspecified", "SN-unspecified"]})
-    >>> drop_small_classes(table, ["SNIa", "SN-unspecified", "ZZ"], minimum=2)[1:]
-    (('SNIa',), {'SN-unspecified': 2, 'ZZ': 1})
-    """
-    sizes = table["classALeRCE"].value_counts()
-    kept = tuple(name for name in classes if sizes.get(name, 0) >= minimum and not name.endswith("-unspecified"))
-    dropped = {name: int(sizes.get(name, 0)) for name in classes if name not in kept}
-    return table[table["classALeRCE"].isin(kept)].reset_index(drop=True), kept, dropped
-
-
 def count_subclasses(table: pd.DataFrame) -> pd.DataFrame:
     """Objects by class and subclass, in the order of Table 3.5.
 
@@ -276,14 +217,8 @@ def count_subclasses(table: pd.DataFrame) -> pd.DataFrame:
         Columns classALeRCE, subclassALeRCE, objects.
     """
     counts = table.groupby(_LABELS).size().rename("objects").reset_index()
-    order = {name: place for place, name in enumerate(_in_order(set(counts["subclassALeRCE"])))}
+    order = {name: place for place, name in enumerate(order_subclasses(counts["subclassALeRCE"]))}
     return counts.sort_values("subclassALeRCE", key=lambda names: names.map(order), ignore_index=True)
-
-
-def _in_order(subclasses: set[str]) -> list[str]:
-    """Subclasses class by class, in the taxonomy's order; objects without one come last in their class."""
-    place = {subclass.name: i for i, subclass in enumerate(SUBCLASSES)}
-    return sorted(subclasses, key=lambda name: (CLASSES.index(class_of(name)), place.get(name, len(place))))
 
 
 def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
