@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 LABELS, PROVENANCE, _FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
 _ALERTS, _SURVEY = "alerts", "survey"
-INPUT_ERRORS = (ValueError, RuntimeError, OSError)
-"""What `prepare_inputs` raises: a sentence each, of labels, database, broker, network or disk."""
 
 
 def find_archive(params: Parameters, data: Path) -> str:
