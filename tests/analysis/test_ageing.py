@@ -87,6 +87,15 @@ def test_intervals_cover_the_truth():
     assert np.mean(covered) > 0.85
 
 
+def test_each_recall_has_the_interval_of_its_own_class_and_year():
+    predictions = make_predictions({"thesis26": [0.9, 0.6]}, n=2000)
+    correct = predictions.correct["thesis26"] & (predictions.labels == 0)
+    table = yearly.tabulate_years(replace(predictions, correct={"thesis26": correct}), BOOTSTRAP)
+    assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
+    assert (table["high"] - table["low"] < 0.1).all()
+    assert (table.loc[table["score"] == "recall SN", ["value", "low", "high"]] == 0).all(axis=None)
+
+
 def test_falls_come_out_as_put_in():
     predictions = make_predictions({"thesis26": [0.9, 0.7, 0.5], "drift_safe": [0.8, 0.8, 0.8]})
     falls = yearly.tabulate_falls(predictions, BOOTSTRAP)

@@ -101,7 +101,7 @@ def tabulate_years(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.D
             accuracy = average_recalls(recalls)
             for g, year in enumerate(np.unique(predictions.years)):
                 scores: list[tuple[str, int | None, Resampled]] = [("accuracy", None, accuracy[g])]
-                scores += [(f"recall {c}", k, recalls[g, k]) for k, c in enumerate(predictions.classes)]
+                scores += [(f"recall {c}", k, recalls[g][k]) for k, c in enumerate(predictions.classes)]
                 for score, label, found in scores:
                     n = predictions.count_tested(split, year, label)
                     known = found.drawn[~np.isnan(found.drawn)] if n else np.nan
