@@ -31,7 +31,9 @@ def plot_reliability(
     for column, (model, probabilities) in enumerate(calibrated.items()):
         for ax, method in zip(axes[:, column], methods):
             _draw_reliability(probabilities[method], labels, bins, MODEL_COLOURS[model], ax)
-            ax.set_title(f"{MODEL_LABELS[model]}\n{method}", fontsize=8)
+            scores = calibration_scores(probabilities[method], labels, bins)
+            title = f"{MODEL_LABELS[model]}\n{method}\nECE {scores[1]:.3f}, NLL {scores[3]:.2f}"
+            ax.set_title(title, fontsize=8)
         axes[-1, column].set_xlabel("confidence")
     for ax in axes[:, 0]:
         ax.set_ylabel("share right")
@@ -44,9 +46,6 @@ def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, co
     ax.fill_between(table["confidence"], table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
     ax.plot(table["confidence"], table["right"], color=colour, linewidth=1)
     ax.scatter(table["confidence"], table["right"], color=colour, s=4 + 60 * table["n"] / table["n"].sum())
-    scores = calibration_scores(probabilities, labels, bins)
-    text = f"ECE {scores[1]:.3f}\nNLL {scores[3]:.2f}"
-    ax.text(0.97, 0.03, text, transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
