@@ -92,18 +92,7 @@ class Preparation:
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
-    """Read everything but the stamps of a Parquet folder of the extraction.
-
-    Parameters
-    ----------
-    path : Path
-        ``pairs.parquet``, ``first_alerts.parquet`` or ``unlabelled_pairs.parquet``.
-
-    Returns
-    -------
-    DataFrame
-        One row an object, sorted by objectId.
-    """
+    """Read everything but the stamps of a Parquet folder of the extraction: one row an object, sorted by objectId."""
     source = ds.dataset(path, format="parquet")
     columns = [field.name for field in source.schema if not pa.types.is_binary(field.type)]
     return source.to_table(columns=columns).to_pandas().sort_values("objectId", ignore_index=True)
@@ -119,7 +108,7 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
     batch_size : int
         Rows of a table, at most.
     object_ids : sequence of str, optional
-        Objects wanted; all by default.
+        All by default.
 
     Yields
     ------

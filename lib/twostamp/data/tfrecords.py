@@ -59,7 +59,6 @@ class DatasetInfo:
     n_alerts : int
         Alerts of each object, 2; 1 where only first alerts were given.
     preparation : Preparation
-        How the stamps were and are made ready.
     counts : dict
         Objects by split and class.
     report : dict
@@ -125,7 +124,7 @@ class Records:
         ----------
         split : {"train", "validation", "test"}
         features : str
-            Name in `twostamp.data.features.FEATURE_LISTS`.
+            Name in `FEATURE_LISTS`.
         crop : int
             Side of the stamps in pixels; an object takes 24 crop**2 bytes.
 
@@ -144,7 +143,7 @@ class Records:
         batches = tf.data.TFRecordDataset(paths).batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True)
         columns = {name: _allocate(sum(counts), spec) for name, spec in batches.element_spec.items()}
         start = 0
-        with self._refusing_corrupt():
+        with _refusing_corrupt(self.folder):
             for batch in batches.as_numpy_iterator():
                 stop = start + len(batch["oid"])
                 for name, values in batch.items():
@@ -213,16 +212,15 @@ class Records:
         info, scaler = self.info, self.scaler
         return lambda serialised: _parse(serialised, info, scaler, features, crop)
 
-    @contextmanager
-    def _refusing_corrupt(self) -> Iterator[None]:
-        import tensorflow as tf
 
-        try:
-            yield
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            raise RecordsError(
-                f"{self.folder} is corrupt ({error.message}): run notebook 03 again after deleting it"
-            ) from None
+@contextmanager
+def _refusing_corrupt(folder: Path) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise RecordsError(f"{folder} is corrupt ({error.message}): run notebook 03 again after deleting it") from None
 
 
 def _read_info(folder: Path) -> DatasetInfo:
