@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,17 +53,23 @@ def test_a_folder_replaces_what_is_there(tmp_path, old):
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path):
-    left = tmp_path / ".table.csv.part" / "1-table.csv"
-    write_file(left, "half")
+def test_what_a_killed_process_left_is_cleared_a_day_later(tmp_path):
+    old, new = tmp_path / ".1.part-table.csv", tmp_path / ".2.part-table.csv"
+    for left, days in ((old, 2), (new, 0)):
+        left.write_text("half")
+        os.utime(left, (time.time() - days * 86_400,) * 2)
     write_file(tmp_path / "table.csv", "whole")
-    assert not left.parent.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "table.csv"]
 
 
-def test_the_temporary_name_is_of_one_process(tmp_path):
+def test_two_processes_that_write_one_file_do_not_meet(tmp_path):
     with replacing(tmp_path / "a.npy") as part:
         np.save(part, np.zeros(2))
-        assert part.name == f"{os.getpid()}-a.npy"
+        program = (
+            "import pathlib, sys; from twostamp.utils.files import write_file as w; w(pathlib.Path(sys.argv[1]), b'x')"
+        )
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.npy")], check=True)
+        assert part.exists()
     assert np.load(tmp_path / "a.npy").shape == (2,)
 
 

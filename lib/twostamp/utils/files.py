@@ -3,17 +3,23 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+_MARK = ".part-"
+_FORGOTTEN = 86_400.0  # seconds after which a file that is still unfinished is taken for a killed process's
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file or a folder under a temporary name, and rename it when the ``with`` block ends without an error.
 
-    The temporary name has the same ending, lies in a hidden folder beside `path`, and is of this process alone.
+    The temporary name is hidden, lies beside `path`, has the same ending, and is of this process alone. What killed
+    processes left in the folder is removed a day later.
 
     Parameters
     ----------
@@ -30,9 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
     FileNotFoundError
         If the block writes nothing.
     """
-    hidden = path.with_name(f".{path.name}.part")
-    part = hidden / f"{os.getpid()}-{path.name}"
-    hidden.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}{_MARK}{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     try:
         yield part
         _flush(part)
@@ -40,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         part.replace(path)
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)  # with what killed processes have left
+        _remove(part)
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -52,6 +58,23 @@ def write_file(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file in one step."""
     write_file(path, json.dumps(content, indent=1))
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove, once a process, what killed processes left in a folder."""
+    for left in folder.glob(f".*{_MARK}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN:
+                _remove(left)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(part: Path) -> None:
