@@ -44,7 +44,7 @@ validation_per_class = 25
 test_per_class = 25
 normalisation = "range"
 nan_value = 2.0
-alerce_baseline = True
+alerce_baseline = False
 
 # %%
 run = open_run("03_dataset_preparation", globals())

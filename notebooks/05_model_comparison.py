@@ -36,7 +36,7 @@ latency_repeats = 5
 metadata_recipe = "thesis"
 report_weights = "last"
 pretrained_run = ""
-alerce_baseline = True
+alerce_baseline = False
 
 # %%
 run = open_run("05_model_comparison", globals())

@@ -39,7 +39,7 @@ validation_per_class = 25
 test_per_class = 25
 promote = ["YSO"]
 promote_repetitions = 2
-epochs = 2
+epochs = 24
 workers = 2
 report_weights = "last"
 

@@ -38,7 +38,7 @@ repeated_splits = 4
 bootstrap_resamples = 2000
 equivalence_margin = 0.01
 null_worlds = 100
-epochs = 2
+epochs = 24
 workers = 2
 report_weights = "last"
 
@@ -98,15 +98,13 @@ trained = significance.train_splits(combinations, records, run.models / "splits"
 scores = significance.pivot_scores(trained)
 share = significance.share_of_test(records[0].info.counts)
 on_splits = significance.compare_on_splits(scores, share, bootstrap)
-run.save_extra_table(
-    on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).", note=run.width_note
-)
+run.save_extra_table(on_splits, "splits", caption="Models over repeated splits (Nadeau and Bengio).")
 on_splits.round(4)
 
 # %%
 equivalence = significance.check_equivalence(scores, share, equivalence_margin)
 caption = "Stacked against separated: two one-sided tests."
-run.save_extra_table(equivalence, "equivalence", caption=caption, note=run.width_note)
+run.save_extra_table(equivalence, "equivalence", caption=caption)
 equivalence.round(4)
 
 # %% [markdown]
@@ -130,10 +128,9 @@ objects.round(4)
 
 # %%
 everything = significance.correct_all(on_splits, objects, resampled)
-run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.", note=run.width_note)
+run.save_extra_table(everything, "comparisons", caption="All comparisons, with Holm's correction.")
 fig = plot_comparisons(scores, everything)
-note = f"splits: {run.width_note}" if run.width_note else ""
-run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, and all differences.", note=note)
+run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, and all differences.")
 
 # %% [markdown]
 # ## Power
@@ -144,7 +141,7 @@ run.save_extra_figure(fig, "comparisons", caption="Models on repeated splits, an
 # %%
 spreads = significance.measure_spreads(scores, predictions)
 power = make_power_table((0.005, 0.01, 0.014, 0.02, 0.05, 0.1), test_share=share, **spreads)
-run.save_extra_table(power, "power", caption="What each difference of accuracy needs.", note=run.width_note)
+run.save_extra_table(power, "power", caption="What each difference of accuracy needs.")
 power
 
 # %% [markdown]
@@ -161,8 +158,6 @@ limits.round(4)
 
 # %%
 claims = significance.check_claims(everything, equivalence)
-run.save_extra_table(
-    claims, "claims", caption="The thesis's claims on this run's repeated splits.", note=run.width_note
-)
+run.save_extra_table(claims, "claims", caption="The thesis's claims on this run's repeated splits.")
 print(claims.round(4).to_string(index=False))
 print("\n".join(significance.summarise_false_positives(rates)))

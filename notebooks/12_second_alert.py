@@ -46,7 +46,6 @@ equivalence_margin = 0.01
 # %%
 run = open_run("12_second_alert", globals())
 bootstrap = Bootstrap(bootstrap_resamples, seed)
-note = {"note": run.width_note}
 
 # %% [markdown]
 # ## The classifiers
@@ -79,9 +78,9 @@ both, alone = seen[second_alert.UNDISTURBED], seen[second_alert.FIRST_ALONE]
 joint = [("one", "one or two", "one alert"), ("two", "one or two", "two alerts")]
 joint += [("one", second_alert.REVISING, "one alert"), ("two", second_alert.REVISING, "two alerts")]
 compared = second_alert.compare_with_dedicated(alone, both, joint, bootstrap)
-run.save_extra_table(compared, "one_or_two", caption="One model for both cases against dedicated ones, test.", **note)
+run.save_extra_table(compared, "one_or_two", caption="One model for both cases against dedicated ones, test.")
 fig = plot_dedicated(compared)
-run.save_extra_figure(fig, "one_or_two", caption="One model for both cases against dedicated ones, test set.", **note)
+run.save_extra_figure(fig, "one_or_two", caption="One model for both cases against dedicated ones, test set.")
 compared.round(3)
 
 # %% [markdown]
@@ -95,13 +94,13 @@ revisions = second_alert.follow_revisions(*answers, both.labels)
 names = records.arrays("test").object_ids
 groups = second_alert.group_objects(run.require("pairs.parquet"), names, both.classes)
 revised = second_alert.tabulate_revisions(revisions, both.labels, groups, bootstrap)
-run.save_extra_table(revised, "revisions", caption="From one alert to two, by group of test objects.", **note)
+run.save_extra_table(revised, "revisions", caption="From one alert to two, by group of test objects.")
 revised[revised["grouping"].isin(["all", "class", "deltajd"])].round(3)
 
 # %%
 fig = plot_value(revised)
 caption = "Accuracy with the first alert alone and with both, by class and by the days between them (objects)."
-run.save_extra_figure(fig, "second_alert", caption=caption, **note)
+run.save_extra_figure(fig, "second_alert", caption=caption)
 
 # %% [markdown]
 # ## When it hurts
@@ -112,7 +111,7 @@ run.save_extra_figure(fig, "second_alert", caption=caption, **note)
 # %%
 fig = plot_flips(revised)
 caption = "Answers that the second alert changes, and accuracy gained by group (teal: helps; purple: hurts)."
-run.save_extra_figure(fig, "flips", caption=caption, **note)
+run.save_extra_figure(fig, "flips", caption=caption)
 revised[revised["second alert"] == "hurts"].round(3)
 
 # %% [markdown]
@@ -125,7 +124,7 @@ revised[revised["second alert"] == "hurts"].round(3)
 # %%
 two_alerts = {name: view.without("one alert") for name, view in seen.items() if name != second_alert.FIRST_ALONE}
 stress = second_alert.tabulate_stress(two_alerts, stresses, bootstrap)
-run.save_extra_table(stress, "cadence_stress", caption="Accuracy when deltajd is not what it was.", **note)
+run.save_extra_table(stress, "cadence_stress", caption="Accuracy when deltajd is not what it was.")
 stress[(stress["kind"] == "gap") & stress["amount"].isin([0, max(gap_nights)])].round(3)
 
 # %%
@@ -135,7 +134,7 @@ flat = {
 }
 fig = plot_stress(stress, flat)
 caption = "Accuracy against weather gaps and other changes of cadence; bands and bars of 95 %."
-run.save_extra_figure(fig, "cadence_stress", caption=caption, **note)
+run.save_extra_figure(fig, "cadence_stress", caption=caption)
 
 # %% [markdown]
 # The thesis's two-stamp classifiers themselves, as notebook 04 trained them, whole.
@@ -169,7 +168,7 @@ print(*(folder.relative_to(run.root) for folder in packaged.values()))
 learned = second_alert.LEARNED
 equivalence = second_alert.check_gap_equivalence(both, list(learned.items()), equivalence_margin, bootstrap)
 goals = second_alert.check_goals(stress, equivalence, list(learned))
-run.save_extra_table(equivalence, "gap_equivalence", caption="Learned gaps or none, undisturbed: TOST.", **note)
-run.save_extra_table(goals, "gap_goals", caption="Are learned gaps safe and free of cost?", **note)
+run.save_extra_table(equivalence, "gap_equivalence", caption="Learned gaps or none, undisturbed: TOST.")
+run.save_extra_table(goals, "gap_goals", caption="Are learned gaps safe and free of cost?")
 print(goals.round(4).to_string(index=False))
 print("\n".join(second_alert.summarise_revisions(revised)))

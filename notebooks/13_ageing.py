@@ -76,19 +76,17 @@ predictions = ageing.train_on_first_year(survey, pairs, run.models / "ageing", b
 years = ageing.tabulate_years(predictions, bootstrap)
 
 # %%
-run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.", note=run.width_note)
+run.save_extra_table(years, "ageing_years", caption="Accuracy and recalls by year, 95 %.")
 fig = plots.plot_years(years)
-run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.", note=run.width_note)
+run.save_extra_figure(fig, "ageing_years", caption="Accuracy by year, trained on the first, 95 %.")
 
 # %%
 fig = plots.plot_recalls(years, ageing.FORWARD)
-run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.", note=run.width_note)
+run.save_extra_figure(fig, "ageing_recalls", caption="Recall by class and year, 95 %.")
 
 # %%
 falls = ageing.tabulate_falls(predictions, bootstrap)
-run.save_extra_table(
-    falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.", note=run.width_note
-)
+run.save_extra_table(falls, "ageing_falls", caption="Fall of accuracy from first to last year, 95 %.")
 falls.round(3)
 
 # %% [markdown]
@@ -101,12 +99,16 @@ falls.round(3)
 # %%
 monitored = {name: ageing.monitor_survey(alerts, name, run.params) for name in ageing.MONITORED}
 checked = ageing.tabulate_false_alarms({name: each.checked for name, each in monitored.items()})
-run.save_extra_table(checked, "drift_false_alarms", caption="False alarms in stationary surveys, exact 95 %.")
+run.save_extra_table(
+    checked, "drift_false_alarms", caption="False alarms in stationary surveys, exact 95 %.", source="data"
+)
 checked.round(4)
 
 # %%
 fig = plots.plot_drift(monitored)
-run.save_extra_figure(fig, "drift", caption="PSI over its limit, by feature and batch; above 1 the alarm rings.")
+run.save_extra_figure(
+    fig, "drift", caption="PSI over its limit, by feature and batch; above 1 the alarm rings.", source="data"
+)
 
 # %% [markdown]
 # The stationary surveys above are drawn from a model of the first year. A harder check: whole simulated surveys, packets and
@@ -119,7 +121,7 @@ print(whole.round(3).to_string(index=False) if len(whole) else "no whole station
 # %%
 leads = pd.DataFrame([ageing.measure_lead(predictions, each, name, bootstrap) for name, each in monitored.items()])
 caption = "Months after the first year of alarm and of a fall by 2 points, and the lead, 95 %."
-run.save_extra_table(leads, "drift_lead", caption=caption, note=run.width_note)
+run.save_extra_table(leads, "drift_lead", caption=caption)
 leads.round(2)
 
 # %% [markdown]

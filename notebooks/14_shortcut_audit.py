@@ -48,7 +48,6 @@ bootstrap_resamples = 2000
 
 # %%
 run = open_run("14_shortcut_audit", globals())
-width_note = run.width_note
 params, records = run.params, run.records
 classes = records.info.classes
 bootstrap = Bootstrap(bootstrap_resamples, seed)
@@ -70,7 +69,7 @@ if winners:
 if winners:
     trained = shortcut_audit.train_with_and_without_coordinates(best, records, run.models / "shortcuts", params)
     worth = shortcut_audit.compare_accuracy(trained, test.labels, bootstrap)
-    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.", note=width_note)
+    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.")
 
 # %% [markdown]
 # ## What they make of the unlabelled sky
@@ -85,7 +84,7 @@ if winners:
     tests = shortcut_audit.predict_with_and_without_coordinates(trained, pairs, objects, records, params)
     fig = plots.plot_share_maps(tests, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
     caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
-    run.save_extra_figure(fig, "coordinates_maps", caption=caption, note=width_note)
+    run.save_extra_figure(fig, "coordinates_maps", caption=caption)
 
 # %% [markdown]
 # A map without coordinates that still shows the plane and the ecliptic is drawn by the objects themselves. How much of each
@@ -96,26 +95,26 @@ if winners:
 if winners:
     dependence = shortcut_audit.tabulate_dependence(tests, classes, bootstrap)
     caption = "Share of the variance of each class's probability that the Galactic latitude explains."
-    run.save_extra_table(dependence, "coordinates_dependence", caption=caption, note=width_note)
+    run.save_extra_table(dependence, "coordinates_dependence", caption=caption)
     display(dependence.pivot(index="class", columns="coordinates", values="explained").round(3))
 
 # %%
 if winners:
     caption = f"Mean probability of each class by |b|, {len(objects)} unlabelled objects."
-    run.save_extra_figure(plots.plot_profiles(tests, classes), "coordinates_latitude", caption=caption, note=width_note)
+    run.save_extra_figure(plots.plot_profiles(tests, classes), "coordinates_latitude", caption=caption)
 
 # %%
 if winners:
     changes = shortcut_audit.tabulate_changes(tests, classes, bootstrap)
     caption = "Objects whose predicted class changes when they are told the coordinates of another."
-    run.save_extra_table(changes, "coordinates_changes", caption=caption, note=width_note)
+    run.save_extra_table(changes, "coordinates_changes", caption=caption)
     display(changes.round(3))
 
 # %% [markdown]
 # ## Which metadata: the forest and the network
 #
 # The forests of notebook 08 once more, now with both alerts of a feature shuffled together: shuffled alone, each stands in
-# for the other and both look useless. Beside them the network of notebook 04 (whole width), whose stamps stay as they are.
+# for the other and both look useless. Beside them the network of notebook 04, whose stamps stay as they are.
 
 # %%
 train, held_out = (records.arrays(split, features="thesis26") for split in ("train", "test"))
@@ -124,7 +123,7 @@ forests = inspection.fit_forests(
     train, held_out, features="thesis26", n_classes=len(classes), seed=params.seed, **trees
 )
 caption = "Importance of metadata in random forests, both alerts together."
-run.save_extra_table(forests.grouped, "importance_forest", caption=caption)
+run.save_extra_table(forests.grouped, "importance_forest", caption=caption, source="data")
 
 # %%
 if winners:

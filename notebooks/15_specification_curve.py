@@ -36,7 +36,7 @@ width = 0.25
 specification_count = 8
 specification_repetitions = 1
 bootstrap_resamples = 2000
-epochs = 2
+epochs = 24
 workers = 2
 report_weights = "last"
 
@@ -99,8 +99,8 @@ if not reason:
     bootstrap = Bootstrap(params.bootstrap_resamples, params.seed)
     effects = specification_curve.tabulate_effects(chosen, right, truth, bootstrap)
     caption = f"Two alerts minus one in {len(effects)} specifications, {len(truth)} test objects, 95 % intervals."
-    run.save_extra_figure(plot_curve(effects), "specification_curve", caption=caption, note=run.width_note)
-    run.save_extra_table(effects, "specification_curve", caption=caption, note=run.width_note)
+    run.save_extra_figure(plot_curve(effects), "specification_curve", caption=caption)
+    run.save_extra_table(effects, "specification_curve", caption=caption)
 
 # %% [markdown]
 # ## All together
@@ -112,7 +112,7 @@ if not reason:
 if not reason:
     together = specification_curve.check_joint_null(right, truth, bootstrap)
     caption = "All specifications together: observed, and expected if the labels of the models meant nothing."
-    run.save_extra_table(together, "specifications_together", caption=caption, note=run.width_note)
+    run.save_extra_table(together, "specifications_together", caption=caption)
     print(together.round(4).to_string(index=False))
 
 # %% [markdown]
@@ -125,7 +125,7 @@ if not reason:
 if not reason:
     by_level = specification_curve.compare_levels(effects)
     caption = "Mean accuracy on test and effect of the second alert by level of each switch."
-    run.save_extra_table(by_level, "specification_levels", caption=caption, note=run.width_note)
+    run.save_extra_table(by_level, "specification_levels", caption=caption)
     print(by_level.round(3).to_string(index=False))
 
 # %% [markdown]

@@ -35,7 +35,7 @@ def test_unset_variable_is_refused_with_the_fix(monkeypatch):
         ({"grid_crop_size": [20]}, "grid_crop_size"),
         ({"healpix_nside": 12}, "must be a power of two"),
         ({"archive": "/data"}, "both 'simulated' or both given"),
-        ({"n_combinations": 3}, "the grid has only 2"),
+        ({"n_combinations": 3}, "the grid has only 1"),
         ({"run_name": "../x"}, "run_name"),
         ({"archive": "public", "labels": "l.csv"}, "nights is empty"),
         ({"unlabelled_from": "database"}, "database is empty"),

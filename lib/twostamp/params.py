@@ -118,16 +118,18 @@ class Parameters(BaseModel):
     search_variants: Annotated[list[Variant], Field(min_length=1)] = ["stamp_23", "stamp_26", "stacked", "separated"]
     grid_kernel_size: Annotated[list[Literal[3, 5]], Field(min_length=1)] = [3]
     grid_crop_size: Annotated[list[Literal[21, 41, 42, 63]], Field(min_length=1)] = [21]
-    grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [16]
-    grid_learning_rate: Rates = [1e-3, 5e-3]
+    grid_batch_size: Annotated[list[Positive], Field(min_length=1)] = [32]
+    grid_learning_rate: Rates = [2e-3]
     grid_dropout_rate: Rates = [0.3]
     training_alerts: Literal["pairs", "first"] = "pairs"
     """Train on objects with two alerts, or on first alerts alone (then only stamp classifiers can be trained)."""
     pretrained_run: str = ""
     """Run whose two-stamp models notebook 05 applies to this run's pairs; empty for none."""
-    n_combinations: Positive = 2
-    n_repetitions: Positive = 2
-    epochs: Positive = 2
+    n_combinations: Positive = 1
+    n_repetitions: Positive = 5
+    epochs: Positive = 24
+    width: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Filters and neurons of every trained network, as a share of the thesis's."""
     warmup_fraction: Fraction = 0.05
     dropout_layers: Literal[1, 3] = 1
     siamese: bool = False
@@ -147,7 +149,7 @@ class Parameters(BaseModel):
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
-    alerce_baseline: bool = True
+    alerce_baseline: bool = False
     """Train ALeRCE's own recipe too, a row of ours in tables 6.1 and 6.4 (decision T10)."""
 
     # Results
@@ -169,8 +171,6 @@ class Parameters(BaseModel):
     promote_repetitions: Positive = 2
 
     # Beyond the thesis (notebooks 10 to 15)
-    width: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Filters and neurons, as a share of the thesis's, of what notebooks 10 to 15 train; the search's are whole."""
     repeated_splits: Annotated[int, Field(ge=2)] = 4
     """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000

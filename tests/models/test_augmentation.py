@@ -113,7 +113,7 @@ def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Rec
     assert plain.config.augment("separated") is None
     options = {"warmup_fraction": 0.05, "dropout_layers": 1, "siamese": False, "entropy_beta": 0.0}
     options |= {"mixed_precision": False, "threads_per_trial": 1}
-    made_with = {"data": records.info.fingerprint, "width": 1.0, "epochs": 1, "metadata_recipe": "thesis"} | options
+    made_with = {"data": records.info.fingerprint, "width": 0.25, "epochs": 1, "metadata_recipe": "thesis"} | options
     assert plain.describe()["settings"] == made_with
     assert make_job("stamp_26", records, tmp_path, cadence_augmentation=True).config.augment("stamp_26") is None
     assert make_job("separated", records, tmp_path, hide_second=0.9).config.augment("separated") is None

@@ -64,7 +64,7 @@ def jobs(pairs: Path) -> list[CrossFit]:
 
 
 def make_config(params: Parameters) -> TrainingConfig:
-    return TrainingConfig.of(params, params.width, params.ageing_epochs)
+    return TrainingConfig.of(params, params.ageing_epochs)
 
 
 def test_objects_are_what_records_hold(pairs: Path, jobs: list[CrossFit]) -> None:

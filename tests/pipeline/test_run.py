@@ -9,6 +9,8 @@ from twostamp.pipeline.ledger import Ledger
 from twostamp.pipeline.run import MissingInputError, Run, open_run
 from twostamp.thesis import read_catalogue
 
+NARROW = "networks of 0.25 of the width"
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -67,7 +69,10 @@ def test_spanish_names_replace_english_ones_and_back(tmp_path):
     assert rows["title"].tolist() == read_catalogue()["title_es"].tolist()
     assert rows.query("kind == 'number' and id == '5' and title == 'épocas'")["ours"].tolist() == ["3"]
     sidecar = (spanish.figures / "figure_6.3.txt").read_text()
-    assert sidecar == "Matriz de confusión para mejor separated two stamp classifier. A matrix (simulated survey)\n"
+    assert (
+        sidecar
+        == f"Matriz de confusión para mejor separated two stamp classifier. A matrix (simulated survey; {NARROW})\n"
+    )
     english = Ledger(spanish.root / "ledger.csv").read()
     assert english["title"].tolist() == read_catalogue()["title"].tolist()
     assert english.query("kind == 'number' and title == 'epochs'")["ours"].tolist() == ["3"]
@@ -79,7 +84,11 @@ def test_a_number_that_needs_no_alerts_says_so(run):
 
 
 def _title(section):
-    return read_catalogue().query("kind == 'number' and id == @section and source == 'data'")["title"].iloc[0]
+    return (
+        read_catalogue()
+        .query("kind == 'number' and id == @section and source in ('data', 'networks')")["title"]
+        .iloc[0]
+    )
 
 
 def test_unknown_items_are_errors(run):
@@ -95,7 +104,7 @@ def test_saved_figure_is_marked_listed_and_byte_stable(run):
     run.save_figure(figure(), "6.3", caption="A matrix")
     assert first == {p.name: p.read_bytes() for p in run.figures.iterdir()}
     assert set(first) == {"figure_6.3.png", "figure_6.3.pdf", "figure_6.3.txt"}
-    assert first["figure_6.3.txt"].decode() == "A matrix (simulated survey)\n"
+    assert first["figure_6.3.txt"].decode() == f"A matrix (simulated survey; {NARROW})\n"
     row = run.ledger.read().query("kind == 'figure' and id == '6.3'").iloc[0]
     assert row["status"] == "simulated"
     assert row["files"] == "figures/figure_6.3.png;figures/figure_6.3.pdf"
@@ -105,9 +114,11 @@ def test_saved_tables_say_what_they_are_made_from(run):
     table = pd.DataFrame({"model": ["a_b"], "accuracy": [0.5]})
     run.save_table(table, "6.4", caption="Models")
     run.save_table(table, "B.1", caption="Cut")
-    assert pd.read_csv(run.tables / "table_6.4.csv")["data"].tolist() == ["simulated survey"]
+    assert pd.read_csv(run.tables / "table_6.4.csv")["data"].tolist() == [
+        "simulated survey; networks of 0.25 of the width"
+    ]
     assert "a\\_b" in (run.tables / "table_6.4.tex").read_text()
-    assert "(simulated survey)" in (run.tables / "table_6.4.tex").read_text()
+    assert f"(simulated survey; {NARROW})" in (run.tables / "table_6.4.tex").read_text()
     assert (run.tables / "algorithm_B.1.csv").exists()
 
 
@@ -131,13 +142,28 @@ def test_open_run_refuses_a_misspelt_parameter_once(tmp_path, monkeypatch, capsy
 
 def test_a_note_stands_beside_what_the_alerts_are(run):
     assert run.width_note == "networks of 0.25 of the width"
-    run.save_extra_figure(figure(), "splits", caption="Splits", note=run.width_note)
-    assert (run.figures / "extra_splits.txt").read_text() == (
-        "Splits (simulated survey; networks of 0.25 of the width)\n"
-    )
+    run.save_extra_figure(figure(), "splits", caption="Splits", source="networks")
+    assert (run.figures / "extra_splits.txt").read_text() == (f"Splits (simulated survey; {NARROW})\n")
     run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates", note="random numbers", source="code")
     assert pd.read_csv(run.tables / "extra_rates.csv")["data"].tolist() == ["random numbers"]
-    assert Run("10_significance", Parameters(width=1.0), run.root).width_note == ""
+    whole = Run("10_significance", Parameters(width=1.0), run.root)
+    whole.save_extra_figure(figure(), "splits", caption="Splits")
+    assert (run.figures / "extra_splits.txt").read_text() == "Splits (simulated survey)\n"
+
+
+def test_narrow_networks_are_named_in_the_ledger(run):
+    run.save_figure(figure(), "6.3", caption="A matrix", note="n = 5")
+    row = run.ledger.read().query("kind == 'figure' and id == '6.3'").iloc[0]
+    assert row["note"] == "n = 5; networks of 0.25 of the width"
+    run.record_number("6.1", "stamp, accuracy (test)", "0.8")
+    assert "networks of 0.25" in run.ledger.read().query("title == 'stamp, accuracy (test)'")["note"].item()
+
+
+@pytest.mark.parametrize(("notebook", "width"), [("03_dataset_preparation", ""), ("04_model_search", f"; {NARROW}")])
+def test_extras_are_of_networks_from_notebook_04_on(tmp_path, notebook, width):
+    run = Run(notebook, Parameters(), tmp_path / "quick")
+    run.save_extra_table(pd.DataFrame({"a": [1]}), "rates", caption="Rates")
+    assert pd.read_csv(run.tables / "extra_rates.csv")["data"].tolist() == [f"simulated survey{width}"]
 
 
 def test_what_a_notebook_leaves_out_is_the_runs(tmp_path, monkeypatch):

@@ -1,12 +1,14 @@
 """Diagrams of networks have a box a layer and an arrow a connection."""
 
 import keras
+import matplotlib.pyplot as plt
+import numpy as np
 from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from twostamp.models.layers import DeepHiTS
-from twostamp.plots.model_search import plot_deephits, plot_model
+from twostamp.plots.model_search import plot_deephits, plot_learning_curves, plot_model
 
 
 def count(ax, kind):
@@ -27,3 +29,16 @@ def test_stages_follow_each_other():
     layer.build((None, 21, 21, 3))
     ax = plot_deephits(layer, (21, 21, 3), Figure().subplots())
     assert count(ax, FancyArrowPatch) == len(layer.stages)
+
+
+def test_learning_curves_show_mean_and_range_of_the_repetitions():
+    scores = ("loss", "accuracy", "val_loss", "val_accuracy")
+    repetitions = [{score: [0.2 + shift, 0.4 + shift] for score in scores} for shift in (0.0, 0.1)]
+    figure = plot_learning_curves({"stacked": repetitions, "separated": repetitions[:1]})
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["stacked", "separated"]
+    for ax in figure.axes:
+        assert [line.get_label() for line in ax.lines] == ["training", "validation"]
+    (training, _) = figure.axes[0].lines
+    assert training.get_xdata().tolist() == [1, 2]
+    np.testing.assert_allclose(training.get_ydata(), [0.25, 0.45])
+    plt.close(figure)

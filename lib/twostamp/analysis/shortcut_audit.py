@@ -64,7 +64,7 @@ def train_with_and_without_coordinates(
     """Train the stacked classifier with and without coordinates, ``audit_repetitions`` times each."""
     count = params.audit_repetitions
     trials = [trial for name in VARIANTS.values() for trial in make_repeats(name, best, count, params.seed)]
-    return run_trials(trials, records, folder, params, params.width)
+    return run_trials(trials, records, folder, params)
 
 
 def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:

@@ -91,6 +91,11 @@ class TrialResult:
         return list(self._scores[f"{split}_predicted"])
 
     @property
+    def history(self) -> Mapping[str, Sequence[float]]:
+        """One value an epoch: loss, accuracy, val_loss, val_accuracy and others."""
+        return dict(self.content["history"])
+
+    @property
     def weights(self) -> Path:
         return self.folder / self._scores["weights"]
 

@@ -75,9 +75,7 @@ def make_trials(params: Parameters) -> list[Trial]:
     ]
 
 
-def run_trials(
-    trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters, width: float = 1.0
-) -> SearchResults:
+def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> SearchResults:
     """Train what is not trained yet, on Spark, one JSON file and two weight files a trial.
 
     A finished trial is skipped if it was trained on the same data with the same settings. One that fails is tried
@@ -92,25 +90,21 @@ def run_trials(
         One folder for one search: its index names the trials of the last call. TensorBoard's files go to the folder
         ``tensorboard`` next to it.
     params : Parameters
-        ``epochs``, ``warmup_fraction``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
+        ``epochs``, ``width``, ``warmup_fraction``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
         at a time on a local master), ``threads_per_trial``, ``report_weights``.
-    width : float
-        Of the networks.
 
     Returns
     -------
     SearchResults
     """
-    return run_groups([make_jobs(trials, records, output_folder, params, width)], params)[0]
+    return run_groups([make_jobs(trials, records, output_folder, params)], params)[0]
 
 
-def make_jobs(
-    trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters, width: float = 1.0
-) -> list[Job]:
+def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> list[Job]:
     """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe)
-    config = TrainingConfig.of(params, width)
+    config = TrainingConfig.of(params)
     return [Job(trial, records, output_folder.resolve(), config) for trial in trials]
 
 

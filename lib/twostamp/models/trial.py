@@ -80,12 +80,12 @@ class TrainingConfig:
     augmentation: Augmentation
 
     @classmethod
-    def of(cls, params: Parameters, width: float = 1.0, epochs: int | None = None) -> "TrainingConfig":
+    def of(cls, params: Parameters, epochs: int | None = None) -> "TrainingConfig":
         """What a run's parameters say; `epochs` in place of the run's own."""
         share = params.cadence_share if params.cadence_augmentation else 0.0
         drawn = Augmentation(params.hide_second, share, params.cadence_gap, params.cadence_start)
         count = params.epochs if epochs is None else epochs
-        return cls(count, width, params.threads_per_trial, **params.training_options(), augmentation=drawn)
+        return cls(count, params.width, params.threads_per_trial, **params.training_options(), augmentation=drawn)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def count_training_objects(params: Parameters) -> tuple[int, str]:
     return each * len(CLASSES), "the most that cap_per_class allows; the run's records will say better"
 
 
-def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int) -> float:
+def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int, width: float = 1.0) -> float:
     """Train on batches of noise and return objects per second.
 
     Parameters
@@ -50,6 +50,8 @@ def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int) -
         Pixels.
     threads : int
         Of TensorFlow; the same at every call of a process.
+    width : float
+        Of the network.
     """
     import keras
 
@@ -58,7 +60,9 @@ def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int) -
 
     limit_threads(threads)
     keras.backend.clear_session()
-    model = build_model(variant, n_classes=len(CLASSES), crop_size=crop_size, kernel_size=kernel_size, dropout_rate=0.3)
+    model = build_model(
+        variant, n_classes=len(CLASSES), crop_size=crop_size, kernel_size=kernel_size, dropout_rate=0.3, width=width
+    )
     model.compile("adam", loss="categorical_crossentropy", jit_compile=False)
     rng = np.random.default_rng(0)
     inputs = {
@@ -90,7 +94,9 @@ def measure_rates(params: Parameters) -> pd.DataFrame:
     ]
     if params.alerce_baseline:
         kinds.append((VARIANT, SETTING.crop_size, SETTING.kernel_size))
-    rates = [(*kind, measure_rate(*kind, params.threads_per_trial)) for kind in tqdm(kinds, desc="measuring")]
+    rates = [
+        (*kind, measure_rate(*kind, params.threads_per_trial, params.width)) for kind in tqdm(kinds, desc="measuring")
+    ]
     return pd.DataFrame(rates, columns=["variant", "crop_size", "kernel_size", "rate"])
 
 

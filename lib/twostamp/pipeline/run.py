@@ -32,6 +32,7 @@ MADE_BY = {
 }
 """Which notebook makes an input of another."""
 
+FROM_ALERTS = ("data", "networks")
 SIMULATED_MARK = "simulated survey"
 PARAMETERS = "parameters.yaml"
 """All parameters of a run, in its folder."""
@@ -131,16 +132,14 @@ class Run:
         """
         source = self.ledger.source_of("figure", item)
         files = self._write_figure(figure, f"figure_{item}", self._entitle("figure", item, caption), source)
-        self.ledger.record("figure", item, status=self._status(source), files=files, ours=str(ours), note=note)
+        self._record("figure", item, source, files=files, ours=str(ours), note=note)
 
     @property
     def width_note(self) -> str:
-        """What a figure says of networks that were trained anew with a share of the thesis's width."""
+        """What is said of networks that have a share of the thesis's filters and neurons."""
         return "" if self.params.width == 1 else f"networks of {self.params.width:g} of the width"
 
-    def save_extra_figure(
-        self, figure: Figure, name: str, *, caption: str, note: str = "", source: str = "data"
-    ) -> None:
+    def save_extra_figure(self, figure: Figure, name: str, *, caption: str, note: str = "", source: str = "") -> None:
         """Write a figure that the thesis does not have; `note` is printed under it, after what its alerts are.
 
         Parameters
@@ -148,11 +147,10 @@ class Run:
         figure : Figure
         name, caption : str
         note : str
-            Such as `width_note`.
-        source : {"data", "code"}
-            ``code`` if no alert was used.
+        source : {"data", "networks", "code"}, optional
+            ``networks``, the default from notebook 04 on, adds `width_note`; ``code`` if no alert was used.
         """
-        self._write_figure(figure, f"extra_{name}", caption, source, note)
+        self._write_figure(figure, f"extra_{name}", caption, source or self._source, note)
 
     def save_table(self, table: pd.DataFrame, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
         """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
@@ -167,13 +165,13 @@ class Run:
         kind = "algorithm" if item == "B.1" else "table"
         source = self.ledger.source_of(kind, item)
         files = self._write_table(table, f"{kind}_{item}", self._entitle(kind, item, caption), source)
-        self.ledger.record(kind, item, status=self._status(source), files=files, ours=str(ours), note=note)
+        self._record(kind, item, source, files=files, ours=str(ours), note=note)
 
     def save_extra_table(
-        self, table: pd.DataFrame, name: str, *, caption: str, note: str = "", source: str = "data"
+        self, table: pd.DataFrame, name: str, *, caption: str, note: str = "", source: str = ""
     ) -> None:
         """Write a table that the thesis does not have; as `save_extra_figure`."""
-        self._write_table(table, f"extra_{name}", caption, source, note)
+        self._write_table(table, f"extra_{name}", caption, source or self._source, note)
 
     def record_number(self, section: str, title: str, ours: object, *, note: str = "") -> None:
         """Enter our value of a number that the thesis prints in its prose.
@@ -188,7 +186,7 @@ class Run:
             Why it differs or cannot be compared.
         """
         source = self.ledger.source_of("number", section, title)
-        self.ledger.record("number", section, title=title, status=self._status(source), ours=str(ours), note=note)
+        self._record("number", section, source, title=title, ours=str(ours), note=note)
 
     def missing(self, item: str, reason: str, *, kind: str = "figure", title: str = "") -> None:
         """Enter an item that this run cannot make, with the reason."""
@@ -198,8 +196,13 @@ class Run:
         """Put the thesis's own title before a caption, where the run has Spanish names."""
         return caption if self.params.language == "en" else f"{self.ledger.title_of(kind, item)}. {caption}"
 
+    def _record(self, kind: str, item: str, source: str, note: str, **values: str) -> None:
+        """Enter an item in the ledger, with a word on the networks that it is made with."""
+        note = _list_notes(note, self.width_note if source == "networks" else "")
+        self.ledger.record(kind, item, status=self._status(source), note=note, **values)
+
     def _status(self, source: str) -> str:
-        return ("simulated" if self.simulated else "real") if source == "data" else source
+        return ("simulated" if self.simulated else "real") if source in FROM_ALERTS else source
 
     def _write_figure(self, figure: Figure, stem: str, caption: str, source: str, note: str = "") -> str:
         mark = self._join(source, note)
@@ -213,8 +216,14 @@ class Run:
         write_file(self.figures / f"{stem}.txt", _with_mark(caption, mark) + "\n")
         return f"figures/{stem}.png;figures/{stem}.pdf"
 
+    @property
+    def _source(self) -> str:
+        """What extra figures and tables are made of: of trained networks from notebook 04 on."""
+        return "networks" if self.notebook >= "04" else "data"
+
     def _join(self, source: str, note: str) -> str:
-        return "; ".join(part for part in (self.mark if source == "data" else "", note) if part)
+        width_note = self.width_note if source == "networks" else ""
+        return _list_notes(self.mark if source in FROM_ALERTS else "", width_note, note)
 
     def _write_table(self, table: pd.DataFrame, stem: str, caption: str, source: str, note: str = "") -> str:
         mark = self._join(source, note)
@@ -223,6 +232,10 @@ class Run:
         latex = table.to_latex(index=False, escape=True, caption=_with_mark(caption, mark), label=f"tab:{stem}")
         write_file(self.tables / f"{stem}.tex", latex)
         return f"tables/{stem}.csv;tables/{stem}.tex"
+
+
+def _list_notes(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def open_run(notebook: str, namespace: dict[str, Any]) -> Run:

@@ -1,15 +1,19 @@
 """Figures of thesis chapter 4: the classifiers as block diagrams, drawn from the Keras models themselves."""
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Polygon
 
 from twostamp.models.layers import DeepHiTS
 from twostamp.models.summary import layer_parameters
+from twostamp.plots.style import draw_legend, make_panels
 from twostamp.utils.typing import Shape
 
 COLOURS: dict[str, tuple[str, tuple[type, ...]]] = {
@@ -17,6 +21,7 @@ COLOURS: dict[str, tuple[str, tuple[type, ...]]] = {
     "batch normalisation": ("#ffdf80", (layers.BatchNormalization,)),
     "fully connected": ("#a1d99b", (layers.Dense,)),
 }
+SPLIT_COLOURS = {"training": "#999999", "validation": "#0072B2"}
 PLAIN = "#eeeeee"
 BOX_WIDTH, BOX_HEIGHT = 0.84, 0.66
 EDGE = "#444444"
@@ -95,6 +100,40 @@ def _draw_box(ax: Axes, x: float, y: float, layer: layers.Layer) -> None:
         lines.append(sizes)
     ax.text(x, y + 0.1, "\n".join(lines), ha="center", va="center", fontsize=6.5, linespacing=1.05)
     ax.text(x, y - 0.26, _size(layer.output.shape[1:]), ha="center", va="center", fontsize=6.5, style="italic")
+
+
+def plot_learning_curves(histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> Figure:
+    """Draw loss and accuracy by epoch, on training and validation, one column a classifier.
+
+    Parameters
+    ----------
+    histories : mapping of str to sequence of mapping
+        By variant, of every repetition: loss, accuracy, val_loss and val_accuracy, one value an epoch.
+
+    Returns
+    -------
+    Figure
+        Lines are means over the repetitions, bands their range.
+    """
+    figure, axes = make_panels(len(histories), 3.6, rows=2, sharex=True, sharey="row")
+    for column, (variant, repetitions) in zip(axes.T, histories.items(), strict=True):
+        column[0].set_title(variant)
+        column[1].set_xlabel("epoch")
+        for ax, score in zip(column, ("loss", "accuracy"), strict=True):
+            for prefix, split in (("", "training"), ("val_", "validation")):
+                _draw_curve(ax, [repetition[prefix + score] for repetition in repetitions], split)
+    axes[0, 0].set_ylabel("cross-entropy, nats")
+    axes[1, 0].set_ylabel("accuracy")
+    draw_legend(figure, axes[0, 0])
+    return figure
+
+
+def _draw_curve(ax: Axes, values: Sequence[Sequence[float]], split: str) -> None:
+    curves = np.asarray(values)
+    epochs = np.arange(1, curves.shape[1] + 1)
+    colour = SPLIT_COLOURS[split]
+    ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+    ax.plot(epochs, curves.mean(axis=0), color=colour, marker="o", markersize=2, label=split)
 
 
 def _draw_block(ax: Axes, x: float, shape: tuple[int, ...], label: str, colour: str) -> float:

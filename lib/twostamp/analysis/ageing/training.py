@@ -61,7 +61,7 @@ def predict_all_years(
     objects = folder / "objects.npz"
     preparation = Preparation.of(params)
     digest = write_objects(source, objects, table, hyperparameters.crop_size, preparation)
-    config = TrainingConfig.of(params, params.width, params.ageing_epochs)
+    config = TrainingConfig.of(params, params.ageing_epochs)
     jobs = [
         CrossFit(
             Trial(variant, hyperparameters, 0, split.seed),

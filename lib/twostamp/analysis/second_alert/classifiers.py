@@ -115,7 +115,7 @@ def train_classifiers(
         output, own = folder / name.replace(", ", "_").replace(" ", "_") / "trials", training_parameters(name, params)
         combination = combinations[classifier.variant]
         trials = make_repeats(classifier.variant, combination, params.revision_repetitions, params.seed)
-        groups[name] = make_jobs(trials, records, output, own, own.width)
+        groups[name] = make_jobs(trials, records, output, own)
     return _keep_finished(dict(zip(groups, run_groups(list(groups.values()), params), strict=True)))
 
 

@@ -75,7 +75,7 @@ def train_splits(
     groups = []
     for source, seed in zip(records, split_seeds(params), strict=True):
         trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
-        groups.append(make_jobs(trials, source, folder / source.folder.name / "trials", params, params.width))
+        groups.append(make_jobs(trials, source, folder / source.folder.name / "trials", params))
     return run_groups(groups, params)
 
 

@@ -210,7 +210,7 @@ def _list_trainings(
         variant, combination = name_variant(architecture, specification.features), specification.hyperparameters(best)
         trials = make_repeats(variant, combination, params.specification_repetitions, params.seed)
         output = folder / made_by.id / "trials"
-        jobs[side] = make_jobs(trials, source, output, made_by.parameters(params), params.width)
+        jobs[side] = make_jobs(trials, source, output, made_by.parameters(params))
     return jobs
 
 
