@@ -18,7 +18,7 @@ from twostamp.models.alerce_recipe import package_alerce, read_alerce, train_ale
 from twostamp.params import Parameters
 
 CLASSES = ("AGN", "SN", "bogus")
-PARAMS = Parameters(run_name="test", n_repetitions=1, epochs=2, workers=1)
+PARAMS = Parameters(run_name="test", n_repetitions=1, epochs=2, workers=1, alerce_baseline=True, width=1.0)
 OFF = PARAMS.model_copy(update={"alerce_baseline": False})
 
 

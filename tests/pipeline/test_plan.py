@@ -12,7 +12,7 @@ from twostamp.pipeline import plan
 def test_hours_add_up_over_trials_and_are_shared_by_workers():
     params = Parameters(
         search_variants=["stamp_23", "separated"], grid_batch_size=[64], grid_crop_size=[21, 63], n_combinations=4,
-        n_repetitions=3, epochs=10, workers=12, threads_per_trial=2, core_price=0.5, alerce_baseline=False,
+        grid_learning_rate=[0.001, 0.005], n_repetitions=3, epochs=10, workers=12, threads_per_trial=2, core_price=0.5,
     )  # fmt: skip
     kinds = [(v, c, 3) for v in params.search_variants for c in (21, 63)]
     rates = pd.DataFrame(kinds, columns=["variant", "crop_size", "kernel_size"]).assign(rate=[100.0, 10.0, 50.0, 5.0])
@@ -27,7 +27,7 @@ def test_hours_add_up_over_trials_and_are_shared_by_workers():
 
 
 def test_the_baseline_of_alerce_counts_with_as_many_repetitions():
-    params = Parameters(search_variants=["stacked"], n_repetitions=3, epochs=2)
+    params = Parameters(search_variants=["stacked"], n_repetitions=3, epochs=2, alerce_baseline=True)
     kinds = [("stacked", 21, 3, 1.0), ("stamp_alerce", 21, 5, 1.0)]
     rates = pd.DataFrame(kinds, columns=["variant", "crop_size", "kernel_size", "rate"])
     table = plan.plan_trials(params, rates, n_objects=100).set_index("variant")
@@ -45,8 +45,8 @@ def test_the_thesis_has_1050_trainings_of_its_own_and_as_many_objects_as_its_cap
 
 
 def test_rates_are_measured_for_every_kind_of_network_of_the_grid(monkeypatch):
-    monkeypatch.setattr(plan, "measure_rate", lambda variant, crop, kernel, threads: crop * kernel)
-    params = Parameters(grid_crop_size=[21, 63], grid_kernel_size=[3, 5], search_variants=["stacked"])
-    rates = plan.measure_rates(params)
-    assert rates["rate"].tolist() == [63, 105, 189, 315, 105]
+    monkeypatch.setattr(plan, "measure_rate", lambda variant, crop, kernel, threads, width: crop * kernel * width)
+    sizes = {"grid_crop_size": [21, 63], "grid_kernel_size": [3, 5], "width": 0.5}
+    rates = plan.measure_rates(Parameters(**sizes, search_variants=["stacked"], alerce_baseline=True))
+    assert rates["rate"].tolist() == [31.5, 52.5, 94.5, 157.5, 52.5]
     assert rates["variant"].tolist() == ["stacked"] * 4 + ["stamp_alerce"]
