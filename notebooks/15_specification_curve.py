@@ -76,7 +76,7 @@ if not reason:
 # ## Two models each
 #
 # One alert and two, built, prepared and trained alike, on Spark, one task a training. A one-alert model that several
-# specifications share is trained once. In quick the networks have a quarter of the width and see the data twice.
+# specifications share is trained once. In quick the networks have a quarter of the width.
 
 # %%
 if not reason:
