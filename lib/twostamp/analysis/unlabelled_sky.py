@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import BallTree
 
-from twostamp.alerts.alerce_database import AlerceDatabase, search_cones
+from twostamp import alerts
 from twostamp.alerts.extraction import read_objects
 from twostamp.data.labels import read_labels
 from twostamp.data.sources import fetch_alerts, find_archive, find_labels
@@ -61,8 +61,8 @@ def find_unlabelled(
         selected, counts = select_in_cones(others, *cones)
         found = {"objects in the archive": len(objects), "labelled": len(objects) - len(others)}
         return archive, selected, found | {name: n for name, n in counts.items() if name != "objects read"}
-    selected, counts = search_cones(
-        AlerceDatabase(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
+    selected, counts = alerts.search_cones(
+        alerts.AlerceDatabase(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
     )
     if params.archive == ALERCE:
         archive = str(data / _FETCHED)
