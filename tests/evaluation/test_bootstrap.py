@@ -95,3 +95,11 @@ def test_an_estimate_is_written_and_laid_out_in_one_way():
     assert f"{estimate:.2f}" == "0.50 (95 %: 0.25 to 0.75)"
     assert Estimate.from_row(estimate.to_row("gain", "gain "), "gain", "gain ") == estimate
     assert Estimate.from_row(estimate.to_row("share"), "share") == estimate
+
+
+@pytest.mark.parametrize("place", [1, (1, 0), slice(1, 2), [0, 1], (slice(None), 1)])
+def test_a_part_of_what_was_resampled_has_the_same_part_of_every_resample(place):
+    value, drawn = np.arange(4.0).reshape(2, 2), np.arange(12.0).reshape(3, 2, 2)
+    part = Resampled(value, drawn)[place]
+    np.testing.assert_array_equal(part.value, value[place])
+    np.testing.assert_array_equal(part.drawn, np.array([resample[place] for resample in drawn]))

@@ -93,7 +93,8 @@ class Resampled:
         return Resampled(self.value - other.value, self.drawn - other.drawn)
 
     def __getitem__(self, place: Any) -> "Resampled":
-        return Resampled(self.value[place], self.drawn[:, place])
+        axes = place if isinstance(place, tuple) else (place,)
+        return Resampled(self.value[axes], self.drawn[(slice(None), *axes)])
 
     def estimate(self, level: float = LEVEL) -> Estimate:
         """Give the value with its percentile interval."""
