@@ -29,7 +29,7 @@ def read_catalogue() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns id, kind (figure, table, algorithm, number), title, title_es, notebook, source (data, code,
+        Columns id, kind (figure, table, algorithm, number), title, title_es, notebook, source (data, networks, code,
         third-party), thesis, note; all text.
 
     Examples

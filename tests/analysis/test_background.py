@@ -160,7 +160,7 @@ def test_the_catalogue_has_each_item_once_and_each_number_a_title_of_its_own():
     for kind, ids in expected.items():
         assert sorted(items.loc[items["kind"] == kind, "id"]) == sorted(ids)
     assert not catalogue.duplicated(["kind", "id", "title"]).any()
-    assert catalogue["source"].isin(["data", "code", "third-party"]).all()
+    assert catalogue["source"].isin(["data", "networks", "code", "third-party"]).all()
     assert (catalogue.loc[catalogue["source"] == "third-party", "note"] != "").all()
     assert (catalogue.loc[catalogue["kind"] == "number", "thesis"] != "").all()
     assert (catalogue["title_es"] != "").all()
