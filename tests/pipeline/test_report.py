@@ -94,7 +94,7 @@ def test_what_the_run_made_stands_beside_the_thesis(tiny: Path, page: Page) -> N
     assert "[0.935, 0.941]" not in text
     assert "The CSV also has test_values." in text
     assert "Simulated survey: these figures measure the software, not the sky" in text
-    assert "Best models. (simulated survey)" in text
+    assert "Best models. (simulated survey; networks of 0.25 of the width)" in text
     counts = count_statuses(collect_chapters(tiny))
     assert sum(counts["figure"].values()) == 52
     assert counts["figure"]["simulated"] == counts["table"]["simulated"] == counts["number"]["simulated"] == 1

@@ -31,7 +31,8 @@ def sample_combinations(params: Parameters) -> list[Hyperparameters]:
 
     Examples
     --------
-    >>> params = Parameters(grid_batch_size=[64], grid_learning_rate=[0.001], grid_dropout_rate=[0.3, 0.5])
+    >>> grid = {"grid_batch_size": [64], "grid_learning_rate": [0.001], "grid_dropout_rate": [0.3, 0.5]}
+    >>> params = Parameters(**grid, n_combinations=2)
     >>> [combination.id for combination in sample_combinations(params)]
     ['k3-c21-b64-lr0.001-d0.3', 'k3-c21-b64-lr0.001-d0.5']
     """

@@ -119,7 +119,7 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.D
 
     Examples
     --------
-    >>> one = {"search_variants": ["stacked"], "grid_learning_rate": [0.001], "n_combinations": 1}
+    >>> one = {"search_variants": ["stacked"], "grid_learning_rate": [0.001], "n_repetitions": 2}
     >>> params = Parameters(**one, epochs=10, alerce_baseline=False)
     >>> rates = pd.DataFrame({"variant": ["stacked"], "crop_size": [21], "kernel_size": [3], "rate": [100.0]})
     >>> plan_trials(params, rates, n_objects=36_000)[["trials", "worker hours", "hours"]].values.tolist()

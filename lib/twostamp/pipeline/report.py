@@ -246,7 +246,7 @@ def write_report(root: Path) -> Path:
         chapters=chapters,
         extras=extras,
         counts=count_statuses(chapters),
-        marks=sorted({item.mark for item in items} - {""}),
+        marks=sorted({item.mark.partition(";")[0] for item in items} - {""}),  # of the alerts, without further notes
     )
     path = root / REPORT
     write_file(path, page)
