@@ -43,7 +43,7 @@ def make_broker(server, **options):
 
 
 def files_in(folder):
-    return sorted(path.name for path in folder.rglob("*.avro"))
+    return sorted(path.name for path in folder.rglob("[!.]*.avro"))
 
 
 def test_first_two_with_stamps_and_no_more(tmp_path):

@@ -53,8 +53,28 @@ def test_a_folder_replaces_what_is_there(tmp_path, old):
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_what_a_killed_process_left_is_cleared_a_day_later(tmp_path):
-    old, new = tmp_path / ".1.part-table.csv", tmp_path / ".2.part-table.csv"
+def test_what_a_killed_process_left_is_cleared_by_the_next(tmp_path):
+    program = (
+        "import os, pathlib, signal, sys; from twostamp.utils.files import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as part:\n"
+        "    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path = tmp_path / "table.csv"
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    (left,) = tmp_path.iterdir()
+    with replacing(tmp_path / "running.csv") as running:  # swept here
+        assert not left.exists()
+        running.write_text("half")
+        program = (
+            "import pathlib, sys; from twostamp.utils.files import write_file as w; w(pathlib.Path(sys.argv[1]), b'x')"
+        )
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+        assert running.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["running.csv", "table.csv"]
+
+
+def test_what_another_machine_left_is_cleared_a_day_later(tmp_path):
+    old, new = tmp_path / ".elsewhere.1.part-table.csv", tmp_path / ".elsewhere.2.part-table.csv"
     for left, days in ((old, 2), (new, 0)):
         left.write_text("half")
         os.utime(left, (time.time() - days * 86_400,) * 2)

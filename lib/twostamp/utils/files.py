@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 _MARK = ".part-"
-_FORGOTTEN = 86_400.0  # seconds after which a file that is still unfinished is taken for a killed process's
+_HOST = socket.gethostname()
+_FORGOTTEN = 86_400.0  # seconds after which a file that another machine left unfinished is taken for a killed process's
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file or a folder under a temporary name, and rename it when the ``with`` block ends without an error.
 
-    The temporary name is hidden, lies beside `path`, has the same ending, and is of this process alone. What killed
-    processes left in the folder is removed a day later.
+    The temporary name is hidden, lies beside `path`, has the same ending, and is of this process alone. The next
+    process that writes in the folder removes what killed processes of this machine left there, and what is a day old.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     FileNotFoundError
         If the block writes nothing.
     """
-    part = path.with_name(f".{os.getpid()}{_MARK}{path.name}")
+    part = path.with_name(f".{_HOST}.{os.getpid()}{_MARK}{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     try:
@@ -65,8 +67,22 @@ def _sweep(folder: Path) -> None:
     """Remove, once a process, what killed processes left in a folder."""
     for left in folder.glob(f".*{_MARK}*"):
         with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _FORGOTTEN:
+            if _is_of_killed_process(left.name) or time.time() - left.stat().st_mtime > _FORGOTTEN:
                 _remove(left)
+
+
+def _is_of_killed_process(name: str) -> bool:
+    """Say whether a temporary name is of a process of this machine that no longer runs."""
+    host, _, pid = name[1:].partition(_MARK)[0].rpartition(".")
+    if host != _HOST or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)  # asks only whether the process is there
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's process
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:
