@@ -70,7 +70,7 @@ tensorboard: $(READY) ## watch the trainings of RUN
 	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
 
 lock: ## solve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --no-header --no-emit-index-url \
+	uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --extra jax --no-header --no-emit-index-url \
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove the test run's outputs

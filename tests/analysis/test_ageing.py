@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twostamp.analysis.ageing import drift_alarm, simulated_survey, yearly
 from twostamp.analysis.ageing.simulated_survey import BOTH, FORWARD
 from twostamp.analysis.ageing.yearly import YearlyPredictions
-from twostamp.data.features import COORDINATES, PACKET_FIELDS
+from twostamp.data.feature_lists import COORDINATES
+from twostamp.data.features import PACKET_FIELDS
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_drift, plot_recalls, plot_years

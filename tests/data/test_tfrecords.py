@@ -18,11 +18,12 @@ from twostamp.alerts.cutouts import STAMPS
 from twostamp.analysis.dataset_preparation import summarise_sentinels
 from twostamp.data import tfrecord_writer, tfrecords
 from twostamp.data.arrays import Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
+from twostamp.data.balance import class_turns
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import normalise_stamps
 from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import Records, RecordsError, _class_turns
+from twostamp.data.tfrecords import Records, RecordsError
 
 pytestmark = pytest.mark.slow
 CLASSES = ("SN", "EB/EW", "bogus")
@@ -267,7 +268,7 @@ def test_batches_repeat_under_a_seed(folder: Path, cached: bool) -> None:
 
 def test_turns_are_balanced_for_any_batch() -> None:
     for n_classes, batch_size in ((5, 64), (5, 128), (6, 256), (19, 64)):
-        turns = _class_turns(n_classes, batch_size)
+        turns = class_turns(n_classes, batch_size)
         assert np.bincount(turns).tolist() == [batch_size] * n_classes
         per_batch = np.array([np.bincount(batch, minlength=n_classes) for batch in turns.reshape(-1, batch_size)])
         assert np.ptp(per_batch) <= 1

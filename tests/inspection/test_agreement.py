@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.data.feature_lists import COORDINATES, FEATURE_LISTS
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.inspection.agreement import (
     NULLS,

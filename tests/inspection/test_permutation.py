@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.models.test_architectures import build, make_arrays
-from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.data.feature_lists import COORDINATES, FEATURE_LISTS
 from twostamp.inspection.forest import group_alerts
 from twostamp.inspection.permutation import (
     ALL,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.models.test_architectures import make_arrays
 from tests.models.test_search import SMALL, make_records
 from tests.models.test_training import make_dataset
-from twostamp.data.features import DELTAJD_FLOOR
+from twostamp.data.feature_lists import DELTAJD_FLOOR
 from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
 from twostamp.models.augmentation import Augmentation, augment_batches, lengthen

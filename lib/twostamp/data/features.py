@@ -15,45 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from twostamp.data.feature_lists import ALERCE23, ALL_FEATURES, DELTAJD_FLOOR, FEATURE_LISTS
 from twostamp.utils.coordinates import sky_coordinates
 from twostamp.utils.files import write_file
 from twostamp.utils.typing import Floats, Floats32
-
-_ALERCE23 = (
-    *("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3", "isdiffpos", "fwhm", "magpsf"),
-    *("sigmapsf", "ra", "dec", "diffmaglim", "classtar", "ndethist", "ncovhist", "ecl_lat", "ecl_long", "gal_lat"),
-    *("gal_long", "non_detections", "chinr", "sharpnr"),
-)
-_THESIS26 = (*_ALERCE23, "elong", "fid_g", "fid_r")
-_AGEING = ("ndethist", "ncovhist", "non_detections")
-COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
-"""What says where on the sky an object is, and nothing of the object itself."""
-
-_AFTER_DIFFMAGLIM = _ALERCE23.index("diffmaglim") + 1
-
-ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "redetection_ratio")
-"""Everything `compute_features` gives, in the order that records and scalers store."""
-
-FEATURE_LISTS: dict[str, tuple[str, ...]] = {
-    "alerce23": _ALERCE23,
-    "thesis26": _THESIS26,
-    "alerce26": (*_ALERCE23[:_AFTER_DIFFMAGLIM], "rb", "distnr", "magnr", *_ALERCE23[_AFTER_DIFFMAGLIM:]),
-    "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
-    "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "redetection_ratio"),
-}
-FEATURE_LISTS |= {
-    f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
-    for name in ("thesis26", "drift_safe")
-}
-"""Named lists of features per alert (M1, M2, M10).
-
-``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
-published checkpoint; ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
-``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: redetection_ratio =
-(ndethist - 1) / ncovhist, the share of the visits to this position that had seen something before. (Without the - 1
-what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
-``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use instead of looking at the object.
-"""
 
 _CLIPS: dict[str, tuple[float, float]] = {
     **{f"{name}{k}": (-1, np.inf) for name in ("sgscore", "distpsnr") for k in (1, 2, 3)},
@@ -69,13 +34,12 @@ _CLIPS: dict[str, tuple[float, float]] = {
 """ALeRCE's bounds, of recipe ``alerce`` (M5); distnr and magnr are only in ``alerce26``."""
 
 PACKET_FIELDS: tuple[str, ...] = (
-    *(name for name in (*_ALERCE23, "elong", "rb", "distnr", "magnr") if name[:4] not in ("ecl_", "gal_", "non_")),
+    *(name for name in (*ALERCE23, "elong", "rb", "distnr", "magnr") if name[:4] not in ("ecl_", "gal_", "non_")),
     "fid",
 )
 """Fields of ``candidate`` that `compute_features` reads; 18 of them are Table 3.2's."""
 
 RECIPES = ("thesis", "alerce")
-DELTAJD_FLOOR = 1e-4  # days, 8.6 s (M7)
 _IS_POSITIVE = {"t": 1.0, "f": 0.0, "1": 1.0, "0": 0.0, True: 1.0, False: 0.0}
 
 

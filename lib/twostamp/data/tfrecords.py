@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import SIZE
 from twostamp.data.arrays import Arrays, Preparation, check_features, scale_deltajd
+from twostamp.data.balance import class_turns
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
 from twostamp.data.stamps import crop_stamps
-from twostamp.utils.typing import Floats32, Ints
+from twostamp.utils.typing import Floats32
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -196,7 +197,7 @@ class Records:
             buffer = counts[name] if cached else _STREAM_BUFFER
             stream = stream.shuffle(buffer, seed=seed + label, reshuffle_each_iteration=True).repeat()
             streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
-        turns = tf.data.Dataset.from_tensor_slices(_class_turns(n_classes, batch_size)).repeat()
+        turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
         objects = tf.data.Dataset.choose_from_datasets(streams, turns)
         return objects.batch(batch_size, drop_remainder=True).prefetch(2)
 
@@ -240,14 +241,6 @@ def _read_info(folder: Path) -> DatasetInfo:
             raise RecordsError(f"{path} is missing or not whole: run notebook 03 again")
     lists = {name: tuple(content[name]) for name in ("classes", "feature_names")}
     return DatasetInfo(**content | lists | {"preparation": Preparation(**content["preparation"])})
-
-
-def _class_turns(n_classes: int, batch_size: int) -> Ints:
-    """Class of each place in consecutive batches, until the remainder has gone round: 012 0, 012 1, 012 2 (T3)."""
-    share, rest = divmod(batch_size, n_classes)
-    equal = np.tile(np.arange(n_classes), share)
-    extra = np.arange(n_classes * rest).reshape(n_classes, rest) % n_classes
-    return np.concatenate([np.tile(equal, (n_classes, 1)), extra], axis=1).ravel()
 
 
 def _allocate(count: int, spec: Any) -> NDArray[Any]:

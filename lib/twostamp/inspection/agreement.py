@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from twostamp.alerts.cutouts import STAMPS
-from twostamp.data.features import COORDINATES
+from twostamp.data.feature_lists import COORDINATES
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate
 from twostamp.inspection.attribution import stamp_names
 from twostamp.utils.typing import Floats, Ints

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from twostamp.data.features import COORDINATES, FEATURE_LISTS
+from twostamp.data.feature_lists import COORDINATES, FEATURE_LISTS
 from twostamp.data.tfrecords import Records
 from twostamp.inspection.attribution import stamp_names
 from twostamp.models.architectures import VARIANTS

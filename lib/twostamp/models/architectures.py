@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from twostamp.data.features import FEATURE_LISTS
-from twostamp.models.layers import DeepHiTS, scale
+from twostamp.data.feature_lists import FEATURE_LISTS
+from twostamp.models.layers import DeepHiTS, Dropout, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Design:
         if self.dropout_layers == 1 and place != 1:
             return hidden
         name = f"dropout{suffix}" if place == 1 else f"dropout_{('before', '', 'after')[place]}{suffix}"
-        return layers.Dropout(self.dropout_rate, name=name)(hidden)
+        return Dropout(self.dropout_rate, name=name)(hidden)
 
 
 def _branch(stamps: Any, metadata: list[Any], design: _Design, suffix: str = "") -> Any:

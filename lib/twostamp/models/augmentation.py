@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
+from keras import ops
 
-from twostamp.data.features import DELTAJD_FLOOR
+from twostamp.data.feature_lists import DELTAJD_FLOOR
 from twostamp.models.architectures import SECOND_SEEN
 
 _SHORTEST_GAP = 1.0  # nights
@@ -57,12 +57,47 @@ def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
     --------
     One day (ln 0) and nine nights are ten days:
 
-    >>> float(lengthen(tf.constant([[0.0]]), tf.constant([[9.0]]), (0.0, math.log(10)))[0, 0])
+    >>> float(lengthen(ops.array([[0.0]]), ops.array([[9.0]]), (0.0, math.log(10)))[0, 0])
     1.0
     """
     mean, std = scale
-    days = tf.maximum(tf.exp(deltajd * std + mean), DELTAJD_FLOOR) + nights
-    return tf.where(nights > 0, (tf.math.log(days) - mean) / std, deltajd)
+    days = ops.maximum(ops.exp(deltajd * std + mean), DELTAJD_FLOOR) + nights
+    return ops.where(nights > 0, (ops.log(days) - mean) / std, deltajd)
+
+
+def augment(
+    inputs: dict[str, Any], drawn: Any, late: Any, augmentation: Augmentation, scale: tuple[float, float]
+) -> dict[str, Any]:
+    """Hide second alerts and lengthen deltajd by numbers that were drawn.
+
+    Parameters
+    ----------
+    inputs : dict of tensor
+        Of a batch of n objects; what is not changed stays.
+    drawn : tensor, shape (n, 3), float32
+        Uniform between 0 and 1.
+    late : bool tensor
+        Whether gaps are drawn by now (``cadence_start``).
+    augmentation : Augmentation
+    scale : (float, float)
+        As for `lengthen`.
+
+    Returns
+    -------
+    dict of tensor
+        The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
+    """
+    hidden, chosen, length = (drawn[:, i : i + 1] for i in range(3))
+    seen = ops.cast(hidden >= augmentation.hide_second, "float32")
+    share = ops.where(late, augmentation.cadence_share, 0.0)
+    reach = math.log(augmentation.cadence_gap / _SHORTEST_GAP)
+    gap = ops.where(chosen < share, _SHORTEST_GAP * ops.exp(length * reach), 0.0)
+    return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}
+
+
+def first_late_step(augmentation: Augmentation, steps: int) -> int:
+    """Step of a training of so many from which on gaps are drawn."""
+    return round(augmentation.cadence_start * steps)
 
 
 def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float, float], seed: int, steps: int) -> Any:
@@ -87,16 +122,13 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
     tf.data.Dataset
         The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
     """
-    reach = math.log(augmentation.cadence_gap / _SHORTEST_GAP)
-    first = round(augmentation.cadence_start * steps)
+    import tensorflow as tf
+
+    first = first_late_step(augmentation, steps)
 
     def draw(step: Any, batch: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
         inputs, labels = batch
         drawn = tf.random.stateless_uniform((tf.shape(labels)[0], 3), seed=tf.stack([tf.cast(seed, tf.int64), step]))
-        hidden, chosen, length = (drawn[:, i : i + 1] for i in range(3))
-        seen = tf.cast(hidden >= augmentation.hide_second, tf.float32)
-        share = tf.where(step < first, 0.0, augmentation.cadence_share)
-        gap = tf.where(chosen < share, _SHORTEST_GAP * tf.exp(length * reach), 0.0)
-        return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}, labels
+        return augment(inputs, drawn, step >= first, augmentation, scale), labels
 
     return batches.enumerate().map(draw)

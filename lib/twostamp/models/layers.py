@@ -24,6 +24,18 @@ def scale(number: int, width: float) -> int:
 
 
 @keras.saving.register_keras_serializable("twostamp")
+class Dropout(layers.Dropout):
+    """Keras's own, whose `rate` may also be a traced number, so that one compiled graph serves every rate."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the inputs, in training a share of them set to zero."""
+        if not training or isinstance(self.rate, float):
+            return super().call(inputs, training=training)
+        kept = keras.random.uniform(ops.shape(inputs), seed=self.seed_generator) >= self.rate
+        return ops.where(kept, inputs / ops.cast(1 - self.rate, inputs.dtype), ops.cast(0, inputs.dtype))
+
+
+@keras.saving.register_keras_serializable("twostamp")
 class RotateStamps(layers.Layer):
     """Put the four 90-degree rotations of each stamp side by side on the batch axis: (n, s, s, c) to (4n, s, s, c).
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from twostamp.data.features import FEATURE_LISTS
+from twostamp.data.feature_lists import FEATURE_LISTS
 from twostamp.data.tfrecords import DatasetInfo, Records
 from twostamp.models.architectures import VARIANTS, build_model
 from twostamp.models.classifier import Classifier

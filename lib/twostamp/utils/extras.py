@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import lazy_loader
+try:
+    import lazy_loader
+except (
+    ModuleNotFoundError
+):  # a machine with an accelerator and little else, where modules are imported by their own names
+    lazy_loader = None
 
 EXTRAS = {
+    "jax": "jax",
     "pyspark": "spark",
     "galsim": "simulation",
     "threadpoolctl": "simulation",
@@ -65,6 +71,8 @@ def attach_room(package: str, file: str) -> tuple[Callable[[str], Any], Callable
     tuple
         ``__getattr__``, ``__dir__`` and ``__all__`` of the room; the first raises `MissingExtraError`.
     """
+    if lazy_loader is None:
+        return _refuse, list, []
     load, names, public = lazy_loader.attach_stub(package, file)
 
     def load_or_explain(name: str) -> Any:
@@ -72,3 +80,7 @@ def attach_room(package: str, file: str) -> tuple[Callable[[str], Any], Callable
             return load(name)
 
     return load_or_explain, names, public
+
+
+def _refuse(name: str) -> Any:
+    raise AttributeError(f"{name} is loaded by lazy_loader, which is not installed: pip install twostamp")

@@ -17,7 +17,7 @@ from twostamp.alerts.extraction import extract_first_two
 from twostamp.analysis.ageing.drift_alarm import read_features
 from twostamp.analysis.ageing.training import Split, predict_all_years
 from twostamp.data.arrays import read_metadata
-from twostamp.data.features import FEATURE_LISTS
+from twostamp.data.feature_lists import FEATURE_LISTS
 from twostamp.data.labels import read_labels
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap
 from twostamp.evaluation.drift import count_bins, measure_psi
