@@ -51,14 +51,17 @@ run = open_run("00_background", globals())
 
 # %%
 supernovae = background.find_supernovae(run.params)
+copied = "" if run.params.tns_csv else background.TOTAL_COPIED
 if supernovae is None:
     run.missing("1.1", "no TNS export: set tns_csv")
 else:
     by_year = background.count_by_year(supernovae)
     fig, ax = plt.subplots(figsize=(6, 3))
     plots.plot_yearly_counts(by_year, ax)
-    caption = f"{by_year.sum()} supernovae, public and confirmed in TNS, by year of discovery."
-    run.save_figure(fig, "1.1", caption=caption, ours=by_year.sum())
+    caption = " ".join(
+        [f"{by_year.sum()} supernovae, public and confirmed in TNS, by year of discovery.", copied]
+    ).strip()
+    run.save_figure(fig, "1.1", caption=caption, ours="" if copied else by_year.sum(), note=copied)
 
 # %%
 if supernovae is None:
@@ -67,7 +70,8 @@ else:
     by_type = background.count_types(supernovae, "ALeRCE")
     fig, ax = plt.subplots(figsize=(6, 3))
     plots.plot_type_counts(by_type, ax)
-    run.save_figure(fig, "1.2", caption=f"{by_type.sum()} of them, reported by ALeRCE, by type.", ours=by_type.sum())
+    caption = f"{by_type.sum()} of them, reported by ALeRCE, by type."
+    run.save_figure(fig, "1.2", caption=caption, ours="" if copied else by_type.sum(), note=copied)
 
 # %% [markdown]
 # ## What a survey sees

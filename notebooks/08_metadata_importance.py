@@ -23,7 +23,7 @@
 # %%
 from twostamp import inspection
 from twostamp.analysis import metadata_importance
-from twostamp.evaluation import format_mean_std, format_repeats, report_mean_std
+from twostamp.evaluation import format_repeats, report_mean_std
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run, record_numbers
 from twostamp.plots.confusion import plot_confusions
@@ -60,8 +60,8 @@ print(f"{len(train)} training and {len(test)} test objects, {inspection.stack_me
 # %%
 size = {"count": run.params.forest_count, "trees": run.params.forest_trees, "n_jobs": run.params.workers}
 forests = inspection.fit_forests(train, test, features="thesis26", n_classes=len(classes), seed=run.params.seed, **size)
-forest_accuracy = format_mean_std(forests.accuracies.mean(), forests.accuracies.std(), digits=4)
-print(f"accuracy on test {forest_accuracy} (n = {len(forests.accuracies)})")
+forest_accuracy = format_repeats(forests.accuracies, digits=4)
+print(f"accuracy on test {forest_accuracy}")
 
 # %%
 fig = plot_confusions({"test": forests.confusions}, classes)

@@ -94,6 +94,7 @@ if first is None:
     run.missing("6.11", reason)
 else:
     note = f"{first} promoted, {len(promoted[first].classes)} classes, test accuracy {accuracies[first]}"
+    note = f"{note}, {promoted[first].per_class['test']} test objects a class"
     caption = f"Stacked classifier with more classes: {note}."
     run.save_figure(figures[first], "6.11", caption=caption, ours=accuracies[first], note=note)
 figures.get(first)
@@ -111,11 +112,15 @@ for name, report in reports.items():
 # %%
 with_yso = reports.get("YSO")
 sn = None if with_yso is None else with_yso.set_index("class")["recall"].get("SN")
+sizes = (
+    "" if with_yso is None else f"n = {len(trained['YSO'])}; {promoted['YSO'].per_class['test']} test objects a class"
+)
 numbers = [
     ("6.10", "accuracy with YSO as a class (test)", accuracies.get("YSO")),
     ("6.10", "SN as SN with YSO as a class (test)", sn),
 ]
-record_numbers(run, numbers, "; ".join(refused.values()) or "YSO alone was not promoted in this run")
+absent = "; ".join(refused.values()) or "YSO alone was not promoted in this run"
+record_numbers(run, numbers, absent, note=sizes)
 
 # %% [markdown]
 # ## What was found

@@ -154,7 +154,8 @@ class Parameters(BaseModel):
 
     # Results
     best_models: Positive = 5
-    latency_repeats: Positive = 5
+    latency_repeats: Positive = 200
+    """Times that every prediction is measured, or for one second (five times at least)."""
     latency_batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1, 10, 100, 1000]
     cone_step: Annotated[float, Field(gt=0, le=90)] = 10.0
     cone_radius: Annotated[float, Field(gt=0, le=90)] = 7.0710678

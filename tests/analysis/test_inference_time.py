@@ -51,9 +51,23 @@ def test_every_call_is_warmed_up_and_repeated_in_turns():
 
 
 def test_summary_is_numpys():
-    times = np.random.default_rng(1).gamma(2, size=50)
+    times = np.random.default_rng(1).gamma(2, size=100)
     assert latency.summarise_times(times)["p99"] == pytest.approx(np.quantile(times, 0.99))
     assert latency.summarise_times(times)["std"] == pytest.approx(times.std(ddof=0))
+
+
+def test_a_slow_call_is_measured_no_longer_than_its_time_and_five_times_at_least(monkeypatch):
+    clock = iter(np.arange(0.0, 1e4, 0.5))  # every call takes half a second of this clock
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock))
+    for seconds, n in ((1.0, 5), (4.0, 8), (1e3, 20)):
+        times = latency.time_calls({"slow": lambda: None}, repeats=20, warm_up=0, seconds=seconds)
+        assert times["slow"].tolist() == [500.0] * n
+
+
+def test_fewer_than_a_hundred_times_have_no_99th_percentile():
+    table = latency.tabulate_times(pd.DataFrame(index=[0, 1]), {0: np.arange(100.0), 1: np.arange(99.0)})
+    assert table["p99"].isna().tolist() == [False, True]
+    assert table["repeats"].tolist() == [100, 99]
 
 
 def test_batches_larger_than_the_set_start_again():
@@ -152,7 +166,7 @@ def test_decoded_packets_are_a_table_that_preparation_takes(make_packet):
 
 def winners(results):
     chosen = results.rank(1, ("stamp_23", "stamp_26", "stacked", "separated"))
-    times = {"mean": 2.0, "std": 0.1, "median": 1.9, "p99": 3.0}
+    times = {"mean": 2.0, "std": 0.1, "median": 1.9, "p99": 3.0, "repeats": 200}
     return chosen.assign(**times)
 
 
@@ -174,7 +188,7 @@ def test_table_6_4_has_models_then_tests(results):
 def test_the_words_are_those_of_the_run(results):
     chosen = winners(results)
     tests = [compare_winners(chosen, split) for split in ("validation", "test")]
-    assert "two-sided undefined" in summarise_comparisons(tests[0])[-1]
-    assert "undefined" in summarise_contradiction(*tests)
+    assert "two-sided n = 1: not decided" in summarise_comparisons(tests[0])[-1]
+    assert "on validation n = 1: not decided" in summarise_contradiction(*tests)
     without = [table[table["comparison"] != "M2 < M1"] for table in tests]
     assert summarise_contradiction(*without).endswith("This run did not train both.")

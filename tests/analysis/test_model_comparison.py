@@ -2,10 +2,10 @@
 
 import math
 
+import pandas as pd
 import pytest
 
-from twostamp.analysis.model_comparison import compare_models, make_thesis_table, summarise_p
-from twostamp.evaluation.hypothesis_tests import welch_test
+from twostamp.analysis.model_comparison import compare_models, compare_winners, list_printed_p, make_thesis_table
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,34 @@ def test_comparison_corrects_defined_pairs_and_skips_absent_models():
     samples = {"M0": [0.90, 0.91, 0.92], "M1": [0.95, 0.96, 0.97], "M2": [0.94]}
     table = compare_models(samples, [("M0", "M1"), ("M0", "M2"), ("M3", "M1")])
     assert table["comparison"].tolist() == ["M0 < M1", "M0 < M2"]
-    assert table["two-sided p, Holm"].iloc[0] == pytest.approx(table["two-sided p"].iloc[0])
+    for sides in ("one-sided", "two-sided"):
+        assert table[f"{sides} p, Holm"].iloc[0] == pytest.approx(table[f"{sides} p"].iloc[0])
     assert math.isnan(table["two-sided p, Holm"].iloc[1])
     assert table["difference"].iloc[0] == pytest.approx(0.05)
 
 
-def test_an_undefined_p_is_written_with_its_reason():
-    result = welch_test([0.9], [0.8, 0.7])
-    assert summarise_p(result.p_value, result.reason) == f"undefined: {result.reason}"
+def test_verdicts_are_of_corrected_p_and_fewer_than_five_repetitions_have_none():
+    low, high = [0.90, 0.91, 0.92, 0.93, 0.94], [0.93, 0.94, 0.95, 0.96, 0.97]
+    table = compare_models({"a": low, "b": high, "c": high[:2]}, [("a", "b"), ("b", "a"), ("a", "c")])
+    p = 3 * table["one-sided p"][0]
+    assert table["one-sided p, Holm"][0] == pytest.approx(p)
+    assert table["one-sided verdict"][0] == f"significant at 0.05 (p = {p:.2g} after Holm)"
+    assert table["one-sided verdict"][1].startswith("not significant at 0.05 (p = ")
+    assert table["two-sided verdict"][2] == "n = 2: not decided"
+
+
+def test_equal_repetitions_are_undecided_with_the_reason():
+    table = compare_models({"a": [0.9] * 5, "b": [0.9] * 5}, [("a", "b")])
+    assert table["two-sided verdict"].tolist() == ["undefined: neither sample has any spread"]
+
+
+def test_printed_p_has_the_size_of_its_samples():
+    winners = pd.DataFrame({"variant": ["stamp_23", "stacked"], "validation_values": [[0.7, 0.8], [0.9, 0.95]]})
+    rows = list_printed_p(compare_winners(winners, "validation"))
+    assert [title.split(", ")[1] for title, *_ in rows] == [
+        "stamp < stacked (validation)",
+        "stamp < separated (validation)",
+        "stacked against separated (validation)",
+    ]
+    assert [p is None for _, p, _ in rows] == [False, True, True]
+    assert rows[0][2] == "n = 2, 2: not decided"

@@ -63,15 +63,16 @@ def test_report_over_repetitions_keeps_the_order_of_classes() -> None:
 
 def test_search_table_has_the_thesis_columns_and_the_numbers() -> None:
     row = {"dropout_rate": 0.3, "kernel_size": 3, "learning_rate": 1e-3, "crop_size": 21, "batch_size": 256}
-    row |= {"variant": "stacked", "features": 26}
+    row |= {"variant": "stacked", "features": 26, "n": 2}
     for split, values in (("validation", [0.95, 0.94]), ("test", [0.93, 0.93])):
         row |= {f"{split}_mean": np.mean(values), f"{split}_std": np.std(values), f"{split}_values": values}
     table = format_search(pd.DataFrame([row] * 12))
     assert len(table) == 10
-    assert list(table)[:8] == ["dr", "ks", "lr", "cs", "bs", "features", "accuracy validation", "accuracy test"]
+    assert list(table)[:9] == ["dr", "ks", "lr", "cs", "bs", "features", "accuracy validation", "accuracy test", "n"]
     assert table["accuracy validation"][0] == "0.945 ± 0.005"
     assert table["test_values"][0] == [0.93, 0.93]
 
 
-def test_formatting_rounds() -> None:
-    assert format_mean_std(0.88, 0.0249, 2) == "0.88 ± 0.02"
+def test_formatting_rounds_and_a_single_value_has_no_deviation() -> None:
+    assert format_mean_std(0.88, 0.0249, n=2, digits=2) == "0.88 ± 0.02"
+    assert report_mean_std([[[4, 0], [1, 3]]], ["VS", "AGN"])["recall"].tolist() == ["1.000", "0.750", "0.875"]

@@ -93,7 +93,7 @@ def test_a_run_without_it_does_nothing(tmp_path: Path) -> None:
 def make_winners(**means: float) -> pd.DataFrame:
     rows = []
     for variant, mean in means.items():
-        values = [mean - 0.01, mean, mean + 0.01]
+        values = [mean - 0.01, mean, mean, mean, mean + 0.01]
         scores = {"validation_mean": mean, "validation_values": values, "test_values": values}
         rows.append({"variant": variant} | scores)
     return pd.DataFrame(rows)
@@ -118,7 +118,7 @@ def test_a_run_without_a_baseline_or_two_stamps_is_not_judged() -> None:
 def test_rows_that_the_thesis_does_not_have_say_so() -> None:
     numbers = {"dropout_rate": 0.5, "kernel_size": 5, "learning_rate": 1e-3, "crop_size": 21, "batch_size": 64}
     scores = {f"{split}_{kind}": 0.9 for split in ("validation", "test") for kind in ("mean", "std", "values")}
-    rows = [{"variant": variant, "features": 23} | numbers | scores for variant in ("stamp_23", "stamp_alerce")]
+    rows = [{"variant": variant, "features": 23, "n": 5} | numbers | scores for variant in ("stamp_23", "stamp_alerce")]
     assert format_search(pd.DataFrame(rows))["remark"].tolist() == ["", "ours: ALeRCE's recipe"]
     assert "remark" not in format_search(pd.DataFrame(rows[:1]))
     assert MODELS["M0 (ALeRCE)"] == "stamp_alerce"

@@ -39,10 +39,27 @@ def test_ranking_is_by_mean_validation_accuracy_with_ddof_0() -> None:
     assert second.accuracies("validation").tolist() == [0.90, 0.92]
 
 
-def test_of_equals_the_better_on_test_then_the_first_of_the_grid_comes_first() -> None:
-    rows = [(0.9, 0.7, {"kernel_size": 3}), (0.9, 0.8, {"kernel_size": 5}), (0.9, 0.7, {"dropout_rate": 0.1})]
-    results = SearchResults(make_result("stacked", 0, *scores, **sizes) for *scores, sizes in rows)
-    assert results.rank()[["kernel_size", "dropout_rate"]].to_numpy().tolist() == [[5, 0.3], [3, 0.1], [3, 0.3]]
+@pytest.mark.parametrize("grid", [(5, 3, 7), (3, 7, 5)])
+def test_equals_keep_the_order_of_the_grid_whatever_the_test_says(grid: tuple[int, ...]) -> None:
+    tests = {3: 0.7, 5: 0.8, 7: 0.95}
+    results = SearchResults(make_result("stacked", 0, 0.9, tests[size], kernel_size=size) for size in grid)
+    assert results.rank()["kernel_size"].tolist() == list(grid)
+
+
+def test_equal_means_of_repetitions_in_another_order_are_equal() -> None:
+    values = {3: (0.1, 0.2, 0.3), 5: (0.3, 0.2, 0.1)}
+    assert np.mean(values[3]) != np.mean(values[5])
+    for grid in ((3, 5), (5, 3)):
+        trials = [make_result("stacked", i, score, kernel_size=k) for k in grid for i, score in enumerate(values[k])]
+        assert SearchResults(trials).rank()["kernel_size"].tolist() == list(grid)
+
+
+def test_a_survivor_never_outranks_a_combination_with_all_its_repetitions() -> None:
+    whole = [make_result("stacked", i, 0.90) for i in range(5)]
+    lucky = [make_result("stacked", i, 0.93, status="failed" if i else "done", kernel_size=5) for i in range(5)]
+    luckier = [make_result("stacked", i, 0.99, status="failed", kernel_size=7) for i in range(5)]
+    ranked = SearchResults([*luckier, *lucky, *whole]).rank()
+    assert ranked[["kernel_size", "n"]].to_numpy().tolist() == [[3, 5], [5, 1]]
 
 
 def test_winners_are_the_repetitions_of_the_best_combination() -> None:

@@ -15,12 +15,15 @@ from twostamp.alerts.packet import BadStamp, PacketError, read_packets
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
+from twostamp.thesis import read_printed
 from twostamp.utils.dates import MJD
 from twostamp.utils.typing import Floats, Floats32
 
 STAMPS = ("Science", "Template", "Difference")
 _TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
-_TNS_TOTAL, _TNS_BY_ALERCE = 8675, 1431
+_TNS_TOTAL, _TNS_BY_ALERCE = (int(read_printed(figure, "figure")) for figure in ("1.1", "1.2"))
+TOTAL_COPIED = "total copied from the thesis"
+"""What is said of supernovae that are made up to the thesis's totals."""
 _TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
 
 

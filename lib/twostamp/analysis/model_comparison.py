@@ -14,13 +14,14 @@ from twostamp.data.splits import filter_pairs
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.bootstrap import LEVEL
 from twostamp.evaluation.hypothesis_tests import Alternative, correct_p_values, welch_from_statistics, welch_test
-from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std
+from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std, format_repeats
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
 from twostamp.thesis import (
     ACCURACY,
     INFERENCE,
+    P_TITLES,
     P_VALUES,
     PAIRS,
     REPETITIONS,
@@ -60,7 +61,8 @@ def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, 
     -------
     DataFrame
         One row a pair: comparison, n, difference (mean of the second minus mean of the first), one-sided p,
-        two-sided p, the two-sided p corrected for the number of pairs (Holm), and reason when p is undefined.
+        two-sided p, both corrected for the number of pairs (Holm), verdict of either corrected one in words, and reason
+        when p is undefined.
 
     Examples
     --------
@@ -75,23 +77,31 @@ def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, 
         difference = float(y.mean() - x.mean())
         rows.append((f"{a} < {b}", f"{x.size}, {y.size}", difference, one.p_value, two.p_value, two.reason))
     table = pd.DataFrame(rows, columns=["comparison", "n", "difference", "one-sided p", "two-sided p", "reason"])
-    table.insert(5, "two-sided p, Holm", correct_p_values(table["two-sided p"]))
+    smallest = table["n"].map(lambda text: min(map(int, text.split(", "))))
+    for sides in ("one-sided", "two-sided"):
+        corrected = correct_p_values(table[f"{sides} p"])
+        table[f"{sides} p, Holm"] = corrected
+        table[f"{sides} verdict"] = [judge_p(*row) for row in zip(corrected, smallest, table["reason"])]
     return table
 
 
-def summarise_p(p_value: float, reason: str = "") -> str:
-    """Say whether a p is significant at `LEVEL`.
+def judge_p(p_value: float, n: int, reason: str = "") -> str:
+    """Say whether a corrected p is significant at `LEVEL`; fewer repetitions than the thesis's five decide nothing.
 
     Examples
     --------
-    >>> summarise_p(1.7e-5)
-    'significant at 0.05 (p = 1.7e-05)'
-    >>> summarise_p(float("nan"), "neither sample has any spread")
+    >>> judge_p(1.7e-5, n=5)
+    'significant at 0.05 (p = 1.7e-05 after Holm)'
+    >>> judge_p(1.7e-5, n=2)
+    'n = 2: not decided'
+    >>> judge_p(float("nan"), n=5, reason="neither sample has any spread")
     'undefined: neither sample has any spread'
     """
+    if n < REPETITIONS:
+        return f"n = {n}: not decided"
     if math.isnan(p_value):
         return f"undefined: {reason}"
-    return f"{'significant' if p_value < LEVEL else 'not significant'} at {LEVEL} (p = {p_value:.2g})"
+    return f"{'significant' if p_value < LEVEL else 'not significant'} at {LEVEL} (p = {p_value:.2g} after Holm)"
 
 
 def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -116,6 +126,31 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     return table.assign(set=split, thesis=thesis)
 
 
+def list_printed_p(tests: pd.DataFrame) -> list[tuple[str, str | None, str]]:
+    """Our values of the three p that section 6.4 prints.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        Of `compare_winners` on validation.
+
+    Returns
+    -------
+    list of (str, str or None, str)
+        Title in the ledger, one-sided p (None where it is undefined), and the size of the samples with what it decides.
+    """
+    names = {thesis: ours for ours, thesis in PRINTED.items()}
+    rows = tests[tests["reason"] == ""].set_index("comparison").to_dict("index")
+    printed: list[tuple[str, str | None, str]] = []
+    for (a, b), words in P_TITLES.items():
+        if row := rows.get(f"{names[a]} < {names[b]}"):
+            undecided = row["one-sided verdict"].partition(":")[2]
+            printed.append((words, f"{row['one-sided p']:.3e}", f"n = {row['n']}" + (undecided and f":{undecided}")))
+        else:
+            printed.append((words, None, ""))
+    return printed
+
+
 def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """Lay out Table 6.4.
 
@@ -130,7 +165,7 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row a model: accuracy on validation and test, inference time of one object (ms), each beside the thesis's,
-        then mean, std (ddof 0) and the values; below them one row a comparison with its one-sided p.
+        n (trainings), then mean, std (ddof 0) and the values; below them one row a comparison with its one-sided p.
     """
     by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
     present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
@@ -139,7 +174,9 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
         p, thesis = test["one-sided p"], test["thesis"]
         shown = f"p = {p:.3g}" if pd.notna(p) else f"undefined: {test['reason']}"
         printed = f"p = {thesis}" if thesis else ""
-        rows.append({"model": test["comparison"], "accuracy validation": shown, "thesis validation": printed})
+        rows.append(
+            {"model": test["comparison"], "accuracy validation": shown, "thesis validation": printed, "n": test["n"]}
+        )
     table = pd.DataFrame(rows).astype(object)
     return table.where(table.notna(), "")
 
@@ -148,26 +185,25 @@ def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
     thesis = PRINTED.get(model, "")
     line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if not thesis else "")}
     for split in ("validation", "test"):
-        line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"])
+        line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"], row["n"])
         line[f"thesis {split}"] = ACCURACY[thesis][split] if thesis else ""
-    line["inference [ms]"] = format_mean_std(row["mean"], row["std"])
+    line["inference [ms]"] = format_mean_std(row["mean"], row["std"], row["repeats"])
     line["thesis inference"] = INFERENCE.get(thesis, "")
+    line["n"] = row["n"]
     kinds = [f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]
     return line | {kind: row[kind] for kind in kinds} | {f"inference_{kind}": row[kind] for kind in ("median", "p99")}
 
 
 def format_accuracies(winners: pd.DataFrame, split: str) -> dict[str, str]:
-    """Write the accuracy of each winner as mean ± std, by variant."""
-    columns = (winners["variant"], winners[f"{split}_mean"], winners[f"{split}_std"])
-    return {variant: format_mean_std(mean, std) for variant, mean, std in zip(*columns, strict=True)}
+    """Write the accuracy of each winner, by variant: mean, standard deviation and number of its repetitions."""
+    return {row["variant"]: format_repeats(row[f"{split}_values"]) for row in winners.to_dict("records")}
 
 
 def summarise_comparisons(tests: pd.DataFrame) -> list[str]:
     """Say what each comparison found, one sentence a row of `compare_winners`."""
     return [
         f"{row['set']}: {row['comparison']}, difference {row['difference']:+.3f}; "
-        f"one-sided {summarise_p(row['one-sided p'], row['reason'])}; "
-        f"two-sided {summarise_p(row['two-sided p'], row['reason'])}"
+        f"one-sided {row['one-sided verdict']}; two-sided {row['two-sided verdict']}"
         for _, row in tests.iterrows()
     ]
 
@@ -198,7 +234,7 @@ def summarise_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str
         if worse == stronger:
             sentences.append(
                 f"{better} against {stronger}, the stronger baseline on validation: {row['difference']:+.3f} on test, "
-                f"one-sided {summarise_p(row['one-sided p'], row['reason'])}"
+                f"one-sided {row['one-sided verdict']}"
             )
     return sentences or ["This run has no two-stamp classifier."]
 
@@ -215,7 +251,7 @@ def summarise_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str
     rows = [tests[tests["comparison"] == pair] for tests in (validation, test)]
     if any(row.empty for row in rows):
         return f"{thesis} This run did not train both."
-    ours = [f"on {row['set'].iloc[0]} {summarise_p(row['two-sided p'].iloc[0], row['reason'].iloc[0])}" for row in rows]
+    ours = [f"on {row['set'].iloc[0]} {row['two-sided verdict'].iloc[0]}" for row in rows]
     return f"{thesis} Here, two-sided: {'; '.join(ours)}."
 
 

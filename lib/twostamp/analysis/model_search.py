@@ -30,14 +30,15 @@ def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text; a remark on rows that the thesis
-        does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
+        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text, n (repetitions); a remark on rows
+        that the thesis does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
     """
     best = ranked.groupby("variant").head(rows).reset_index(drop=True)
     table = best[[*_HEADINGS, "features"]].rename(columns=_HEADINGS)
     for split in ("validation", "test"):
-        pairs = zip(best[f"{split}_mean"], best[f"{split}_std"], strict=True)
-        table[f"accuracy {split}"] = [format_mean_std(mean, std) for mean, std in pairs]
+        columns = (best[f"{split}_mean"], best[f"{split}_std"], best["n"])
+        table[f"accuracy {split}"] = [format_mean_std(*row) for row in zip(*columns, strict=True)]
+    table["n"] = best["n"]
     remarks = best["variant"].map(_REMARKS).fillna("")
     if remarks.any():
         table["remark"] = remarks

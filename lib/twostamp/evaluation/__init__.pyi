@@ -3,7 +3,7 @@ from .bootstrap import LEVEL, Bootstrap, Estimate
 from .calibration import calibrate, compare_shifted, fit_temperature, tabulate_calibration
 from .candidates import make_rare, tabulate_candidates
 from .conformal import check_conformal_sets
-from .metrics import confusion_mean_std, format_mean_std, format_repeats, report_mean_std
+from .metrics import confusion_shares, format_mean_std, format_repeats, report_mean_std
 from .power import make_power_table
 from .predictions import Predictions
 
@@ -15,7 +15,7 @@ __all__ = [
     "calibrate",
     "check_conformal_sets",
     "compare_shifted",
-    "confusion_mean_std",
+    "confusion_shares",
     "fit_temperature",
     "format_mean_std",
     "format_repeats",

@@ -71,10 +71,15 @@ def confusion_mean_std(confusions: Sequence[ArrayLike]) -> tuple[np.ndarray, np.
     >>> mean.tolist(), std.tolist()
     ([[0.75, 0.25], [0.25, 0.75]], [[0.25, 0.25], [0.0, 0.0]])
     """
+    shares = confusion_shares(confusions)
+    return shares.mean(axis=0), shares.std(axis=0)
+
+
+def confusion_shares(confusions: Sequence[ArrayLike]) -> Floats:
+    """Divide the matrices of counts of r repetitions by their rows, shape (r, k, k); NaN in a row without objects."""
     counts = np.asarray(list(confusions), dtype=float)
     totals = counts.sum(axis=-1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    return shares.mean(axis=0), shares.std(axis=0)
+    return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
 
 
 def class_report(confusion: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
@@ -116,39 +121,42 @@ def report_mean_std(confusions: Sequence[ArrayLike], classes: Sequence[str]) -> 
     Returns
     -------
     DataFrame
-        class; precision, recall and f1 as ``"0.880 ± 0.020"``; then each one's mean, std (ddof 0); support; n.
+        class; precision, recall and f1 as of `format_mean_std`; then each one's mean, std (ddof 0); support; n.
     """
     reports = pd.concat([class_report(confusion, classes) for confusion in confusions])
     groups = reports.groupby("class", sort=False)
     means, stds = groups[list(SCORES)].mean(), groups[list(SCORES)].std(ddof=0)
+    n = len(confusions)
     table = pd.DataFrame(
-        {s: [format_mean_std(m, d) for m, d in zip(means[s], stds[s], strict=True)] for s in SCORES}, index=means.index
+        {s: [format_mean_std(m, d, n) for m, d in zip(means[s], stds[s], strict=True)] for s in SCORES},
+        index=means.index,
     )
     numbers = means.add_suffix("_mean").join(stds.add_suffix("_std"))
     support = groups["support"].first()
-    return table.join(numbers).assign(support=support, n=len(confusions)).reset_index()
+    return table.join(numbers).assign(support=support, n=n).reset_index()
 
 
-def format_mean_std(mean: float, std: float, digits: int = 3) -> str:
-    """Write a mean and its standard deviation as the thesis does.
+def format_mean_std(mean: float, std: float, n: int, digits: int = 3) -> str:
+    """Write the mean and standard deviation of `n` values as the thesis does; a single value has no deviation.
 
     Examples
     --------
-    >>> format_mean_std(0.93712, 0.0031)
-    '0.937 ± 0.003'
+    >>> format_mean_std(0.93712, 0.0031, n=5), format_mean_std(0.93712, 0.0, n=1)
+    ('0.937 ± 0.003', '0.937')
     """
-    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+    return f"{mean:.{digits}f} ± {std:.{digits}f}" if n > 1 else f"{mean:.{digits}f}"
 
 
-def format_repeats(values: pd.Series) -> str:
+def format_repeats(values: ArrayLike, digits: int = 3) -> str:
     """Write the mean and standard deviation (ddof 0) of repetitions, and how many there are.
 
     Examples
     --------
-    >>> format_repeats(pd.Series([0.90, 0.92]))
-    '0.910 ± 0.010 (n = 2)'
+    >>> format_repeats([0.90, 0.92]), format_repeats([0.9])
+    ('0.910 ± 0.010 (n = 2)', '0.900 (n = 1)')
     """
-    return f"{format_mean_std(values.mean(), values.std(ddof=0))} (n = {len(values)})"
+    numbers = np.asarray(values, float)
+    return f"{format_mean_std(numbers.mean(), numbers.std(), numbers.size, digits)} (n = {numbers.size})"
 
 
 def _weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:

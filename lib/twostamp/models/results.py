@@ -218,7 +218,8 @@ class SearchResults(Sequence[TrialResult]):
     def combinations(self) -> list["SearchResults"]:
         """Finished repetitions of every combination and variant, the best mean accuracy on validation first.
 
-        Of equals the better on test comes first, then the grid's order decides. Repetitions are in their order.
+        A combination that lost repetitions comes behind all that lost fewer. Among equals the order of the trials,
+        which is the grid's, decides, never the test. Repetitions are in their order.
 
         Raises
         ------
@@ -228,11 +229,17 @@ class SearchResults(Sequence[TrialResult]):
         if not self.done:
             reason = f"; the first failed: {self[0].reason}" if self else ""
             raise ValueError(f"none of the {len(self)} trials has a result{reason}")
-        groups: dict[tuple[Any, ...], list[TrialResult]] = {}
-        for trial in sorted(self.done, key=lambda trial: trial.repetition):
-            groups.setdefault((trial.variant, *asdict(trial.hyperparameters).values()), []).append(trial)
-        ordered = [SearchResults(groups[key]) for key in sorted(groups)]
-        return sorted(ordered, key=lambda group: [-group.accuracies(split).mean() for split in SPLITS])
+        groups: dict[tuple[str, Hyperparameters], list[TrialResult]] = {}
+        for trial in self:
+            groups.setdefault((trial.variant, trial.hyperparameters), []).append(trial)
+        asked = [SearchResults(sorted(group, key=lambda trial: trial.repetition)) for group in groups.values()]
+        finished = [group for group in asked if group.done]
+        return [group.done for group in sorted(finished, key=SearchResults._place)]
+
+    def _place(self) -> tuple[int, float]:
+        """Sort a combination by its lost repetitions, then by validation; equal means may differ in the last bit."""
+        done = self.done
+        return len(self) - len(done), -round(float(done.accuracies("validation").mean()), 9)
 
     def rank(self, count: int | None = None, variants: Iterable[str] | None = None) -> pd.DataFrame:
         """Tabulate the combinations, best first (Tables 6.1-6.3).

@@ -291,10 +291,10 @@ def _read_variables(namespace: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def record_numbers(run: Run, numbers: Sequence[tuple[str, str, object]], reason: str) -> None:
-    """Enter several printed numbers in the ledger; a value None is missing for `reason`."""
+def record_numbers(run: Run, numbers: Sequence[tuple[str, str, object]], reason: str, *, note: str = "") -> None:
+    """Enter several printed numbers in the ledger, with a note; a value None is missing for `reason`."""
     for section, title, value in numbers:
         if value is None:
             run.missing(section, reason, kind="number", title=title)
         else:
-            run.record_number(section, title, value)
+            run.record_number(section, title, value, note=note)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from twostamp.evaluation.metrics import confusion_mean_std
+from twostamp.evaluation.metrics import accuracy, confusion_mean_std, format_mean_std, format_repeats
 
 CELL = 0.72
 """Side of a cell of a small matrix, inches."""
@@ -19,7 +19,7 @@ MANY = 8
 def plot_confusion(
     confusions: Sequence[ArrayLike], classes: Sequence[str], ax: Axes, *, title: str = "", show_rows: bool = True
 ) -> Axes:
-    """Draw one row-normalised matrix, mean ± standard deviation over the repetitions.
+    """Draw one row-normalised matrix, mean ± standard deviation over the repetitions if there are several.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def plot_confusion(
     """
     mean, std = confusion_mean_std(confusions)
     many = len(classes) >= MANY
-    shown = np.vectorize(_write_notable if many else "{:.2f}\n±{:.2f}".format)(mean, std)
+    shown = np.vectorize(_write_notable if many else _write_cell)(mean, std, len(confusions))
     size = {"size": 6 if many else 8}
     sns.heatmap(mean, annot=shown, fmt="", annot_kws=size, cmap="Blues", vmin=0, vmax=1, square=True, cbar=False, ax=ax)
     for text, share in zip(ax.texts, mean[np.isfinite(mean)]):  # seaborn writes white on a middling blue
@@ -44,12 +44,16 @@ def plot_confusion(
     return ax
 
 
-def _write_notable(share: float, _: float) -> str:
+def _write_cell(share: float, std: float, n: int) -> str:
+    return format_mean_std(share, std, n, digits=2).replace(" ± ", "\n±")
+
+
+def _write_notable(share: float, *_: float) -> str:
     return f"{share:.2f}" if share >= 0.05 else ""
 
 
 def plot_confusions(splits: Mapping[str, Sequence[ArrayLike]], classes: Sequence[str]) -> Figure:
-    """Draw the matrices of several splits side by side.
+    """Draw the matrices of several splits side by side, each under its accuracy and number of repetitions.
 
     Parameters
     ----------
@@ -62,7 +66,8 @@ def plot_confusions(splits: Mapping[str, Sequence[ArrayLike]], classes: Sequence
     figure = Figure(figsize=(side * len(splits) + 0.6, side + 0.5), layout="constrained")
     (axes,) = figure.subplots(1, len(splits), squeeze=False)
     for place, (ax, (name, confusions)) in enumerate(zip(axes, splits.items())):
-        plot_confusion(confusions, classes, ax, title=name, show_rows=place == 0)
+        title = f"{name}, accuracy {format_repeats([accuracy(counts) for counts in confusions])}"
+        plot_confusion(confusions, classes, ax, title=title, show_rows=place == 0)
     bar = figure.colorbar(axes[-1].collections[0], ax=list(axes), fraction=0.03, pad=0.02, shrink=0.7)
     bar.set_label("share of the true class")
     return figure

@@ -1,6 +1,6 @@
 """Notebook 06: latency of single predictions, the stages before them, and the queue of a night."""
 
-from twostamp.analysis.inference_time.latency import compare_times, time_batches, time_models
+from twostamp.analysis.inference_time.latency import compare_times, describe_repeats, time_batches, time_models
 from twostamp.analysis.inference_time.queueing import (
     RUBIN,
     ZTF,
@@ -16,6 +16,7 @@ __all__ = [
     "ZTF",
     "compare_batches",
     "compare_times",
+    "describe_repeats",
     "fit_service_time",
     "rate_grid",
     "summarise_recommendation",

@@ -24,12 +24,16 @@ from twostamp.utils.typing import Floats, Inputs
 
 _WARM_UP = 5
 """Calls before the clock starts: tracing, memory, caches."""
+_FEWEST, _SECONDS = 5, 1.0
+"""Repeats that even the slowest call gets, and the time after which it gets no more."""
 
 COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separated", "stacked against separated")
 """Comparisons of section 6.5."""
 
 
-def time_calls(calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP) -> dict[Any, Floats]:
+def time_calls(
+    calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP, seconds: float = _SECONDS
+) -> dict[Any, Floats]:
     """Time several calls, in turns, so that a busy moment of the machine falls on all of them.
 
     Parameters
@@ -37,14 +41,16 @@ def time_calls(calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: in
     calls : mapping
         Functions without arguments, by name.
     repeats : int
-        Times that each is measured.
+        Times that each is measured, at most.
     warm_up : int
         Times that each is called before, unmeasured.
+    seconds : float
+        After so long in one call, and at least `_FEWEST` of them, it is measured no further.
 
     Returns
     -------
-    dict of ndarray, shape (repeats,), float64
-        Milliseconds, by name.
+    dict of ndarray, shape (n,), float64
+        Milliseconds, by name; n is `repeats` unless a call is slow.
 
     Examples
     --------
@@ -55,31 +61,33 @@ def time_calls(calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: in
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    times = {name: np.empty(repeats) for name in calls}
+    times: dict[Any, list[float]] = {name: [] for name in calls}
     collecting = gc.isenabled()
     gc.disable()  # as timeit does: a collection is no part of a prediction
     try:
         for i in tqdm(range(repeats), desc="timing"):
             for name, call in calls.items():
-                start = time.perf_counter()
-                call()
-                times[name][i] = 1e3 * (time.perf_counter() - start)
+                if i < _FEWEST or sum(times[name]) < 1e3 * seconds:
+                    start = time.perf_counter()
+                    call()
+                    times[name].append(1e3 * (time.perf_counter() - start))
     finally:
         if collecting:
             gc.enable()
-    return times
+    return {name: np.array(measured) for name, measured in times.items()}
 
 
 def summarise_times(times: Floats) -> dict[str, float]:
-    """Mean, standard deviation (ddof 0), median and 99th percentile of times.
+    """Number, mean, standard deviation (ddof 0), median and 99th percentile of times; of fewer than 100 it is unknown.
 
     Examples
     --------
     >>> summarise_times(np.array([1.0, 1.0, 4.0]))
-    {'mean': 2.0, 'std': 1.4142135623730951, 'median': 1.0, 'p99': 3.94}
+    {'repeats': 3, 'mean': 2.0, 'std': 1.4142135623730951, 'median': 1.0, 'p99': nan}
     """
-    summary = {"mean": times.mean(), "std": times.std(), "median": np.median(times), "p99": np.percentile(times, 99)}
-    return {name: float(value) for name, value in summary.items()}
+    p99 = np.percentile(times, 99) if times.size >= 100 else np.nan
+    summary = {"mean": times.mean(), "std": times.std(), "median": np.median(times), "p99": p99}
+    return {"repeats": times.size, **{name: float(value) for name, value in summary.items()}}
 
 
 def take_batch(inputs: Inputs, batch_size: int) -> dict[str, NDArray[Any]]:
@@ -106,7 +114,7 @@ def time_models(classifiers: Sequence[Classifier], records: Records, repeats: in
     Returns
     -------
     DataFrame
-        One row a classifier: times (ms, `repeats` of them), mean, std, median, p99.
+        One row a classifier: times (ms), then those of `summarise_times`.
     """
     calls = {}
     for i, classifier in enumerate(classifiers):
@@ -121,7 +129,7 @@ def time_batches(classifier: Classifier, records: Records, repeats: int, batch_s
     Returns
     -------
     DataFrame
-        batch_size, times (ms), mean, std, median, p99.
+        batch_size, times (ms), then those of `summarise_times`.
     """
     inputs = _load_inputs(classifier, records)
     times: dict[Any, Floats] = {}
@@ -138,9 +146,21 @@ def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
 
 
 def tabulate_times(table: pd.DataFrame, times: Mapping[Any, Floats]) -> pd.DataFrame:
-    """Add the columns times, mean, std, median and p99 (ms) to a table with one row a call."""
+    """Add the columns times (ms) and those of `summarise_times` to a table with one row a call."""
     summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
     return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)
+
+
+def describe_repeats(timed: pd.DataFrame) -> str:
+    """Say how often the calls of a table were measured.
+
+    Examples
+    --------
+    >>> describe_repeats(pd.DataFrame({"repeats": [200, 200]})), describe_repeats(pd.DataFrame({"repeats": [200, 5]}))
+    ('n = 200', 'n = 5 to 200')
+    """
+    fewest, most = timed["repeats"].min(), timed["repeats"].max()
+    return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
 
 
 def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +174,7 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        comparison, p, thesis, reason (why p is NaN).
+        comparison, n (times of either), p, thesis, reason (why p is NaN).
     """
     ordered = {str(name): rows.sort_values("median")["times"] for name, rows in timed.groupby("variant")}
     rows = []
@@ -166,7 +186,8 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
             samples = [chosen[0].iloc[i] for i in (0, -1)] if len(chosen[0]) > 1 else []
         if len(samples) == 2:
             result = welch_test(samples[0], samples[1], "two-sided")
-            rows.append((comparison, result.p_value, printed, result.reason))
+            n = ", ".join(str(len(sample)) for sample in samples)
+            rows.append((comparison, n, result.p_value, printed, result.reason))
         else:
-            rows.append((comparison, float("nan"), printed, "this run has no two such models"))
-    return pd.DataFrame(rows, columns=["comparison", "p", "thesis", "reason"])
+            rows.append((comparison, "", float("nan"), printed, "this run has no two such models"))
+    return pd.DataFrame(rows, columns=["comparison", "n", "p", "thesis", "reason"])

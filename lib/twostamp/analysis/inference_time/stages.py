@@ -76,8 +76,8 @@ def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.D
     Returns
     -------
     DataFrame
-        stage, batch_size, times (ms), mean, std, median, p99. Stage ``prepare`` covers repair and normalisation of
-        six stamps an object, and metadata.
+        stage, batch_size, times (ms), then those of `summarise_times`. Stage ``prepare`` covers repair and
+        normalisation of six stamps an object, and metadata.
     """
     server = make_server(classifier.network)
     table = decode_objects(pairs, n_alerts=2)
