@@ -71,7 +71,7 @@ print(pd.Series(counts).to_string())
 # %%
 before = data.count_subclasses(pairs)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-plots.plot_subclass_counts(before, ax)
+plots.plot_subclass_counts(before, ax, cap_per_class)
 run.save_figure(
     fig, "3.8", caption=f"Subclasses of the {len(pairs)} objects before the cap of {cap_per_class} per class."
 )
@@ -92,7 +92,7 @@ levelling
 # %%
 capped = data.cap_classes(pairs, cap_per_class, seed)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-plots.plot_subclass_counts(data.count_subclasses(capped), ax)
+plots.plot_subclass_counts(data.count_subclasses(capped), ax, cap_per_class)
 run.save_figure(
     fig, "3.9", caption=f"Subclasses of the {len(capped)} objects kept by a cap of {cap_per_class} per class."
 )

@@ -79,9 +79,10 @@ run.record_number("4.1", "side of the default crop, pixels", printed["crop_size"
 run.record_number("4.1", "zero padding, pixels", models.PADDING)
 
 # %%
-fig, ax = plt.subplots(figsize=(9, 4))
+fig, ax = plt.subplots(figsize=(9, 3.4))
 plot_deephits(built["stamp_23"].get_layer("deephits"), (21, 21, 3), ax)
-run.save_figure(fig, "4.1", caption="Layers of DeepHiTS: height by pixels, depth of a block by channels.")
+caption = "Layers of DeepHiTS to scale: blocks by pixels and channels, vectors by their number of values."
+run.save_figure(fig, "4.1", caption=caption)
 
 # %% [markdown]
 # Stacked: both triplets of stamps become one image of six channels. Separated: a branch of its own for each alert, joined

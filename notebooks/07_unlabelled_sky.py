@@ -124,7 +124,8 @@ spark.stop()
 # %%
 if not reason:
     maps = write_healpix_counts(predicted, run.data / "predictions_healpix.parquet", params.healpix_nside, classes)
-    fig = plot_sky_maps({name: maps[name].to_numpy() for name in classes}, plt.figure(figsize=(7, 7.2)))
+    pixels = {name: maps[name].to_numpy() for name in classes}
+    fig = plot_sky_maps(predictions, pixels, plt.figure(figsize=(7, 6)))
     caption = (
         f"{len(predictions)} unlabelled objects by predicted class, Galactic coordinates; the line is the ecliptic."
     )

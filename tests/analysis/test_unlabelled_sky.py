@@ -158,11 +158,34 @@ def test_expectations_can_fail_or_be_untold():
 
 
 def test_maps_are_drawn_for_any_classes_even_empty_ones():
-    counts = healpix_counts(make_predictions(), 4, ["AGN", "SN", "YSO"])
-    figure = plot_sky_maps(counts, Figure(figsize=(7, 5)))
-    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles[2] == "Predicted YSO (0 objects)"
-    assert titles[3].startswith("All (")
+    for n in (500, 2500):
+        predictions = make_predictions(n)
+        figure = plot_sky_maps(
+            predictions, healpix_counts(predictions, 4, ["AGN", "SN", "YSO"]), Figure(figsize=(7, 5))
+        )
+        titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+        assert titles[2] == "Predicted YSO (0 objects)"
+        assert titles[3].startswith("All (")
+
+
+def test_few_objects_are_points_in_the_colour_of_their_class_at_their_place():
+    predictions = pd.DataFrame({"ra": [266.405, 192.859], "dec": [-28.936, 27.128], "predicted": ["SN", "AGN"]})
+    sn, agn, everything = plot_sky_maps(predictions, healpix_counts(predictions, 4, ["SN", "AGN"]), Figure()).axes[:3]
+    places = [ax.collections[0].get_offsets().data for ax in (sn, agn, everything)]
+    np.testing.assert_allclose(places[0], [[0, 0]], atol=1e-3)  # the centre of the Galaxy
+    assert np.degrees(places[1][0, 1]) == pytest.approx(90, abs=0.01)  # its pole
+    np.testing.assert_array_equal(places[2], np.vstack(places[:2]))
+    assert len(np.unique(everything.collections[0].get_facecolors(), axis=0)) == 2
+
+
+def test_many_objects_are_densities_on_one_scale():
+    predictions = make_predictions(2500)
+    predictions.loc[:600, "predicted"] = "SN"
+    figure = plot_sky_maps(predictions, healpix_counts(predictions, 4, ["AGN", "SN"]), Figure())
+    meshes = [ax.collections[0] for ax in figure.axes[:3]]
+    assert len({(mesh.norm.vmin, mesh.norm.vmax) for mesh in meshes}) == 1
+    assert meshes[2].norm.vmax == max(mesh.get_array().max() for mesh in meshes)
+    assert sum(ax.get_label() == "<colorbar>" for ax in figure.axes) == 1
 
 
 def test_counts_of_many_parts_are_the_counts_of_all(tmp_path):

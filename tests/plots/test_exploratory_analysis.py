@@ -135,6 +135,25 @@ def test_subclass_counts_are_sorted_and_coloured_by_class():
     assert [label.get_text() for label in ax.get_legend().get_texts()] == ["SN", "VS"]
 
 
+def test_the_cap_is_a_line_on_a_logarithmic_axis():
+    counts = pd.DataFrame({"classALeRCE": ["SN", "VS"], "subclassALeRCE": ["SNIa", "RRL"], "objects": [5, 900]})
+    ax = plot_subclass_counts(counts, Figure().subplots(), cap=150)
+    (line,) = ax.lines
+    assert list(line.get_ydata()) == [150, 150]
+    assert ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["SN", "VS", "cap of a class: 150"]
+
+
+def test_a_binary_field_is_a_bar_for_each_way_of_changing():
+    signs = pd.DataFrame({"isdiffpos": [0.0, 0.0, 1.0, np.nan]})
+    later = pd.DataFrame({"isdiffpos": [0.0, 1.0, 1.0, 1.0]})
+    figure = plot_joint_metadata({1: signs, 2: later}, pd.Series(["SN", "SN", "VS", "VS"]), ["isdiffpos"], Figure())
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0 → 0", "0 → 1", "1 → 0", "1 → 1"]
+    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
+    assert sorted(heights) == [[0, 0, 0, 1], [0.5, 0.5, 0, 0]]
+
+
 def test_histogram_shares_sum_to_one_with_outliers_in_the_last_bin():
     values, classes = pd.Series([0.1, 0.2, 5.0, np.nan]), pd.Series(["SN"] * 4)
     ax = plot_histograms(values, classes, np.linspace(0, 1, 5), Figure().subplots(), xlabel="x")
@@ -183,7 +202,7 @@ def test_joint_plots(counts):
     for names in PARTS.values():
         figure = plot_joint_metadata(metadata, pairs["classALeRCE"], names, Figure())
         assert next(ax.get_title() for ax in figure.axes if ax.get_title()).startswith(names[0])
-        assert len(figure.axes) == 3 * len(names)
+        assert len(figure.axes) == 3 * len(names) - 2 * ("isdiffpos" in names)
         assert len(figure.legends[0].get_texts()) == len(counts)
     draw(figure)
 

@@ -3,9 +3,10 @@
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 from keras import layers
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
 
 from twostamp.models.layers import DeepHiTS
 from twostamp.plots.model_search import plot_deephits, plot_learning_curves, plot_model
@@ -29,6 +30,17 @@ def test_stages_follow_each_other():
     layer.build((None, 21, 21, 3))
     ax = plot_deephits(layer, (21, 21, 3), Figure().subplots())
     assert count(ax, FancyArrowPatch) == len(layer.stages)
+
+
+def test_vectors_are_as_high_as_they_have_values():
+    layer = DeepHiTS(3, 0.25)
+    layer.build((None, 21, 21, 3))
+    ax = plot_deephits(layer, (21, 21, 3), Figure().subplots())
+    fronts = [patch.get_xy() for patch in ax.patches if isinstance(patch, Polygon)][::3]
+    heights = [np.ptp(corners[:, 1]) for corners in fronts]
+    flattened = next(i for i, stage in enumerate(layer.stages, start=1) if "flatten" in stage.name)
+    assert heights[flattened] / heights[flattened + 1] == pytest.approx(6 * 6)
+    assert heights[1] / heights[0] == pytest.approx(27 / 21)
 
 
 def test_learning_curves_show_mean_and_range_of_the_repetitions():

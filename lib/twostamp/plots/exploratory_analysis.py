@@ -39,6 +39,7 @@ UNITS = {
     **dict.fromkeys(("magpsf", "sigmapsf", "diffmaglim"), "mag"),
     "fwhm": "pixel",
 }
+BINARY = ("isdiffpos",)
 LOGARITHMIC = ("ndethist", "ncovhist", "non_detections")
 BINS = 20
 
@@ -211,8 +212,9 @@ def plot_joint_metadata(
 def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: SubplotSpec, figure: Figure) -> None:
     name = str(first.name)
     table = pd.DataFrame({"first alert": first, "second alert": second}).astype(float)
-    if name == "isdiffpos":  # 0 or 1: the points would hide each other
-        table += np.column_stack([np.random.default_rng(alert).uniform(-0.2, 0.2, len(table)) for alert in (1, 2)])
+    if name in BINARY:
+        _plot_shares(table, classes, figure.add_subplot(cell), name)
+        return
     edges = _edges(table.to_numpy(), name in LOGARITHMIC)
     table = table.clip(edges[0], edges[-1]).assign(**{"class": classes})  # what lies beyond is drawn at the border
     inner = cell.subgridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.03, hspace=0.03)
@@ -230,6 +232,20 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
     _set_axes(joint, name, (edges[0], edges[-1]))
 
 
+def _plot_shares(table: pd.DataFrame, classes: pd.Series, ax: Axes, name: str) -> None:
+    """Draw how often a field is 0 or 1 at the two alerts, a bar for each class, as a share of the class's objects."""
+    known = table.dropna().astype(int)
+    both = known["first alert"].astype(str) + " → " + known["second alert"].astype(str)
+    ways = pd.Categorical(both, ["0 → 0", "0 → 1", "1 → 0", "1 → 1"])
+    bars = {"multiple": "dodge", "shrink": 0.84, "alpha": 1, "linewidth": 0, "legend": False}
+    known = known.assign(ways=ways, **{"class": classes[known.index]})
+    sns.histplot(known, x="ways", **_shares_by_class(known["class"]), **bars, ax=ax)
+    ax.set_title(name, fontsize=9)
+    ax.set_xlabel("first → second alert", fontsize=7, labelpad=1)
+    ax.set_ylabel("share of the class's objects", fontsize=7, labelpad=1)
+    ax.tick_params(labelsize=6.5)
+
+
 def _set_axes(joint: Axes, name: str, limits: tuple[float, float]) -> None:
     """Give the two alerts the same scale and limits."""
     scale = "log" if name in LOGARITHMIC else "linear"
@@ -237,8 +253,6 @@ def _set_axes(joint: Axes, name: str, limits: tuple[float, float]) -> None:
     joint.set_xlabel("first alert", fontsize=7, labelpad=1)
     joint.set_ylabel("second alert", fontsize=7, labelpad=1)
     joint.tick_params(labelsize=6.5)
-    if name == "isdiffpos":
-        joint.set(xticks=[0, 1], yticks=[0, 1])
     for axis in (joint.xaxis, joint.yaxis):
         axis.set_minor_locator(NullLocator())
 

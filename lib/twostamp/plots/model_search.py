@@ -1,5 +1,6 @@
 """Figures of thesis chapter 4: the classifiers as block diagrams, drawn from the Keras models themselves."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +30,9 @@ ARROW: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 8, "color": EDGE
 
 
 def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], ax: Axes) -> Axes:
-    """Draw the stages of a DeepHiTS layer as blocks: height by pixels, width by channels (figure 4.1).
+    """Draw the stages of a DeepHiTS layer as blocks (figure 4.1).
+
+    Stamps and maps are of one scale of pixels and one of channels, vectors of one scale of values.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], ax: Axes) 
             label += f"\n{sizes}"
         start, x = x, _draw_block(ax, x + 0.9, tuple(n or 0 for n in shape[1:]), label, _colour(stage))
         ax.add_patch(FancyArrowPatch((start + 0.15, 0), (start + 0.85, 0), **ARROW))
-    ax.set(xlim=(-0.8, x + 0.8), ylim=(-3.6, 2.7))
+    ax.set(xlim=(-0.8, x + 0.8), ylim=(-2.8, 2.5))
     return _finish(ax, {_colour(stage) for stage in layer.stages})
 
 
@@ -141,7 +144,7 @@ def _draw_block(ax: Axes, x: float, shape: tuple[int, ...], label: str, colour: 
     if len(shape) == 3:
         h, d, w = shape[0] / 13.5, shape[1] / 13.5, 0.1 + shape[2] / 128
     else:
-        h, d, w = min(2.0, shape[-1] / 32), 0.1, 0.12
+        h, d, w = shape[-1] / 960, 0.1, 0.12 * math.prod(shape[:-1])
     slope = d * 0.25
     front = [(x, -h / 2), (x + w, -h / 2), (x + w, h / 2), (x, h / 2)]
     top = [(x, h / 2), (x + w, h / 2), (x + w + slope, h / 2 + slope), (x + slope, h / 2 + slope)]
