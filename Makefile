@@ -66,7 +66,9 @@ notebooks: $(READY) ## write the .ipynb from the edited .py
 lab: $(READY) ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-tensorboard: $(READY) ## watch the trainings of RUN
+tensorboard: $(READY) ## watch the trainings of RUN, where its parameters have tensorboard: true
+	@find outputs/$(RUN)/models -name 'events.out.*' 2>/dev/null | grep -q . || \
+	  { echo "no training of $(RUN) is logged: set tensorboard: true in params/$(RUN).yaml and run it anew" >&2; exit 2; }
 	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
 
 lock: ## solve the dependencies anew (needs uv)

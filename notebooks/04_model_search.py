@@ -98,8 +98,8 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 # ## The search
 #
 # A random sample of the grid, the same for every classifier; each combination is trained several times from different
-# initial weights. A training that is finished is not done again, so a killed search goes on where it stopped. Curves of
-# loss, accuracy, learning rate, objects per second and memory: `make tensorboard`.
+# initial weights. A training that is finished is not done again, so a killed search goes on where it stopped. With
+# `tensorboard: true` in the run's parameters, `make tensorboard` shows each training as it goes.
 #
 # `width` is the share of the thesis's filters and neurons that the trained networks have. A narrow network is trained to
 # its end in minutes where a whole one would only begin. What is made with narrow networks says so.

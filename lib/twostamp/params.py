@@ -149,6 +149,8 @@ class Parameters(BaseModel):
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
+    tensorboard: bool = False
+    """Log every training for ``make tensorboard``; loading TensorBoard takes seconds of every worker."""
     alerce_baseline: bool = False
     """Train ALeRCE's own recipe too, a row of ours in tables 6.1 and 6.4 (decision T10)."""
 

@@ -1,5 +1,6 @@
 """TFRecords: what is written is what is read, batches are balanced, and damage is named."""
 
+import dataclasses
 import gzip
 import io
 import json
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from astropy.io import fits
 
 from tests.conftest import make_stamp
@@ -264,6 +266,28 @@ def test_batches_repeat_under_a_seed(folder: Path, cached: bool) -> None:
     ]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert (runs[0] != runs[2]).any()
+
+
+def test_batches_from_memory_shuffle_each_class_as_a_stream_of_its_own(folder: Path) -> None:
+    tf.random.set_seed(7)
+    arrays = Records(folder).arrays("train")
+    batches = take(Records(folder).batches(6, seed=1), 20)
+    for label in range(3):
+        stream = tf.data.Dataset.from_tensor_slices(arrays.deltajd[arrays.labels == label])
+        expected = stream.shuffle(len(stream), seed=1 + label).repeat().take(40)
+        drawn = np.concatenate([inputs["deltajd"][labels.argmax(axis=1) == label] for inputs, labels in batches])
+        np.testing.assert_array_equal(drawn, np.stack(list(expected.as_numpy_iterator())))
+
+
+def test_a_process_reads_a_training_set_once_and_another_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tfrecords.read_once.cache_clear()
+    for seed in (1, 2):
+        Records(folder).batches(6, seed=seed)
+    assert tfrecords.read_once.cache_info().misses == 1
+    info = dataclasses.replace(Records(folder).info, fingerprint="others")
+    monkeypatch.setattr(tfrecords, "_read_info", lambda folder: info)
+    Records(folder).batches(6)
+    assert tfrecords.read_once.cache_info().misses == 2
 
 
 def test_turns_are_balanced_for_any_batch() -> None:

@@ -20,6 +20,7 @@ from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
 from twostamp.models.results import SearchResults
 from twostamp.models.search import (
+    make_jobs,
     make_repeats,
     make_trials,
     run_trials,
@@ -136,6 +137,24 @@ def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[
         assert trial.accuracy("test") == accuracy == trial.content["last"]["test_accuracy"]
         assert trial.classes == list(CLASSES)
         assert trial.weights.exists()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_only_a_run_that_asks_for_it_is_logged_for_tensorboard(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    asked: list[Path | None] = []
+
+    def note(trial: Trial, data: Any, config: Any, log_folder: Path | None) -> None:
+        asked.append(log_folder)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("twostamp.models.trial.train", note)
+    trials = make_trials(TINY)[:1]
+    (job,) = make_jobs(trials, records, tmp_path / "search", TINY.model_copy(update={"tensorboard": wanted}))
+    with pytest.raises(RuntimeError, match="enough"):
+        job.run()
+    assert asked == [tmp_path / "tensorboard" / trials[0].id if wanted else None]
 
 
 @pytest.mark.slow

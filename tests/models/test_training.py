@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from tests.models.test_architectures import make_arrays
 from twostamp.data.arrays import Arrays
+from twostamp.models import training
 from twostamp.models.architectures import OTHER_LISTS, VARIANTS
 from twostamp.models.inference import model_inputs
-from twostamp.models.training import Hyperparameters, LinearWarmup, Training, entropy_loss, train_model
+from twostamp.models.training import Hyperparameters, LinearWarmup, Training, entropy_loss, make_batches, train_model
 
 pytestmark = pytest.mark.slow
 SMALL = Hyperparameters(kernel_size=3, crop_size=21, batch_size=5, learning_rate=1e-3, dropout_rate=0.3)
@@ -65,12 +66,38 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
     assert not np.array_equal(first.weights["last"][0], third.weights["last"][0])
 
 
+def test_a_training_on_the_graphs_of_another_is_that_of_a_process_of_its_own() -> None:
+    training._compile.cache_clear()
+    train(seed=3)
+    reused = train(seed=4)
+    assert training._compile.cache_info()[:2] == (1, 1)  # hits, misses
+    training._compile.cache_clear()
+    alone = train(seed=4)
+    for which in ("last", "best"):
+        for a, b in zip(reused.weights[which], alone.weights[which], strict=True):
+            np.testing.assert_array_equal(a, b)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        assert reused.history[name] == alone.history[name], name
+
+
+def test_few_networks_are_kept_and_those_with_other_graphs_are_others() -> None:
+    training._compile.cache_clear()
+    trained = [train("stamp_23", epochs=1), train("stamp_23"), train("stamp_26"), train("stamp_23", epochs=1)]
+    assert len({id(done.model) for done in trained}) == 4
+    assert training._compile.cache_info().currsize == 2
+
+
+def test_no_training_waits_for_a_thread_that_tunes_its_batches() -> None:
+    batches = make_batches(make_dataset(make_arrays("stacked", 10)), "stacked")
+    assert batches.options().autotune.enabled is False
+
+
 def test_best_weights_score_the_highest_validation_accuracy() -> None:
-    training = train(epochs=3)
-    training.model.set_weights(training.weights["best"])
+    done = train(epochs=3)
+    done.model.set_weights(done.weights["best"])
     arrays = make_arrays("stacked", 10)
-    predicted = training.model.predict_on_batch(model_inputs("stacked", arrays)).argmax(axis=1)
-    assert np.mean(predicted == arrays.labels) == pytest.approx(max(training.history["val_accuracy"]))
+    predicted = done.model.predict_on_batch(model_inputs("stacked", arrays)).argmax(axis=1)
+    assert np.mean(predicted == arrays.labels) == pytest.approx(max(done.history["val_accuracy"]))
 
 
 def test_history_and_tensorboard_hold_what_is_monitored(tmp_path: Path) -> None:
@@ -88,9 +115,9 @@ def test_history_and_tensorboard_hold_what_is_monitored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in OTHER_LISTS])
 def test_every_variant_learns_from_its_own_inputs(variant: str) -> None:
-    training = train(variant, epochs=1)
-    assert np.isfinite(training.history["loss"]).all()
-    assert set(training.weights) == {"last", "best"}
+    done = train(variant, epochs=1)
+    assert np.isfinite(done.history["loss"]).all()
+    assert set(done.weights) == {"last", "best"}
 
 
 def test_hyperparameters_have_a_readable_name() -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from twostamp.data.arrays import Arrays, Preparation, check_features, scale_delt
 from twostamp.data.balance import class_turns
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
 from twostamp.data.stamps import crop_stamps
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Floats32, Ints
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -159,7 +159,7 @@ class Records:
 
         Each class is a stream of its own, shuffled anew at every pass, so that a small class repeats while a large one
         is being read. What is left of a batch after an equal share for each class goes round the classes in turn. A
-        training set that takes no more than a gigabyte is parsed once and kept.
+        training set that takes no more than a gigabyte is parsed once in a process.
 
         Parameters
         ----------
@@ -184,20 +184,26 @@ class Records:
         import tensorflow as tf
 
         parse = self._make_parser(features, crop)
-        n_classes, counts = len(self.info.classes), self.info.counts["train"]
+        n_classes, counts = len(self.info.classes), [self.info.counts["train"][name] for name in self.info.classes]
         if batch_size < n_classes:
             raise ValueError(f"batch size {batch_size} is smaller than the number of classes, {n_classes}")
-        if empty := [name for name in self.info.classes if not counts[name]]:
-            raise RecordsError(f"{self.folder}: class {empty[0]} has no training object")
-        cached = sum(counts.values()) * 24 * crop**2 <= _CACHE_BYTES
+        if 0 in counts:
+            raise RecordsError(f"{self.folder}: class {self.info.classes[counts.index(0)]} has no training object")
+        turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
+        if sum(counts) * 24 * crop**2 <= _CACHE_BYTES:
+            rows = [tf.data.Dataset.range(stop - n, stop) for n, stop in zip(counts, np.cumsum(counts), strict=True)]
+            streams = [
+                _reshuffle(stream, n, seed + label) for label, (stream, n) in enumerate(zip(rows, counts, strict=True))
+            ]
+            order = tf.data.Dataset.choose_from_datasets(streams, turns).batch(batch_size, drop_remainder=True)
+            arrays = read_once(self, self.info.fingerprint, "train", features, crop)
+            return take_batches(arrays, order, batch_size, n_classes).prefetch(2)
         streams = []
         for label, name in enumerate(self.info.classes):
             one_hot = tf.one_hot(label, n_classes)
-            stream = _read_class(self._paths("train", name), parse, cached, seed + label)
-            buffer = counts[name] if cached else _STREAM_BUFFER
-            stream = stream.shuffle(buffer, seed=seed + label, reshuffle_each_iteration=True).repeat()
+            stream = _stream_class(self._paths("train", name), parse, seed + label)
+            stream = _reshuffle(stream, _STREAM_BUFFER, seed + label)
             streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
-        turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
         objects = tf.data.Dataset.choose_from_datasets(streams, turns)
         return objects.batch(batch_size, drop_remainder=True).prefetch(2)
 
@@ -212,6 +218,47 @@ class Records:
         crop_stamps(np.empty((1, SIZE, SIZE, 1), dtype=np.float32), crop)  # refuses an impossible size
         info, scaler = self.info, self.scaler
         return lambda serialised: _parse(serialised, info, scaler, features, crop)
+
+
+@lru_cache(maxsize=4)
+def read_once(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
+    """Read a split once for all that a process does with it; the fingerprint is that of what the folder holds now."""
+    return records.arrays(split, features, crop)
+
+
+def take_batches(arrays: Arrays, order: Any, batch_size: int, n_classes: int) -> Any:
+    """Take rows from arrays in memory, batch by batch.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        With labels.
+    order : tf.data.Dataset
+        Of rows, shape (batch_size,), int64.
+    batch_size, n_classes : int
+
+    Returns
+    -------
+    tf.data.Dataset
+        As of `Records.batches`.
+    """
+    import tensorflow as tf
+
+    inputs = {name: values for name in INPUTS if (values := getattr(arrays, name)) is not None}
+    columns = [*inputs.values(), np.eye(n_classes, dtype=np.float32)[np.asarray(arrays.labels)]]
+
+    def take(rows: Ints) -> list[Any]:
+        return [values[rows] for values in columns]
+
+    def gather(rows: Any) -> tuple[dict[str, Any], Any]:
+        taken = tf.numpy_function(take, [rows], [tf.float32] * len(columns))
+        *shaped, labels = (
+            tf.ensure_shape(value, (batch_size, *column.shape[1:]))
+            for value, column in zip(taken, columns, strict=True)
+        )
+        return dict(zip(inputs, shaped, strict=True)), labels
+
+    return order.map(gather)
 
 
 @contextmanager
@@ -249,18 +296,18 @@ def _allocate(count: int, spec: Any) -> NDArray[Any]:
     return np.empty((count, *spec.shape[1:]), kind)
 
 
-def _read_class(paths: list[str], parse: Callable[..., Any], cached: bool, seed: int) -> Any:
-    """Objects of one class, one by one; a class that is not kept in memory is read four shards at a time."""
+def _stream_class(paths: list[str], parse: Callable[..., Any], seed: int) -> Any:
+    """Objects of one class, one by one, read from four shards at a time."""
     import tensorflow as tf
 
-    if cached:
-        records = tf.data.TFRecordDataset(paths)
-    else:
-        shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
-        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=4)
+    shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
+    records = shards.interleave(tf.data.TFRecordDataset, cycle_length=4)
     parsed = records.batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True).unbatch()
-    inputs = parsed.map(lambda columns: {name: values for name, values in columns.items() if name != "oid"})
-    return inputs.cache() if cached else inputs
+    return parsed.map(lambda columns: {name: values for name, values in columns.items() if name != "oid"})
+
+
+def _reshuffle(stream: Any, buffer: int, seed: int) -> Any:
+    return stream.shuffle(buffer, seed=seed, reshuffle_each_iteration=True).repeat()
 
 
 def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, crop: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from twostamp.data.arrays import Arrays, Preparation, UnscaledArrays
 from twostamp.data.features import Scaler
+from twostamp.data.tfrecords import take_batches
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import predict
 from twostamp.models.trial import TrainingConfig, Trial, train, train_jobs
@@ -100,7 +101,8 @@ class StoredRows:
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> tf.data.Dataset:
         """Class-balanced batches for so many steps, of (inputs, one-hot labels)."""
         rows = balance_rows(self.labels, self.train, batch_size * steps, seed).reshape(-1, batch_size)
-        return _make_batches(self.arrays("all", features, crop), rows, len(self.classes))
+        order = tf.data.Dataset.from_tensor_slices(rows)
+        return take_batches(self.arrays("all", features, crop), order, batch_size, len(self.classes))
 
 
 @dataclass(frozen=True)
@@ -196,21 +198,3 @@ def _load(path: Path, digest: str) -> UnscaledArrays:
 def _take(arrays: Arrays, rows: Rows) -> Arrays:
     taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(arrays).items()}
     return Arrays(**taken)
-
-
-def _make_batches(arrays: Arrays, rows: Rows, n_classes: int) -> Any:
-    names = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
-    inputs = {name: values for name in names if (values := getattr(arrays, name)) is not None}
-    one_hot = np.eye(n_classes, dtype=np.float32)[np.asarray(arrays.labels)]
-    order = tf.data.Dataset.from_tensor_slices(rows)
-    shapes = {name: (rows.shape[1], *values.shape[1:]) for name, values in inputs.items()}
-
-    def take(chosen: NDArray[np.int64]) -> list[Any]:
-        return [values[chosen] for values in (*inputs.values(), one_hot)]
-
-    def gather(chosen: Any) -> tuple[dict[str, Any], Any]:
-        *values, labels = tf.numpy_function(take, [chosen], [tf.float32] * (len(inputs) + 1))
-        shaped = {name: tf.ensure_shape(value, shapes[name]) for name, value in zip(inputs, values, strict=True)}
-        return shaped, tf.ensure_shape(labels, (rows.shape[1], n_classes))
-
-    return order.map(gather)

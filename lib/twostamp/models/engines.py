@@ -54,7 +54,7 @@ class Training:
     Attributes
     ----------
     model : keras.Model
-        With the weights of the last epoch.
+        With the weights of the last epoch; until this process trains another of the same shape, which takes it over.
     weights : dict of list of ndarray
         ``"last"`` and ``"best"`` (highest validation accuracy; the earliest of equals), as of ``model.get_weights()``.
     best_epoch : int

@@ -88,8 +88,8 @@ def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, p
     trials : sequence of Trial
     records : Records
     output_folder : Path
-        One folder for one search: its index names the trials of the last call. TensorBoard's files go to the folder
-        ``tensorboard`` next to it.
+        One folder for one search: its index names the trials of the last call. TensorBoard's files, if
+        the run wants them (``tensorboard``), go to the folder ``tensorboard`` next to it.
     params : Parameters
         ``epochs``, ``width``, ``warmup_fraction``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
         at a time on a local master), ``threads_per_trial``, ``report_weights``.
@@ -106,7 +106,7 @@ def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, pa
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe)
     config = TrainingConfig.of(params)
-    return [Job(trial, records, output_folder.resolve(), config) for trial in trials]
+    return [Job(trial, records, output_folder.resolve(), config, params.tensorboard) for trial in trials]
 
 
 def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[SearchResults]:

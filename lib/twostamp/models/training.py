@@ -1,7 +1,9 @@
 """Training of one classifier by TensorFlow (chapter 5): Adam, categorical cross-entropy, linear warm-up."""
 
 import contextlib
+import functools
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from twostamp.data.arrays import Arrays
 from twostamp.models.architectures import SECOND_SEEN, build_model, input_shapes
 from twostamp.models.engines import Hyperparameters, LinearWarmup, Training, entropy_loss
 from twostamp.models.inference import predict
+
+_KEPT_NETWORKS = 2
+"""Compiled networks that a process keeps: its trainings of one shape follow each other."""
 
 
 class _Validation(keras.callbacks.Callback):
@@ -110,7 +115,63 @@ def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
             inputs = {SECOND_SEEN: tf.ones((tf.shape(labels)[0], 1)), **inputs}
         return {name: inputs[name] for name in names}, labels
 
-    return batches.map(choose).prefetch(1)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # there is nothing to tune, and ending a training may wait for as long as it took
+    return batches.map(choose).prefetch(1).with_options(options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """All that the graphs of a training depend on, besides what is in their variables; see `train_model`."""
+
+    variant: str
+    hyperparameters: Hyperparameters
+    n_classes: int
+    warmup_steps: int
+    dropout_layers: int
+    siamese: bool
+    width: float
+    batch_normalisation: bool
+    entropy_beta: float
+    mixed_precision: bool
+
+    def build(self) -> keras.Model:
+        """Build it with fresh weights."""
+        return build_model(
+            self.variant,
+            n_classes=self.n_classes,
+            crop_size=self.hyperparameters.crop_size,
+            kernel_size=self.hyperparameters.kernel_size,
+            dropout_rate=self.hyperparameters.dropout_rate,
+            dropout_layers=self.dropout_layers,
+            siamese=self.siamese,
+            width=self.width,
+            batch_normalisation=self.batch_normalisation,
+        )
+
+
+@functools.lru_cache(_KEPT_NETWORKS)
+def _compile(network: _Network) -> keras.Model:
+    """Compile a network once for all its trainings in this process: tracing its graphs takes seconds."""
+    keras.backend.clear_session()  # frees networks that are no longer kept
+    model = network.build()
+    optimizer = keras.optimizers.Adam(LinearWarmup(network.hyperparameters.learning_rate, network.warmup_steps))
+    # Otherwise the first step makes Adam's variables inside the graph and has to be traced twice.
+    optimizer.build(model.trainable_variables)
+    loss = entropy_loss(network.entropy_beta) if network.entropy_beta else "categorical_crossentropy"
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+    return model
+
+
+def _start(network: _Network) -> keras.Model:
+    """Compiled model as new: weights, state of the dropout and optimiser are those of a fresh process."""
+    fresh = network.build()
+    model = _compile(network)
+    for variable, initial in zip(model.variables, fresh.variables, strict=True):
+        variable.assign(initial)
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    return model
 
 
 def train_model(
@@ -164,23 +225,19 @@ def train_model(
     """
     make_repeatable(seed)
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": mixed_precision})
-    model = build_model(
+    network = _Network(
         variant,
-        n_classes=n_classes,
-        crop_size=hyperparameters.crop_size,
-        kernel_size=hyperparameters.kernel_size,
-        dropout_rate=hyperparameters.dropout_rate,
-        dropout_layers=dropout_layers,
-        siamese=siamese,
-        width=width,
-        batch_normalisation=batch_normalisation,
+        hyperparameters,
+        n_classes,
+        round(warmup_fraction * epochs * steps_per_epoch),
+        dropout_layers,
+        siamese,
+        width,
+        batch_normalisation,
+        entropy_beta,
+        mixed_precision,
     )
-    schedule = LinearWarmup(hyperparameters.learning_rate, round(warmup_fraction * epochs * steps_per_epoch))
-    optimizer = keras.optimizers.Adam(schedule)
-    # Otherwise the first step makes Adam's variables inside the graph and has to be traced twice.
-    optimizer.build(model.trainable_variables)
-    loss = entropy_loss(entropy_beta) if entropy_beta else "categorical_crossentropy"
-    model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+    model = _start(network)
     best = _Validation(variant, validation)
     callbacks: list[keras.callbacks.Callback] = [_Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:

@@ -1,6 +1,5 @@
 """One training: what names it, what it depends on, and how worker processes carry it out (chapter 5)."""
 
-import functools
 import json
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from twostamp.data.arrays import Arrays
 from twostamp.data.features import Scaler
-from twostamp.data.tfrecords import Records
+from twostamp.data.tfrecords import Records, read_once
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
@@ -141,7 +140,6 @@ class TrainingData(Protocol):
 
 def train(trial: Trial, data: TrainingData, config: TrainingConfig, log_folder: Path | None = None) -> Training:
     """Train one classifier in this process, repeatably."""
-    keras.backend.clear_session()
     make_repeatable(trial.seed)
     sizes, spec = trial.hyperparameters, VARIANTS[trial.variant]
     steps = data.steps_per_epoch(sizes.batch_size)
@@ -173,6 +171,7 @@ class Job:
     records: Records
     output_folder: Path
     config: TrainingConfig
+    tensorboard: bool = False
 
     @property
     def path(self) -> Path:
@@ -210,7 +209,8 @@ class Job:
     def _train(self) -> dict[str, Any]:
         trial, classes = self.trial, self.records.info.classes
         data = _RecordsOnce(self.records)
-        training = train(trial, data, self.config, self.output_folder.parent / "tensorboard" / trial.id)
+        log_folder = self.output_folder.parent / "tensorboard" / trial.id if self.tensorboard else None
+        training = train(trial, data, self.config, log_folder)
         inputs = VARIANTS[trial.variant].features_read, trial.hyperparameters.crop_size
         arrays = {split: data.arrays(split, *inputs) for split in SPLITS}
         result: dict[str, Any] = {"status": "done", "reason": "", "classes": classes, "n_classes": len(classes)}
@@ -245,15 +245,10 @@ class _RecordsOnce:
         return self.records.steps_per_epoch(batch_size)
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
-        return _load_once(self.records, self.records.info.fingerprint, split, features, crop)
+        return read_once(self.records, self.records.info.fingerprint, split, features, crop)
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> Any:
         return self.records.batches(batch_size, features=features, crop=crop, seed=seed)
-
-
-@functools.lru_cache(maxsize=4)
-def _load_once(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
-    return records.arrays(split, features, crop)
 
 
 def _score(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[str, Any]:
