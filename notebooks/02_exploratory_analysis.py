@@ -55,7 +55,7 @@ sample = exploration.sample_per_class(pairs, run.params.eda_per_class, run.param
 
 # %% tags=["nbval-check-output"]
 print(f"{len(first_alerts)} objects, {len(pairs)} with two alerts, {len(sample)} in the sample")
-run.record_number("3.3", "objects per class explored", sample["classALeRCE"].value_counts().max())
+run.record_number("3.3", "objects per class explored", max(sample["classALeRCE"].value_counts(), default=0))
 
 # %% [markdown]
 # ## The metadata
@@ -164,9 +164,8 @@ for item, names in plots.PARTS.items():
 # a class has a handful of real packets, its distances say nothing.
 
 # %%
-comparing = bool(run.simulated and run.params.real_archive)
-if comparing:
-    real = exploration.read_real_alerts(run.params.real_archive, f"{run.params.real_archive}/labels.csv")
+real, reason = exploration.find_real_alerts(run.params)
+if real is not None:
     comparison = exploration.compare_metadata(first_alerts, real)
     auc = exploration.realism_auc(first_alerts, real, run.params.seed)
     blind = exploration.realism_auc(first_alerts, real, run.params.seed, coordinates=False)
@@ -174,10 +173,10 @@ if comparing:
     run.save_extra_table(comparison, "simulated_vs_real", caption="Simulated and real first alerts, field by field.")
     run.save_extra_table(auc, "simulated_vs_real_auc", caption="A random forest that tells simulated from real alerts.")
 else:
-    print("Nothing to compare: the run is not simulated, or real_archive names no real packets.")
+    print(f"Nothing to compare: {reason}.")
 
 # %%
-if comparing:
+if real is not None:
     figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.2))
     plots.plot_realism(comparison, auc, ax)
     run.save_extra_figure(figure, "simulated_vs_real", caption="Distance of simulated from real first alerts.")
@@ -195,7 +194,7 @@ two_filters = 100 * filters.isin(["gr", "rg"]).groupby(classes).mean()
 for name in order_classes(classes):
     print(f"{name}: {same_night[name]:.0f} % of the pairs within a day, {two_filters[name]:.0f} % in g and r,", end=" ")
     print(f"{low_scores[name]:.0f} % of the first alerts with a real-bogus score below 0.5.")
-if comparing:
+if real is not None:
     for row in auc.itertuples():
         print(f"A forest tells simulated from real {row.classALeRCE} with an AUC of {row.auc_mean:.2f},", end=" ")
         print(f"{row.auc_without_coordinates:.2f} without coordinates.")

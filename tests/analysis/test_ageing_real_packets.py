@@ -170,5 +170,11 @@ def test_features_that_drift_are_found():
 
 
 def test_without_real_packets_nothing_is_extracted(tmp_path):
+    few = pd.DataFrame({"objectId": ["a", "b"], "classALeRCE": ["VS", "asteroid"], "jd_1": [2458300.5, 2460000.5]})
+    few.to_parquet(tmp_path / "few.parquet")
+    assert real_packets.read_real(tmp_path / "few.parquet") is None
+    enough = pd.DataFrame({"classALeRCE": ["VS", "asteroid", "bogus"] * 20 + ["asteroid"]})
+    enough.assign(objectId=range(61), jd_1=[2458300.5] * 60 + [2460000.5]).to_parquet(tmp_path / "enough.parquet")
+    assert real_packets.read_real(tmp_path / "enough.parquet")["year"].value_counts().to_dict() == {2018: 60, 2023: 1}
     assert real_packets.extract_real(tmp_path, Parameters(real_archive="")) is None
     assert real_packets.extract_real(tmp_path, Parameters(real_archive=str(tmp_path))) is None

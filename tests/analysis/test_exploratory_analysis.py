@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy.stats import ks_2samp
 
-from twostamp.analysis.exploratory_analysis import compare_metadata, read_real_alerts, realism_auc
+from twostamp.analysis.exploratory_analysis import compare_metadata, find_real_alerts, read_real_alerts, realism_auc
 from twostamp.data.features import PACKET_FIELDS
+from twostamp.params import Parameters
+from twostamp.plots.exploratory_analysis import plot_realism
 from twostamp.simulation.survey import write_survey
 
 REAL = os.environ.get("TWOSTAMP_REAL_ALERTS", "")
@@ -68,6 +71,30 @@ def test_a_simulated_survey_is_read_like_a_real_one(tmp_path):
     assert len(compare_metadata(table, table)) > 0
     with pytest.raises(ValueError, match="no alert of 1999"):
         read_real_alerts(tmp_path, tmp_path / "labels.csv", year=1999)
+
+
+def test_whatever_is_wrong_with_real_packets_is_a_reason_to_compare_nothing(tmp_path, make_packet):
+    params = Parameters(real_archive=str(tmp_path))
+    assert find_real_alerts(Parameters(real_archive=""))[0] is None
+    assert find_real_alerts(Parameters(archive="alerts", labels="labels.csv", real_archive=str(tmp_path)))[0] is None
+    for name, content, message in (
+        ("nothing.txt", b"", "no alert"),
+        ("ztf_public_20180601.tar.gz", b"damaged", "no alert of 2018"),
+        ("a.avro", make_packet("ZTF18a", 1, 2459000.5), "no alert of 2018"),
+        ("b.avro", make_packet("ZTF18b", 2, 2458300.5), "labels.csv"),
+        ("labels.csv", b"objectId,classALeRCE,subclassALeRCE\nZTF18c,SN,SNIa\n", "no label of the 1 objects of 2018"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        table, reason = find_real_alerts(params)
+        assert table is None
+        assert message in reason
+    (tmp_path / "labels.csv").write_text("objectId,classALeRCE,subclassALeRCE\nZTF18b,SN,SNIa\n")
+    table, reason = find_real_alerts(params)
+    assert (table["objectId"].tolist(), reason) == (["ZTF18b"], "")
+    comparison, auc = compare_metadata(table, table), realism_auc(table, table, seed=1)
+    assert len(comparison) > 0
+    assert auc.empty
+    plot_realism(comparison, auc, Figure().subplots())
 
 
 @needs_real_alerts

@@ -48,13 +48,13 @@ def make_pairs(counts, seed=1):
                 candidate = make_alert(**drawn)["candidate"]
                 row |= {f"{field}_{alert}": value for field, value in candidate.items()}
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else make_pairs({"SN": 1}).iloc[:0]
 
 
 EVERY_MIXTURE = pytest.mark.parametrize(
     "counts",
-    [{"AGN": 9, "SN": 9, "VS": 9, "asteroid": 9, "bogus": 9}, {"SN": 1}, {"VS": 2, "YSO": 3}],
-    ids=["all", "one object", "promoted"],
+    [{"AGN": 9, "SN": 9, "VS": 9, "asteroid": 9, "bogus": 9}, {"SN": 1}, {"VS": 2, "YSO": 3}, {}],
+    ids=["all", "one object", "promoted", "no pair"],
 )
 
 

@@ -1,5 +1,6 @@
 """What the exploratory analysis looks at: a sample of every class, its filters, its stamps (thesis section 3.3)."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from scipy.stats import ks_2samp
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from twostamp.alerts.archive import iter_members
+from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
 from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
 from twostamp.data.arrays import read_batches, read_triplets
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.labels import read_labels
+from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES, order_classes
 from twostamp.utils.dates import to_timestamps
 from twostamp.utils.typing import Floats32
@@ -192,14 +194,17 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     DataFrame
         One row an object, sorted by objectId, with the columns of ``first_alerts.parquet`` but for the stamps:
         objectId, classALeRCE, subclassALeRCE, candid_1, jd_1 and ``<candidate field>_1``. Packets that cannot be read
-        are left out (the extraction quarantines and counts them).
+        and what is behind the damage of a tarball are left out (the extraction quarantines and counts them).
 
     Raises
     ------
     ValueError
-        If the archive holds no alert of the year.
+        If the archive holds no alert of the year, or none of an object with a label.
     """
-    rows = [row for member in iter_members(str(archive)) for row in _read_candidates(member.data)]
+    rows: list[dict[str, object]] = []
+    with contextlib.suppress(ArchiveError):  # raised at the end, when every sound source has been read
+        for member in iter_members(str(archive)):
+            rows += _read_candidates(member.data)
     alerts = pd.DataFrame(rows)
     if year is not None and len(alerts):
         alerts = alerts[to_timestamps(alerts["jd"]).dt.year == year]
@@ -207,7 +212,23 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
         raise ValueError(f"{archive} holds no alert of {year or 'any year'}: choose another archive or year")
     alerts = alerts.sort_values(["objectId", "jd", "candid"]).drop_duplicates("objectId")
     fields = alerts.drop(columns="objectId").add_suffix("_1").assign(objectId=alerts["objectId"])
-    return read_labels(labels)[0].merge(fields, on="objectId").sort_values("objectId", ignore_index=True)
+    table = read_labels(labels)[0].merge(fields, on="objectId").sort_values("objectId", ignore_index=True)
+    if table.empty:
+        raise ValueError(f"{labels} has no label of the {len(alerts)} objects of {year or 'any year'} in {archive}")
+    return table
+
+
+def find_real_alerts(params: Parameters) -> tuple[pd.DataFrame | None, str]:
+    """Read real first alerts to set a simulated survey against; None, and why, where a run has none.
+
+    The comparison is optional: whatever is wrong with `real_archive` is a reason, and stops nothing.
+    """
+    if not params.simulated or not params.real_archive:
+        return None, "the run is not simulated, or real_archive names no real packets"
+    try:
+        return read_real_alerts(params.real_archive, f"{params.real_archive}/labels.csv"), ""
+    except (OSError, ValueError) as error:
+        return None, str(error)
 
 
 def _read_candidates(data: bytes) -> list[dict[str, object]]:

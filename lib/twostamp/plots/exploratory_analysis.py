@@ -73,7 +73,8 @@ def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> A
     `pairs` has columns classALeRCE and deltajd (days); section 3.4 cuts at `deltajd_max` days.
     """
     days = pairs["deltajd"].astype(float)
-    low, high = np.floor(np.log10(max(days.min(), 1e-4))), np.ceil(np.log10(max(days.max(), 10 * deltajd_max)))
+    shortest, longest = min([deltajd_max, *days]), max([10 * deltajd_max, *days])
+    low, high = np.floor(np.log10(max(shortest, 1e-4))), np.ceil(np.log10(longest))
     bins = np.logspace(low, high, 4 * int(high - low) + 1)
     plot_histograms(days, pairs["classALeRCE"], bins, ax, xlabel="deltajd, days")
     ax.set_xscale("log")
@@ -106,14 +107,21 @@ def plot_filter_pairs(pairs: pd.DataFrame, ax: Axes) -> Axes:
 
     `pairs` has columns classALeRCE, fid_1 and fid_2; a pair with the i band is ``other``.
     """
-    filters = pd.Categorical(name_filter_pairs(pairs["fid_1"], pairs["fid_2"]), FILTER_PAIRS)
-    table = pd.DataFrame({"filters": filters, "class": pairs["classALeRCE"]})
-    bars = {"multiple": "dodge", "shrink": 0.84, "alpha": 1, "linewidth": 0}
-    sns.histplot(table, x="filters", **_shares_by_class(table["class"]), **bars, ax=ax)
+    _plot_shares(name_filter_pairs(pairs["fid_1"], pairs["fid_2"]), FILTER_PAIRS, pairs["classALeRCE"], ax)
     ax.set_xticks(range(len(FILTER_PAIRS)), [*FILTER_PAIRS[:-1], "other\n(i band)"])
     ax.set(xlabel="filters of the first and second alert", ylabel="share of the class's pairs")
-    sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1))
+    if ax.get_legend():
+        sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def _plot_shares(values: pd.Series, categories: Sequence[str], classes: pd.Series, ax: Axes) -> None:
+    """Draw how often each category occurs, a bar for each class, as a share of the class; nothing for no values."""
+    table = pd.DataFrame({"value": pd.Categorical(values, list(categories)), "class": classes.to_numpy()})
+    if len(table):
+        bars = {"multiple": "dodge", "shrink": 0.84, "alpha": 1, "linewidth": 0}
+        sns.histplot(table, x="value", **_shares_by_class(table["class"]), **bars, ax=ax)
+    ax.set_xticks(range(len(categories)), categories)
 
 
 def _shares_by_class(classes: pd.Series) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
     name = str(first.name)
     table = pd.DataFrame({"first alert": first, "second alert": second}).astype(float)
     if name in BINARY:
-        _plot_shares(table, classes, figure.add_subplot(cell), name)
+        _plot_changes(table, classes, figure.add_subplot(cell), name)
         return
     edges = _edges(table.to_numpy(), name in LOGARITHMIC)
     table = table.clip(edges[0], edges[-1]).assign(**{"class": classes})  # what lies beyond is drawn at the border
@@ -232,14 +240,13 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
     _set_axes(joint, name, (edges[0], edges[-1]))
 
 
-def _plot_shares(table: pd.DataFrame, classes: pd.Series, ax: Axes, name: str) -> None:
-    """Draw how often a field is 0 or 1 at the two alerts, a bar for each class, as a share of the class's objects."""
+def _plot_changes(table: pd.DataFrame, classes: pd.Series, ax: Axes, name: str) -> None:
+    """Draw how often a field is 0 or 1 at the two alerts, a bar for each class."""
     known = table.dropna().astype(int)
     both = known["first alert"].astype(str) + " → " + known["second alert"].astype(str)
-    ways = pd.Categorical(both, ["0 → 0", "0 → 1", "1 → 0", "1 → 1"])
-    bars = {"multiple": "dodge", "shrink": 0.84, "alpha": 1, "linewidth": 0, "legend": False}
-    known = known.assign(ways=ways, **{"class": classes[known.index]})
-    sns.histplot(known, x="ways", **_shares_by_class(known["class"]), **bars, ax=ax)
+    _plot_shares(both, ["0 → 0", "0 → 1", "1 → 0", "1 → 1"], classes[known.index], ax)
+    if legend := ax.get_legend():
+        legend.remove()  # the figure has one
     ax.set_title(name, fontsize=9)
     ax.set_xlabel("first → second alert", fontsize=7, labelpad=1)
     ax.set_ylabel("share of the class's objects", fontsize=7, labelpad=1)

@@ -48,7 +48,10 @@ _USEFUL = 0.5
 _MINIMUM = 20
 """Objects of a class in either year below which no drift is measured."""
 
-NO_PACKETS = "TWOSTAMP_REAL_ALERTS names no folder of real packets with a labels.csv"
+NO_PACKETS = (
+    "TWOSTAMP_REAL_ALERTS names no folder of real packets with a labels.csv, "
+    f"{_MINIMUM} variable stars, asteroids and bogus of {FIRST}, and asteroids of {LAST}"
+)
 CAPTION = (
     "Asteroid recall and false asteroids by year at the threshold that lets {rate:.0%} of 2018's VS and bogus pass. "
     "Thin lines: 95 % by night, or the range of few nights; wide: range of the repetitions."
@@ -65,12 +68,18 @@ def extract_real(data: Path, params: Parameters) -> Path | None:
     return data / "real" / "first_alerts.parquet"
 
 
-def read_real(path: Path) -> pd.DataFrame:
-    """Read the first packets of variable stars, asteroids and bogus, with year and night (UTC) of each."""
+def read_real(path: Path) -> pd.DataFrame | None:
+    """Read the first packets of variable stars, asteroids and bogus, with year and night (UTC) of each.
+
+    None where the first year has fewer than `_MINIMUM` of a class, or the last has no asteroid.
+    """
     table = read_metadata(path)
     table = table[table["classALeRCE"].isin(_CLASSES)].reset_index(drop=True)
     nights = table["jd_1"].map(night_of)
-    return table.assign(year=nights.str[:4].astype(int), night=nights)
+    table = table.assign(year=nights.astype(str).str[:4].astype(int), night=nights)
+    sizes = table.groupby(["classALeRCE", "year"]).size()
+    enough = all(sizes.get((name, FIRST), 0) >= _MINIMUM for name in _CLASSES)
+    return table if enough and ("asteroid", LAST) in sizes.index else None
 
 
 def count_real(table: pd.DataFrame) -> pd.DataFrame:
