@@ -148,6 +148,24 @@ def test_the_folder_says_what_is_in_it(folder: Path) -> None:
     assert json.loads((folder / "scaler.json").read_text())["names"] == list(ALL_FEATURES)
 
 
+def test_statistics_are_those_of_the_training_set_alone(folder: Path, pairs: pd.DataFrame, tmp_path: Path) -> None:
+    split = make_assignment(pairs).set_index("objectId")["split"].loc[pairs["objectId"]].to_numpy()
+    files = ("scaler.json", "scaler_alerce.json")
+    for changed, same in (("validation", True), ("test", True), ("train", False)):
+        other = pairs.copy()
+        for name in ("magpsf_1", "magpsf_2", "fwhm_1", "deltajd"):
+            other.loc[split == changed, name] *= 1.7
+        write_records(
+            write_parquet(other, tmp_path / changed),
+            make_assignment(pairs),
+            tmp_path / f"{changed}_records",
+            CLASSES,
+            seed=1,
+        )
+        for name in files:
+            assert ((tmp_path / f"{changed}_records" / name).read_bytes() == (folder / name).read_bytes()) == same
+
+
 def test_bytes_do_not_depend_on_the_order_of_the_rows(
     folder: Path, pairs: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
