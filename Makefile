@@ -22,11 +22,11 @@ $(READY): requirements.lock pyproject.toml setup.py
 
 setup: $(READY) ## make .venv
 
-reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN
-	$(BIN)/twostamp run $(RUN)
+reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outputs/RUN; FORCE=1: those that are done too
+	$(BIN)/twostamp run $(RUN) $(if $(FORCE),--force)
 
 extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
-	$(BIN)/twostamp extend $(RUN)
+	$(BIN)/twostamp extend $(RUN) $(if $(FORCE),--force)
 
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
 	$(BIN)/twostamp report $(RUN)

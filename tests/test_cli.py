@@ -26,7 +26,9 @@ def outputs(tmp_path, monkeypatch):
 def started(monkeypatch):
     names = []
     monkeypatch.setattr(cli.utils, "require_java", lambda: None)
-    monkeypatch.setattr(cli.pipeline, "run_notebooks", lambda params, wanted: names.append((params, wanted)) or {})
+    monkeypatch.setattr(
+        cli.pipeline, "run_notebooks", lambda params, wanted, force: names.append((params, wanted)) or {}
+    )
     return names
 
 
@@ -93,7 +95,7 @@ def test_extend_runs_what_is_beyond_the_thesis_and_nothing_else(started):
 
 
 def test_a_notebook_that_stops_is_named(monkeypatch, started, capsys):
-    def stop(params, names):
+    def stop(params, names, force):
         raise notebooks.NotebookError("04 stopped")
 
     monkeypatch.setattr(cli.pipeline, "run_notebooks", stop)
@@ -102,7 +104,7 @@ def test_a_notebook_that_stops_is_named(monkeypatch, started, capsys):
 
 
 def test_a_missing_extra_is_named(monkeypatch, started, capsys):
-    def need(params, names):
+    def need(params, names, force):
         raise ModuleNotFoundError("No module named 'galsim'", name="galsim")
 
     monkeypatch.setattr(cli.pipeline, "run_notebooks", need)

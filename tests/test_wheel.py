@@ -12,11 +12,12 @@ from tests import REPOSITORY
 FIND = """
 from pathlib import Path
 import twostamp
-from twostamp.pipeline.notebooks import fingerprints
+from twostamp.pipeline.manifest import fingerprints
+from twostamp.pipeline.notebooks import STANDS_ON
 from twostamp.params import read_parameters
 from twostamp.utils import paths
 print(Path(twostamp.__file__).parent, paths.notebooks_folder(), paths.outputs_root(), sep="\\n")
-print(twostamp.__version__, len(fingerprints(read_parameters(paths.find_parameters("quick")))))
+print(twostamp.__version__, len(fingerprints(read_parameters(paths.find_parameters("quick")), STANDS_ON)))
 """
 
 

@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
         data.prepare_inputs(params, _folder(params) / "data")
     notebooks = options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
     try:
-        manifest = pipeline.run_notebooks(params, notebooks)
+        manifest = pipeline.run_notebooks(params, notebooks, force=options.force)
     except pipeline.NotebookError as error:
         print(error, file=sys.stderr)
         return 1
@@ -137,6 +137,7 @@ def _make_parser() -> argparse.ArgumentParser:
     ):
         executing = add(name, _run, text, parents=[run])
         executing.set_defaults(extend=name == "extend")
+        executing.add_argument("--force", action="store_true", help="execute also the notebooks that are done")
         executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, such as 04_model_search")
     for name, report, text in (
         ("report", _report, "write outputs/NAME/report.html, one page with all that a run made"),

@@ -1,6 +1,8 @@
 """Extraction on Spark: a small archive with one case of everything, and the real packets against a slow reference."""
 
 import io
+import os
+import shutil
 import tarfile
 from collections import Counter
 from itertools import chain
@@ -159,6 +161,21 @@ def test_a_finished_extraction_is_left_alone(spark, archive, extraction):
     assert extract_first_two(spark, str(archive), LABELS, folder) == report
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert not list(folder.glob(".*"))
+
+
+def test_an_extraction_without_its_tables_or_of_a_changed_archive_is_made_again(spark, archive, extraction, tmp_path):
+    folder, _ = extraction
+    shutil.copytree(archive, tmp_path / "archive", copy_function=shutil.copy2)
+    extract_first_two(spark, str(tmp_path / "archive"), LABELS, tmp_path)
+    shutil.rmtree(tmp_path / "pairs.parquet")
+    extract_first_two(spark, str(tmp_path / "archive"), LABELS, tmp_path)
+    for path in (tmp_path / "pairs.parquet").iterdir():
+        assert path.read_bytes() == (folder / "pairs.parquet" / path.name).read_bytes()
+    before = (tmp_path / "extraction.json").stat().st_mtime_ns
+    tarball = next(path for path in (tmp_path / "archive").rglob("*") if path.is_file())
+    os.utime(tarball, ns=(1, 1))
+    extract_first_two(spark, str(tmp_path / "archive"), LABELS, tmp_path)
+    assert (tmp_path / "extraction.json").stat().st_mtime_ns > before
 
 
 def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, extraction, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from twostamp.params import Parameters, read_parameters
-from twostamp.pipeline import notebooks
+from twostamp.pipeline import manifest, notebooks
 
 
 def find_chatter(notebook):
@@ -24,19 +24,6 @@ def write_notebooks(folder, *cells):
         nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
-def test_fingerprints_follow_parameters_and_predecessors(tmp_path, monkeypatch):
-    for name in notebooks.STANDS_ON | notebooks.EXTENDED:
-        (tmp_path / f"{name}.ipynb").write_text(name)
-    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
-    before = notebooks.fingerprints(Parameters())
-    assert before == notebooks.fingerprints(Parameters())
-    assert all(mark != before[name] for name, mark in notebooks.fingerprints(Parameters(seed=1)).items())
-    (tmp_path / "03_dataset_preparation.ipynb").write_text("edited")
-    after = notebooks.fingerprints(Parameters())
-    changed = {name for name in before if before[name] != after[name]}
-    assert changed == {name for name in before if int(name[:2]) >= 3}
-
-
 def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
@@ -49,15 +36,18 @@ def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
 
     for name in notebooks.STANDS_ON | notebooks.EXTENDED:
         (tmp_path / f"{name}.ipynb").write_text(name)
+    monkeypatch.setattr(manifest, "notebooks_folder", lambda: tmp_path)
     monkeypatch.setattr(notebooks, "_execute", execute)
     notebooks.run_notebooks(Parameters())
     assert started == list(notebooks.STANDS_ON)
-    manifest = notebooks.run_notebooks(Parameters())
+    entries = notebooks.run_notebooks(Parameters())
     assert started == list(notebooks.STANDS_ON)
-    assert all(entry["skipped"] for entry in manifest.values())
+    assert all(entry["skipped"] for entry in entries.values())
     (tmp_path / "05_model_comparison.ipynb").write_text("edited")
     notebooks.run_notebooks(Parameters())
     assert started[len(notebooks.STANDS_ON) :] == ["05_model_comparison"]
+    notebooks.run_notebooks(Parameters(), ["05_model_comparison", "06_inference_time"], force=True)
+    assert started[-2:] == ["05_model_comparison", "06_inference_time"]
 
 
 def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):
@@ -83,7 +73,8 @@ subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('from a work
 @pytest.mark.slow
 def test_an_executed_notebook_lists_its_own_parameters_and_shows_no_chatter(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
-    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
+    for module in (notebooks, manifest):
+        monkeypatch.setattr(module, "notebooks_folder", lambda: tmp_path)
     write_notebooks(tmp_path, 'run_name = "quick"\nepochs = 2', CHATTY)
     params = Parameters(run_name="tiny", epochs=3, seed=7)
     notebooks.run_notebooks(params, ["00_background"])
@@ -102,7 +93,8 @@ def test_an_executed_notebook_lists_its_own_parameters_and_shows_no_chatter(tmp_
 @pytest.mark.slow
 def test_a_notebook_that_stops_says_which_why_and_where(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
-    monkeypatch.setattr(notebooks, "notebooks_folder", lambda: tmp_path)
+    for module in (notebooks, manifest):
+        monkeypatch.setattr(module, "notebooks_folder", lambda: tmp_path)
     write_notebooks(tmp_path, 'run_name = "quick"', "1 / 0")
     with pytest.raises(notebooks.NotebookError, match="00_background stopped with ZeroDivisionError: division by zero"):
         notebooks.run_notebooks(Parameters(), ["00_background"])

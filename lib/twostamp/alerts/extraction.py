@@ -29,6 +29,7 @@ from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
 from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
+from twostamp.utils.fingerprints import describe_input, hash_code
 from twostamp.utils.spark import map_and_store, map_inputs, store
 
 _OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
@@ -75,14 +76,15 @@ def extract_first_two(
     labels = None if labels is None else _check_labels(labels)
     prefix = prefix or ("" if labels is not None and "classALeRCE" in labels else "unlabelled_")
     sizes = measure_sources(archive)
-    fingerprint = _make_fingerprint(sizes, labels)
+    fingerprint = _make_fingerprint(archive, sizes, labels)
     folder = Path(folder).resolve()
     report_path = folder / f"{prefix}extraction.json"
-    if (done := ExtractionReport.load(report_path, fingerprint)) is not None:
+    outputs = {name: folder / f"{prefix}{name}.parquet" for name in ("first_alerts", "pairs", "quarantine")}
+    done = ExtractionReport.load(report_path, fingerprint)
+    if done is not None and all(path.exists() for path in outputs.values()):
         return done
     report_path.unlink(missing_ok=True)
     scratch = folder / f".{prefix}extraction-{fingerprint[:12]}"
-    outputs = {name: folder / f"{prefix}{name}.parquet" for name in ("first_alerts", "pairs", "quarantine")}
     report = _extract(spark, sizes, labels, scratch, outputs)
     report.seconds = round(time.monotonic() - started, 3)
     report.save(report_path, fingerprint)
@@ -114,8 +116,9 @@ def _check_labels(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[[name for name in LABEL_COLUMNS if name in labels]].sort_values("objectId", ignore_index=True)
 
 
-def _make_fingerprint(sizes: dict[str, int], labels: pd.DataFrame | None) -> str:
-    text = json.dumps(sizes) + ("" if labels is None else labels.to_csv(index=False))
+def _make_fingerprint(archive: str, sizes: dict[str, int], labels: pd.DataFrame | None) -> str:
+    wanted = "" if labels is None else labels.to_csv(index=False)
+    text = json.dumps(sizes) + describe_input(archive) + hash_code(Path(__file__).parent) + wanted
     return hashlib.sha256(text.encode()).hexdigest()
 
 

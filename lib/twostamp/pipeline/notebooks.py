@@ -1,12 +1,10 @@
 """Execute the notebooks of a run in sequence, each only when what it stands on has changed.
 
 papermill writes them to ``outputs/<run>/notebooks``. A notebook that is done, with the same source, library,
-parameters, alerts and predecessors, is not started again.
+parameters, inputs and predecessors, and all its outputs still there, is not started again.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
 import sys
@@ -21,12 +19,12 @@ import psutil
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from twostamp.data.sources import describe_fetched
 from twostamp.params import Parameters
 from twostamp.pipeline.ledger import STATUSES, Ledger
+from twostamp.pipeline.manifest import Manifest, fingerprints
 from twostamp.pipeline.run import PARAMETERS
 from twostamp.utils.files import write_file
-from twostamp.utils.paths import PACKAGE, notebooks_folder, outputs_root
+from twostamp.utils.paths import notebooks_folder, outputs_root
 
 STANDS_ON: dict[str, tuple[str, ...]] = {
     "00_background": (),
@@ -55,7 +53,7 @@ EXTENDED: dict[str, tuple[str, ...]] = {
 logger = logging.getLogger(__name__)
 
 
-def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[str, Any]:
+def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: bool = False) -> dict[str, Any]:
     """Execute the notebooks of a run and return its manifest.
 
     Parameters
@@ -63,11 +61,13 @@ def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[st
     params : Parameters
     names : list of str, optional
         Notebooks to run; by default all of `STANDS_ON`, none of `EXTENDED`.
+    force : bool
+        Execute also what is done. Finished trainings and extractions are theirs to keep.
 
     Returns
     -------
     dict
-        Notebook -> fingerprint, seconds, peak_mb, skipped; also written to ``manifest.json``.
+        Notebook -> fingerprint, seconds, peak_mb, skipped, outputs, stale; also written to ``manifest.json``.
 
     Raises
     ------
@@ -82,51 +82,17 @@ def run_notebooks(params: Parameters, names: list[str] | None = None) -> dict[st
     root = outputs_root() / params.run_name
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     write_file(root / PARAMETERS, yaml.safe_dump(params.model_dump(), sort_keys=False))
-    manifest_path = root / "manifest.json"
-    manifest: dict[str, Any] = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
-    marks = fingerprints(params)
+    manifest, marks = Manifest(root), fingerprints(params, STANDS_ON | EXTENDED)
     for name in names:
-        executed = root / "notebooks" / f"{name}.ipynb"
-        done = manifest.get(name, {})
-        if done.get("fingerprint") == marks[name] and executed.exists():
-            manifest[name] = {**done, "skipped": True}
+        if not force and manifest.is_done(name, marks[name]):
+            manifest.entries[name]["skipped"] = True
             logger.info("%s: done, nothing has changed", name)
             continue
-        seconds, peak = _execute(name, executed, params)
-        manifest[name] = {"fingerprint": marks[name], "seconds": round(seconds, 1), "peak_mb": peak, "skipped": False}
-        write_file(manifest_path, json.dumps(manifest, indent=1) + "\n")
-    return manifest
-
-
-def fingerprints(params: Parameters) -> dict[str, str]:
-    """Hash, for every notebook, all that its result depends on.
-
-    Parameters
-    ----------
-    params : Parameters
-
-    Returns
-    -------
-    dict
-        Notebook -> hexadecimal digest over its source, the library, the parameters, the names and sizes of the files
-        of a local archive, the labels and alerts that were fetched for the run, and the digests of the notebooks it
-        stands on.
-    """
-    common = hashlib.sha256(params.model_dump_json().encode())
-    for path in sorted(PACKAGE.rglob("*.*")):
-        if path.suffix in {".py", ".csv", ".json"} and PACKAGE / "study" not in path.parents:
-            common.update(path.read_bytes())
-    for folder in (Path(params.archive), Path(params.real_archive or "-")):
-        if folder.is_dir():
-            common.update(repr([(p.name, p.stat().st_size) for p in sorted(folder.rglob("*"))]).encode())
-    common.update(describe_fetched(params, outputs_root() / params.run_name / "data").encode())
-    marks: dict[str, str] = {}
-    for name, needs in (STANDS_ON | EXTENDED).items():
-        digest = common.copy()
-        digest.update((notebooks_folder() / f"{name}.ipynb").read_bytes())
-        digest.update("".join(marks[need] for need in needs).encode())
-        marks[name] = digest.hexdigest()
-    return marks
+        before = manifest.list_files()
+        seconds, peak = _execute(name, root / "notebooks" / f"{name}.ipynb", params)
+        manifest.record(name, marks[name], before, seconds=round(seconds, 1), peak_mb=peak)
+        manifest.save(marks)
+    return manifest.entries
 
 
 def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]:

@@ -9,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twostamp.pipeline.ledger import STATUSES, Ledger
+from twostamp.pipeline.manifest import list_stale
 from twostamp.thesis import read_catalogue
 from twostamp.utils.files import write_file
 
@@ -126,8 +127,10 @@ def collect_chapters(root: Path) -> list[Chapter]:
 
 
 def _collect_extras(root: Path) -> list[Item]:
-    """Read the figures and tables of a run that the thesis does not have."""
-    stems = sorted({path.stem for folder in ("figures", "tables") for path in (root / folder).glob("extra_*")})
+    """Read the figures and tables of a run that the thesis does not have, but for those of an earlier state of it."""
+    stale = list_stale(root)
+    paths = (path for folder in ("figures", "tables") for path in (root / folder).glob("extra_*"))
+    stems = sorted({path.stem for path in paths if path.relative_to(root).as_posix() not in stale})
     extras = []
     for stem in stems:
         title = stem.removeprefix("extra_").replace("_", " ")

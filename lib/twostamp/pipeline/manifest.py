@@ -1,0 +1,119 @@
+"""Which notebooks of a run are done: made from what there is now, and with all that they made still there."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from twostamp.data.sources import find_archive, find_labels
+from twostamp.params import Parameters
+from twostamp.pipeline.run import MADE_BY
+from twostamp.utils.files import write_file
+from twostamp.utils.fingerprints import describe_input, hash_code
+from twostamp.utils.paths import PACKAGE, notebooks_folder, outputs_root
+
+MANIFEST = "manifest.json"
+_RESULTS = ("figures", "tables")
+_STORES = ("data", "models")
+_CARD = "card.json"
+"""A folder with it is a packaged model."""
+
+Files = dict[str, tuple[int, int]]
+
+
+def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Hash, for every notebook, all that its result depends on.
+
+    Parameters
+    ----------
+    params : Parameters
+    sequence : dict of tuple of str
+        Notebooks in order, and which earlier ones each stands on.
+
+    Returns
+    -------
+    dict
+        Notebook -> hexadecimal digest over its source, the library, the parameters, the inputs that these name or that
+        were fetched for them (see `twostamp.utils.fingerprints.describe_input`), and the digests of the notebooks it
+        stands on.
+    """
+    data = outputs_root() / params.run_name / "data"
+    given = () if params.simulated else (find_archive(params, data), find_labels(params, data))
+    files = (*params.label_csvs, *params.bogus_csvs, params.bogus_reports, params.tns_csv, params.real_archive)
+    inputs = [describe_input(name) for name in (*given, *files)]
+    common = "\n".join([params.model_dump_json(), hash_code(PACKAGE), *inputs])
+    marks: dict[str, str] = {}
+    for name, needs in sequence.items():
+        digest = hashlib.sha256(common.encode())
+        digest.update((notebooks_folder() / f"{name}.ipynb").read_bytes())
+        digest.update("".join(marks[need] for need in needs).encode())
+        marks[name] = digest.hexdigest()
+    return marks
+
+
+class Manifest:
+    """The file ``manifest.json`` of a run: for every notebook fingerprint, seconds, peak_mb, skipped, outputs, stale.
+
+    Parameters
+    ----------
+    root : Path
+        ``outputs/<run>``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.path = root, root / MANIFEST
+        self.entries: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def is_done(self, name: str, mark: str) -> bool:
+        """Whether a notebook was made from what `mark` stands for, and nothing that it made is missing."""
+        entry = self.entries.get(name, {})
+        made = [f"notebooks/{name}.ipynb", *entry.get("outputs", ())]
+        return bool(entry.get("fingerprint") == mark and all((self.root / file).exists() for file in made))
+
+    def list_files(self) -> Files:
+        """Size and time of all files that notebooks make."""
+        paths = [path for folder in (*_RESULTS, *_STORES) for path in (self.root / folder).rglob("*")]
+        files = (path for path in (*paths, self.root / "ledger.csv") if path.is_file())
+        statuses = {path.relative_to(self.root).as_posix(): path.stat() for path in files}
+        return {name: (status.st_size, status.st_mtime_ns) for name, status in statuses.items() if "/." not in name}
+
+    def record(self, name: str, mark: str, before: Files, **measured: float) -> None:
+        """Enter a notebook that has just ended, and remove what an earlier state of it left that it no longer makes.
+
+        Parameters
+        ----------
+        name, mark : str
+        before : dict
+            Of `list_files`, before it began.
+        **measured : float
+            seconds and peak_mb.
+        """
+        now, known = self.list_files(), set(self.entries.get(name, {}).get("outputs", ()))
+        written = {file for file, status in now.items() if before.get(file) != status}
+        self._remove(known - written)
+        folders = {Path(file).parent for file in written if file.count("/") > 1}
+        made = written | {file for file in now if file in known or Path(file).parent in folders}
+        made |= {file for file in now for key, by in MADE_BY.items() if by == name and key in file.split("/")}
+        outputs = sorted(file for file in made if (self.root / file).exists())
+        self.entries[name] = {"fingerprint": mark, **measured, "skipped": False, "outputs": outputs}
+
+    def _remove(self, stale: set[str]) -> None:
+        for file in stale:
+            if file.startswith(_RESULTS):
+                (self.root / file).unlink(missing_ok=True)
+            elif file.startswith("models/") and Path(file).name == _CARD:
+                shutil.rmtree((self.root / file).parent, ignore_errors=True)
+
+    def save(self, marks: dict[str, str]) -> None:
+        """Write the file; an entry is stale whose notebook would be another today."""
+        for name, entry in self.entries.items():
+            entry["stale"] = entry["fingerprint"] != marks.get(name)
+        write_file(self.path, json.dumps(self.entries, indent=1) + "\n")
+
+
+def list_stale(root: Path) -> set[str]:
+    """Files of a run that notebooks made which have not run since what they stand on has changed."""
+    entries = Manifest(root).entries.values()
+    fresh = {file for entry in entries if not entry.get("stale") for file in entry.get("outputs", ())}
+    return {file for entry in entries if entry.get("stale") for file in entry.get("outputs", ())} - fresh

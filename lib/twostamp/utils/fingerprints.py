@@ -1,0 +1,88 @@
+"""What tells that an input, or the code that reads it, is no longer the one that a result was made from."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import fsspec
+import requests
+
+_SMALL = 64 << 20
+"""Bytes up to which a file is known by its content; a larger one by size, time of its last change and inode."""
+_CHANGES = {"size", "etag", "contentmd5", "digest", "lastmodified", "mtime", "created", "contentlength", "generation"}
+"""What servers and file systems say of a file that changes with its content."""
+_TIMEOUT = 20  # seconds
+
+
+def describe_input(name: str) -> str:
+    """Describe a file, a folder or a URL by what changes with its content.
+
+    A small file is known by its hash, the files of a folder and large ones by size, time and inode, what a server has
+    by what it says of it, such as its ETag.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL; empty for none.
+
+    Returns
+    -------
+    str
+        Equal as long as nothing changes; that of a server that does not answer says only so.
+
+    Examples
+    --------
+    >>> describe_input("nowhere/labels.csv")
+    '"missing"'
+    """
+    if "://" in name:
+        return json.dumps(_describe_remote(name), sort_keys=True)
+    path = Path(name)
+    if path.is_file() and path.stat().st_size <= _SMALL:
+        return json.dumps(hashlib.sha256(path.read_bytes()).hexdigest())
+    if path.is_file():
+        return json.dumps(_describe_status(path))
+    return json.dumps(_describe_folder(path) if name and path.is_dir() else "missing")
+
+
+def hash_code(folder: Path) -> str:
+    """Hash the modules and tables below a folder of the package, but for a packaged study."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in {".py", ".csv", ".json"}]
+    code = (path.read_bytes() for path in paths if folder / "study" not in path.parents)
+    return hashlib.sha256(b"".join(code)).hexdigest()
+
+
+def _describe_status(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _describe_folder(folder: Path) -> list[tuple[str, tuple[int, int, int]]]:
+    seen, found = set(), []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # links that go round
+            folders.clear()
+            continue
+        seen.add(real)
+        files = (path for path in map(Path(parent).joinpath, names) if path.is_file())
+        found += [(str(path.relative_to(folder)), _describe_status(path)) for path in files]
+    return sorted(found)
+
+
+def _describe_remote(url: str) -> dict[str, dict[str, str]] | str:
+    try:
+        if url.startswith(("http://", "https://")):
+            answer = requests.head(url, allow_redirects=True, timeout=_TIMEOUT)
+            answer.raise_for_status()
+            return {url: _pick_changes(dict(answer.headers))}
+        filesystem, root = fsspec.core.url_to_fs(url)
+        found = filesystem.find(root, detail=True) or {root: filesystem.info(root)}
+        return {name: _pick_changes(entry) for name, entry in found.items()}
+    except (OSError, ImportError, ValueError) as error:
+        return f"no answer: {type(error).__name__}"
+
+
+def _pick_changes(entry: dict[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in entry.items() if name.replace("-", "").lower() in _CHANGES}
