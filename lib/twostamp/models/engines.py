@@ -101,6 +101,19 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
 
 
+def warmup_share(step: Any, warmup_steps: Any) -> Any:
+    """Share of the learning rate at a step, the first being 0; both may be traced (decision T2).
+
+    Examples
+    --------
+    >>> [round(float(warmup_share(step, 10)), 2) for step in (0, 5, 10, 500)], float(warmup_share(0, 0))
+    ([0.1, 0.55, 1.0, 1.0], 1.0)
+    """
+    grown = keras.ops.cast(step, "float32") / keras.ops.cast(keras.ops.maximum(warmup_steps, 1), "float32")
+    share = _WARMUP_START + (1 - _WARMUP_START) * keras.ops.minimum(grown, 1.0)
+    return keras.ops.where(keras.ops.equal(warmup_steps, 0), 1.0, share)
+
+
 def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
     """Make ALeRCE's loss, cross-entropy - beta H(p), which rewards undecided predictions (decision A7).
 
