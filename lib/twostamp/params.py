@@ -149,6 +149,9 @@ class Parameters(BaseModel):
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
+    """Train in bfloat16 where the hardware multiplies it: faster, and no longer the thesis's numbers."""
+    engine: Literal["tensorflow", "jax"] = "tensorflow"
+    """What trains: TensorFlow, or JAX for one accelerator a worker (extra ``jax-cuda``); results are the same files."""
     tensorboard: bool = False
     """Log every training for ``make tensorboard``; loading TensorBoard takes seconds of every worker."""
     alerce_baseline: bool = False

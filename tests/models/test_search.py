@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import psutil
@@ -18,6 +19,7 @@ from tests.conftest import make_stamp
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.tfrecord_writer import write_records
 from twostamp.data.tfrecords import Records
+from twostamp.models.inference import predict
 from twostamp.models.results import SearchResults
 from twostamp.models.search import (
     make_jobs,
@@ -254,3 +256,28 @@ def test_repeats_use_the_same_machinery(spark: Any, records: Records, tmp_path: 
     results = train_repeats("stacked_stamps_deltajd", SMALL, 2, records, tmp_path / "repeats", TINY)
     assert [trial.repetition for trial in results] == [0, 1]
     assert len({trial.content["seed"] for trial in results}) == 2
+
+
+@pytest.mark.slow
+def test_weights_are_stored_without_the_optimisers_state(searched: tuple[Path, SearchResults]) -> None:
+    folder, results = searched
+    files = list(folder.glob("*.weights.h5"))
+    assert len(files) == 2 * len(results)
+    for path in files:
+        with h5py.File(path) as file:
+            assert set(file) & {"layers", "optimizer", "_layer_checkpoint_dependencies"} == {"layers"}
+
+
+@pytest.mark.slow
+def test_trials_train_by_jax_and_are_judged_by_tensorflow(spark: Any, records: Records, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    params = TINY.model_copy(update={"engine": "jax", "search_variants": ["stacked"], "width": 0.1})
+    trials = make_trials(params)[:2]
+    results = run_trials(trials, records, tmp_path / "search", params)
+    assert [trial.reason for trial in results if not trial.is_done] == []
+    assert not any(job.is_finished() for job in make_jobs(trials, records, tmp_path / "search", TINY))
+    for trial in results:
+        assert trial.content["settings"]["engine"] == "jax"
+        assert np.isfinite(trial.content["history"]["loss"]).all()
+        network, test = trial.load(records).network, records.arrays("test")
+        assert predict(network, "stacked", test).argmax(axis=1).tolist() == trial.content["last"]["test_predicted"]

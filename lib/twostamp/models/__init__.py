@@ -7,5 +7,7 @@ from twostamp.utils.extras import attach_room
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow switches oneDNN on by itself on some processors only; a fifth faster on the others, and one set of kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# On a GPU: a notebook's kernel would take the whole card at its first operation, and its workers would find none.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 __getattr__, __dir__, __all__ = attach_room(__name__, __file__)

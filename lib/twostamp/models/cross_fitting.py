@@ -94,9 +94,10 @@ class StoredRows:
         return -(-len(self.train) // batch_size)
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
-        """Objects of ``validation``, or of ``all``, which have one crop."""
+        """Objects of ``train`` or ``validation``, or of ``all``, which have one crop."""
         arrays = _load(self.path, self.digest).scale(self.scaler, features, self.labels)
-        return _take(arrays, self.validation) if split == "validation" else arrays
+        rows = {"train": self.train, "validation": self.validation}.get(split)
+        return arrays if rows is None else _take(arrays, rows)
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> tf.data.Dataset:
         """Class-balanced batches for so many steps, of (inputs, one-hot labels)."""
@@ -122,6 +123,8 @@ class CrossFit:
         settings += [config.epochs, config.width, data.recipe, config.threads_per_trial, *config.options.values()]
         if drawn := config.augment(trial.variant):  # named only where there is one: results from before stay valid
             settings.append(drawn)
+        if config.engine != "tensorflow":  # likewise
+            settings.append(config.engine)
         digest = hashlib.sha256(repr(settings).encode())
         for rows in (data.labels, data.train, data.validation):
             digest.update(np.ascontiguousarray(rows).tobytes())

@@ -103,8 +103,8 @@ def put_on_device(train: Any, validation: Any, variant: str, mixed_precision: bo
     room = _SHARE_FOR_DATA * free_memory()
     if size > room:
         raise EngineError(
-            f"the data set takes {size / 1e9:.1f} GB and the card has room for {room / 1e9:.1f}: take a smaller crop or "
-            "cap_per_class, or mixed_precision, which halves it"
+            f"the data set takes {size / 1e9:.1f} GB and the card has room for {room / 1e9:.1f}: take a smaller crop "
+            "or cap_per_class, or mixed_precision, which halves it"
         )
     labels = np.asarray(train.labels, np.int32)
     content = {

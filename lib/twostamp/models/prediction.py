@@ -124,6 +124,7 @@ def predict_on_spark(
     objects = sum(pq.read_metadata(pairs / name).num_rows for name in left)
     tasks = max(1, min(spark.sparkContext.defaultParallelism, objects // _OBJECTS_PER_TASK))
     step = 4 * tasks
+    spark.sparkContext.environment["KERAS_BACKEND"] = "tensorflow"  # trainings of this session may have had another
     with tqdm(total=len(parts), initial=len(parts) - len(left), unit="part", desc="predict") as progress:
         for start in range(0, len(left), step):
             chunk = left[start : start + step]

@@ -1,6 +1,5 @@
 """Training of one classifier by TensorFlow (chapter 5): Adam, categorical cross-entropy, linear warm-up."""
 
-import contextlib
 import functools
 import time
 from dataclasses import dataclass
@@ -77,21 +76,9 @@ def limit_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def use_gpu(address: str) -> Any:
-    """Context in which TensorFlow computes on one GPU, or wherever it likes.
-
-    Parameters
-    ----------
-    address : str
-        Of the GPU, as `twostamp.utils.spark.assigned_gpu` gives it; empty for no choice.
-
-    Examples
-    --------
-    >>> with use_gpu("") as device:
-    ...     print(device)
-    None
-    """
-    return tf.device(f"/GPU:{address}") if address else contextlib.nullcontext()
+def hide_cards() -> None:
+    """Keep TensorFlow off the accelerators, where it only reads records for another engine."""
+    tf.config.set_visible_devices([], "GPU")
 
 
 def make_repeatable(seed: int) -> None:

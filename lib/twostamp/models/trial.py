@@ -16,10 +16,12 @@ from twostamp.data.tfrecords import Records, read_once
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
+from twostamp.models.engines import Hyperparameters, Training, require_engine
 from twostamp.models.inference import predict
 from twostamp.models.results import SPLITS
-from twostamp.models.training import Hyperparameters, Training, limit_threads, make_repeatable, train_model, use_gpu
+from twostamp.models.training import hide_cards, limit_threads, make_repeatable, train_model
 from twostamp.params import TRAINING_OPTIONS, Parameters
+from twostamp.utils.cards import claim_card
 from twostamp.utils.files import replacing, write_json
 from twostamp.utils.spark import assigned_gpu, open_spark, run_jobs
 
@@ -65,6 +67,8 @@ class TrainingConfig:
         Of `twostamp.models.training.train_model`.
     augmentation : Augmentation
         Drawn as far as an architecture takes it.
+    engine : str
+        What computes, of the parameter ``engine``.
     """
 
     epochs: int
@@ -77,6 +81,7 @@ class TrainingConfig:
     entropy_beta: float
     mixed_precision: bool
     augmentation: Augmentation
+    engine: str = "tensorflow"
 
     @classmethod
     def of(cls, params: Parameters, epochs: int | None = None) -> "TrainingConfig":
@@ -84,7 +89,8 @@ class TrainingConfig:
         share = params.cadence_share if params.cadence_augmentation else 0.0
         drawn = Augmentation(params.hide_second, share, params.cadence_gap, params.cadence_start)
         count = params.epochs if epochs is None else epochs
-        return cls(count, params.width, params.threads_per_trial, **params.training_options(), augmentation=drawn)
+        options = params.training_options() | {"augmentation": drawn, "engine": params.engine}
+        return cls(count, params.width, params.threads_per_trial, **options)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -113,6 +119,8 @@ class TrainingConfig:
         settings |= {"threads_per_trial": self.threads_per_trial} | self.options
         if self.batch_normalisation:  # named only where it is off: results from before the switch stay valid
             del settings["batch_normalisation"]
+        if self.engine != "tensorflow":  # likewise
+            settings["engine"] = self.engine
         drawn = self.augment(variant)
         return settings | asdict(drawn) if drawn else settings
 
@@ -132,35 +140,37 @@ class TrainingData(Protocol):
         """Training objects divided by the batch size, rounded up."""
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
-        """Objects of ``validation`` or another split."""
+        """Objects of ``train``, ``validation`` or another split."""
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> Any:
         """Class-balanced batches (inputs, one-hot labels) for so many steps, or endlessly."""
 
 
 def train(trial: Trial, data: TrainingData, config: TrainingConfig, log_folder: Path | None = None) -> Training:
-    """Train one classifier in this process, repeatably."""
-    make_repeatable(trial.seed)
+    """Train one classifier in this process with the engine that the run wants; repeatably, on a processor.
+
+    Raises
+    ------
+    EngineError
+        Keras runs on another engine here, or the accelerator has no room for the data.
+    """
+    require_engine(config.engine)
     sizes, spec = trial.hyperparameters, VARIANTS[trial.variant]
     steps = data.steps_per_epoch(sizes.batch_size)
     inputs: dict[str, Any] = {"features": spec.features_read, "crop": sizes.crop_size}
-    validation = data.arrays("validation", **inputs)
+    validation, drawn = data.arrays("validation", **inputs), config.augment(trial.variant)
+    options = config.options | {"n_classes": len(data.classes), "steps_per_epoch": steps, "epochs": config.epochs}
+    options |= {"seed": trial.seed, "width": config.width}
+    if config.engine == "jax":
+        from twostamp.models import jax_training
+
+        options |= {"augmentation": drawn, "deltajd": data.scaler.deltajd}
+        return jax_training.train_model(trial.variant, sizes, data.arrays("train", **inputs), validation, **options)
+    make_repeatable(trial.seed)
     batches = data.batches(sizes.batch_size, **inputs, seed=trial.seed, steps=steps * config.epochs)
-    if drawn := config.augment(trial.variant):
+    if drawn:
         batches = augment_batches(batches, drawn, data.scaler.deltajd, trial.seed, steps * config.epochs)
-    return train_model(
-        trial.variant,
-        sizes,
-        batches,
-        validation,
-        n_classes=len(data.classes),
-        steps_per_epoch=steps,
-        epochs=config.epochs,
-        seed=trial.seed,
-        width=config.width,
-        **config.options,
-        log_folder=log_folder,
-    )
+    return train_model(trial.variant, sizes, batches, validation, **options, log_folder=log_folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +231,8 @@ class Job:
                 scores = _score(training.model, trial.variant, arrays)
             result[which] = scores | {"weights": f"{trial.id}.{which}.weights.h5"}
             with replacing(self.output_folder / result[which]["weights"]) as part:
-                training.model.save_weights(part)
+                # A compiled network would write Adam's state too, twice the weights.
+                keras.Model(training.model.inputs, training.model.outputs).save_weights(part)
         result["history"] = training.history
         result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
         return result
@@ -267,8 +278,8 @@ WORKER_ENVIRONMENT = {
     # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    # Processes live on from trial to trial, and Spark may give the next one another GPU.
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    # Several processes may share a card.
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 
 
@@ -295,9 +306,11 @@ class TrainingJob(Protocol):
 
 def run_job(job: TrainingJob) -> None:
     """Carry out a job: what a worker of Spark calls."""
+    claim_card(assigned_gpu())
     limit_threads(job.config.threads_per_trial)
-    with use_gpu(assigned_gpu()):
-        job.run()
+    if job.config.engine == "jax":
+        hide_cards()
+    job.run()
 
 
 def record_failure(job: TrainingJob, reason: str) -> None:
@@ -317,8 +330,9 @@ def train_jobs(jobs: Sequence[TrainingJob], params: Parameters) -> None:
     """
     pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
     if pending:
-        # Another number of threads needs other processes: TensorFlow takes it once.
+        # Another number of threads needs other processes, TensorFlow takes it once; and so does another engine.
         environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
+        environment |= {"KERAS_BACKEND": params.engine}
         with open_spark(params.spark_master, params.workers) as spark:
             run_jobs(spark, run_job, pending, failed=record_failure, environment=environment, description="trainings")
 
