@@ -13,7 +13,8 @@ from twostamp.utils import cards
 @pytest.fixture(autouse=True)
 def four_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
-    monkeypatch.setattr(cards.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(cards.tempfile, "tempdir", None)
     cards.claim_card.cache_clear()
     yield
     cards.claim_card.cache_clear()
@@ -27,7 +28,7 @@ def claim_and_wait(chosen: "multiprocessing.Queue[tuple[str, str]]", end: "multi
 
 
 def test_eight_processes_share_four_cards_two_on_each_and_give_them_back() -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     for _ in range(2):
         chosen, end = context.Queue(), context.Event()
         processes = [context.Process(target=claim_and_wait, args=(chosen, end)) for _ in range(8)]

@@ -264,7 +264,6 @@ entropy_beta
     """
     require_engine("jax")
     _keep_compilations()
-    keras.utils.set_random_seed(seed)
     counts = tuple(np.bincount(train.labels, minlength=n_classes).tolist())
     if 0 in counts:
         raise EngineError(f"class {counts.index(0)} has no training object")
@@ -293,6 +292,7 @@ entropy_beta
         "entropy_beta": jnp.float32(entropy_beta),
         "late": jnp.int32(first_late_step(augmentation, steps) if augmentation else 0),
     }
+    keras.utils.set_random_seed(seed)  # of the weights, whether or not the programme was built before
     model, key = shape.build(hyperparameters.dropout_rate), jax.random.key(seed)
     state, best = programme.start(model)
     programme.compile(state, best, data, settings, key, jnp.int32(0))
