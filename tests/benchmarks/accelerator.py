@@ -1,6 +1,6 @@
 """How fast the real networks train through the real loop on this machine's accelerator, or without one on a processor.
 
-``python -m tests.benchmarks.accelerator --seconds 240`` needs Python, NumPy, JAX and Keras, and nothing else of what the
+``python -m tests.benchmarks.accelerator --seconds 240`` needs Python, NumPy, JAX and Keras, and nothing else that the
 library uses. It first trains the small reference (`tests.benchmarks.reference`), and refuses to measure an engine that
 gives other numbers. Then it adds rows as long as there is time, the most telling ones first: each is trained with
 everything on (balanced draws, warm-up, dropout, validation every epoch, best weights) by
@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "lib")]  # where the package is not installed
 
 import numpy as np
 
@@ -246,7 +244,7 @@ def measure_rows(options: argparse.Namespace, card: str) -> Iterator[dict[str, A
         yield row
 
 
-HEADER = f"{'network':<12}{'crop':>5}{'k':>3}{'batch':>6}{'width':>6} {'':<6}{'objects/s':>10}{'bare':>10}{'ratio':>7}{'compile':>9}"
+HEADER = "network      crop  k batch width        objects/s      bare  ratio  compile"
 
 
 def format_row(row: dict[str, Any]) -> str:
@@ -262,6 +260,7 @@ def format_row(row: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check, measure, print and write; 1 if the reference is off."""
+    sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "lib")]  # where the package is not installed
     from twostamp.utils.cards import list_cards
 
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.accelerator", description=__doc__)
