@@ -32,10 +32,13 @@ def test_fingerprints_follow_parameters_and_predecessors(study: Path) -> None:
     assert changed == {name for name in before if int(name[:2]) >= 3}
 
 
-@pytest.mark.parametrize("changed", ["labels.csv", "tns.csv", "night.tar", "real/1.avro", "more.csv", "bogus.csv"])
+INPUTS = ("labels.csv", "tns.csv", "night.tar", "real/1.avro", "real/labels.csv", "more.csv", "bogus.csv")
+
+
+@pytest.mark.parametrize("changed", INPUTS)
 def test_fingerprints_follow_the_content_of_every_input(study: Path, changed: str) -> None:
     (study / "real").mkdir()
-    for name in ("labels.csv", "tns.csv", "night.tar", "real/1.avro", "more.csv", "bogus.csv"):
+    for name in INPUTS:
         (study / name).write_bytes(b"old")
     files = {"tns_csv": "tns.csv", "real_archive": "real", "archive": "night.tar", "labels": "labels.csv"}
     values: dict[str, Any] = {name: str(study / file) for name, file in files.items()}

@@ -58,6 +58,14 @@ def test_a_night_of_the_same_size_changes_its_folder_even_behind_a_link(tmp_path
     assert describe_input(str(archive)) not in (before, changed)
 
 
+def test_reports_of_a_download_change_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "1.avro").write_bytes(b"one")
+    before = describe_input(str(tmp_path))
+    for name in ("broker.jsonl", "broker_failures.csv"):
+        (tmp_path / name).write_text("ZTF18a")
+        assert describe_input(str(tmp_path)) == before
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass

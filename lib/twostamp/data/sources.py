@@ -82,15 +82,6 @@ def describe_sources(params: Parameters, data: Path) -> str:
     return "\n".join(lines) or f"labels: {find_labels(params, data)}\nalerts: {find_archive(params, data)}"
 
 
-def describe_fetched(params: Parameters, data: Path) -> str:
-    """What labels and alerts have been fetched for a run, as text that changes when they do; empty if none were."""
-    labels = (data / LABELS).read_text() if params.labels == ASSEMBLED and (data / LABELS).exists() else ""
-    if params.archive not in (ALERCE, PUBLIC):
-        return labels
-    files = [path for path in sorted((data / _ALERTS).rglob("*")) if path.suffix in {".avro", ".gz"}]
-    return labels + repr([(path.name, path.stat().st_size) for path in files])
-
-
 def _prepare_labels(params: Parameters, data: Path) -> None:
     """Assemble the label file of section 3.1.4, unless the same sources have given it already."""
     fingerprint = _fingerprint(params)

@@ -8,6 +8,8 @@ from pathlib import Path
 import fsspec
 import requests
 
+_NOTES = {".csv", ".json", ".jsonl", ".md", ".txt"}
+"""Endings of files beside alerts, such as reports that every download writes anew."""
 _SMALL = 64 << 20
 """Bytes up to which a file is known by its content; a larger one by size, time of its last change and inode."""
 _CHANGES = {"size", "etag", "contentmd5", "digest", "lastmodified", "mtime", "created", "contentlength", "generation"}
@@ -18,8 +20,8 @@ _TIMEOUT = 20  # seconds
 def describe_input(name: str) -> str:
     """Describe a file, a folder or a URL by what changes with its content.
 
-    A small file is known by its hash, the files of a folder and large ones by size, time and inode, what a server has
-    by what it says of it, such as its ETag.
+    A small file is known by its hash, a large one and the alerts in a folder by size, time and inode, what a server
+    has by what it says of it, such as its ETag. Notes in a folder (`_NOTES`) do not count.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def _describe_folder(folder: Path) -> list[tuple[str, tuple[int, int, int]]]:
             folders.clear()
             continue
         seen.add(real)
-        files = (path for path in map(Path(parent).joinpath, names) if path.is_file())
+        files = (path for path in map(Path(parent).joinpath, names) if path.suffix not in _NOTES and path.is_file())
         found += [(str(path.relative_to(folder)), _describe_status(path)) for path in files]
     return sorted(found)
 
