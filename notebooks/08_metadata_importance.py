@@ -38,7 +38,7 @@ metadata_recipe = "thesis"
 forest_count = 20
 forest_trees = 100
 ablation_repetitions = 1
-epochs = 24
+epochs = 20
 workers = 2
 report_weights = "last"
 

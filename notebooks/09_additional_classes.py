@@ -34,12 +34,12 @@ run_name = "quick"
 seed = 20210901
 archive = "simulated"
 labels = "simulated"
-cap_per_class = 150
+cap_per_class = 200
 validation_per_class = 25
 test_per_class = 25
 promote = ["YSO"]
 promote_repetitions = 2
-epochs = 24
+epochs = 20
 workers = 2
 report_weights = "last"
 

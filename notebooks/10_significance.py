@@ -38,7 +38,7 @@ repeated_splits = 4
 bootstrap_resamples = 2000
 equivalence_margin = 0.01
 null_worlds = 100
-epochs = 24
+epochs = 20
 workers = 2
 report_weights = "last"
 

@@ -36,7 +36,7 @@ width = 0.25
 specification_count = 8
 specification_repetitions = 1
 bootstrap_resamples = 2000
-epochs = 24
+epochs = 20
 workers = 2
 report_weights = "last"
 

@@ -93,7 +93,7 @@ class Parameters(BaseModel):
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     tns_csv: str = ""
     """Export of the Transient Name Server; empty for a simulated one."""
-    survey_pairs_per_class: Positive = 185
+    survey_pairs_per_class: Positive = 230
     survey_unlabelled_objects: Count = 400
     survey_nights: Positive = 60
     spark_master: str = "local[*,4]"
@@ -106,7 +106,7 @@ class Parameters(BaseModel):
     eda_per_class: Positive = 2000
     deltajd_max: PositiveFloat = 100.0
     ssdistnr_on: Literal["both", "first"] = "both"
-    cap_per_class: Positive = 150
+    cap_per_class: Positive = 200
     validation_per_class: Positive = 25
     test_per_class: Positive = 25
     normalisation: Literal["range", "literal", "minmax"] = "range"
@@ -127,7 +127,7 @@ class Parameters(BaseModel):
     """Run whose two-stamp models notebook 05 applies to this run's pairs; empty for none."""
     n_combinations: Positive = 1
     n_repetitions: Positive = 5
-    epochs: Positive = 24
+    epochs: Positive = 20
     width: Annotated[float, Field(gt=0, le=1)] = 0.25
     """Filters and neurons of every trained network, as a share of the thesis's."""
     warmup_fraction: Fraction = 0.05
