@@ -12,6 +12,10 @@ SSDISTNR_MAX = 10.0
 """Arcsec to the nearest known body of the Solar System, from which on an object is no asteroid (D1)."""
 
 
+PARTNERSHIP = (2, 3)
+"""``programid`` of the alerts of ZTF's partnership and of Caltech, which are not public."""
+
+
 @dataclass(frozen=True)
 class Subclass:
     """A subclass of the label set.

@@ -1,7 +1,9 @@
 """Archives: the same alerts whatever the container, damage named and never silent."""
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 from itertools import islice
 
@@ -10,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp.alerts.archive import ArchiveError, Member, iter_members, list_sources, measure_sources, read_members
+from twostamp.alerts.archive import (
+    ArchiveError,
+    Member,
+    iter_members,
+    list_sources,
+    measure_sources,
+    read_members,
+    survey_archive,
+)
+from twostamp.alerts.extraction_tasks import scan_source
 
 ALERTS = {f"{n}.avro": bytes([n]) * (300 * n) for n in range(1, 6)}
 
@@ -149,3 +160,141 @@ def test_real_nights_agree_with_tarfile(real_alerts):
         with tarfile.open(source) as archive:
             expected = [(entry.name, archive.extractfile(entry).read()) for entry in archive]
         assert [(member.name, member.data) for member in read_members(source)] == expected
+
+
+def name_passed_over(archive):
+    return {path.removeprefix(f"{archive}/"): reason for path, reason in survey_archive(str(archive))[1].items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("n.tar.bz2", make_tar(mode="w:bz2")),
+        ("n.tar.xz", make_tar(mode="w:xz")),
+        ("N.TAR.GZ", make_tar(mode="w:gz")),
+        ("n.tar.gz", make_tar()),  # a server may have unpacked it
+        ("n.tgz", gzip.compress(make_tar())),
+        ("joined.tar", make_tar() + make_tar({"6.avro": b"joined"})),
+        ("joined.tar.gz", make_tar(mode="w:gz") + make_tar({"6.avro": b"joined"}, mode="w:gz")),
+    ],
+)
+def test_every_usual_form_of_a_tarball_is_read(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    expected = ALERTS | ({"6.avro": b"joined"} if "joined" in name else {})
+    assert {member.name: member.data for member in iter_members(str(tmp_path), progress=False)} == expected
+
+
+def test_packets_that_are_compressed_or_spelt_otherwise(tmp_path):
+    (tmp_path / "night").mkdir()
+    files = {"1.avro.gz": gzip.compress(b"one"), "2.AVRO": b"two", "3.avro.bz2": bz2.compress(b"three")}
+    files |= {"4.avro.gz": b"no gzip", "5.avro.xz": lzma.compress(b"five")[:-9]}
+    for name, data in files.items():
+        (tmp_path / "night" / name).write_bytes(data)
+    (tmp_path / "night.tar").write_bytes(make_tar(files))
+    members = list(iter_members(str(tmp_path), progress=False))
+    assert len(members) == 2 * len(files)
+    for member in members:
+        expected = {"1.avro.gz": b"one", "2.AVRO": b"two", "3.avro.bz2": b"three", "4.avro.gz": b"no gzip"}
+        assert member.data == expected.get(member.name, b"")
+        assert ("cannot be decompressed" in member.fault) == (member.name == "5.avro.xz")
+
+
+def test_links_and_nested_folders_are_followed(tmp_path):
+    disk, archive = tmp_path / "disk", tmp_path / "archive"
+    for folder in (disk, archive / "2018" / "06"):
+        folder.mkdir(parents=True)
+        for name, data in ALERTS.items():
+            (folder / name).write_bytes(data)
+    (disk / "n.tar").write_bytes(make_tar())
+    (archive / "linked").symlink_to(disk)
+    (archive / "n.tar").symlink_to(disk / "n.tar")
+    (archive / "round").symlink_to(archive)
+    (archive / "gone.tar.gz").symlink_to(disk / "gone")
+    names = ["2018/06", "linked", "linked/n.tar", "n.tar"]
+    assert list_sources(str(archive)) == [str(archive / name) for name in names]
+    assert len(list(iter_members(str(archive), progress=False))) == 4 * len(ALERTS)
+    assert name_passed_over(archive) == {"gone.tar.gz": "it is a link that leads nowhere"}
+
+
+def test_folders_called_like_files(tmp_path):
+    for name in ("a.avro", "b.tar", "a.avro/c.avro"):
+        (tmp_path / name).mkdir()
+    for name, data in ALERTS.items():
+        for folder in ("a.avro", "b.tar", "a.avro/c.avro"):
+            (tmp_path / folder / name).write_bytes(data)
+    assert len(list(iter_members(str(tmp_path), progress=False))) == 3 * len(ALERTS)
+
+
+def test_what_looks_like_alerts_and_is_not_read_is_named(archive):
+    for name in ("._1.avro", ".hidden.tar.gz", "night.tar.zst", "night.zip", "1.avro.lz4", "README.txt", "pairs.csv"):
+        (archive / name).write_bytes(b"?")
+    (archive / ".snapshot" / "deep").mkdir(parents=True)
+    (archive / ".snapshot" / "deep" / "1.avro").write_bytes(b"?")
+    hidden = dict.fromkeys(("._1.avro", ".hidden.tar.gz", ".snapshot"), "it is hidden")
+    unread = dict.fromkeys(("night.tar.zst", "night.zip", "1.avro.lz4"), "its kind of file is not read: unpack it")
+    assert name_passed_over(archive) == hidden | unread
+    (archive / "night.tar").write_bytes(
+        make_tar({"._1.avro": b"?", "1.avro.lz4": b"?", "README": b"?", "1.avro": b"!"})
+    )
+    members = {member.name: member for member in read_members(str(archive / "night.tar"))}
+    assert {name: member.fault for name, member in members.items()} == {
+        "._1.avro": "it is hidden",
+        "1.avro.lz4": "its kind of file is not read: unpack it",
+        "1.avro": "",
+    }
+
+
+def test_tars_within_tars(tmp_path):
+    nights = {"a.tar.gz": make_tar(mode="w:gz"), "b.tar": make_tar(), "c.tar.gz": make_tar(mode="w:gz")[:-80]}
+    (tmp_path / "year.tar").write_bytes(make_tar(nights | {"last.avro": b"!"}))
+    members = list(read_members(str(tmp_path / "year.tar")))
+    whole = [f"{night}/{name}" for night in ("a.tar.gz", "b.tar") for name in ALERTS]
+    assert [member.name for member in members[:10]] == whole
+    assert members[-1].data == b"!"
+    (damaged,) = [member for member in members if member.fault]
+    assert damaged.name == "c.tar.gz"
+    assert "the tar is damaged" in damaged.fault
+    (one,) = read_members(str(tmp_path / "year.tar"), {"b.tar/2.avro"})
+    assert one.data == ALERTS["2.avro"]
+    (tmp_path / "year.tar").write_bytes(make_tar(nights)[:3000])
+    assert "ends early" in read_until_damage(tmp_path / "year.tar")[1]
+
+
+def test_a_link_within_a_tar_is_named(tmp_path):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        entry = tarfile.TarInfo("1.avro")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "../0.avro"
+        archive.addfile(entry)
+    (tmp_path / "n.tar").write_bytes(stream.getvalue())
+    assert [member.fault for member in read_members(str(tmp_path / "n.tar"))] == ["it is a link to ../0.avro"]
+
+
+@pytest.mark.parametrize("data", [make_tar({}, mode="w:gz"), gzip.compress(bytes(1024))])
+def test_a_night_without_data_holds_nothing(tmp_path, data):
+    (tmp_path / "night.tar.gz").write_bytes(data)
+    assert list(read_members(str(tmp_path / "night.tar.gz"))) == []
+    kinds = [row["text"] for row in scan_source(str(tmp_path / "night.tar.gz"), None, None) if row["kind"] == "passed"]
+    assert kinds == ["it holds no alerts"]
+
+
+names = st.sampled_from(
+    ["1.avro", "2.AVRO", "._3.avro", "4.avro.gz", "deep/5.avro", "x" * 120 + ".avro", "6.txt", "7.zip"]
+)
+nights = st.dictionaries(names, st.binary(max_size=700), max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(nights, min_size=1, max_size=3), st.sampled_from(["", "gz", "bz2", "xz"]), st.booleans())
+def test_any_tarball_is_read_or_named(tmp_path_factory, parts, mode, nested):
+    """Joined, compressed and nested: every file that looks like alerts gives one member."""
+    data = b"".join(make_tar(part, mode=f"w:{mode}", format=tarfile.GNU_FORMAT) for part in parts)
+    source = tmp_path_factory.mktemp("tars") / "night.tar"
+    source.write_bytes(make_tar({"inner.tar": data}) if nested else data)
+    within = "inner.tar/" if nested else ""
+    expected = [within + name for part in parts for name in part if name != "6.txt"]
+    members = list(read_members(str(source)))
+    assert [member.name for member in members] == expected
+    given = [data for part in parts for name, data in part.items() if name != "6.txt"]
+    for member, data in zip(members, given, strict=True):
+        assert member.fault or member.data == data

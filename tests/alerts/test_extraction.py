@@ -285,3 +285,53 @@ def test_no_wanted_object_in_the_archive(tmp_path, spark):
     assert report.alerts_not_selected["object not labelled"] == 3
     assert len(read_metadata(tmp_path / "out" / "unlabelled_pairs.parquet")) == 0
     assert extract_first_two(*arguments, prefix="unlabelled_").alerts_read == 3
+
+
+def test_nothing_odd_stops_a_night(spark, tmp_path):
+    """Values that cannot be meant cost their alert, a container's bad record itself, and what is no alert is named."""
+    odd = {"ra": float("nan")}, {"magpsf": float("inf")}, {"isdiffpos": "yes"}, {"dec": 91.0}, {"jd": 58000.0}
+    rows = [make_alert(f"odd-{n}", 10 * n, **({"jd": 2458000.5} | changes)) for n, changes in enumerate(odd, start=1)]
+    rows += [make_alert(f"odd-{n}", 10 * n + i, 2458001.5 + i) for n in range(1, len(odd) + 1) for i in (1, 2)]
+    rows += [make_alert("twin", 10 + i, 2458001.5 + i) for i in (1, 2)]  # candids of another object
+    rows += [make_alert("spelt", 900 + i, 2458001.5 + i, isdiffpos=text) for i, text in enumerate(("T", "true", "0"))]
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "all.avro").write_bytes(write_packets(rows, read_schema()))
+    cut = write_packets(rows[:3], read_schema())[:-5]
+    (archive / "night.tar.gz").write_bytes(make_tarball({"cut": cut, "._1": b"x", "foreign": b"\0\0\0\0\1abc"}))
+    (archive / "empty.tar.gz").write_bytes(make_tarball({}))
+    (archive / "night.zip").write_bytes(b"PK")
+    report = extract_first_two(spark, str(archive), None, tmp_path / "data")
+    report.check()
+    first = {f"odd-{n}": (10 * n + 1, 10 * n + 2) for n in range(1, len(odd) + 1)}
+    assert candids(tmp_path / "data", "unlabelled_") == first | {"twin": (11, 12), "spelt": (900, 901)}
+    table = pd.read_parquet(tmp_path / "data" / "unlabelled_quarantine.parquet")
+    reasons = table.dropna(subset="candid").set_index("candid")["reason"].to_dict()
+    fragments = {10: "ra is nan", 20: "magpsf is inf", 30: "isdiffpos is 'yes'", 40: "dec is 91", 50: "no Julian date"}
+    assert all(text in reasons[candid] for candid, text in fragments.items())
+    assert (report.alerts_read, report.alerts_quarantined) == (len(rows) + 3 + 1, len(odd) + 3 + 1)
+    assert (report.damaged_sources, report.passed_over) == (0, 3)
+    named = table[table["candid"].isna()].set_index(["source", "member"])["reason"].to_dict()
+    assert named[str(archive / "empty.tar.gz"), ""] == "it holds no alerts"
+    assert named[str(archive / "night.zip"), ""] == "its kind of file is not read: unpack it"
+    assert named[str(archive / "night.tar.gz"), "._1.avro"] == "it is hidden"
+    assert "Confluent" in named[str(archive / "night.tar.gz"), "foreign.avro"]
+    assert any("files passed over" in line for line in report.lines())
+
+
+def test_an_output_that_is_gone_is_made_again(spark, tmp_path):
+    packets = {n: write_packets([make_alert("ZTF18a", n, 2458000.0 + n)], read_schema()) for n in (1, 2)}
+    (tmp_path / "night.tar").write_bytes(make_tarball(packets))
+    (tmp_path / "out" / ".unlabelled_extraction-0123456789ab").mkdir(parents=True)
+    arguments = spark, str(tmp_path / "night.tar"), None, tmp_path / "out"
+    extract_first_two(*arguments)
+    assert not list((tmp_path / "out").glob(".*"))  # what a killed run on other inputs left
+    shutil.rmtree(tmp_path / "out" / "unlabelled_pairs.parquet")
+    extract_first_two(*arguments)
+    assert len(read_metadata(tmp_path / "out" / "unlabelled_pairs.parquet")) == 1
+
+
+def test_alerts_that_are_not_public_are_counted(extraction):
+    _, report = extraction
+    assert report.not_public == 1
+    assert "  of them not public (programid 2 or 3)" + " " * 18 + "1" in list(report.lines())

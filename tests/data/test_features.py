@@ -1,5 +1,6 @@
 """Features: names and order, the values of real packets, and a scaler that round-trips and refuses strangers."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -101,13 +102,17 @@ def test_names_of_two_alerts(name, size):
 
 
 @pytest.mark.parametrize(
-    ("raw", "binary"), [("t", 1), ("1", 1), (True, 1), (1, 1), ("f", 0), ("0", 0), (False, 0), (0, 0)]
+    ("raw", "binary"),
+    [
+        *(("t", 1), ("T", 1), ("1", 1), ("true", 1), (" True ", 1), (True, 1), (1, 1), (1.0, 1), (np.True_, 1)),
+        *(("f", 0), ("F", 0), ("0", 0), ("false", 0), ("FALSE", 0), (False, 0), (0, 0), (0.0, 0), (np.False_, 0)),
+    ],
 )
 def test_isdiffpos_spellings(raw, binary):
     assert value_of(make_table(isdiffpos=raw), "isdiffpos") == binary
 
 
-@pytest.mark.parametrize("raw", ["T", "yes", "", None, 2])
+@pytest.mark.parametrize("raw", ["yes", "", "nan", 2, -1, "tt"])
 def test_other_isdiffpos_is_an_error(raw):
     with pytest.raises(ValueError, match="isdiffpos"):
         compute_features(make_table(isdiffpos=raw), alert=1)
@@ -242,3 +247,22 @@ def test_every_real_packet_has_every_feature(real_table):
     np.testing.assert_array_equal(
         raw[:, ALL_FEATURES.index("non_detections")], real_table["ncovhist_1"] - real_table["ndethist_1"]
     )
+
+
+def test_no_scaler_holds_what_is_not_finite():
+    features = np.ones((6, len(ALL_FEATURES)))
+    features[:5] = np.array([np.inf, -np.inf, np.nan, 3e38, -999.0])[:, None]
+    for recipe in ("thesis", "alerce"):
+        scaler = Scaler.fit(features, features, [np.nan, np.inf, 0, 1, 2, 3], recipe)
+        assert np.isfinite(scaler.mean).all()
+        assert np.isfinite(scaler.std).all()
+        assert np.isfinite(scaler.deltajd).all()
+        assert np.isfinite(scaler.transform(features, 1, "thesis26")).all()
+    with pytest.raises(ValueError, match="not finite"):
+        dataclasses.replace(scaler, mean=scaler.mean * np.inf)
+
+
+@pytest.mark.parametrize("raw", [np.inf, -np.inf, 1e300, "junk", None])
+def test_what_is_not_finite_is_missing(raw):
+    assert np.isnan(value_of(make_table(magnr=raw, dec=raw), "magnr"))
+    assert np.isnan(value_of(make_table(dec=raw), "gal_lat"))

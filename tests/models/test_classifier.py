@@ -225,6 +225,49 @@ def test_what_is_wrong_with_a_packet_is_said_with_its_object(
         load_classifier(folder / "stacked").predict(bad, batch_size=4)
 
 
+def test_one_bad_object_costs_one_answer(folder: Path, objects: Sequence[Any]) -> None:
+    classifier = load_classifier(folder / "stacked")
+    expected = classifier.predict(objects)
+    bad = change(objects, 5, 1, lambda p: p.update(cutoutDifference={"stampData": cut_stamp()}))
+    bad = [*change(bad, 7, 0, lambda p: p["candidate"].update(magpsf=np.inf)), None, (b"Obj",) * 2]
+    answers = classifier.predict(iter(bad), batch_size=4, on_error="nan")
+    assert list(answers.failures) == [5, 7, 12, 13]
+    assert "object 5 (ZTF18aaaa005): " in answers.failures[5]
+    assert "magpsf is inf, which is no magnitude" in answers.failures[7]
+    sound = [n for n in range(len(objects)) if n not in (5, 7)]
+    np.testing.assert_allclose(answers[sound], expected[sound], atol=1e-5)
+    assert np.isnan(answers[[5, 7, 12, 13]]).all()
+    assert not expected.failures
+    with pytest.raises(PacketError, match=r"object 5 "):
+        classifier.predict((pair for pair in bad), batch_size=4)
+    with pytest.raises(ValueError, match="'raise' or 'nan'"):
+        classifier.predict(objects, on_error="ignore")
+    alone = classifier.predict([None], on_error="nan")
+    assert alone.shape == (1, 3)
+    assert list(alone.failures) == [0]
+
+
+def test_what_is_not_finite_is_missing_and_counted(folder: Path, objects: Sequence[Any]) -> None:
+    classifier = load_classifier(folder / "stacked")
+    lacking = change(objects[:3], 1, 0, lambda p: p["candidate"].update(chinr=None, fwhm=1.0))
+    infinite = change(objects[:3], 1, 0, lambda p: p["candidate"].update(chinr=np.inf, fwhm="1"))
+    answers = classifier.predict(infinite)
+    np.testing.assert_array_equal(answers, classifier.predict(lacking))
+    assert (answers.missing - classifier.predict(objects[:3]).missing).tolist() == [0, 1, 0]
+
+
+def test_only_what_the_model_uses_is_asked_for(folder: Path, objects: Sequence[Any]) -> None:
+    classifier = load_classifier(folder / "stacked")
+    unused = ("rb", "distnr", "magnr", "programid", "ssdistnr", "xpos")
+    without = change(objects, 0, 1, lambda p: [p["candidate"].pop(name) for name in unused])
+    np.testing.assert_array_equal(classifier.predict(without[:2]), classifier.predict(objects[:2]))
+    with pytest.raises(MissingField, match="elong"):
+        classifier.predict(change(objects, 0, 1, lambda p: p["candidate"].pop("elong")))
+    first = load_classifier(folder / "stamp_23")
+    alone = [pair[:1] for pair in change(objects, 0, 0, lambda p: p["candidate"].pop("elong"))]
+    assert np.isfinite(first.predict(alone)).all()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -1,26 +1,24 @@
 """Alert archives: nightly tarballs, folders of Avro files and object stores, always in the same order (thesis, 3.2).
 
 ZTF's public archive is one ``.tar.gz`` a night, with one Avro file an alert. A *source* is what one task reads: a
-tarball, a folder that holds ``.avro`` files, or a single ``.avro`` file.
+tarball, a folder that holds Avro files, or a single Avro file. What looks like alerts and is not read is named.
 """
 
+import os
 import re
-import tarfile
-import zlib
 from collections.abc import Container, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
-from gzip import BadGzipFile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import fsspec
-from isal import igzip, isal_zlib
+from fsspec.implementations.local import LocalFileSystem
 from tqdm.auto import tqdm
 
-_TARBALLS = (".tar.gz", ".tgz", ".tar")
-_TAR_BLOCK = 512
-_DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, tarfile.HeaderError)
+from twostamp.alerts.tarballs import DAMAGE, is_packet, is_tarball, looks_like_alerts, read_packet, read_tar
+
+_VERSIONS = ("ETag", "LastModified", "md5Hash", "mtime", "created")
+"""What stores say of a file's content."""
 
 
 class ArchiveError(ValueError):
@@ -29,11 +27,15 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """One Avro file of a source: usually one alert."""
+    """One Avro file of a source: usually one alert.
+
+    ``fault`` says why it was passed over, with no data read, where its name promises alerts and it holds none.
+    """
 
     source: str
     name: str
     data: bytes
+    fault: str = ""
 
 
 def measure_sources(archive: str) -> dict[str, int]:
@@ -42,7 +44,8 @@ def measure_sources(archive: str) -> dict[str, int]:
     Parameters
     ----------
     archive : str
-        Folder (searched to its full depth), tarball or Avro file: a path or any URL that fsspec knows (``s3://...``).
+        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec knows
+        (``s3://...``).
 
     Returns
     -------
@@ -54,22 +57,35 @@ def measure_sources(archive: str) -> dict[str, int]:
     ArchiveError
         If there is nothing to read.
     """
+    return survey_archive(archive)[0]
+
+
+def survey_archive(archive: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Find the sources of an archive, and what looks like alerts and cannot be read.
+
+    Returns
+    -------
+    sizes : dict
+        As of `measure_sources`, with its errors.
+    passed_over : dict
+        Path -> why it is no source, sorted.
+    """
     filesystem, root = fsspec.core.url_to_fs(archive)
     sizes: dict[str, int] = {}
-    for path, entry in filesystem.find(root, detail=True).items():
-        if "/." in path.removeprefix(root):  # half written, see `twostamp.utils.files.replacing`
+    passed_over: dict[str, str] = {}
+    for path, size in filter(lambda file: looks_like_alerts(file[0]), _find_files(filesystem, root)):
+        if reason := _why_not_read(path, root, size):
+            passed_over[filesystem.unstrip_protocol(_find_hidden(path, root) or path).removeprefix("file://")] = reason
             continue
-        if path.endswith(".avro") and path != root:
-            path = path.rpartition("/")[0]
-        elif not path.endswith((*_TARBALLS, ".avro")):
-            continue
-        source = filesystem.unstrip_protocol(path).removeprefix("file://")
-        sizes[source] = sizes.get(source, 0) + entry["size"]
+        source = path.rpartition("/")[0] if is_packet(path) and path != root else path
+        source = filesystem.unstrip_protocol(source).removeprefix("file://")
+        sizes[source] = sizes.get(source, 0) + (size or 0)
     if not sizes:
+        others = "".join(f"; {path}: {reason}" for path, reason in sorted(passed_over.items())[:3])
         raise ArchiveError(
-            f"{archive} holds no .tar.gz, .tar or .avro file: set `archive` to a folder or URL of alerts"
+            f"{archive} holds no .tar.gz, .tar or .avro file: set `archive` to a folder or URL of alerts{others}"
         )
-    return dict(sorted(sizes.items()))
+    return dict(sorted(sizes.items())), dict(sorted(passed_over.items()))
 
 
 def list_sources(archive: str) -> list[str]:
@@ -94,25 +110,22 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
     OSError
         When the store fails, so that the task can be tried again: not a property of the data.
     """
-    if not source.endswith(_TARBALLS):
-        yield from _read_files(source, names)
+    filesystem, path = fsspec.core.url_to_fs(source)
+    folder = filesystem.isdir(path)
+    if folder or is_packet(path):
+        yield from _read_files(filesystem, path, folder, source, names)
         return
     with _open(source) as raw:
         yield from read_tarball(raw, source, names)
 
 
 def read_tarball(raw: IO[bytes], source: str, names: Container[str] | None = None) -> Iterator[Member]:
-    """Read the Avro files of a tarball from a stream that is only read forwards, as `read_members` does.
-
-    The name of the `source` says whether it is compressed: it ends in ``gz`` if so.
-    """
-    with _gunzip(raw) if source.endswith("gz") else nullcontext(raw) as stream:
-        try:
-            for name, data in _walk_tar(stream):
-                if name.endswith(".avro") and (names is None or name in names):
-                    yield Member(source, name, data)
-        except _DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
-            raise ArchiveError(f"{source} is damaged: {error or type(error).__name__}") from error
+    """Read the Avro files of a tarball from a stream that is only read forwards, as `read_members` does."""
+    try:
+        for name, data, fault in read_tar(raw, names):
+            yield Member(source, name, data, fault)
+    except DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
+        raise ArchiveError(f"{source} is damaged: {error or type(error).__name__}") from error
 
 
 def iter_members(archive: str, progress: bool = True) -> Iterator[Member]:
@@ -135,58 +148,58 @@ def iter_members(archive: str, progress: bool = True) -> Iterator[Member]:
 
 def _open(source: str) -> IO[bytes]:
     # fsspec's wrapper of local files costs a seventh of the rate.
-    return fsspec.open(source, "rb").open() if "://" in source else open(source, "rb")  # noqa: PTH123
-
-
-def _gunzip(raw: IO[bytes]) -> Any:
-    return igzip.IGzipFile(fileobj=raw)
-
-
-def _read_files(source: str, names: Container[str] | None) -> Iterator[Member]:
-    filesystem, root = fsspec.core.url_to_fs(source)
-    paths = [root] if source.endswith(".avro") else sorted(filesystem.ls(root, detail=False))
-    for path in paths:
-        name = PurePosixPath(path).name
-        if name.endswith(".avro") and (names is None or name in names):
-            yield Member(source, name, filesystem.cat_file(path))
-
-
-def _walk_tar(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Walk a tar stream's headers; faster than `tarfile`, which also ends in silence at a bad header."""
-    long_name = ""
-    while (header := _take(stream, _TAR_BLOCK)) != bytes(_TAR_BLOCK):
-        entry = _read_plain_entry(header) or tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        data = _take(stream, entry.size) if entry.size else b""
-        _take(stream, -entry.size % _TAR_BLOCK)
-        if entry.type == tarfile.GNUTYPE_LONGNAME:
-            long_name = data.rstrip(b"\0").decode("utf-8", "surrogateescape")
-        elif entry.type == tarfile.XHDTYPE:
-            match = re.search(rb"(?:^|\n)\d+ path=([^\n]*)\n", data)
-            long_name = match[1].decode("utf-8", "surrogateescape") if match else ""
-        elif entry.isreg():
-            yield long_name or entry.name, data
-            long_name = ""
-    while stream.read(1 << 20):  # the checksum of a gzip stream is compared at its end
-        pass
-
-
-def _read_plain_entry(header: bytes) -> tarfile.TarInfo | None:
-    """Read the header of a regular file of a short name; `tarfile` takes six times as long, and reads the others."""
-    if header[156] != ord("0") or header[345]:
-        return None
     try:
-        checksum, size = int(header[148:154], 8), int(header[124:135], 8)
-    except ValueError:
-        return None
-    if sum(header) - sum(header[148:156]) + 8 * ord(" ") != checksum:
-        return None
-    entry = tarfile.TarInfo(header[:100].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
-    entry.size = size
-    return entry
+        return fsspec.open(source, "rb").open() if "://" in source else open(source, "rb")  # noqa: PTH123
+    except (FileNotFoundError, PermissionError) as error:
+        raise ArchiveError(f"{source} cannot be opened: {error.strerror or error}") from error
 
 
-def _take(stream: IO[bytes], size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError("it ends early")
-    return data
+def _read_files(
+    filesystem: Any, root: str, folder: bool, source: str, names: Container[str] | None
+) -> Iterator[Member]:
+    for path in sorted(filesystem.ls(root, detail=False)) if folder else [root]:
+        name = PurePosixPath(path).name
+        if not is_packet(name) or (folder and name.startswith(".")) or not (names is None or name in names):
+            continue
+        try:
+            data, fault = read_packet(name, filesystem.cat_file(path))
+        except IsADirectoryError:  # a folder of its own, whatever its name
+            continue
+        except (FileNotFoundError, PermissionError) as error:
+            data, fault = b"", f"it cannot be opened: {error.strerror or error}"
+        yield Member(source, name, data, fault)
+
+
+def _find_files(filesystem: Any, root: str) -> Iterator[tuple[str, int | None]]:
+    """Find all files below a folder, through links, with their sizes; None for a link that leads nowhere."""
+    if not isinstance(filesystem, LocalFileSystem):
+        yield from ((path, entry["size"]) for path, entry in filesystem.find(root, detail=True).items())
+        return
+    for path in _walk(Path(root)) if Path(root).is_dir() else [Path(root)]:
+        if path.exists() or path.is_symlink():
+            yield str(path), path.stat().st_size if path.exists() else None
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, inner, files in os.walk(root, followlinks=True):  # fsspec takes a link to a folder for no folder
+        inner[:] = [name for name in inner if not _leads_back(Path(folder, name))]
+        yield from map(Path(folder).joinpath, files)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a folder is a link to one that holds it, which would never end."""
+    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("_").parents
+
+
+def _find_hidden(path: str, root: str) -> str:
+    """Find the topmost part of a path below `root` that is hidden; empty if none is."""
+    hidden = re.search(r"/\.[^/]*", path[len(root) :])
+    return path[: len(root) + hidden.end()] if hidden else ""
+
+
+def _why_not_read(path: str, root: str, size: int | None) -> str:
+    if _find_hidden(path, root):
+        return "it is hidden"
+    if size is None:
+        return "it is a link that leads nowhere"
+    return "" if is_packet(path) or is_tarball(path) else "its kind of file is not read: unpack it"

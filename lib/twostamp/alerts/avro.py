@@ -1,24 +1,38 @@
 """The container of Avro records that a packet is: header, blocks and numbers, without what the records mean."""
 
+import bz2
+import contextlib
 import io
+import lzma
+import struct
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import fastavro
 
+from twostamp.utils.extras import naming_extras
+
 _MAGIC = b"Obj\x01"
-_DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"null": bytes,
-    b"deflate": lambda block: zlib.decompress(block, -15),
+_KINDS = {
+    b"\x1f\x8b": "gzip: decompress it first",
+    b"BZh": "bzip2: decompress it first",
+    b"PK\x03\x04": "a zip file: unpack it first",
+    b"\x00\x05\x16\x07": "macOS's notes on a file (AppleDouble), not the file",
+    b"PAR1": "Parquet",
+    b"<": "a page of HTML or XML, perhaps an error of the server that gave it",
+    b"{": "JSON",
 }
-_headers: deque[tuple[bytes, bytes, bytes]] = deque(maxlen=8)
-"""Headers (up to the sync marker), schemas and codecs seen last."""
+_HEADERS_KEPT = 64
+_headers: tuple[tuple[bytes, bytes, bytes], ...] = ()
+"""Headers (up to the sync marker), schemas and codecs seen last; replaced and never changed, since threads share it."""
 
 
 class PacketError(ValueError):
     """A packet that cannot be used; ``reason`` becomes a row of the quarantine."""
+
+    candid: int | None = None
+    """Of the alert, where it is known."""
 
     @property
     def reason(self) -> str:
@@ -27,6 +41,18 @@ class PacketError(ValueError):
 
 class CorruptPacket(PacketError):  # noqa: N818
     """The bytes are truncated, damaged or not Avro."""
+
+
+@contextlib.contextmanager
+def collecting_reasons() -> Iterator[list[str]]:
+    """Collect why what is in the block failed, instead of raising: one packet may not stop a night."""
+    reasons: list[str] = []
+    try:
+        yield reasons
+    except PacketError as error:
+        reasons.append(error.reason)
+    except Exception as error:
+        reasons.append(f"it cannot be read: {type(error).__name__}: {error}")
 
 
 class Container(NamedTuple):
@@ -40,18 +66,31 @@ class Container(NamedTuple):
 
 def read_header(data: bytes) -> Container:
     """Read a container's header, or recognise it: a survey's packets begin with the same 20 kB."""
+    global _headers
     for header, schema, codec in _headers:
         if data.startswith(header) and len(data) >= (start := len(header) + 16):
             return Container(schema, codec, data[start - 16 : start], start)
     container = _parse_header(data)
-    _headers.appendleft((data[: container.start - 16], container.schema, container.codec))
+    _headers = ((data[: container.start - 16], container.schema, container.codec), *_headers[: _HEADERS_KEPT - 1])
     return container
+
+
+def count_records(data: bytes) -> int | None:
+    """Count the records that a container's blocks announce, as far as it can be followed; None if that is nowhere."""
+    counts = []
+    with contextlib.suppress(PacketError, IndexError):
+        at = read_header(data).start
+        while at < len(data):
+            count, at = read_long(data, at)
+            size, at = read_long(data, at)
+            counts.append(count if count <= size else 0)  # a record has a byte or more
+            at += max(size, 0) + 16
+    return sum(counts) if counts and min(counts) > 0 else None
 
 
 def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.BytesIO, int]]:
     """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
-    if container.codec not in _DECODERS:
-        raise CorruptPacket(f"the codec {container.codec!r} is not supported")
+    decompress = None if container.codec == b"null" else _find_codec(container.codec)
     at = container.start
     try:
         while at < len(data):
@@ -62,16 +101,44 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
                 raise CorruptPacket("the container ends early")
             if data[end : end + 16] != container.sync:
                 raise CorruptPacket("a block's sync marker is wrong or missing")
-            if container.codec == b"null":
+            if decompress is None:
                 stream = io.BytesIO(data)  # shares the bytes; a copy of the block would cost as much as its key
                 stream.seek(at)
                 yield count, stream, end
             else:
-                block = _DECODERS[container.codec](data[at:end])
+                block = _decompress(data[at:end], decompress)
                 yield count, io.BytesIO(block), len(block)
             at = end + 16
-    except (IndexError, zlib.error):
+    except IndexError:
         raise CorruptPacket("a block is cut short or damaged") from None
+
+
+def _find_codec(name: bytes) -> Callable[[bytes], bytes]:
+    """Find what decompresses a block."""
+    known: dict[bytes, Callable[[bytes], bytes]] = {
+        b"deflate": lambda block: zlib.decompress(block, -15),
+        b"bzip2": bz2.decompress,
+        b"xz": lzma.decompress,
+    }
+    if name in known:
+        return known[name]
+    if name not in (b"snappy", b"zstandard"):
+        raise CorruptPacket(f"its codec {name.decode(errors='replace')!r} is none that Avro knows")
+    try:
+        with naming_extras():
+            import cramjam
+    except ModuleNotFoundError as error:
+        raise PacketError(f"its codec is {name.decode()}: {error}") from None
+    if name == b"zstandard":
+        return lambda block: bytes(cramjam.zstd.decompress(block))
+    return lambda block: bytes(cramjam.snappy.decompress_raw(block[:-4]))  # a checksum ends the block
+
+
+def _decompress(block: bytes, decompress: Callable[[bytes], bytes]) -> bytes:
+    try:
+        return decompress(block)
+    except Exception as error:  # each library has errors of its own
+        raise CorruptPacket(f"a block is cut short or damaged: {type(error).__name__}") from None
 
 
 def decode(stream: io.BytesIO, schema: dict[str, Any], reader_schema: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -106,7 +173,7 @@ def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 def _parse_header(data: bytes) -> Container:
     if not data.startswith(_MAGIC):
-        raise CorruptPacket("not an Avro container")
+        raise CorruptPacket(f"not an Avro container{_name_kind(data)}")
     metadata, at = {}, len(_MAGIC)
     try:
         while (count := (step := read_long(data, at))[0]) != 0:
@@ -122,3 +189,14 @@ def _parse_header(data: bytes) -> Container:
         raise CorruptPacket("the container's header is cut short") from None
     except KeyError:
         raise CorruptPacket("the container's header has no schema") from None
+
+
+def _name_kind(data: bytes) -> str:
+    """Say what bytes are that are no container, as far as their beginning tells."""
+    for magic, kind in _KINDS.items():
+        if data.lstrip().startswith(magic):
+            return f": it is {kind}"
+    if data[:1] == b"\0" and len(data) > 5 and any(data[1:]):
+        number = struct.unpack(">i", data[1:5])[0]
+        return f": it is a message as Confluent's Kafka frames it (schema {number} of its registry), without the schema"
+    return "" if data.strip(b"\0") else ": it is empty" if not data else ": it is nothing but zeros"

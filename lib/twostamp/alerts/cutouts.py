@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -11,7 +12,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from isal import igzip, igzip_lib
 
-from twostamp.alerts.packet import BadStamp
+from twostamp.alerts.packet import BadStamp, find_candidate
+from twostamp.alerts.values import read_number
 from twostamp.utils.typing import Floats32
 
 STAMPS = ("science", "template", "difference")
@@ -21,7 +23,7 @@ CHIP_WIDTH, CHIP_HEIGHT = 3072, 3080  # pixels of one readout channel (quadrant)
 _FITS_BLOCK, _FITS_CARD = 2880, 80
 
 
-def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
+def read_cutouts(packet: Mapping[str, Any]) -> tuple[dict[str, bytes], bool]:
     """Check the three stamps of a packet, of `twostamp.alerts.packet.read_packets`.
 
     Returns
@@ -36,8 +38,8 @@ def read_cutouts(packet: dict[str, Any]) -> tuple[dict[str, bytes], bool]:
     BadStamp
         One is missing, unreadable or of a shape that S1 does not explain.
     """
-    stamps = {name: _read_cutout(packet, name) for name in STAMPS}
-    shapes = {_check_stamp(name, stamp, packet["candidate"]) for name, stamp in stamps.items()}
+    stamps = {name: find_stamp(packet, name) for name in STAMPS}
+    shapes = {_check_stamp(name, stamp, find_candidate(packet)) for name, stamp in stamps.items()}
     return stamps, shapes == {(SIZE, SIZE)}
 
 
@@ -150,19 +152,23 @@ def missing_before(position: float) -> int:
     return max(0, CENTRE + 1 - round(position))
 
 
-def _read_cutout(packet: dict[str, Any], name: str) -> bytes:
+def find_stamp(packet: Mapping[str, Any], name: str) -> bytes:
+    """Find the gzipped FITS of one of `STAMPS` in a decoded packet; `BadStamp` if there is none."""
     cutout = packet.get(f"cutout{name.title()}")
-    if not cutout or not cutout.get("stampData"):
+    stamp = cutout.get("stampData") if isinstance(cutout, Mapping) else cutout
+    if not isinstance(stamp, bytes | bytearray | memoryview | None):
+        raise BadStamp(f"the {name} stamp is of type {type(stamp).__name__}, not bytes")
+    if not stamp:
         raise BadStamp(f"the {name} stamp is missing")
-    return cutout["stampData"]
+    return bytes(stamp)
 
 
-def _check_stamp(name: str, stamp: bytes, candidate: dict[str, Any]) -> tuple[int, ...]:
+def _check_stamp(name: str, stamp: bytes, candidate: Mapping[str, Any]) -> tuple[int, ...]:
     try:
         shape = read_stamp(stamp).shape
     except BadStamp as error:
         raise BadStamp(f"the {name} stamp cannot be used: {error.reason}") from error
-    position = [math.nan if candidate.get(axis) is None else candidate[axis] for axis in ("xpos", "ypos")]
+    position = [read_number(axis, candidate.get(axis)) for axis in ("xpos", "ypos")]
     expected = expected_shape(*position) if all(map(math.isfinite, position)) else (SIZE, SIZE)
     if shape != expected:
         sizes = f"is {shape[0]} x {shape[1]}, where its position explains {expected[0]} x {expected[1]}"
@@ -192,7 +198,7 @@ def _read_unusual(raw: bytes) -> Floats32:
             warnings.simplefilter("ignore", AstropyWarning)
             with fits.open(BytesIO(raw), memmap=False) as hdus:
                 images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+    except Exception as error:  # damaged headers make astropy fail in many ways
         raise BadStamp(f"stamp is not readable FITS: {error}") from error
     if not images or not images[0].size:
         raise BadStamp("stamp holds no two-dimensional image")

@@ -21,10 +21,10 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from twostamp.alerts.archive import measure_sources
+from twostamp.alerts.archive import measure_sources, survey_archive
 from twostamp.alerts.cutouts import STAMPS
 from twostamp.alerts.extraction_report import ExtractionReport
-from twostamp.alerts.extraction_tasks import KEY, PLACE, SCAN, merge_types, open_source, scan_source, write_part
+from twostamp.alerts.extraction_tasks import KEY, PLACE, SCAN, SUMS, merge_types, open_source, scan_source, write_part
 from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
 from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
 from twostamp.taxonomy import LABEL_COLUMNS
@@ -35,7 +35,9 @@ from twostamp.utils.spark import map_and_store, map_inputs, store
 _OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 _PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
 _ALERTS_PER_PART = 2000
-_NOTES = ("kind", "source", "member", "candid", "text", "alerts", "unlabelled", "bytes")
+_UNREAD = ("bad", "damaged", "passed")
+_NOTES = ("kind", "source", "member", "text", *SUMS)
+_RESERVED = {*_OPENED, *STAMPS, *LABEL_COLUMNS, "place", "deltajd"}
 
 
 def extract_first_two(
@@ -45,7 +47,7 @@ def extract_first_two(
 
     The first two are the two smallest distinct jd among distinct candid with three whole stamps; of several at one jd
     the smallest candid (decision D9). Writes ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
-    ``quarantine.parquet``. An output made from the same sources and labels is left as it is, and a run that was
+    ``quarantine.parquet``. An output made from the same files and labels is left as it is, and a run that was
     killed goes on with what it had stored.
 
     Parameters
@@ -75,8 +77,8 @@ def extract_first_two(
     started = time.monotonic()
     labels = None if labels is None else _check_labels(labels)
     prefix = prefix or ("" if labels is not None and "classALeRCE" in labels else "unlabelled_")
-    sizes = measure_sources(archive)
-    fingerprint = _make_fingerprint(archive, sizes, labels)
+    sizes, passed_over = survey_archive(archive)
+    fingerprint = _make_fingerprint(archive, sizes | passed_over, labels)
     folder = Path(folder).resolve()
     report_path = folder / f"{prefix}extraction.json"
     outputs = {name: folder / f"{prefix}{name}.parquet" for name in ("first_alerts", "pairs", "quarantine")}
@@ -85,7 +87,9 @@ def extract_first_two(
         return done
     report_path.unlink(missing_ok=True)
     scratch = folder / f".{prefix}extraction-{fingerprint[:12]}"
-    report = _extract(spark, sizes, labels, scratch, outputs)
+    for left in set(folder.glob(f".{prefix}extraction-*")) - {scratch}:  # of a killed run on other inputs
+        shutil.rmtree(left)
+    report = _extract(spark, sizes, labels, scratch, outputs, passed_over)
     report.seconds = round(time.monotonic() - started, 3)
     report.save(report_path, fingerprint)
     shutil.rmtree(scratch)
@@ -116,29 +120,35 @@ def _check_labels(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[[name for name in LABEL_COLUMNS if name in labels]].sort_values("objectId", ignore_index=True)
 
 
-def _make_fingerprint(archive: str, sizes: dict[str, int], labels: pd.DataFrame | None) -> str:
+def _make_fingerprint(archive: str, found: dict[str, int | str], labels: pd.DataFrame | None) -> str:
     wanted = "" if labels is None else labels.to_csv(index=False)
-    text = json.dumps(sizes) + describe_input(archive) + hash_code(Path(__file__).parent) + wanted
+    text = json.dumps(found) + describe_input(archive) + hash_code(Path(__file__).parent) + wanted
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _extract(
-    spark: SparkSession, sizes: dict[str, int], labels: pd.DataFrame | None, scratch: Path, outputs: dict[str, Path]
+    spark: SparkSession,
+    sizes: dict[str, int],
+    labels: pd.DataFrame | None,
+    scratch: Path,
+    outputs: dict[str, Path],
+    passed_over: dict[str, str],
 ) -> ExtractionReport:
     wanted = None if labels is None else frozenset(labels["objectId"])
-    scan = map_and_store(
-        spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=wanted), SCAN, scratch / "keys"
-    )
-    notes = scan.where("kind != 'alert'").select(*_NOTES).toPandas()
+    work = partial(scan_source, wanted=wanted)
+    scan = map_and_store(spark, dict.fromkeys(sizes), sizes, work, SCAN, scratch / "keys")
+    candid = sql.col("candid").cast("string")  # pandas would make a float of it
+    notes = scan.where("kind != 'alert'").select(*_NOTES, candid.alias("candid")).toPandas()
     alerts = store(_rank_alerts(scan), scratch / "alerts")
     first = alerts.where("exposure <= 2").toPandas()
     opened, tried = _open_winners(alerts, first, sizes, _find_fields(notes), scratch)
     used = first_two(tried)
     _write_pairs(opened, used, labels, outputs)
-    quarantine = _make_quarantine(notes, tried)
+    quarantine = _make_quarantine(notes, tried, passed_over)
     with replacing(outputs["quarantine"]) as part:
         quarantine.to_parquet(part, index=False)
-    report = _make_report(notes, alerts, used, quarantine)
+    report = _make_report(notes, alerts, used, bad_alerts(tried))
+    report.passed_over += len(passed_over)
     _count_objects(report, first["objectId"].nunique(), used, labels)
     report.sources, report.archive_bytes = len(sizes), sum(sizes.values())
     report.written_bytes = sum(file.stat().st_size for path in outputs.values() for file in path.glob("*.parquet"))
@@ -160,7 +170,11 @@ def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
     seen = notes.loc[notes["kind"] == "fields", "text"].unique()
     base = read_candidate_types(write_packets([], read_schema()))
     fields = reduce(merge_types, map(json.loads, sorted(seen)), base)
-    return {name: kind for name, kind in fields.items() if name not in KEY}
+    fields |= {
+        name: kind for name, kind in base.items() if fields[name] == "string"
+    }  # one odd packet changes no number
+    once = {name.lower(): name for name in reversed(fields) if name not in _RESERVED}  # Spark's names have no case
+    return {name: kind for name, kind in fields.items() if once.get(name.lower()) == name}
 
 
 def _open_winners(
@@ -215,22 +229,22 @@ def _write_pairs(opened: DataFrame, used: pd.DataFrame, labels: pd.DataFrame | N
             write_part(schema.empty_table(), 0, shared, folders)
 
 
-def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
-    """List every alert and source that could not be used, with the reason."""
+def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame, passed_over: dict[str, str]) -> pd.DataFrame:
+    """List every alert, member and source that could not be used, with the reason."""
     columns = ["source", "member", "candid", "reason"]
-    unread = notes[notes["kind"] == "bad"].rename(columns={"text": "reason"})[columns]
-    table = pd.concat([unread.astype({"candid": "Int64"}), bad_alerts(tried)[columns].astype({"candid": "Int64"})])
+    others = pd.DataFrame({"source": passed_over.keys(), "member": "", "candid": None, "text": passed_over.values()})
+    unread = pd.concat([notes[notes["kind"].isin(_UNREAD)], others]).rename(columns={"text": "reason"})[columns]
+    unread["candid"] = unread["candid"].map(int, na_action="ignore").astype("Int64")
+    table = pd.concat([unread, bad_alerts(tried)[columns].astype({"candid": "Int64"})])
     return table.sort_values(columns[:3], ignore_index=True)
 
 
-def _make_report(
-    notes: pd.DataFrame, alerts: DataFrame, used: pd.DataFrame, quarantine: pd.DataFrame
-) -> ExtractionReport:
+def _make_report(notes: pd.DataFrame, alerts: DataFrame, used: pd.DataFrame, bad: pd.DataFrame) -> ExtractionReport:
     """Count where every alert went, each count by itself, so that their sum can be checked."""
-    sums = ["alerts", "unlabelled", "bytes"]
-    nights = notes[notes["kind"] == "night"].groupby("text")[sums].sum().astype("int64")
-    unread = int(((quarantine["member"] != "") & quarantine["candid"].isna()).sum())
-    states, n_keys = _count_states(alerts, used, quarantine["candid"].dropna())
+    nights = notes[notes["kind"] == "night"].groupby("text")[list(SUMS)].sum().astype("int64")
+    kinds = notes["kind"].value_counts()
+    unread = int(notes.loc[notes["kind"] == "bad", "alerts"].sum())
+    states, n_keys = _count_states(alerts, used, bad)
     both = used.groupby("objectId")["square"].agg(["first", "last", "size"]).query("size == 2")[["first", "last"]]
     both = both.astype(bool)
     return ExtractionReport(
@@ -243,7 +257,9 @@ def _make_report(
             "same exposure as a used alert": states.get("same exposure", 0),
             "third or later": states.get("later", 0),
         },
-        damaged_sources=int((quarantine["member"] == "").sum()),
+        not_public=int(nights["partnership"].sum()),
+        damaged_sources=int(kinds.get("damaged", 0)),
+        passed_over=int(kinds.get("passed", 0)),
         square_stamps={
             "first": float(both["first"].mean()),
             "second": float(both["last"].mean()),
@@ -253,24 +269,22 @@ def _make_report(
     )
 
 
-def _count_states(alerts: DataFrame, used: pd.DataFrame, bad: pd.Series) -> tuple[dict[str, int], int]:
+def _count_states(alerts: DataFrame, used: pd.DataFrame, bad: pd.DataFrame) -> tuple[dict[str, int], int]:
     """Count the distinct alerts of wanted objects by what became of them, and all keys, copies among them."""
-    spark = alerts.sparkSession
+    spark, key = alerts.sparkSession, ["objectId", "candid"]
     wide = used.pivot_table(index="objectId", columns="place", values="jd").reindex(columns=[1, 2]).reset_index()
     places = spark.createDataFrame(
         wide.set_axis(["objectId", "jd_1", "jd_2"], axis=1), "objectId string, jd_1 double, jd_2 double"
     )
-    marks = spark.createDataFrame(
-        pd.DataFrame({"candid": [*used["candid"], *bad], "mark": ["used"] * len(used) + ["quarantined"] * len(bad)}),
-        "candid bigint, mark string",
-    )
+    marked = pd.concat([used[key].assign(mark="used"), bad[key].assign(mark="quarantined")])
+    marks = spark.createDataFrame(marked, "objectId string, candid bigint, mark string")
     state = (
         sql.when(sql.col("mark").isNotNull(), sql.col("mark"))
         .when((sql.col("jd") == sql.col("jd_1")) | (sql.col("jd") == sql.col("jd_2")), "same exposure")
         .when(sql.col("jd") > sql.col("jd_2"), "later")
         .otherwise("unexplained")
     )
-    joined = alerts.join(places, "objectId", "left").join(marks, "candid", "left").groupBy(state.alias("state"))
+    joined = alerts.join(places, "objectId", "left").join(marks, key, "left").groupBy(state.alias("state"))
     counts = joined.agg(sql.count("*"), sql.sum("copies")).collect()
     return {state: n for state, n, _ in counts}, sum(copies for *_, copies in counts)
 
@@ -286,7 +300,7 @@ def _count_objects(report: ExtractionReport, found: int, used: pd.DataFrame, lab
         "with one alert only": int((n_used == 1).sum()),
         "with two alerts": int((n_used == 2).sum()),
     }
-    if labels is not None and "classALeRCE" in labels:
+    if labels is not None and {*LABEL_COLUMNS} <= {*labels}:
         n = labels["objectId"].map(n_used).fillna(0)
         groups = labels.assign(found=n > 0, pairs=n == 2).groupby(LABEL_COLUMNS[1:])
         counts = groups.agg(labelled=("objectId", "size"), found=("found", "sum"), pairs=("pairs", "sum"))

@@ -20,8 +20,12 @@ class ExtractionReport:
         Alerts; an unreadable packet is one alert that is quarantined.
     alerts_not_selected : dict
         Reason -> alerts.
+    not_public : int
+        Of the alerts read, those of ZTF's partnership and Caltech (programid 2 and 3), whatever became of them.
     damaged_sources : int
         Tarballs that ended early or are damaged: rows of the quarantine without a member, not alerts.
+    passed_over : int
+        Files that look like alerts and are none, and sources without an alert: rows of the quarantine, not alerts.
     objects : dict
         Labelled, found, absent, with a whole alert, with one only, with two.
     classes : list of [class, subclass, labelled, found, pairs]
@@ -40,7 +44,9 @@ class ExtractionReport:
     alerts_used: int = 0
     alerts_quarantined: int = 0
     alerts_not_selected: dict[str, int] = field(default_factory=dict)
+    not_public: int = 0
     damaged_sources: int = 0
+    passed_over: int = 0
     objects: dict[str, int] = field(default_factory=dict)
     classes: list[list] = field(default_factory=list)
     square_stamps: dict[str, float] = field(default_factory=dict)
@@ -84,8 +90,10 @@ class ExtractionReport:
         sources damaged                                          0
         """
         rows = {"alerts read": self.alerts_read, "  used": self.alerts_used}
+        rows |= {"  of them not public (programid 2 or 3)": self.not_public} if self.not_public else {}
         rows |= {f"  not selected: {reason}": count for reason, count in self.alerts_not_selected.items()}
         rows |= {"  quarantined": self.alerts_quarantined, "sources damaged": self.damaged_sources}
+        rows |= {"files passed over": self.passed_over} if self.passed_over else {}
         rows |= {f"objects {state}": count for state, count in self.objects.items()}
         return (f"{name:<48}{count:>10}" for name, count in rows.items())
 

@@ -17,8 +17,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twostamp.alerts.archive import ArchiveError, read_members
+from twostamp.alerts.avro import collecting_reasons, count_records
 from twostamp.alerts.cutouts import STAMPS, read_cutouts
-from twostamp.alerts.packet import PacketError, read_candidate_types, read_keys, read_packets
+from twostamp.alerts.packet import (
+    PacketError,
+    find_candid,
+    find_candidate,
+    read_candidate_types,
+    read_integer,
+    read_packets,
+    try_keys,
+)
+from twostamp.alerts.values import check_values, read_number
+from twostamp.taxonomy import PARTNERSHIP
 from twostamp.utils.dates import night_of
 from twostamp.utils.files import replacing
 
@@ -29,54 +40,73 @@ KEY = {"objectId": "string", "candid": "int64", "jd": "double"}
 ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
+SUMS = ("alerts", "unlabelled", "partnership", "bytes")
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
-SCAN |= dict.fromkeys(("alerts", "unlabelled", "bytes"), "int64")
-"""Columns of the key pass. Its rows are of four kinds: ``alert`` (the key of a wanted alert), ``bad`` (``text``: the
-reason; a damaged source has no member), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
+SCAN |= dict.fromkeys(SUMS, "int64")
+"""Columns of the key pass. Its rows are of six kinds: ``alert`` (the key of a wanted alert), ``bad`` (``alerts`` that
+cannot be used; ``text``: the reason), ``damaged`` (a source that is lost from some place on), ``passed`` (a source or a
+member without alerts), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
 
 
 def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator[Row]:
     """Read the keys of one source, of the `wanted` objects or of all (None); give rows with the columns of `SCAN`."""
     nights: dict[str, Counter[str]] = defaultdict(Counter)
     schemas: list[dict[str, str]] = []
+    found = 0
     try:
         for member in read_members(source):
-            try:
-                keys = read_keys(member.data)
-                fields = read_candidate_types(member.data)
-            except PacketError as error:
-                yield {"kind": "bad", "source": source, "member": member.name, "text": error.reason}
+            place = {"source": source, "member": member.name}
+            found += 1
+            if member.fault:
+                yield place | {"kind": "passed", "text": member.fault}
+                continue
+            with collecting_reasons() as reasons:
+                keys, fields = try_keys(member.data), read_candidate_types(member.data)
+            if reasons:
+                count = count_records(member.data)
+                unknown = " (how many alerts it holds is unknown: counted as one)" * (count is None)
+                yield place | {"kind": "bad", "text": reasons[0] + unknown, "alerts": count or 1}
                 continue
             if fields not in schemas:
                 schemas.append(fields)
             for record, key in enumerate(keys):
+                if isinstance(key, PacketError):
+                    bad = {"kind": "bad", "record": record, "candid": key.candid, "text": key.reason, "alerts": 1}
+                    yield place | bad
+                    continue
                 unlabelled = wanted is not None and key.objectId not in wanted
-                size = len(member.data) // len(keys)
-                nights[night_of(key.jd)].update(alerts=1, unlabelled=int(unlabelled), bytes=size)
+                nights[night_of(key.jd)].update(
+                    alerts=1,
+                    unlabelled=int(unlabelled),
+                    partnership=int(key.programid in PARTNERSHIP),
+                    bytes=len(member.data) // len(keys),
+                )
                 if not unlabelled:
-                    place = {"kind": "alert", "source": source, "member": member.name, "record": record}
-                    yield place | {name: getattr(key, name) for name in (*KEY, "ra", "dec")}
+                    names = (*KEY, "ra", "dec")
+                    yield place | {"kind": "alert", "record": record} | {name: getattr(key, name) for name in names}
     except ArchiveError as error:
-        yield {"kind": "bad", "source": source, "member": "", "text": str(error)}
+        yield {"kind": "damaged", "source": source, "member": "", "text": str(error)}
+        found += 1
+    if not found:
+        yield {"kind": "passed", "source": source, "member": "", "text": "it holds no alerts"}
     for night, sums in sorted(nights.items()):
-        yield {"kind": "night", "source": source, "text": night} | sums
+        yield {"kind": "night", "source": source, "text": night} | {name: sums[name] for name in SUMS}
     merged = reduce(merge_types, schemas or [{}])
     yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
 
 
 def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
-    """Open the packets of one source that won, and check that their three stamps are whole.
+    """Open the packets of one source that won, and check that their values and their three stamps can be used.
 
     `winners` are rows (record, objectId, candid, jd) by member. Each of them gives one row, come what may: `PLACE`,
-    `KEY`, ``reason`` (None when the stamps are whole), ``square`` (all three are 63 x 63), `STAMPS` (gzipped FITS) and
-    the `fields` of ``candidate``, which map to Arrow types.
+    `KEY`, ``reason`` (None when all can be used), ``square`` (all three stamps are 63 x 63), `STAMPS` (gzipped FITS)
+    and the `fields` of ``candidate``, which map to Arrow types.
     """
     waiting = {(member, row["record"], row["candid"]): row for member, rows in winners.items() for row in rows}
     with suppress(ArchiveError):  # the key pass has put it in the quarantine
         for member in read_members(source, names=winners):
-            for row in winners[member.name]:
-                found = _open_alert(member.data, row, fields)
-                if found and waiting.pop((member.name, row["record"], row["candid"]), None):
+            for row, found in _open_member(member.data, winners[member.name], fields):
+                if found is not None and waiting.pop((member.name, row["record"], row["candid"]), {}):
                     yield {"source": source, "member": member.name} | row | found
     for (name, _, _), row in waiting.items():
         yield {"source": source, "member": name} | row | {"reason": "the packet was not found again"}
@@ -126,24 +156,36 @@ def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]
     return first | {name: next(k for k in ("string", "double", "int64") if k in both) for name, both in kinds.items()}
 
 
-def _open_alert(data: bytes, row: Row, fields: dict[str, str]) -> Row | None:
-    """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
-    try:
+def _open_member(data: bytes, rows: list[Row], fields: dict[str, str]) -> Iterator[tuple[Row, Row | None]]:
+    """Open the alerts of one member that won, with what is found in each or why it cannot be used."""
+    packets: list[dict[str, Any]] = []
+    with collecting_reasons() as unread:
         packets = read_packets(data, history=False)
-        packet = packets[row["record"]] if row["record"] < len(packets) else {"candidate": {}}
-        candidate = packet["candidate"]
-        if (packet.get("candid") or candidate.get("candid")) != row["candid"]:
-            return None
-        stamps, square = read_cutouts(packet)
-    except PacketError as error:
-        return {"reason": error.reason}
+    for row in rows:
+        found = None
+        with collecting_reasons() as reasons:
+            found = None if unread else _open_alert(packets, row, fields)
+        yield row, {"reason": reason} if (reason := next(iter(unread or reasons), "")) else found
+
+
+def _open_alert(packets: list[dict[str, Any]], row: Row, fields: dict[str, str]) -> Row | None:
+    """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
+    if row["record"] >= len(packets) or find_candid(packet := packets[row["record"]]) != row["candid"]:
+        return None
+    candidate = find_candidate(packet)
+    check_values(candidate)
+    stamps, square = read_cutouts(packet)
     values = {name: _convert(candidate.get(name), kind) for name, kind in fields.items()}
     return values | stamps | {"square": square}
 
 
 def _convert(value: Any, kind: str) -> Any:
+    """Make a field what its column holds; None where it cannot be: it is missing."""
     if value is None:
         return None
     if kind == "string":
         return "ft"[value] if isinstance(value, bool) else str(value)
-    return float(value) if kind == "double" else int(value)
+    value = int(value) if isinstance(value, bool) else value
+    with suppress(PacketError):
+        return read_number("", value) if kind == "double" else read_integer("", value)
+    return None

@@ -11,16 +11,18 @@ from typing import Any
 import pandas as pd
 
 from twostamp.alerts.archive import ArchiveError, list_sources, read_members
+from twostamp.alerts.avro import collecting_reasons
 from twostamp.alerts.cutouts import read_cutouts
 from twostamp.alerts.first_two import choose_alerts, first_two
-from twostamp.alerts.packet import PacketError, read_keys, read_packets
+from twostamp.alerts.packet import AlertKey, PacketError, find_candidate, read_packets, try_keys
+from twostamp.alerts.values import check_values
 
 _log = logging.getLogger(__name__)
 _KEY = ["objectId", "candid", "jd"]
 
 
 def read_first_packets(archive: str, n_alerts: int = 2) -> dict[str, tuple[dict[str, Any], ...]]:
-    """Read the first packets of every object whose three stamps are whole (thesis, section 3.2).
+    """Read the first packets of every object whose values and stamps can be used (thesis, section 3.2).
 
     Parameters
     ----------
@@ -57,17 +59,21 @@ def _list_alerts(archive: str) -> Iterator[tuple[Any, ...]]:
     for source in list_sources(archive):
         try:
             for member in read_members(source):
-                try:
-                    for record, key in enumerate(read_keys(member.data)):
+                keys: list[AlertKey | PacketError] = []
+                with collecting_reasons() as reasons:
+                    keys = [] if member.fault else try_keys(member.data)
+                    reasons += [key.reason for key in keys if isinstance(key, PacketError)]
+                for reason in filter(None, [member.fault, *reasons]):
+                    _log.warning("%s in %s is left out: %s", member.name, source, reason)
+                for record, key in enumerate(keys):
+                    if isinstance(key, AlertKey):
                         yield key.objectId, key.candid, key.jd, source, member.name, record
-                except PacketError as error:
-                    _log.warning("%s in %s is left out: %s", member.name, source, error)
         except ArchiveError as error:
             _log.warning("%s; what could be read before is used", error)
 
 
 def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
-    """Open alerts, add those with whole stamps to `packets`, and say what is wrong with the others."""
+    """Open alerts, add those that can be used to `packets`, and say what is wrong with the others."""
     reasons: dict[Any, Any] = {}
     for source, alerts in chosen.groupby("source"):
         with suppress(ArchiveError):  # which the first reading has logged
@@ -75,11 +81,10 @@ def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd
                 alert: Any
                 for alert in alerts[alerts["member"] == member.name].itertuples():
                     key = alert.objectId, alert.candid
-                    try:
+                    with collecting_reasons() as failed:
                         packets[key] = read_packets(member.data, history=False)[alert.record]
+                        check_values(find_candidate(packets[key]))
                         read_cutouts(packets[key])
-                        reasons[key] = None
-                    except PacketError as error:
-                        reasons[key] = error.reason
+                    reasons[key] = next(iter(failed), None)
     keys = zip(chosen["objectId"], chosen["candid"], strict=True)
     return chosen[_KEY].assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])

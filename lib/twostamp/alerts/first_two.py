@@ -36,11 +36,12 @@ def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) ->
     if alerts.empty:  # of which pandas would choose columns, not rows
         return alerts
     whole = first_two(tried)
+    done = pd.MultiIndex.from_frame(tried[["objectId", "candid"]])
     exposures = pd.MultiIndex.from_frame(whole[["objectId", "jd"]])
     second = whole[whole["place"] == 2].set_index("objectId")["jd"]
     missing = 2 - whole.groupby("objectId").size()
     left = alerts[
-        ~alerts["candid"].isin(tried["candid"])
+        ~pd.MultiIndex.from_frame(alerts[["objectId", "candid"]]).isin(done)
         & ~pd.MultiIndex.from_frame(alerts[["objectId", "jd"]]).isin(exposures)
         & (alerts["jd"] < alerts["objectId"].map(second).fillna(np.inf))
     ]

@@ -7,12 +7,10 @@ each alert, so `read_keys` decodes nothing behind ``candidate``: neither the his
 import contextlib
 import io
 import json
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import fastavro
 
@@ -26,18 +24,15 @@ from twostamp.alerts.avro import (
     read_header,
     read_long,
 )
+from twostamp.alerts.schemas import CUTOUTS, HISTORY, Schemas, find_candidate_types, parse_schemas
+from twostamp.alerts.values import RANGES, MissingField, check_values, read_number
 
 _SYNC_MARKER = b"two-stamp-alerts"
-_HISTORY = ("prv_candidates", "fp_hists")
-CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 GZIP = b"\x1f\x8b\x08"
 SENTINEL = -999.0
 """What ZTF writes for a number that there is none of."""
-_KEY_FIELDS = ("jd", "ssdistnr", "programid", "ra", "dec", "candid")
-
-
-class MissingField(PacketError):  # noqa: N818
-    """A field that the pipeline cannot do without is absent or null; the reason names it."""
+_PLACE_AND_TIME = ("jd", "ra", "dec")
+_BOUNDS = [RANGES[name] for name in _PLACE_AND_TIME]
 
 
 class BadStamp(PacketError):  # noqa: N818
@@ -55,12 +50,6 @@ class AlertKey:
     programid: int
     ra: float
     dec: float
-
-
-class _Schemas(NamedTuple):
-    whole: dict[str, Any]
-    front: dict[str, Any] | None  # up to candidate, where history and the three cutouts are all that follows it
-    head: dict[str, Any]  # the same record and its candidate, each cut behind the last field that a key needs
 
 
 def read_schema() -> dict[str, Any]:
@@ -99,9 +88,23 @@ def read_keys(data: bytes) -> list[AlertKey]:
     ...
     twostamp.alerts.avro.CorruptPacket: not an Avro container
     """
+    for key in (keys := try_keys(data)):
+        if isinstance(key, PacketError):
+            raise key
+    return keys  # type: ignore[return-value]  # none of them is an error
+
+
+def try_keys(data: bytes) -> list[AlertKey | PacketError]:
+    """Read the keys of the alerts in a container as `read_keys` does, with what is wrong with an alert in its place.
+
+    Raises
+    ------
+    PacketError
+        The container itself cannot be read: all its alerts are lost.
+    """
     container = read_header(data)
-    schemas = _parse_schemas(container.schema)
-    return [_make_key(record) for record in _read_records(data, container, schemas, keys_only=True)]
+    schemas = parse_schemas(container.schema)
+    return [_try_key(record) for record in _read_records(data, container, schemas, keys_only=True)]
 
 
 def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
@@ -122,7 +125,7 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
     [{'objectId': 'ZTF18abcdefg'}]
     """
     container = read_header(data)
-    schemas = _parse_schemas(container.schema)
+    schemas = parse_schemas(container.schema)
     if not history and (packet := _read_around_history(data, container, schemas)):
         return [packet]
     packets = list(_read_records(data, container, schemas, keys_only=False))
@@ -131,7 +134,7 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
 
 def read_candidate_types(data: bytes) -> dict[str, str]:
     """Read which fields ``candidate`` has in this container's schema, as Arrow types (double, int64, string)."""
-    return _candidate_types(read_header(data).schema)
+    return find_candidate_types(read_header(data).schema)
 
 
 def prepare_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -156,53 +159,7 @@ def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> 
     return stream.getvalue()
 
 
-@lru_cache(maxsize=64)
-def _parse_schemas(schema: bytes) -> _Schemas:
-    try:
-        whole = json.loads(schema)
-        head = _cut(whole, ("objectId", "candid", "candidate"))
-        front = fastavro.parse_schema(head) if _is_usual(whole["fields"], len(head["fields"])) else None
-        if head["fields"] and (last := head["fields"][-1])["name"] == "candidate":
-            # Nothing is read behind it, so it may end early too.
-            head["fields"][-1] = last | {"type": _cut_candidate(last["type"])}
-        return _Schemas(fastavro.parse_schema(whole), front, fastavro.parse_schema(head))
-    except Exception as error:
-        raise CorruptPacket(f"the container's schema is damaged: {type(error).__name__}") from error
-
-
-def _as_union(avro: Any) -> list[Any]:
-    """The kinds that a value can have: Fink and Spark make every field, ``candidate`` too, a union with null."""
-    return avro if isinstance(avro, list) else [avro]
-
-
-def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Cut a record schema behind the last of the named fields."""
-    wanted = [at for at, field in enumerate(record["fields"]) if field["name"] in names]
-    return record | {"fields": record["fields"][: max(wanted, default=-1) + 1]}
-
-
-def _cut_candidate(avro: Any) -> Any:
-    """Cut the type of ``candidate``, a record or a union of one with null, behind the last field of a key."""
-    if isinstance(avro, list):
-        return [kind if kind == "null" else _cut(kind, _KEY_FIELDS) for kind in avro]
-    return _cut(avro, _KEY_FIELDS)
-
-
-def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
-    """Whether only history and the three cutouts, each null or (a name, gzipped bytes), follow the first fields."""
-    names = [field["name"] for field in fields[front:]]
-    if tuple(names[-3:]) != CUTOUTS or not set(names[:-3]) <= set(_HISTORY):
-        return False
-    kinds = [[kind for kind in _as_union(field["type"]) if kind != "null"] for field in fields[-3:]]
-    record, *others = (kind[0] if len(kind) == 1 else None for kind in kinds)
-    return (
-        isinstance(record, dict)
-        and [field["type"] for field in record["fields"]] == ["string", "bytes"]
-        and all(other == record["name"] for other in others)
-    )
-
-
-def _read_around_history(data: bytes, container: Container, schemas: _Schemas) -> dict[str, Any] | None:
+def _read_around_history(data: bytes, container: Container, schemas: Schemas) -> dict[str, Any] | None:
     """Read a single alert but its history; None when it takes a full reader to find the stamps."""
     if schemas.front is None or container.codec != b"null":
         return None
@@ -216,8 +173,9 @@ def _read_around_history(data: bytes, container: Container, schemas: _Schemas) -
 
 
 def _drop_history(packet: dict[str, Any]) -> dict[str, Any]:
-    stamps = {name: cutout and {"stampData": cutout["stampData"]} for name, cutout in packet.items() if name in CUTOUTS}
-    return {name: value for name, value in packet.items() if name not in _HISTORY} | stamps
+    cutouts = {name: value for name, value in packet.items() if name in CUTOUTS and isinstance(value, Mapping)}
+    stamps = {name: {"stampData": cutout.get("stampData")} for name, cutout in cutouts.items()}
+    return {name: value for name, value in packet.items() if name not in HISTORY} | stamps
 
 
 def _find_stamps(data: bytes, at: int, end: int) -> list[dict[str, Any]] | None:
@@ -245,28 +203,10 @@ def _follow_stamps(data: bytes, at: int, size: int, end: int) -> list[dict[str, 
     return stamps if at == end else None
 
 
-@lru_cache(maxsize=64)
-def _candidate_types(schema: bytes) -> dict[str, str]:
-    fields = {field["name"]: field for field in _parse_schemas(schema).whole["fields"]}
-    if "candidate" not in fields:
-        raise MissingField("the packet has no candidate")
-    records = [kind for kind in _as_union(fields["candidate"]["type"]) if kind != "null"]
-    return {field["name"]: _arrow_type(field["type"]) for record in records for field in record["fields"]}
-
-
-def _arrow_type(avro: Any) -> str:
-    # A type with notes, such as {"type": "string", "avro.java.string": "String"}, is the type in it.
-    kinds = [kind["type"] if isinstance(kind, dict) else kind for kind in _as_union(avro)]
-    names = set(kinds) - {"null"}
-    if names <= {"int", "long"}:
-        return "int64"
-    return "double" if names <= {"int", "long", "float", "double"} else "string"
-
-
-def _read_records(data: bytes, container: Container, schemas: _Schemas, *, keys_only: bool) -> Iterator[dict[str, Any]]:
+def _read_records(data: bytes, container: Container, schemas: Schemas, *, keys_only: bool) -> Iterator[dict[str, Any]]:
     total = 0
     for count, stream, end in read_blocks(data, container):
-        if keys_only and count == 1:
+        if keys_only and count == 1 and schemas.head is not None:
             record = decode(stream, schemas.head)
             if stream.tell() > end:
                 raise CorruptPacket("a record is longer than its block")
@@ -282,14 +222,63 @@ def _read_records(data: bytes, container: Container, schemas: _Schemas, *, keys_
         raise CorruptPacket("the container holds no alert")
 
 
+def _try_key(record: dict[str, Any]) -> AlertKey | PacketError:
+    try:
+        return _make_key(record)
+    except PacketError as error:
+        with contextlib.suppress(PacketError):
+            error.candid = find_candid(record)
+        return error
+
+
 def _make_key(record: dict[str, Any]) -> AlertKey:
+    candidate = find_candidate(record)
+    object_id, candid = record.get("objectId"), find_candid(record)
+    if object_id is None or object_id == "":
+        raise MissingField("the packet has no objectId")
+    if not isinstance(object_id, str):
+        if not isinstance(object_id, int):
+            raise CorruptPacket(f"objectId is of type {type(object_id).__name__}")
+        object_id = str(object_id)
+    place: list[Any] = [candidate.get(name) for name in _PLACE_AND_TIME]
+    if not all(type(value) is float and low < value < high for value, (low, high) in zip(place, _BOUNDS, strict=True)):
+        checked = check_values(candidate, _PLACE_AND_TIME)
+        place = [checked[name] for name in _PLACE_AND_TIME]
+    program = candidate.get("programid")
+    if program is None:
+        raise MissingField("the packet has no candidate.programid")
+    return AlertKey(
+        object_id, candid, place[0], candidate.get("ssdistnr"), read_integer("programid", program), *place[1:]
+    )
+
+
+def find_candidate(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find an alert's fields, of `read_packets` or of somebody's own dict; none where there is no candidate."""
     candidate = record.get("candidate") or {}
-    values: dict[str, Any] = {name: candidate.get(name) for name in _KEY_FIELDS} | {"objectId": record.get("objectId")}
-    if record.get("candid") is not None:
-        values["candid"] = record["candid"]
-    for name, value in values.items():
-        if value is None and name != "ssdistnr":
-            raise MissingField(f"the packet has no {name if name == 'objectId' else f'candidate.{name}'}")
-    if not (0 < values["jd"] < 1e7 and math.isfinite(values["ra"]) and math.isfinite(values["dec"])):
-        raise CorruptPacket("jd is no Julian date, or ra or dec is not finite")
-    return AlertKey(**values)
+    if not isinstance(candidate, Mapping):
+        raise CorruptPacket(f"candidate is of type {type(candidate).__name__}")
+    return candidate
+
+
+def find_candid(record: Mapping[str, Any]) -> int:
+    """Find an alert's number; where the alert has none, its candidate's."""
+    candid = record.get("candid")
+    if candid is None:
+        candid = find_candidate(record).get("candid")
+    if candid is None:
+        raise MissingField("the packet has no candidate.candid")
+    return read_integer("candid", candid)
+
+
+def read_integer(name: str, value: Any) -> int:
+    """Read a whole number of 64 bits, of any type; candids are too long for a float."""
+    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
+        value = int(value)
+    if type(value) is not int:
+        number = read_number(name, value)
+        if not number.is_integer():
+            raise CorruptPacket(f"{name} is {number:g}, which is no whole number")
+        value = int(number)
+    if not -(2**63) <= value < 2**63:
+        raise CorruptPacket(f"{name} is longer than 64 bits")
+    return value

@@ -4,34 +4,37 @@ Decoding names what is wrong and with which object; the rest of the way is that 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
 
-from twostamp.alerts.cutouts import STAMPS
-from twostamp.alerts.packet import BadStamp, CorruptPacket, MissingField, PacketError, read_packets
+from twostamp.alerts.cutouts import STAMPS, find_stamp
+from twostamp.alerts.packet import CorruptPacket, PacketError, find_candidate, read_packets
+from twostamp.alerts.values import MEANT, MissingField, check_values, read_number
 from twostamp.data.arrays import POSITION
 from twostamp.data.features import PACKET_FIELDS
 
 Packet = bytes | Mapping[str, Any]
-Objects = Sequence[Sequence[Packet]]
+Objects = Iterable[Sequence[Packet]]
 Prepared = TypeVar("Prepared")
 
-NEVER_NULL = ("jd", "ra", "dec", "isdiffpos")
 
-
-def decode_objects(objects: Objects, n_alerts: int, first: int = 0) -> pd.DataFrame:
+def decode_objects(
+    objects: Objects, n_alerts: int, first: int = 0, fields: Sequence[str] = PACKET_FIELDS
+) -> pd.DataFrame:
     """Decode packets into the table that `twostamp.data.arrays.arrays_from_table` takes.
 
     Parameters
     ----------
-    objects : sequence of n tuples
+    objects : iterable of n tuples
         `n_alerts` packets of one object, the earlier first: bytes of an Avro file with one alert, or the dict that it
         decodes to.
     n_alerts : {1, 2}
     first : int
         Number of the first object in messages.
+    fields : sequence of str
+        Fields of ``candidate`` that a packet must have, of `PACKET_FIELDS`; by default all.
 
     Returns
     -------
@@ -53,44 +56,67 @@ def decode_objects(objects: Objects, n_alerts: int, first: int = 0) -> pd.DataFr
     rows = []
     for position, packets in enumerate(objects, start=first):
         with _naming(position, packets):
-            rows.append(_decode_object(packets, n_alerts))
+            rows.append(_decode_object(packets, n_alerts, fields))
     return pd.DataFrame(rows)
 
 
 def prepare_objects(
-    objects: Objects, n_alerts: int, prepare: Callable[[pd.DataFrame], Prepared], first: int = 0
-) -> Prepared:
-    """Decode objects and prepare them at once; where that fails, one by one, so that the error names the object.
+    objects: Sequence[Sequence[Packet]],
+    n_alerts: int,
+    prepare: Callable[[pd.DataFrame], Prepared],
+    first: int = 0,
+    fields: Sequence[str] = PACKET_FIELDS,
+) -> tuple[Prepared | None, list[int], dict[int, PacketError]]:
+    """Decode objects and prepare those that can be used, all at once.
 
     Parameters
     ----------
-    objects, n_alerts, first
+    objects, n_alerts, first, fields
         As for `decode_objects`.
     prepare : callable
         From the table of `decode_objects` to what a model takes.
 
-    Raises
-    ------
-    PacketError
-        As for `decode_objects`; also for a stamp or an isdiffpos that cannot be used.
+    Returns
+    -------
+    prepared : object or None
+        None if not one can be used.
+    places : list of int
+        Numbers, from `first` on, of the objects in `prepared`.
+    failures : dict
+        Number of any other object -> what is wrong with it, with its name: as `decode_objects` raises, or a stamp that
+        cannot be used.
     """
-    table = decode_objects(objects, n_alerts, first)
+    rows: dict[int, dict[str, Any]] = {}
+    failures: dict[int, PacketError] = {}
+    named = dict(enumerate(objects, start=first))
+    for position, packets in named.items():
+        with _collecting(failures, position), _naming(position, packets):
+            rows[position] = _decode_object(packets, n_alerts, fields)
     try:
-        return prepare(table)
-    except ValueError:
-        for position, packets in enumerate(objects):
-            with _naming(first + position, packets):
-                prepare(table.iloc[[position]])
-        raise
+        return (prepare(pd.DataFrame(rows.values())) if rows else None), list(rows), failures
+    except ValueError:  # a stamp: only one by one is it known whose
+        for position, row in list(rows.items()):
+            with _collecting(failures, position), _naming(position, named[position]):
+                prepare(pd.DataFrame([row]))
+        rows = {position: row for position, row in rows.items() if position not in failures}
+    return (prepare(pd.DataFrame(rows.values())) if rows else None), list(rows), failures
 
 
-def _decode_object(packets: Sequence[Packet], n_alerts: int) -> dict[str, Any]:
+@contextlib.contextmanager
+def _collecting(failures: dict[int, PacketError], position: int) -> Iterator[None]:
+    try:
+        yield
+    except PacketError as error:
+        failures[position] = error
+
+
+def _decode_object(packets: Sequence[Packet], n_alerts: int, fields: Iterable[str]) -> dict[str, Any]:
     if isinstance(packets, bytes | str | Mapping) or not isinstance(packets, Sequence) or len(packets) != n_alerts:
         raise PacketError(f"an object is a tuple of {n_alerts} packet{'s' * (n_alerts > 1)}")
     alerts = [_decode_packet(packet) for packet in packets]
     row: dict[str, Any] = {"objectId": alerts[0].get("objectId")}
     for order, alert in enumerate(alerts, start=1):
-        row |= {f"{name}_{order}": value for name, value in _read_fields(alert).items()}
+        row |= {f"{name}_{order}": value for name, value in _read_fields(alert, fields).items()}
     if n_alerts == 2:
         row["deltajd"] = row["jd_2"] - row["jd_1"]
         if alerts[1].get("objectId") != row["objectId"]:
@@ -103,28 +129,30 @@ def _decode_object(packets: Sequence[Packet], n_alerts: int) -> dict[str, Any]:
 def _decode_packet(packet: Packet) -> Mapping[str, Any]:
     if isinstance(packet, Mapping):
         return packet
-    if not isinstance(packet, bytes):
+    if not isinstance(packet, bytes | bytearray | memoryview):
         raise PacketError(f"a packet is bytes or a decoded dict, not {type(packet).__name__}")
-    alerts = read_packets(packet, history=False)
+    alerts = read_packets(bytes(packet), history=False)
     if len(alerts) > 1:
         raise CorruptPacket(f"the container holds {len(alerts)} alerts, and a packet is one")
     return alerts[0]
 
 
-def _read_fields(alert: Mapping[str, Any]) -> dict[str, Any]:
-    candidate = alert.get("candidate")
-    if not candidate:
+def _read_fields(alert: Mapping[str, Any], needed: Iterable[str]) -> dict[str, Any]:
+    """Read a packet's fields and stamps: numbers, None for what is missing and not needed."""
+    if not (candidate := find_candidate(alert)):
         raise MissingField("the packet has no candidate")
-    fields = {}
-    for name in dict.fromkeys(("jd", *PACKET_FIELDS, *POSITION)):
-        if name not in candidate or (candidate[name] is None and name in NEVER_NULL):
+    for name in needed:
+        if name not in candidate:
             raise MissingField(f"the packet has no candidate.{name}")
-        fields[name] = candidate[name]
-    for name in STAMPS:
-        fields[name] = (alert.get(f"cutout{name.capitalize()}") or {}).get("stampData")
-        if not fields[name]:
-            raise BadStamp(f"the {name} stamp is missing")
-    return fields
+    fields = {name: _read_feature(candidate.get(name)) for name in (*PACKET_FIELDS, *POSITION)}
+    fields |= dict.fromkeys(MEANT) | check_values(candidate, [name for name in MEANT if name in ("jd", *needed)])
+    return fields | {name: find_stamp(alert, name) for name in STAMPS}
+
+
+def _read_feature(value: Any) -> float | None:
+    with contextlib.suppress(PacketError):
+        return read_number("", value)
+    return None
 
 
 @contextlib.contextmanager
@@ -132,10 +160,11 @@ def _naming(position: int, packets: Any) -> Iterator[None]:
     """Put the object's place, and its name where that is known, before the message of an error."""
     try:
         yield
-    except ValueError as error:
+    except Exception as error:  # whatever else is wrong with what somebody hands over
         kind = type(error) if isinstance(error, PacketError) else CorruptPacket
+        said = error if isinstance(error, ValueError) else f"it cannot be read: {type(error).__name__}: {error}"
         name = next((f" ({packet['objectId']})" for packet in _decoded(packets) if packet.get("objectId")), "")
-        raise kind(f"object {position}{name}: {error}") from error
+        raise kind(f"object {position}{name}: {said}") from error
 
 
 def _decoded(packets: Any) -> Iterator[Mapping[str, Any]]:

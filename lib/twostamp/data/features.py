@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from twostamp.alerts.values import read_isdiffpos
 from twostamp.data.feature_lists import ALERCE23, ALL_FEATURES, DELTAJD_FLOOR, FEATURE_LISTS
 from twostamp.utils.coordinates import sky_coordinates
 from twostamp.utils.files import write_file
@@ -39,8 +40,11 @@ PACKET_FIELDS: tuple[str, ...] = (
 )
 """Fields of ``candidate`` that `compute_features` reads; 18 of them are Table 3.2's."""
 
+_MADE_OF: dict[str, tuple[str, ...]] = dict.fromkeys(("ecl_lat", "ecl_long", "gal_lat", "gal_long"), ("ra", "dec"))
+_MADE_OF |= dict.fromkeys(("non_detections", "redetection_ratio"), ("ndethist", "ncovhist"))
+_MADE_OF |= dict.fromkeys(("fid_g", "fid_r"), ("fid",))
+
 RECIPES = ("thesis", "alerce")
-_IS_POSITIVE = {"t": 1.0, "f": 0.0, "1": 1.0, "0": 0.0, True: 1.0, False: 0.0}
 
 
 def feature_names_two(list_name: str) -> tuple[str, ...]:
@@ -54,27 +58,39 @@ def feature_names_two(list_name: str) -> tuple[str, ...]:
     return (*(f"{name}_{alert}" for alert in (1, 2) for name in FEATURE_LISTS[list_name]), "ln_deltajd")
 
 
+def packet_fields(list_name: str) -> tuple[str, ...]:
+    """Fields of ``candidate`` that the features of a list are made of; none for no list.
+
+    Examples
+    --------
+    >>> [name for name in PACKET_FIELDS if name not in packet_fields("alerce23")]
+    ['elong', 'rb', 'distnr', 'magnr', 'fid']
+    """
+    used = {field for name in FEATURE_LISTS.get(list_name, ()) for field in _MADE_OF.get(name, (name,))}
+    return tuple(name for name in PACKET_FIELDS if name in used)
+
+
 def compute_features(table: pd.DataFrame, alert: int) -> Floats32:
     """Features of the first or second alert of each object, before clipping, filling and scaling.
 
     Parameters
     ----------
     table : DataFrame, n rows
-        Columns ``<candidate field>_<alert>`` as packets carry them (nulls allowed but in isdiffpos).
+        Columns ``<candidate field>_<alert>`` as packets carry them.
     alert : {1, 2}
 
     Returns
     -------
     ndarray, shape (n, len(ALL_FEATURES)), float32
-        NaN where the packet has none; sentinels of -999 stay. Angles in degrees, distances in arcsec, magnitudes.
-        isdiffpos is 1 or 0 (M3); fid is one-hot, all zero for any filter but g and r (M4).
+        NaN where the packet has no finite number; sentinels of -999 stay. Angles in degrees, distances in arcsec,
+        magnitudes. isdiffpos is 1 or 0 (M3); fid is one-hot, all zero for any filter but g and r (M4).
 
     Raises
     ------
     KeyError
         A candidate field is missing.
     ValueError
-        isdiffpos holds a value that is not one of the six spellings known.
+        isdiffpos holds a value that says neither positive nor negative.
 
     Examples
     --------
@@ -94,19 +110,21 @@ def compute_features(table: pd.DataFrame, alert: int) -> Floats32:
     values["non_detections"] = values["ncovhist"] - values["ndethist"]
     earlier = np.maximum(values["ndethist"] - 1, 0)
     values["redetection_ratio"] = earlier / np.where(values["ncovhist"] > 0, values["ncovhist"], np.nan)
-    values |= sky_coordinates(values["ra"], values["dec"])
-    return np.column_stack([values[name] for name in ALL_FEATURES]).astype(np.float32)
+    on_sky = np.isfinite(values["ra"]) & (np.abs(values["dec"]) <= 90)
+    values |= sky_coordinates(*(np.where(on_sky, values[name], np.nan) for name in ("ra", "dec")))
+    with np.errstate(over="ignore"):
+        features = np.column_stack([values[name] for name in ALL_FEATURES]).astype(np.float32)
+    features[~np.isfinite(features)] = np.nan
+    return features
 
 
 def _as_float(column: pd.Series) -> NDArray[Any]:
-    return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _read_isdiffpos(column: pd.Series) -> NDArray[Any]:
-    unknown = [value for value in column.unique() if value not in _IS_POSITIVE]
-    if unknown:
-        raise ValueError(f"isdiffpos is {unknown[0]!r}; known are t, f, 1, 0, True and False")
-    return column.map(_IS_POSITIVE).to_numpy(dtype=np.float64)
+    known = {value: read_isdiffpos(value) for value in column.dropna().unique()}
+    return column.map(known).to_numpy(dtype=np.float64)
 
 
 def count_other_filters(table: pd.DataFrame, alert: int) -> int:
@@ -126,12 +144,13 @@ def ln_deltajd(deltajd: ArrayLike) -> Floats32:
 
 
 def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> Floats:
-    """Copy in float64, clipped by the recipe's bounds, without NaN."""
+    """Copy in float64, clipped by the recipe's bounds, 0 where there is no finite number."""
     filled = np.array(features, dtype=np.float64)
+    filled[~np.isfinite(filled)] = np.nan  # before a bound makes a number of it
     if recipe == "alerce":
         low, high = zip(*(_CLIPS.get(name, (-np.inf, np.inf)) for name in names), strict=True)
         filled = filled.clip(low, high)
-    filled[np.isnan(filled)] = 0.0
+    filled[~np.isfinite(filled)] = 0.0
     return filled
 
 
@@ -171,6 +190,10 @@ class Scaler:
     std: Floats
     deltajd: tuple[float, float]
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(np.concatenate([self.mean, self.std, [self.deltajd]], axis=None)).all():
+            raise ValueError("a scaler holds a number that is not finite: fit it again")
+
     @classmethod
     def fit(cls, features_1: ArrayLike, features_2: ArrayLike, ln_days: ArrayLike, recipe: str = "thesis") -> Scaler:
         """Measure the training set.
@@ -187,7 +210,8 @@ class Scaler:
             raise ValueError(f"metadata recipe {recipe!r} is not one of {', '.join(RECIPES)}")
         moments = [_moments(_fill(features, ALL_FEATURES, recipe)) for features in (features_1, features_2)]
         mean, std = (np.stack(column) for column in zip(*moments, strict=True))
-        centre, spread = _moments(np.asarray(ln_days, dtype=np.float64).reshape(-1, 1))
+        days = np.asarray(ln_days, dtype=np.float64)
+        centre, spread = _moments(np.nan_to_num(days, posinf=0.0, neginf=0.0).reshape(-1, 1))
         return cls(recipe, ALL_FEATURES, mean, std, (float(centre[0]), float(spread[0])))
 
     def transform(self, features: ArrayLike, alert: int, list_name: str) -> Floats32:

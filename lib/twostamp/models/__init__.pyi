@@ -1,6 +1,7 @@
 from . import alerce_recipe, summary
 from .alerce_checkpoint import load_alerce_checkpoint
 from .alerce_recipe import read_alerce, train_alerce
+from .answers import Predictions
 from .architectures import VARIANTS, build_model
 from .classifier import Classifier, export_onnx, load_classifier
 from .layers import PADDING
@@ -14,6 +15,7 @@ __all__ = [
     "VARIANTS",
     "Classifier",
     "Hyperparameters",
+    "Predictions",
     "SearchResults",
     "TrialResult",
     "alerce_recipe",

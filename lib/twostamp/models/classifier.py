@@ -2,11 +2,11 @@
 
 import itertools
 import json
+import logging
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sized
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,15 +18,18 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from twostamp.alerts.first_packets import read_first_packets
+from twostamp.alerts.packet import find_candid
 from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
-from twostamp.data.features import FEATURE_LISTS, Scaler
+from twostamp.data.features import FEATURE_LISTS, Scaler, packet_fields
 from twostamp.data.tfrecords import Records
+from twostamp.models.answers import Batch, Predictions, collect, count_missing, map_ahead
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
 from twostamp.models.inference import bfloat16, model_inputs, predict
 from twostamp.utils.files import replacing
-from twostamp.utils.typing import Floats32, Inputs
+from twostamp.utils.typing import Floats32, Inputs, Ints
 
+_log = logging.getLogger(__name__)
 _FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -91,36 +94,43 @@ class Classifier:
             raise ModelError(f"a model {self.variant!r} has no answer before the second alert")
         return replace(self, first_alone=True)
 
-    def predict(self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False) -> Floats32:
+    def predict(
+        self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False, on_error: str = "raise"
+    ) -> Predictions:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
 
         Parameters
         ----------
-        objects : sequence of n tuples
-            `n_alerts` Avro packets of one object, the earlier first: bytes, or the dicts that they decode to.
+        objects : iterable of n tuples
+            `n_alerts` Avro packets of one object, the earlier first: bytes, or the dicts that they decode to. Of a
+            packet's metadata only what the model uses is asked for.
         batch_size : int
             Objects in one call of the network.
         mixed_precision : bool
             See `twostamp.models.inference.bfloat16`.
+        on_error : {"raise", "nan"}
+            What an object whose packets cannot be used costs: everything, or its own answer alone.
 
         Returns
         -------
-        ndarray, shape (n, n_classes), float32
+        Predictions, shape (n, n_classes), float32
+            An array; with ``on_error="nan"`` it is NaN for the objects of its ``failures``, number -> reason.
 
         Raises
         ------
         twostamp.alerts.packet.PacketError
             A packet is damaged or lacks a field, a stamp cannot be read; the message names the object.
         """
-        parts = [np.empty((0, len(self.classes)), np.float32)]
-        starts = range(0, len(objects), batch_size)
-        batches = [objects[start : start + batch_size] for start in starts]
-        # Decompressing and sorting leave the interpreter free, so that two threads keep two processors busy.
-        with ThreadPoolExecutor(2) as threads, bfloat16(mixed_precision):
-            prepared = threads.map(self._prepare, batches, starts)
-            for inputs in tqdm(prepared, total=len(starts), unit="batch", desc="predict", disable=len(starts) < 2):
-                parts.append(self.network.predict_on_batch(inputs))
-        return np.concatenate(parts)
+        total = -(-len(objects) // batch_size) if isinstance(objects, Sized) else None
+        batches = tqdm(
+            map_ahead(self._prepare, objects, batch_size),
+            total=total,
+            unit="batch",
+            desc="predict",
+            disable=total is not None and total < 2,
+        )
+        with bfloat16(mixed_precision):
+            return collect(batches, self.network.predict_on_batch, len(self.classes), on_error)
 
     def predict_folder(self, archive: Path | str) -> pd.DataFrame:
         """Classify the objects of a folder of alert packets, each by its first alerts with whole stamps.
@@ -134,13 +144,19 @@ class Classifier:
         Returns
         -------
         DataFrame
-            objectId (sorted), candid_1 and, where the network takes two alerts, candid_2, and a probability per class.
+            objectId (sorted), candid_1 and, where the network takes two alerts, candid_2, and a probability per class:
+            NaN for an object without an answer, which is logged; ``attrs["failures"]`` has objectId -> reason.
         """
         objects = read_first_packets(str(archive), self.n_alerts)
         table = pd.DataFrame({"objectId": list(objects)})
         for place in range(self.n_alerts):
-            table[f"candid_{place + 1}"] = [packets[place]["candid"] for packets in objects.values()]
-        return table.join(pd.DataFrame(self.predict(list(objects.values())), columns=list(self.classes)))
+            table[f"candid_{place + 1}"] = [find_candid(packets[place]) for packets in objects.values()]
+        answers = self.predict(objects.values(), on_error="nan")
+        for reason in answers.failures.values():
+            _log.warning("no answer to %s", reason)
+        table = table.join(pd.DataFrame(np.asarray(answers), columns=list(self.classes)))
+        table.attrs["failures"] = {list(objects)[number]: reason for number, reason in answers.failures.items()}
+        return table
 
     def predict_table(self, table: pd.DataFrame) -> Floats32:
         """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""
@@ -163,8 +179,15 @@ class Classifier:
         """Read a split of the records that it was trained on, prepared for it."""
         return records.arrays(split, self.features, self.crop_size)
 
-    def _prepare(self, objects: Objects, first: int) -> Inputs:
-        return prepare_objects(objects, self.n_alerts, self.make_inputs, first)
+    def _prepare(self, objects: list[Any], first: int) -> Batch:
+        fields = packet_fields(self.features)
+
+        def prepare(table: pd.DataFrame) -> tuple[Inputs, Ints]:
+            return self.make_inputs(table), count_missing(table, fields, self.n_alerts)
+
+        prepared, numbers, failures = prepare_objects(objects, self.n_alerts, prepare, first, fields)
+        inputs, missing = prepared or (None, np.zeros(0, np.int64))
+        return Batch(len(objects), inputs, [number - first for number in numbers], missing, failures)
 
     def make_card(self) -> dict[str, Any]:
         """Say what a user has to know, as plain JSON: what it takes and gives, and what its ``card`` knows."""

@@ -13,6 +13,7 @@ except (
 
 EXTRAS = {
     "jax": "jax",
+    "cramjam": "codecs",
     "pyspark": "spark",
     "galsim": "simulation",
     "threadpoolctl": "simulation",

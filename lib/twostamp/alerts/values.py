@@ -1,0 +1,116 @@
+"""Which values of an alert can be meant: one rule for the extraction and for prediction."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from twostamp.alerts.avro import CorruptPacket, PacketError
+
+NEVER_NULL = ("jd", "ra", "dec", "isdiffpos")
+"""Fields of ``candidate`` without which an alert says nothing."""
+MEANT = (*NEVER_NULL, "magpsf", "sigmapsf")
+"""Fields of ``candidate`` whose values decide whether an alert can be meant; any other may be missing."""
+RANGES = {
+    "jd": (2_400_000.0, 2_500_000.0),  # 1858 to 2132; a modified Julian date, or seconds, are none
+    "ra": (0.0, 360.0),
+    "dec": (-90.0, 90.0),
+    "magpsf": (-90.0, 90.0),  # what is none is -999 or 99 elsewhere
+    "sigmapsf": (0.0, 90.0),
+}
+_WHAT = {"jd": "no Julian date of our time", "ra": "no place on the sky", "dec": "no place on the sky"}
+_IS_POSITIVE = {"t": 1.0, "true": 1.0, "1": 1.0, "1.0": 1.0, "f": 0.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+
+
+class MissingField(PacketError):  # noqa: N818
+    """A field that the pipeline cannot do without is absent or null; the reason names it."""
+
+
+def read_number(name: str, value: Any) -> float:
+    """Read a number of any type that has one meaning, also a text of one; NaN for None.
+
+    Raises
+    ------
+    CorruptPacket
+        It is no number; the message has its `name`.
+
+    Examples
+    --------
+    >>> read_number("fid", "2"), read_number("rb", None)
+    (2.0, nan)
+    """
+    if type(value) is float:
+        return value
+    if value is None:
+        return math.nan
+    try:
+        if isinstance(value, bool | np.bool_ | bytes):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise CorruptPacket(f"{name} is {_show(value)}, which is no number") from None
+
+
+def read_isdiffpos(value: Any) -> float:
+    """Read whether science minus template is positive, in any spelling of ZTF and its brokers: 1, 0, or NaN for None.
+
+    Raises
+    ------
+    CorruptPacket
+        It says neither.
+
+    Examples
+    --------
+    >>> [read_isdiffpos(value) for value in ("t", "F", "true", 0, True)]
+    [1.0, 0.0, 1.0, 0.0, 1.0]
+    """
+    if value is None:
+        return math.nan
+    try:
+        return _IS_POSITIVE[str(value).strip().lower()]
+    except KeyError:
+        raise CorruptPacket(f"isdiffpos is {_show(value)}, which is neither positive nor negative") from None
+
+
+def check_values(candidate: Mapping[str, Any], names: Iterable[str] = MEANT) -> dict[str, float]:
+    """Read the values that decide whether an alert can be meant.
+
+    Parameters
+    ----------
+    candidate : mapping
+        Fields of the packet's ``candidate``.
+    names : iterable of str
+        Fields to look at, of `MEANT`. A magnitude may be missing, the others may not.
+
+    Returns
+    -------
+    dict
+        Name -> number; days, degrees and magnitudes. NaN for a magnitude that is missing.
+
+    Raises
+    ------
+    MissingField, CorruptPacket
+        A value is missing, is not finite or lies where none can.
+
+    Examples
+    --------
+    >>> check_values({"ra": 400.0}, ["ra"])
+    Traceback (most recent call last):
+    twostamp.alerts.avro.CorruptPacket: ra is 400, which is no place on the sky
+    """
+    values = {}
+    for name in names:
+        value = candidate.get(name)
+        if value is None and name in NEVER_NULL:
+            raise MissingField(f"the packet has no candidate.{name}")
+        number = values[name] = read_isdiffpos(value) if name == "isdiffpos" else read_number(name, value)
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        if value is not None and not low <= number <= high:
+            raise CorruptPacket(f"{name} is {number:g}, which is {_WHAT.get(name, 'no magnitude')}")
+    return values
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 40 else f"{text[:36]}..."
