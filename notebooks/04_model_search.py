@@ -24,7 +24,6 @@
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
-import tensorflow as tf
 
 from twostamp import models
 from twostamp.analysis.model_search import format_search
@@ -126,6 +125,8 @@ run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_re
 for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):
     values = getattr(params, f"grid_{name}")
     run.record_number("5", f"grid: {name.replace('_', ' ')}", ", ".join(f"{value:g}" for value in values))
+import tensorflow as tf  # not at the top: twostamp.models imports it without its chatter
+
 run.record_number("5", "version of TensorFlow", tf.__version__)
 run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
 

@@ -7,6 +7,10 @@ from keras import layers, ops
 
 from twostamp.utils.typing import Shape
 
+# The user's keras.json may say otherwise; networks, and their stored weights, are of these.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+
 N_ROTATIONS = 4
 PADDING = 3
 _FIRST_KERNEL = 4
