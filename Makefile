@@ -34,7 +34,7 @@ report: $(READY) ## write outputs/RUN/report.html, one page with everything that
 reference: $(READY) ## copy RUN's figures, tables and ledger, and make bench's table, to outputs/reference
 	$(BIN)/twostamp reference $(RUN)
 
-plan: $(READY) ## trials, hours and cost of RUN's search, from rates measured here
+plan: $(READY) ## trials, hours and cost of RUN's search on several machines, from measured rates
 	$(BIN)/twostamp plan $(RUN)
 
 alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks
@@ -51,7 +51,7 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 
-bench: $(READY) ## speed beside named references: a table, and outputs/bench/bench.json (ROWS="keys training")
+bench: $(READY) ## speed beside named references (ROWS="keys training"); ROWS=accelerator: rates for plan
 	TQDM_DISABLE=1 $(BIN)/python -m tests.benchmarks $(ROWS)
 
 lint: $(READY) ## ruff, mypy, and the layers of the rooms

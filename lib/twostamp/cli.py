@@ -66,10 +66,11 @@ def _plan(options: argparse.Namespace) -> None:
     # The plan of a run on an archive that is not here yet is what one asks for first.
     params = read_parameters(utils.find_parameters(options.run), without=("archive", "labels"))
     n_objects, source = pipeline.count_training_objects(params)
-    rates = pipeline.measure_rates(params)
-    print(rates.round(1).to_string(index=False))
-    print(f"\n{n_objects} training objects ({source}), {params.epochs} epochs, {params.workers} workers")
-    print(pipeline.plan_trials(params, rates, n_objects).round(1).to_string(index=False))
+    rates, own = pipeline.read_rates(), pipeline.describe_run(params)
+    print(f"{n_objects} training objects ({source}), {params.epochs} epochs; processors: {own.name}, fp32")
+    print(pipeline.plan_trials(params, rates, n_objects, own).round(1).to_string(index=False))
+    print()
+    print(pipeline.compare_machines(params, rates, n_objects).round(1).to_string(index=False))
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -144,7 +145,12 @@ def _make_parser() -> argparse.ArgumentParser:
         ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),
     ):
         add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, such as quick")
-    add("plan", _plan, "trials, hours and cost of a run's search, from rates measured here", parents=[run])
+    add(
+        "plan",
+        _plan,
+        "trials, hours and cost of a run's search on several machines",
+        parents=[run],
+    )
     add("release", _release, "write a run's pairs as a data set to give away: outputs/RUN/dataset", parents=[run])
     _add_fetch(add("fetch", _fetch, "assemble the labels and fetch the alerts of a run, or of the objects of a CSV"))
     _add_download(add("download", _download, "download nights of ZTF's public archive, from where it stopped"))

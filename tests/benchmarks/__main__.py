@@ -1,6 +1,7 @@
 """Run the benchmarks, each part in a process of its own: all of them, or those that are named."""
 
 import argparse
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -21,8 +22,12 @@ def main() -> int:
     """Print the table part by part and write it as JSON; 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     places = {part: module for module, parts in PARTS.items() for part in parts}
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(places)}, or {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts", nargs="*", help=f"of {', '.join(places)}, or {', '.join(PARTS)}; all by default; or accelerator"
+    )
     named = parser.parse_args().parts or list(PARTS)
+    if named == ["accelerator"]:  # a table of its own, made where little else is installed
+        return subprocess.call([sys.executable, "-m", "tests.benchmarks.accelerator"])
     parts = [part for name in named for part in PARTS.get(name, (name,))]
     if unknown := [part for part in parts if part not in places]:
         parser.error(f"no rows are called {unknown[0]}; there are {', '.join(places)}")

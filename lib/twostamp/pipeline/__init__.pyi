@@ -1,5 +1,5 @@
 from .notebooks import EXTENDED, STANDS_ON, NotebookError, run_notebooks, summarise_run
-from .plan import count_training_objects, measure_rates, plan_trials
+from .plan import compare_machines, count_training_objects, describe_run, plan_trials, read_rates
 from .report import write_report
 from .run import Run, open_run, record_numbers
 from .study import copy_reference, copy_study
@@ -9,12 +9,14 @@ __all__ = [
     "STANDS_ON",
     "NotebookError",
     "Run",
+    "compare_machines",
     "copy_reference",
     "copy_study",
     "count_training_objects",
-    "measure_rates",
+    "describe_run",
     "open_run",
     "plan_trials",
+    "read_rates",
     "record_numbers",
     "run_notebooks",
     "summarise_run",

@@ -1,27 +1,65 @@
-"""What a search will take before anyone starts it: trials, hours and cost, from rates measured on this machine.
+"""What a search will take before anyone starts it: trials, hours and cost, from a table of measured rates.
 
-``twostamp plan thesis`` trains each kind of network for a few batches of noise.
+``rates.csv`` says how many objects a second one worker trains on which hardware, and where each number is from. Rows
+that ``make bench ROWS=accelerator`` measured here come before it.
 """
 
-import time
-from dataclasses import asdict
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from twostamp.data.feature_lists import FEATURE_LISTS
 from twostamp.data.tfrecords import Records
 from twostamp.models.alerce_recipe import RECIPE_VARIANT as VARIANT
 from twostamp.models.alerce_recipe import SETTING
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.layers import N_ROTATIONS, PADDING, scale
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.paths import outputs_root
 
-TIMED_BATCHES = 2
-BATCH = 16
-"""Objects a batch: enough for a fair rate, and large crops stay a matter of seconds."""
 CORES_A_NODE = 8
 """vCPU of the thesis's core nodes (m5.2xlarge), whose price is the parameter ``core_price``."""
+KIND = ["variant", "crop_size", "kernel_size", "batch_size", "width"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Hardware that a search may run on.
+
+    Attributes
+    ----------
+    name : str
+    engine, card, precision : str
+        As in ``rates.csv``.
+    workers : int
+        Trainings at a time, each at the rate of one.
+    price : float
+        USD an hour of all of it together.
+    compile_seconds : float
+        For each network, crop, kernel and batch.
+    """
+
+    name: str
+    engine: str
+    card: str
+    precision: str
+    workers: int
+    price: float
+    compile_seconds: float = 0.0
+
+
+MACHINES = (
+    Machine("two cores", "tensorflow", "processor", "fp32", 2, 0.185 / 4),
+    Machine("one H100, fp32 (TF32)", "jax", "NVIDIA H100", "fp32", 1, 3.0, 20),
+    Machine("one H100, bfloat16", "jax", "NVIDIA H100", "bf16", 1, 3.0, 20),
+    Machine("three P100", "tensorflow", "NVIDIA P100", "fp32", 3, 3 * 1.46),
+)
+"""Prices are assumptions of the order of what clouds ask: a quarter of the thesis's node, 3 USD for an H100, 1.46 for a
+P100; compilation was measured at 8 to 27 s a shape."""
 
 
 def count_training_objects(params: Parameters) -> tuple[int, str]:
@@ -39,104 +77,158 @@ def count_training_objects(params: Parameters) -> tuple[int, str]:
     return each * len(CLASSES), "the most that cap_per_class allows; the run's records will say better"
 
 
-def measure_rate(variant: str, crop_size: int, kernel_size: int, threads: int, width: float = 1.0) -> float:
-    """Train on batches of noise and return objects per second.
-
-    Parameters
-    ----------
-    variant : str
-        A key of `twostamp.models.architectures.VARIANTS`.
-    crop_size, kernel_size : int
-        Pixels.
-    threads : int
-        Of TensorFlow; the same at every call of a process.
-    width : float
-        Of the network.
-    """
-    import keras
-
-    from twostamp.models.architectures import build_model, input_shapes
-    from twostamp.models.training import limit_threads
-
-    limit_threads(threads)
-    keras.backend.clear_session()
-    model = build_model(
-        variant, n_classes=len(CLASSES), crop_size=crop_size, kernel_size=kernel_size, dropout_rate=0.3, width=width
-    )
-    model.compile("adam", loss="categorical_crossentropy", jit_compile=False)
-    rng = np.random.default_rng(0)
-    inputs = {
-        name: rng.normal(size=(BATCH, *shape)).astype(np.float32)
-        for name, shape in input_shapes(variant, crop_size).items()
-    }
-    labels = np.eye(len(CLASSES), dtype=np.float32)[rng.integers(0, len(CLASSES), BATCH)]
-    seconds = []
-    for _ in range(TIMED_BATCHES + 1):  # the first one traces
-        start = time.perf_counter()
-        model.train_on_batch(inputs, labels)
-        seconds.append(time.perf_counter() - start)
-    return BATCH / float(np.median(seconds[1:]))
-
-
-def measure_rates(params: Parameters) -> pd.DataFrame:
-    """Measure the training rate of every variant, crop and kernel of a run's grid, and of ALeRCE's recipe.
+def read_rates() -> pd.DataFrame:
+    """Read the table of rates, those measured on this machine first.
 
     Returns
     -------
     DataFrame
-        variant, crop_size, kernel_size, rate (objects per second of one trial).
+        engine, card, variant, crop_size, kernel_size, batch_size, width, precision, rate (objects per second of one
+        worker), source.
     """
-    kinds: list[tuple[str, int, int]] = [
-        (variant, crop, kernel)
-        for variant in params.search_variants
-        for crop in params.grid_crop_size
-        for kernel in params.grid_kernel_size
+    known = pd.read_csv(str(files("twostamp.pipeline").joinpath("rates.csv")))
+    path = outputs_root() / "bench" / "accelerator.json"
+    if not path.exists():
+        return known
+    measured = [
+        {**{name: row[name] for name in known.columns if name in row}, "source": "measured here"}
+        for row in json.loads(path.read_text())["rows"]
+        if "rate" in row and not row["without"]
     ]
+    return pd.concat([pd.DataFrame(measured, columns=known.columns), known], ignore_index=True)
+
+
+def count_operations(variant: str, crop_size: int, kernel_size: int, width: float = 1.0) -> float:
+    """Floating-point operations of one object in training, counted for the products alone (Tables 4.1 to 4.4).
+
+    A step takes three times the forward pass: its own, and the slopes by inputs and by weights.
+
+    Examples
+    --------
+    >>> round(count_operations("stacked", 21, 3) / 1e6)
+    492
+    """
+    spec = VARIANTS[variant]
+    branches = 2 if spec.architecture in ("separated", "one_or_two") else 1
+    channels = 6 if spec.architecture == "stacked" else 3
+    few, many = scale(32, width), scale(64, width)
+    side = crop_size + 2 * PADDING - 3
+    convolutions = side**2 * few * (16 * channels + kernel_size**2 * few)
+    side //= 2
+    convolutions += side**2 * many * kernel_size**2 * (few + 2 * many)
+    dense = (side // 2) ** 2 * many * many
+    metadata = len(FEATURE_LISTS[spec.features]) if spec.features else 0
+    rest = many * (many + metadata * (3 - branches)) + many * many
+    return 3 * 2 * branches * (N_ROTATIONS * (convolutions + dense) + rest)
+
+
+def estimate_rates(kinds: pd.DataFrame, machine: Machine, rates: pd.DataFrame) -> pd.DataFrame:
+    """Find for each training the rate of the most similar one that was measured, scaled by the operations of both.
+
+    Parameters
+    ----------
+    kinds : DataFrame
+        `KIND`; one row a training.
+    machine : Machine
+    rates : DataFrame
+        Of `read_rates`.
+
+    Returns
+    -------
+    DataFrame
+        rate (objects per second of one worker) and its source, for each row.
+
+    Raises
+    ------
+    ValueError
+        Nothing was measured on the machine.
+    """
+    same = (rates["engine"] == machine.engine) & (rates["precision"] == machine.precision)
+    known = rates[same & [str(card).startswith(machine.card) for card in rates["card"]]].reset_index(drop=True)
+    if known.empty:
+        raise ValueError(f"no rate of {machine.name} is known: make bench ROWS=accelerator measures it there")
+    operations = np.array([count_operations(v, c, k, w) for v, c, k, _, w in known[KIND].itertuples(index=False)])
+    found = []
+    for variant, crop, kernel, batch, width in kinds[KIND].itertuples(index=False):
+        own = count_operations(variant, crop, kernel, width)
+        other = known["variant"].map(
+            lambda name, own=variant: VARIANTS[name].architecture != VARIANTS[own].architecture
+        )
+        unlike = np.abs(np.log(operations / own)) + np.abs(np.log(known["batch_size"] / batch)) + 0.1 * other
+        nearest = int(np.argmin(unlike))
+        found.append((known["rate"][nearest] * operations[nearest] / own, known["source"][nearest]))
+    return pd.DataFrame(found, columns=["rate", "source"])
+
+
+def list_trainings(params: Parameters) -> pd.DataFrame:
+    """List the trainings of a search, and of ALeRCE's recipe if the run trains it, with the columns `KIND` and more."""
+    from twostamp.models.search import make_repeats, make_trials
+
+    wanted = make_trials(params)
     if params.alerce_baseline:
-        kinds.append((VARIANT, SETTING.crop_size, SETTING.kernel_size))
-    rates = [
-        (*kind, measure_rate(*kind, params.threads_per_trial, params.width)) for kind in tqdm(kinds, desc="measuring")
-    ]
-    return pd.DataFrame(rates, columns=["variant", "crop_size", "kernel_size", "rate"])
+        wanted += make_repeats(VARIANT, SETTING, params.n_repetitions, params.seed)
+    rows = [{"variant": trial.variant, **asdict(trial.hyperparameters)} for trial in wanted]
+    return pd.DataFrame(rows).assign(width=params.width)
 
 
-def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.DataFrame:
+def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int, machine: Machine) -> pd.DataFrame:
     """Add up the hours of a search, and of ALeRCE's recipe if the run trains it.
 
     Parameters
     ----------
     params : Parameters
     rates : DataFrame
-        Of `measure_rates`.
+        Of `read_rates`.
     n_objects : int
         Training objects.
+    machine : Machine
 
     Returns
     -------
     DataFrame
-        A row a variant and a total: trials, hours of one worker, hours of the run's workers together, and USD on nodes
-        of 8 cores at ``core_price``. Evaluation and reading are left out, a few per cent.
+        A row a variant and a total: trials, hours of one worker, hours of all workers of the machine together, and
+        USD. Evaluation and reading are left out, a few per cent.
 
     Examples
     --------
-    >>> one = {"search_variants": ["stacked"], "grid_learning_rate": [0.001], "n_repetitions": 2}
-    >>> params = Parameters(**one, epochs=10, alerce_baseline=False)
-    >>> rates = pd.DataFrame({"variant": ["stacked"], "crop_size": [21], "kernel_size": [3], "rate": [100.0]})
-    >>> plan_trials(params, rates, n_objects=36_000)[["trials", "worker hours", "hours"]].values.tolist()
-    [[2.0, 2.0, 1.0], [2.0, 2.0, 1.0]]
+    >>> one = {"search_variants": ["stacked"], "n_repetitions": 2, "width": 1.0}
+    >>> params = Parameters(**one, epochs=10, grid_batch_size=[36], alerce_baseline=False)
+    >>> machine = Machine("mine", "tensorflow", "processor", "fp32", workers=2, price=3.0)
+    >>> table = {"engine": "tensorflow", "card": "processor", "precision": "fp32", "source": "", "rate": 100.0}
+    >>> table |= {"variant": "stacked", "crop_size": 21, "kernel_size": 3, "batch_size": 36, "width": 1.0}
+    >>> plan_trials(params, pd.DataFrame([table]), 36_000, machine)[["trials", "worker hours", "hours", "USD"]].values
+    array([[2., 2., 1., 3.], [2., 2., 1., 3.]])
     """
-    from twostamp.models.search import make_repeats, make_trials
-
-    wanted = make_trials(params)
-    if params.alerce_baseline:
-        wanted += make_repeats(VARIANT, SETTING, params.n_repetitions, params.seed)
-    trials = pd.DataFrame([{"variant": t.variant, **asdict(t.hyperparameters)} for t in wanted])
-    steps = np.ceil(n_objects / trials["batch_size"]) * params.epochs
-    rate = trials.merge(rates, on=["variant", "crop_size", "kernel_size"], how="left")["rate"].to_numpy()
-    trials["worker hours"] = steps * trials["batch_size"] / rate / 3600
+    trials = list_trainings(params)
+    rate = estimate_rates(trials, machine, rates)["rate"].to_numpy()
+    objects = np.ceil(n_objects / trials["batch_size"]) * trials["batch_size"] * params.epochs
+    first = ~trials.duplicated(KIND)
+    trials["worker hours"] = (objects / rate + first * machine.compile_seconds) / 3600
     table = trials.groupby("variant", sort=False)["worker hours"].agg(["size", "sum"]).reset_index()
     table.columns = ["variant", "trials", "worker hours"]
     table.loc[len(table)] = ["total", table["trials"].sum(), table["worker hours"].sum()]
-    table["hours"] = table["worker hours"] / params.workers
+    table["hours"] = table["worker hours"] / machine.workers
+    return table.assign(USD=table["hours"] * machine.price)
+
+
+def describe_run(params: Parameters) -> Machine:
+    """Processors as a run asks for them: its workers of TensorFlow, on nodes of 8 cores at ``core_price``."""
     nodes = np.ceil(params.workers * params.threads_per_trial / CORES_A_NODE)
-    return table.assign(USD=table["hours"] * nodes * params.core_price)
+    name = f"this run's {params.workers} workers"
+    return Machine(name, "tensorflow", "processor", "fp32", params.workers, float(nodes) * params.core_price)
+
+
+def compare_machines(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.DataFrame:
+    """Hours and cost of a whole search on each of `MACHINES`, and where the rates are from.
+
+    Returns
+    -------
+    DataFrame
+        machine, engine, trials, hours, USD, source of the rates.
+    """
+    trials, rows = list_trainings(params), []
+    for machine in MACHINES:
+        total = plan_trials(params, rates, n_objects, machine).iloc[-1]
+        sources = "; ".join(dict.fromkeys(estimate_rates(trials, machine, rates)["source"]))
+        rows.append([machine.name, machine.engine, total["trials"], total["hours"], total["USD"], sources])
+    return pd.DataFrame(rows, columns=["machine", "engine", "trials", "hours", "USD", "rates"])
