@@ -1,7 +1,14 @@
 """What `make bench` leaves: its form, and a page for readers (the rates themselves are never tested)."""
 
 import json
+import os
+import subprocess
+import sys
 
+import pytest
+
+from tests import REPOSITORY
+from tests.benchmarks import accelerator
 from tests.benchmarks.measure import Row
 from tests.benchmarks.table import KEYS, save
 
@@ -18,3 +25,48 @@ def test_the_rows_as_json_and_as_a_page(tmp_path):
     assert "| **1.50** |" in page
     assert "carries" not in page  # not every rate that it takes was measured
     assert {file.name for file in (tmp_path / "bench").iterdir()} == {"bench.json", "bench.md"}
+
+
+BARE = """
+import sys
+
+class Bare:
+    absent = {"tensorflow", "pandas", "pyarrow", "psutil", "pydantic", "lazy_loader", "pyspark", "astropy", "tqdm"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.absent:
+            raise ModuleNotFoundError(f"{name} is not there", name=name)
+
+sys.meta_path.insert(0, Bare())
+from tests.benchmarks.accelerator import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_an_accelerator_is_measured_with_jax_and_keras_alone(tmp_path):
+    pytest.importorskip("jax")
+    arguments = ["--cpu", "--seconds", "1", "--out", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reference off by" in done.stdout
+    assert "no time is left" in done.stdout  # for the second row
+    (row,) = json.loads((tmp_path / "accelerator.json").read_text())["rows"]
+    assert row["variant"] == "stacked"
+    assert min(row["rate"], row["bare"]) > 0
+    assert "failed" not in row
+
+
+def test_a_network_that_is_off_the_reference_is_not_measured(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("jax")
+    for name in ("KERAS_BACKEND", "JAX_PLATFORMS"):
+        monkeypatch.setenv(name, "to be put back")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(accelerator, "check", lambda: {"loss": 0.1})
+    assert accelerator.main(["--cpu", "--out", str(tmp_path)]) == 1
+    assert "nothing is measured" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())

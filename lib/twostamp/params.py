@@ -150,6 +150,8 @@ class Parameters(BaseModel):
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
     """Train in bfloat16 where the hardware multiplies it: faster, and no longer the thesis's numbers."""
+    cache_bytes: Count = 1 << 30
+    """Training sets that take more, cropped, TensorFlow streams from disk at every epoch."""
     engine: Literal["tensorflow", "jax"] = "tensorflow"
     """What trains: TensorFlow, or JAX for one accelerator a worker (extra ``jax-cuda``); results are the same files."""
     tensorboard: bool = False

@@ -227,7 +227,7 @@ def measure_rows(options: argparse.Namespace, card: str) -> Iterator[dict[str, A
         if start + longest > end:
             print(f"no time is left for {kind}", flush=True)
             continue
-        row = {"engine": options.engine, "card": card, **asdict(kind)}
+        row = {"engine": options.engine, "card": card, **asdict(kind), "bare": None}
         try:
             if options.engine == "tensorflow":
                 row |= measure_processor(kind)
@@ -236,7 +236,8 @@ def measure_rows(options: argparse.Namespace, card: str) -> Iterator[dict[str, A
                     noise = {kind.crop_size: make_noise(kind.crop_size, 48 if options.cpu else OBJECTS[kind.crop_size])}
                 objects = given or noise[kind.crop_size]
                 row |= measure(kind, *objects)
-                row["bare"] = measure_bare(kind, objects[0]) if kind.bare else None
+                if kind.bare:
+                    row["bare"] = measure_bare(kind, objects[0])
         except Exception as error:  # the other rows are worth having
             row["failed"] = f"{type(error).__name__}: {str(error)[:300]}"
         longest = max(longest, time.monotonic() - start)
@@ -274,10 +275,11 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["KERAS_BACKEND"] = options.engine
     if options.cpu:
         os.environ["JAX_PLATFORMS"] = "cpu"
-    machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
+    if options.engine == "tensorflow":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import keras
 
-    machine |= {"keras": keras.__version__, "card": platform.processor() or "processor"}
+    machine = {"python": platform.python_version(), "keras": keras.__version__, "card": "processor"}
     if options.engine == "jax":
         import jax
 

@@ -19,7 +19,14 @@ from tests.conftest import make_stamp
 from twostamp.alerts.cutouts import STAMPS
 from twostamp.analysis.dataset_preparation import summarise_sentinels
 from twostamp.data import tfrecord_writer, tfrecords
-from twostamp.data.arrays import Preparation, arrays_from_table, read_batches, read_metadata, read_triplets
+from twostamp.data.arrays import (
+    Preparation,
+    arrays_from_table,
+    read_batches,
+    read_metadata,
+    read_triplets,
+    scale_deltajd,
+)
 from twostamp.data.balance import class_turns
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.data.splits import SPLITS
@@ -234,26 +241,26 @@ def take(dataset: Any, n: int) -> list[tuple[dict[str, Any], Any]]:
     return list(dataset.take(n).as_numpy_iterator())
 
 
-@pytest.fixture(params=[True, False], ids=["cached", "streamed"])
-def cached(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if not request.param:
-        monkeypatch.setattr(tfrecords, "_CACHE_BYTES", 0)
+@pytest.fixture(params=[1 << 30, 0], ids=["cached", "streamed"])
+def cache_bytes(request: pytest.FixtureRequest) -> int:
     return request.param
 
 
-def test_batches_are_balanced_and_the_remainder_goes_round(folder: Path, cached: bool) -> None:
-    batches = take(Records(folder).batches(8, seed=1), 6)
+def test_batches_are_balanced_and_the_remainder_goes_round(folder: Path, cache_bytes: int) -> None:
+    batches = take(Records(folder, cache_bytes=cache_bytes).batches(8, seed=1), 6)
     counts = np.array([labels.sum(axis=0) for _, labels in batches])
     assert set(counts.ravel()) == {2.0, 3.0}
     np.testing.assert_array_equal(counts[:3].sum(axis=0), [8, 8, 8])
     np.testing.assert_array_equal(counts[:3], counts[3:])
 
 
-def test_batches_hold_the_training_objects_with_their_labels(folder: Path, cached: bool) -> None:
+def test_batches_hold_the_training_objects_with_their_labels(folder: Path, cache_bytes: int) -> None:
     arrays = Records(folder).arrays("train", features="alerce23", crop=41)
     labels_of = zip(arrays.deltajd[:, 0].tolist(), arrays.labels, strict=True)
     known = {days: (i, label) for i, (days, label) in enumerate(labels_of)}
-    for inputs, labels in take(Records(folder).batches(9, crop=41, features="alerce23", seed=1), 4):
+    for inputs, labels in take(
+        Records(folder, cache_bytes=cache_bytes).batches(9, crop=41, features="alerce23", seed=1), 4
+    ):
         assert inputs["stamps_1"].shape == (9, 41, 41, 3)
         assert labels.dtype == np.float32
         for j in range(9):
@@ -263,11 +270,11 @@ def test_batches_hold_the_training_objects_with_their_labels(folder: Path, cache
                 np.testing.assert_array_equal(inputs[name][j], getattr(arrays, name)[i])
 
 
-def test_a_class_is_read_whole_before_it_repeats_in_another_order(folder: Path, cached: bool) -> None:
+def test_a_class_is_read_whole_before_it_repeats_in_another_order(folder: Path, cache_bytes: int) -> None:
     counts = Records(folder).info.counts["train"]
     passes = 2 * max(counts.values())
     drawn: dict[int, list[float]] = {label: [] for label in range(3)}
-    for inputs, labels in take(Records(folder).batches(3, seed=1), passes):
+    for inputs, labels in take(Records(folder, cache_bytes=cache_bytes).batches(3, seed=1), passes):
         for days, label in zip(inputs["deltajd"][:, 0], labels.argmax(axis=1), strict=True):
             drawn[label].append(float(days))
     for label, name in enumerate(CLASSES):
@@ -277,13 +284,33 @@ def test_a_class_is_read_whole_before_it_repeats_in_another_order(folder: Path, 
         assert first != second
 
 
-def test_batches_repeat_under_a_seed(folder: Path, cached: bool) -> None:
+def test_batches_repeat_under_a_seed(folder: Path, cache_bytes: int) -> None:
     runs = [
-        np.concatenate([inputs["deltajd"] for inputs, _ in take(Records(folder).batches(5, seed=seed), 9)])
+        np.concatenate(
+            [inputs["deltajd"] for inputs, _ in take(Records(folder, cache_bytes=cache_bytes).batches(5, seed=seed), 9)]
+        )
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert (runs[0] != runs[2]).any()
+
+
+@pytest.mark.parametrize("recipe", ["thesis", "alerce"])
+def test_streamed_objects_are_standardised_as_those_in_memory(folder: Path, recipe: str) -> None:
+    """By TensorFlow's operations in place of NumPy's: metadata to the last bit, but for a logarithm deltajd too."""
+    scaler = Records(folder, recipe).scaler
+    rng = np.random.default_rng(1)
+    raw = rng.normal(0, 2000, (5000, len(ALL_FEATURES))).astype(np.float32)
+    for value in (np.nan, np.inf, -np.inf):
+        raw[rng.random(raw.shape) < 0.1] = value
+    days = rng.lognormal(0, 4, 5000).astype(np.float32)
+    columns = {"oid": days, "metadata_1": raw, "metadata_2": raw[::-1], "deltajd": days}
+    scaled = tfrecords._scale(dict(columns), scaler, "alerce26")
+    assert set(scaled) == {"metadata_1", "metadata_2", "deltajd"}
+    for alert in (1, 2):
+        expected = scaler.transform(columns[f"metadata_{alert}"], alert, "alerce26")
+        np.testing.assert_array_equal(scaled[f"metadata_{alert}"], expected)
+    np.testing.assert_array_max_ulp(scaled["deltajd"].numpy(), scale_deltajd(days, scaler), 2)
 
 
 def test_batches_from_memory_shuffle_each_class_as_a_stream_of_its_own(folder: Path) -> None:

@@ -143,14 +143,19 @@ def ln_deltajd(deltajd: ArrayLike) -> Floats32:
     return np.log(np.maximum(np.asarray(deltajd, dtype=np.float64), DELTAJD_FLOOR)).astype(np.float32)
 
 
+def clip_bounds(names: Sequence[str], recipe: str) -> tuple[Floats, Floats]:
+    """Lowest and highest value that a recipe lets every feature have; recipe ``thesis`` clips nothing (M5)."""
+    none = (-np.inf, np.inf)
+    low, high = zip(*(_CLIPS.get(name, none) if recipe == "alerce" else none for name in names), strict=True)
+    return np.array(low), np.array(high)
+
+
 def _fill(features: ArrayLike, names: Sequence[str], recipe: str) -> Floats:
     """Copy in float64, clipped by the recipe's bounds, 0 where there is no finite number."""
     filled = np.array(features, dtype=np.float64)
     filled[~np.isfinite(filled)] = np.nan  # before a bound makes a number of it
-    if recipe == "alerce":
-        low, high = zip(*(_CLIPS.get(name, (-np.inf, np.inf)) for name in names), strict=True)
-        filled = filled.clip(low, high)
-    filled[~np.isfinite(filled)] = 0.0
+    filled = filled.clip(*clip_bounds(names, recipe))
+    filled[np.isnan(filled)] = 0.0
     return filled
 
 

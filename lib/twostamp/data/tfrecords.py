@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from twostamp.alerts.cutouts import SIZE
 from twostamp.data.arrays import Arrays, Preparation, check_features, scale_deltajd
 from twostamp.data.balance import class_turns
-from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, RECIPES, Scaler
+from twostamp.data.feature_lists import ALL_FEATURES, DELTAJD_FLOOR, FEATURE_LISTS
+from twostamp.data.features import RECIPES, Scaler, clip_bounds
 from twostamp.data.stamps import crop_stamps
 from twostamp.utils.typing import Floats32, Ints
 
@@ -30,7 +31,7 @@ ORDERS = ("first", "second")
 INPUTS = ("stamps_1", "metadata_1", "stamps_2", "metadata_2", "deltajd")
 
 _READ_BATCH = 128
-_CACHE_BYTES = 1 << 30  # a training set that takes more, cropped, is streamed from disk at every epoch
+CACHE_BYTES = 1 << 30
 _STREAM_BUFFER = 1000  # objects per class among which a streamed one is drawn
 
 
@@ -89,6 +90,8 @@ class Records:
         As `twostamp.data.tfrecord_writer.write_records` left it; read when something is asked for.
     recipe : {"thesis", "alerce"}
         See `twostamp.data.features.Scaler` (M5).
+    cache_bytes : int
+        A training set that takes more, cropped, is streamed from disk at every epoch.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Records:
 
     folder: Path
     recipe: str = "thesis"
+    cache_bytes: int = CACHE_BYTES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -151,6 +155,10 @@ class Records:
                     columns[name][start:stop] = values
                 start = stop
         object_ids = columns.pop("oid").astype(bytes).astype(str)
+        for alert in range(1, self.info.n_alerts + 1):
+            columns[f"metadata_{alert}"] = self.scaler.transform(columns[f"metadata_{alert}"], alert, features)
+        if "deltajd" in columns:
+            columns["deltajd"] = scale_deltajd(columns["deltajd"], self.scaler)
         inputs: dict[str, Any] = {name: columns.get(name) for name in INPUTS}
         return Arrays(**inputs, labels=np.repeat(np.arange(len(counts)), counts), object_ids=object_ids)
 
@@ -159,7 +167,7 @@ class Records:
 
         Each class is a stream of its own, shuffled anew at every pass, so that a small class repeats while a large one
         is being read. What is left of a batch after an equal share for each class goes round the classes in turn. A
-        training set that takes no more than a gigabyte is parsed once in a process.
+        training set that takes no more than `cache_bytes` is parsed once in a process.
 
         Parameters
         ----------
@@ -190,7 +198,7 @@ class Records:
         if 0 in counts:
             raise RecordsError(f"{self.folder}: class {self.info.classes[counts.index(0)]} has no training object")
         turns = tf.data.Dataset.from_tensor_slices(class_turns(n_classes, batch_size)).repeat()
-        if sum(counts) * 24 * crop**2 <= _CACHE_BYTES:
+        if sum(counts) * 24 * crop**2 <= self.cache_bytes:
             rows = [tf.data.Dataset.range(stop - n, stop) for n, stop in zip(counts, np.cumsum(counts), strict=True)]
             streams = [
                 _reshuffle(stream, n, seed + label) for label, (stream, n) in enumerate(zip(rows, counts, strict=True))
@@ -201,7 +209,8 @@ class Records:
         streams = []
         for label, name in enumerate(self.info.classes):
             one_hot = tf.one_hot(label, n_classes)
-            stream = _stream_class(self._paths("train", name), parse, seed + label)
+            scale = partial(_scale, scaler=self.scaler, features=features)
+            stream = _stream_class(self._paths("train", name), parse, scale, seed + label)
             stream = _reshuffle(stream, _STREAM_BUFFER, seed + label)
             streams.append(stream.map(lambda inputs, one_hot=one_hot: (inputs, one_hot)))
         objects = tf.data.Dataset.choose_from_datasets(streams, turns)
@@ -216,8 +225,7 @@ class Records:
         """Check the request; return the function that parses a batch of serialised records."""
         check_features(features)
         crop_stamps(np.empty((1, SIZE, SIZE, 1), dtype=np.float32), crop)  # refuses an impossible size
-        info, scaler = self.info, self.scaler
-        return lambda serialised: _parse(serialised, info, scaler, features, crop)
+        return partial(_parse, info=self.info, crop=crop)
 
 
 @lru_cache(maxsize=4)
@@ -296,22 +304,45 @@ def _allocate(count: int, spec: Any) -> NDArray[Any]:
     return np.empty((count, *spec.shape[1:]), kind)
 
 
-def _stream_class(paths: list[str], parse: Callable[..., Any], seed: int) -> Any:
+def _stream_class(paths: list[str], parse: Callable[..., Any], scale: Callable[..., Any], seed: int) -> Any:
     """Objects of one class, one by one, read from four shards at a time."""
     import tensorflow as tf
 
     shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
     records = shards.interleave(tf.data.TFRecordDataset, cycle_length=4)
-    parsed = records.batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True).unbatch()
-    return parsed.map(lambda columns: {name: values for name, values in columns.items() if name != "oid"})
+    parsed = records.batch(_READ_BATCH).map(parse, num_parallel_calls=2, deterministic=True)
+    return parsed.map(scale, num_parallel_calls=2, deterministic=True).unbatch()
 
 
 def _reshuffle(stream: Any, buffer: int, seed: int) -> Any:
     return stream.shuffle(buffer, seed=seed, reshuffle_each_iteration=True).repeat()
 
 
-def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, crop: int) -> dict[str, Any]:
-    """Turn a batch of serialised records into model inputs and ``oid``."""
+def _scale(columns: dict[str, Any], scaler: Scaler, features: str) -> dict[str, Any]:
+    """Turn raw columns of `_parse` into model inputs as `Scaler` does.
+
+    By TensorFlow's own operations: a Python function would let one batch wait for another. They give the scaler's
+    metadata to the last bit; a logarithm, and so deltajd, may differ in the last.
+    """
+    import tensorflow as tf
+
+    inputs = {name: values for name, values in columns.items() if name != "oid"}
+    places = [scaler.names.index(name) for name in FEATURE_LISTS[features]]
+    low, high = clip_bounds(FEATURE_LISTS[features], scaler.recipe)
+    for alert, (mean, std) in enumerate(zip(scaler.mean, scaler.std, strict=True), start=1):
+        if (name := f"metadata_{alert}") in inputs:
+            raw = tf.cast(tf.gather(inputs[name], places, axis=1), tf.float64)
+            raw = tf.clip_by_value(tf.where(tf.math.is_finite(raw), raw, tf.zeros_like(raw)), low, high)
+            inputs[name] = tf.cast((raw - mean[places]) / std[places], tf.float32)
+    if "deltajd" in inputs:
+        days = tf.maximum(tf.cast(inputs["deltajd"], tf.float64), DELTAJD_FLOOR)
+        ln_days = tf.cast(tf.cast(tf.math.log(days), tf.float32), tf.float64)
+        inputs["deltajd"] = tf.cast((ln_days - scaler.deltajd[0]) / scaler.deltajd[1], tf.float32)[:, None]
+    return inputs
+
+
+def _parse(serialised: Any, info: DatasetInfo, crop: int) -> dict[str, Any]:
+    """Turn a batch of serialised records into cropped stamps, raw metadata, days between the alerts, and ``oid``."""
     import tensorflow as tf
 
     text = tf.io.FixedLenFeature([], tf.string)
@@ -322,9 +353,6 @@ def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, cr
         spec |= {f"{order}_stamp": text, f"{order}_metadata": numbers}
     record = tf.io.parse_example(serialised, spec)
 
-    def run(function: Callable[..., Any], values: Any, *shape: int) -> Any:
-        return tf.ensure_shape(tf.numpy_function(function, [values], tf.float32), (None, *shape))
-
     def prepare(stored: Floats32) -> Floats32:
         return info.preparation.prepare(np.moveaxis(stored, -1, 1), crop)
 
@@ -332,14 +360,11 @@ def _parse(serialised: Any, info: DatasetInfo, scaler: Scaler, features: str, cr
     for alert, order in enumerate(orders, start=1):
         stored = tf.reshape(tf.io.decode_raw(record[f"{order}_stamp"], tf.float32), (-1, SIZE, SIZE, 3))
         if info.preparation.crop_before_normalising:
-            columns[f"stamps_{alert}"] = run(prepare, stored, crop, crop, 3)
+            prepared = tf.numpy_function(prepare, [stored], tf.float32)
+            columns[f"stamps_{alert}"] = tf.ensure_shape(prepared, (None, crop, crop, 3))
         else:
             columns[f"stamps_{alert}"] = crop_stamps(stored, crop)
-        columns[f"metadata_{alert}"] = run(
-            lambda raw, alert=alert: scaler.transform(raw, alert, features),
-            record[f"{order}_metadata"],
-            len(FEATURE_LISTS[features]),
-        )
+        columns[f"metadata_{alert}"] = record[f"{order}_metadata"]
     if "deltajd" in record:
-        columns["deltajd"] = run(lambda days: scale_deltajd(days, scaler), record["deltajd"], 1)
+        columns["deltajd"] = record["deltajd"]
     return columns

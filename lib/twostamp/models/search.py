@@ -104,7 +104,7 @@ def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, p
 def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> list[Job]:
     """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
-    records = Records(records.folder.resolve(), records.recipe)
+    records = Records(records.folder.resolve(), records.recipe, params.cache_bytes)
     config = TrainingConfig.of(params)
     return [Job(trial, records, output_folder.resolve(), config, params.tensorboard) for trial in trials]
 

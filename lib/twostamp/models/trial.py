@@ -12,7 +12,7 @@ import numpy as np
 
 from twostamp.data.arrays import Arrays
 from twostamp.data.features import Scaler
-from twostamp.data.tfrecords import Records, read_once
+from twostamp.data.tfrecords import CACHE_BYTES, Records, read_once
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
@@ -189,14 +189,17 @@ class Job:
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies the result: the trial, the data and the settings it is trained with."""
-        trial = self.trial
+        trial, records = self.trial, self.records
+        settings = self.config.describe(trial.variant, records.info.fingerprint, records.recipe)
+        if records.cache_bytes != CACHE_BYTES:  # what is streamed comes in another order
+            settings["cache_bytes"] = records.cache_bytes
         return {
             "trial_id": trial.id,
             "variant": trial.variant,
             **asdict(trial.hyperparameters),
             "repetition": trial.repetition,
             "seed": trial.seed,
-            "settings": self.config.describe(trial.variant, self.records.info.fingerprint, self.records.recipe),
+            "settings": settings,
         }
 
     def is_finished(self) -> bool:

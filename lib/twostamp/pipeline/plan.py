@@ -144,16 +144,14 @@ def estimate_rates(kinds: pd.DataFrame, machine: Machine, rates: pd.DataFrame) -
         Nothing was measured on the machine.
     """
     same = (rates["engine"] == machine.engine) & (rates["precision"] == machine.precision)
-    known = rates[same & [str(card).startswith(machine.card) for card in rates["card"]]].reset_index(drop=True)
+    known = rates[same & rates["card"].str.startswith(machine.card)].reset_index(drop=True)
     if known.empty:
         raise ValueError(f"no rate of {machine.name} is known: make bench ROWS=accelerator measures it there")
     operations = np.array([count_operations(v, c, k, w) for v, c, k, _, w in known[KIND].itertuples(index=False)])
     found = []
     for variant, crop, kernel, batch, width in kinds[KIND].itertuples(index=False):
         own = count_operations(variant, crop, kernel, width)
-        other = known["variant"].map(
-            lambda name, own=variant: VARIANTS[name].architecture != VARIANTS[own].architecture
-        )
+        other = np.array([VARIANTS[name].architecture != VARIANTS[variant].architecture for name in known["variant"]])
         unlike = np.abs(np.log(operations / own)) + np.abs(np.log(known["batch_size"] / batch)) + 0.1 * other
         nearest = int(np.argmin(unlike))
         found.append((known["rate"][nearest] * operations[nearest] / own, known["source"][nearest]))
