@@ -125,10 +125,9 @@ run.record_number("5", "trainings per architecture", f"{n_combinations} × {n_re
 for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"):
     values = getattr(params, f"grid_{name}")
     run.record_number("5", f"grid: {name.replace('_', ' ')}", ", ".join(f"{value:g}" for value in values))
-import tensorflow as tf  # not at the top: twostamp.models imports it without its chatter
-
-run.record_number("5", "version of TensorFlow", tf.__version__)
-run.record_number("6", "GPUs used", len(tf.config.list_physical_devices("GPU")))
+version, gpus = models.summary.describe_tensorflow()
+run.record_number("5", "version of TensorFlow", version)
+run.record_number("6", "GPUs used", gpus)
 
 # %% [markdown]
 # Are they trained to an end? Loss and accuracy of the winners after each epoch, mean over the repetitions, with the range

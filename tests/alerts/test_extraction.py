@@ -21,8 +21,6 @@ from twostamp.alerts.packet import read_packets, read_schema, write_packets
 from twostamp.analysis.data_extraction import cluster_cost
 from twostamp.data.arrays import read_metadata
 from twostamp.data.labels import read_labels
-from twostamp.utils import spark as cluster
-from twostamp.utils.spark import make_spark
 
 pytestmark = pytest.mark.slow
 
@@ -253,17 +251,6 @@ def test_labelled_real_objects(real_alerts):
         packet["objectId"] for member in iter_members(str(real_alerts), False) for packet in read_packets(member.data)
     )
     assert counts["kept"] == len(labels) == sum(name in held for name in labels["objectId"])
-
-
-def test_java_is_asked_for_in_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(cluster.SparkUnavailableError, match="Java 17 or newer: install it"):
-        make_spark()
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "java").write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
-    (tmp_path / "bin" / "java").chmod(0o755)
-    with pytest.raises(cluster.SparkUnavailableError, match="is version 11"):
-        make_spark()
 
 
 def test_the_account_must_balance():

@@ -67,3 +67,10 @@ def layer_parameters(layer: layers.Layer) -> str:
     if isinstance(layer, DeepHiTS):
         return f"kernel: {layer.kernel_size} × {layer.kernel_size}"
     return "-"
+
+
+def describe_tensorflow() -> tuple[str, int]:
+    """Version of TensorFlow, and the GPUs that it finds in this process."""
+    import tensorflow as tf
+
+    return tf.__version__, len(tf.config.list_physical_devices("GPU"))

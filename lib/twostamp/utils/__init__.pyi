@@ -2,9 +2,10 @@ from .dates import longest_gap
 from .extras import MissingExtraError, naming_extras
 from .healpix import write_healpix_counts
 from .http import explain
+from .java import require_java
 from .logs import show_log
 from .paths import find_parameters, outputs_root
-from .spark import make_spark, open_spark, require_java
+from .spark import make_spark, open_spark
 
 __all__ = [
     "MissingExtraError",

@@ -4,13 +4,10 @@ import hashlib
 import heapq
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial, reduce
 from importlib.resources import files
 from itertools import islice
@@ -22,6 +19,7 @@ from tqdm.auto import tqdm
 
 from twostamp.utils.extras import naming_extras
 from twostamp.utils.files import replacing
+from twostamp.utils.java import find_scratch, require_java, without_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,20 +30,12 @@ Work = Callable[[str, Any], Iterator[dict[str, Any]]]
 _ATTEMPTS = 2
 DIED = "its process died twice (killed, or out of memory)"
 
-_JAVA_HINT = (
-    "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
-    "JAVA_HOME"
-)
 _SQL_TYPES = {"string": "string", "int64": "bigint", "double": "double", "binary": "binary", "bool": "boolean"}
 _CHUNK_BYTES = 256 << 20
 """Bytes of input that a core reads before the rows are stored: what a killed run does again."""
 _ROWS_PER_BATCH = 64
 """A row may weigh 120 kB, so that batches are small."""
 _ROW_GROUP_BYTES = 16 << 20
-
-
-class SparkUnavailableError(RuntimeError):
-    """Spark cannot start on this machine; the message says what to install."""
 
 
 def make_spark(master: str = "local[*,4]") -> "SparkSession":
@@ -59,7 +49,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
     Raises
     ------
     SparkUnavailableError
-        If there is no Java, or one older than 17.
+        If Spark does not start here, such as without a Java.
     """
     require_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -79,7 +69,11 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
         options["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
         options |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
         options |= {"spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "4", "spark.ui.enabled": "false"}
-    return SparkSession.builder.master(master).appName("twostamp").config(map=options).getOrCreate()
+        if (scratch := find_scratch()) != "/tmp":
+            options |= {"spark.local.dir": scratch}
+            options["spark.driver.extraJavaOptions"] += f" -Djava.io.tmpdir={scratch}"
+    with without_settings() if master.startswith("local") else nullcontext():
+        return SparkSession.builder.master(master).appName("twostamp").config(map=options).getOrCreate()
 
 
 @contextmanager
@@ -103,24 +97,6 @@ def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator
     finally:
         if not shared:
             spark.stop()
-
-
-def require_java() -> None:
-    """Make sure that there is a Java that Spark can run on.
-
-    Raises
-    ------
-    SparkUnavailableError
-        If there is no Java, or one older than 17; with the fix.
-    """
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=f"{home}/bin" if home else None)
-    if java is None:
-        raise SparkUnavailableError(_JAVA_HINT)
-    banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', banner)
-    if version and int(version[1]) < 17:
-        raise SparkUnavailableError(f"{_JAVA_HINT}; {java} is version {version[1]}")
 
 
 def map_inputs(

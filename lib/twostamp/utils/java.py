@@ -1,0 +1,80 @@
+"""The Java and the settings that Spark starts with: those of this package, whatever the user's environment says."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_HINT = (
+    "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
+    "JAVA_HOME"
+)
+_OLDEST, _NEWEST_OF_SPARK_4_0 = 17, 22  # the Hadoop of Spark 4.0 asks for a security manager, which Java 23 has not
+_SETTINGS = ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
+"""Variables that lead to another Spark, or to its settings."""
+
+
+class SparkUnavailableError(RuntimeError):
+    """Spark cannot start on this machine; the message says what to install."""
+
+
+def require_java() -> None:
+    """Make sure that there is a Java that the installed Spark can run on.
+
+    Raises
+    ------
+    SparkUnavailableError
+        If there is no Java, or one too old or too new; with the fix.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise SparkUnavailableError(_HINT)
+    banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', banner)
+    release = int(found[1]) if found else _OLDEST
+    if release < _OLDEST:
+        raise SparkUnavailableError(f"{_HINT}; {java} is version {release}")
+    spark = _spark_version()
+    if spark.startswith("4.0.") and release > _NEWEST_OF_SPARK_4_0:
+        raise SparkUnavailableError(
+            f"Spark {spark} does not run on Java {release} ({java}): set JAVA_HOME to a Java 17 or 21, or install "
+            '"pyspark>=4.1"'
+        )
+
+
+def _spark_version() -> str:
+    try:
+        return version("pyspark")
+    except PackageNotFoundError:
+        return ""
+
+
+def find_scratch() -> str:
+    """Find a folder from which Java can load its compression libraries: /tmp may forbid it (mount option noexec).
+
+    Raises
+    ------
+    SparkUnavailableError
+        If no folder for temporary files allows it.
+    """
+    folders = ("/tmp", tempfile.gettempdir(), "/var/tmp", str(Path.home()))
+    for folder in folders:
+        if os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+            return folder
+    raise SparkUnavailableError(f"none of {', '.join(folders)} lets programs run: set TMPDIR to a folder that does")
+
+
+@contextmanager
+def without_settings() -> Iterator[None]:
+    """Start a local Spark as this package means it, without `_SETTINGS`, and leave them to the user afterwards."""
+    theirs = {name: os.environ.pop(name) for name in _SETTINGS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(theirs)
