@@ -234,8 +234,8 @@ class Job:
                 scores = _score(training.model, trial.variant, arrays)
             result[which] = scores | {"weights": f"{trial.id}.{which}.weights.h5"}
             with replacing(self.output_folder / result[which]["weights"]) as part:
-                # A compiled network would write Adam's state too, twice the weights.
-                keras.Model(training.model.inputs, training.model.outputs).save_weights(part)
+                # A compiled network would write Adam's state too, twice the weights; one without a name, a number.
+                keras.Model(training.model.inputs, training.model.outputs, name=trial.variant).save_weights(part)
         result["history"] = training.history
         result["objects_per_second"] = float(np.median(training.history["objects_per_second"]))
         return result
