@@ -97,3 +97,13 @@ def test_lib_is_tracked():
     if tracked.returncode:
         pytest.skip("not a git checkout")
     assert "lib/twostamp/__init__.py" in tracked.stdout
+
+
+def test_every_decision_that_is_cited_is_explained():
+    explained = set(re.findall(r"^\| ([A-Z]\d+) \|", (REPOSITORY / "docs" / "decisions.md").read_text(), re.MULTILINE))
+    cited = {}
+    for path in (*REPOSITORY.glob("lib/**/*.py"), *REPOSITORY.glob("notebooks/*.py"), *REPOSITORY.glob("docs/*.md")):
+        for sentence in re.findall(r"decisions? ([^.;()]+)", path.read_text()):
+            cited |= dict.fromkeys(re.findall(r"\b[ADMST]\d{1,2}\b", sentence), path)
+    assert len(cited) > 20
+    assert set(cited) <= explained
