@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan report reference alerts dataset test bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset test bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ reference: $(READY) ## copy RUN's figures, tables and ledger, and make bench's t
 
 plan: $(READY) ## trials, hours and cost of RUN's search on several machines, from measured rates
 	$(BIN)/twostamp plan $(RUN)
+
+pretrained: $(READY) ## train the classifier that the package ships anew: half an hour on two cores
+	$(BIN)/twostamp pretrain pretrained lib/twostamp/models/pretrained_model
 
 alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks
 	$(BIN)/twostamp fetch $(RUN)

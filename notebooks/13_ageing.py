@@ -26,6 +26,7 @@
 import pandas as pd
 
 from twostamp.analysis import ageing
+from twostamp.data import extract_real
 from twostamp.evaluation import Bootstrap
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
@@ -138,7 +139,8 @@ leads.round(2)
 # else was chosen on later years. `fwhm` and `diffmaglim` differ as well: that is the weather of one night in 2018.
 
 # %%
-source = ageing.extract_real(run.data, run.params)
+folder = extract_real(run.data, run.params)
+source = folder / "first_alerts.parquet" if folder else None
 real = ageing.read_real(source) if source else None
 print(ageing.NO_PACKETS if real is None else ageing.count_real(real).to_string(index=False))
 

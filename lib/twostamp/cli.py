@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 import twostamp
-from twostamp import alerts, data, pipeline, utils
+from twostamp import alerts, data, models, pipeline, utils
 from twostamp.params import ParameterError, Parameters, read_parameters
 
 INPUT_ERRORS = (ValueError, RuntimeError, OSError, utils.MissingExtraError)
@@ -51,6 +51,27 @@ def _run(options: argparse.Namespace) -> int:
         return 1
     print(pipeline.summarise_run(params, manifest))
     return 0
+
+
+def _classify(options: argparse.Namespace) -> int:
+    classifier = models.load_classifier(options.model) if options.model else models.load_classifier()
+    answers = classifier.predict_folder(options.archive)
+    utils.write_table(answers.table, options.output)
+    print(f"{len(answers.table)} objects of {options.archive} are in {options.output}")
+    print(answers.table["class"].value_counts().to_string())
+    for name, share in answers.unusual.items():
+        print(f"warning: {share:.0%} of the first alerts have {name} outside the training set's range", file=sys.stderr)
+    if answers.left_out.empty:
+        return 0
+    path = options.output.with_name(f"{options.output.stem}.left_out.csv")
+    utils.write_table(answers.left_out, path)
+    print(f"{len(answers.left_out)} packets were left out, for the reasons in {path}", file=sys.stderr)
+    return 1
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    classifier = pipeline.make_pretrained(_read(options.run), options.folder)
+    print(f"{options.folder} has a classifier {classifier.variant}; its card.json says what it is worth")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -140,17 +161,24 @@ def _make_parser() -> argparse.ArgumentParser:
         executing.set_defaults(extend=name == "extend")
         executing.add_argument("--force", action="store_true", help="execute also the notebooks that are done")
         executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, such as 04_model_search")
+    text = "classify the packets of a folder or tarball, one answer an object, with the classifier of the package"
+    classify = add("classify", _classify, text)
+    classify.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="of Avro packets, or a URL")
+    classify.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="a .csv or .parquet to write"
+    )
+    classify.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="another classifier, such as outputs/quick/models/stacked"
+    )
     for name, report, text in (
         ("report", _report, "write outputs/NAME/report.html, one page with all that a run made"),
         ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),
     ):
         add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, such as quick")
-    add(
-        "plan",
-        _plan,
-        "trials, hours and cost of a run's search on several machines",
-        parents=[run],
-    )
+    text = "train a run's networks, and save the mean of the best one's repetitions: how the shipped classifier is made"
+    pretrain = add("pretrain", _pretrain, text, parents=[run])
+    pretrain.add_argument("folder", metavar="FOLDER", type=Path, help="where the classifier goes")
+    add("plan", _plan, "trials, hours and cost of a run's search on several machines", parents=[run])
     add("release", _release, "write a run's pairs as a data set to give away: outputs/RUN/dataset", parents=[run])
     _add_fetch(add("fetch", _fetch, "assemble the labels and fetch the alerts of a run, or of the objects of a CSV"))
     _add_download(add("download", _download, "download nights of ZTF's public archive, from where it stopped"))

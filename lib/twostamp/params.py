@@ -33,7 +33,7 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Rates = Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
-Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two"]
+Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two", "one_or_two_drift_safe"]
 
 
 class Parameters(BaseModel):

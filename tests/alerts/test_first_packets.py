@@ -18,7 +18,8 @@ Packet = Callable[..., bytes]
 
 def candids(archive: Path, n_alerts: int = 2) -> dict[str, list[int]]:
     return {
-        name: [p["candid"] for p in packets] for name, packets in read_first_packets(str(archive), n_alerts).items()
+        name: [p["candid"] for p in packets]
+        for name, packets in read_first_packets(str(archive), n_alerts).objects.items()
     }
 
 
@@ -63,13 +64,27 @@ def test_what_is_damaged_is_logged_and_left_out(
         assert candids(tmp_path) == {"ZTF18a": [1, 2]}
     assert "c.avro" in caplog.text
     assert "night.tar is damaged" in caplog.text
+    left_out = read_first_packets(str(tmp_path)).left_out
+    assert left_out["member"].tolist() == ["c.avro", ""]
+    assert left_out["source"].str.contains("night.tar").tolist() == [False, True]
+    assert left_out["reason"].str.len().min() > 10
+
+
+def test_fewer_alerts_than_wanted_are_given_where_they_are_enough(tmp_path: Path, make_packet: Packet) -> None:
+    write(tmp_path, make_packet("ZTF18a", 1, 2458001.5), "1")
+    write(tmp_path, make_packet("ZTF18a", 2, 2458002.5), "2")
+    write(tmp_path, make_packet("ZTF18b", 3, 2458002.5), "3")
+    write(tmp_path, make_packet("ZTF18c", 4, 2458002.5, stamps=(STAMP, None, STAMP)), "4")
+    read = read_first_packets(str(tmp_path), 2, fewest=1)
+    assert {name: len(packets) for name, packets in read.objects.items()} == {"ZTF18a": 2, "ZTF18b": 1}
+    assert read.left_out[["member", "objectId"]].to_numpy().tolist() == [["4.avro", "ZTF18c"]]
 
 
 def test_nothing_to_read_is_said_and_no_whole_pair_gives_none(tmp_path: Path, make_packet: Packet) -> None:
     with pytest.raises(ArchiveError, match="holds no"):
         read_first_packets(str(tmp_path))
     write(tmp_path, b"Obj", "c")
-    assert read_first_packets(str(tmp_path)) == {}
+    assert read_first_packets(str(tmp_path)).objects == {}
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from twostamp.analysis.ageing import real_packets
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.evaluation.bootstrap import Bootstrap
-from twostamp.params import Parameters
 from twostamp.plots.ageing import plot_real
 
 BOOTSTRAP = Bootstrap(100, seed=1)
@@ -176,5 +175,3 @@ def test_without_real_packets_nothing_is_extracted(tmp_path):
     enough = pd.DataFrame({"classALeRCE": ["VS", "asteroid", "bogus"] * 20 + ["asteroid"]})
     enough.assign(objectId=range(61), jd_1=[2458300.5] * 60 + [2460000.5]).to_parquet(tmp_path / "enough.parquet")
     assert real_packets.read_real(tmp_path / "enough.parquet")["year"].value_counts().to_dict() == {2018: 60, 2023: 1}
-    assert real_packets.extract_real(tmp_path, Parameters(real_archive="")) is None
-    assert real_packets.extract_real(tmp_path, Parameters(real_archive=str(tmp_path))) is None

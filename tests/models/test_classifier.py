@@ -142,15 +142,17 @@ def test_a_folder_of_packets_is_classified_object_by_object(
     alone = write_packets([objects[3][0]], read_schema())
     (tmp_path / "alone.avro").write_bytes(alone)
     classifier = load_classifier(folder / "stacked")
-    table = classifier.predict_folder(tmp_path)
-    assert list(table) == ["objectId", "candid_1", "candid_2", *CLASSES]
+    table = classifier.predict_folder(tmp_path).table
+    assert list(table)[-len(CLASSES) - 1 :] == ["class", *CLASSES]
+    assert table["class"].tolist() == table[list(CLASSES)].idxmax(axis=1).tolist()
+    assert table["deltajd"].tolist() == [1.0] * 3
     assert table["objectId"].tolist() == [pair[0]["objectId"] for pair in objects[:3]]
     assert table[["candid_1", "candid_2"]].to_numpy().tolist() == [[0, 1], [2, 3], [4, 5]]
     np.testing.assert_allclose(table[list(CLASSES)], classifier.predict(objects[:3]), atol=1e-4)
-    first = load_classifier(folder / "stamp_23").predict_folder(tmp_path)
-    assert list(first) == ["objectId", "candid_1", *CLASSES]
-    assert len(first) == 4
-    assert classifier.predict_folder(tmp_path / "alone.avro").empty
+    first = load_classifier(folder / "stamp_23").predict_folder(tmp_path).table
+    assert first["n_alerts"].tolist() == [1] * 4
+    assert first["candid_2"].isna().all()
+    assert classifier.predict_folder(tmp_path / "alone.avro").table.empty
 
 
 def test_the_best_repetition_is_packaged(records: Records, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from twostamp.utils.files import replacing, write_file, write_json
+from twostamp.utils.files import replacing, write_file, write_json, write_table
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path):
@@ -104,3 +105,12 @@ def test_text_is_utf_8_and_json_is_indented(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == b"\xc2\xb1\n"
     write_json(tmp_path / "a.json", {"a": 1})
     assert (tmp_path / "a.json").read_text() == '{\n "a": 1\n}'
+
+
+def test_a_table_is_written_as_its_ending_says(tmp_path):
+    table = pd.DataFrame({"objectId": ["ZTF18a"], "candid": [2**60 + 1]})
+    for name, read in (("a.csv", pd.read_csv), ("a.parquet", pd.read_parquet)):
+        write_table(table, tmp_path / name)
+        assert read(tmp_path / name).equals(table)
+    with pytest.raises(ValueError, match=r"a\.xls is neither"):
+        write_table(table, tmp_path / "a.xls")

@@ -6,6 +6,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,26 @@ from twostamp.alerts.values import check_values
 
 _log = logging.getLogger(__name__)
 _KEY = ["objectId", "candid", "jd"]
+_LEFT_OUT = ["source", "member", "objectId", "reason"]
 
 
-def read_first_packets(archive: str, n_alerts: int = 2) -> dict[str, tuple[dict[str, Any], ...]]:
+@dataclass(frozen=True)
+class FirstPackets:
+    """The first packets of the objects of an archive.
+
+    Attributes
+    ----------
+    objects : dict of tuple of dict
+        Decoded packets without their history, the earliest first, by objectId in sorted order.
+    left_out : DataFrame
+        source, member, objectId, reason: what could not be read, or not be used.
+    """
+
+    objects: dict[str, tuple[dict[str, Any], ...]]
+    left_out: pd.DataFrame
+
+
+def read_first_packets(archive: str, n_alerts: int = 2, fewest: int | None = None) -> FirstPackets:
     """Read the first packets of every object whose values and stamps can be used (thesis, section 3.2).
 
     Parameters
@@ -29,33 +47,41 @@ def read_first_packets(archive: str, n_alerts: int = 2) -> dict[str, tuple[dict[
     archive : str
         As for `twostamp.alerts.archive.list_sources`. What is damaged in it is logged as a warning and left out.
     n_alerts : {1, 2}
-        Packets of an object; objects with fewer are left out.
+        Packets of an object, at most.
+    fewest : int, optional
+        Objects with fewer are passed over; by default `n_alerts`.
 
     Returns
     -------
-    dict of tuple of dict
-        Decoded packets without their history, the earliest first, by objectId in sorted order.
+    FirstPackets
 
     Raises
     ------
     ArchiveError
         If there is nothing to read.
     """
-    columns = [*_KEY, "source", "member", "record"]
-    alerts = pd.DataFrame(_list_alerts(archive), columns=columns).drop_duplicates(["objectId", "candid"])
+    columns, left_out = [*_KEY, "source", "member", "record"], [pd.DataFrame(columns=_LEFT_OUT)]
+    alerts = pd.DataFrame(_list_alerts(archive, left_out), columns=columns).drop_duplicates(["objectId", "candid"])
     tried = pd.DataFrame(columns=[*_KEY, "reason"]).astype(alerts[_KEY].dtypes)
     packets: dict[Any, dict[str, Any]] = {}
     while len(chosen := choose_alerts(alerts, tried)):
         opened = _open_alerts(chosen, packets)
-        tried = pd.concat([tried, opened]) if len(tried) else opened
+        tried = pd.concat([tried, opened[tried.columns]]) if len(tried) else opened[tried.columns]
+        left_out.append(opened.loc[opened["reason"].notna(), _LEFT_OUT])
     objects: dict[str, list[dict[str, Any]]] = {}
     for key in first_two(tried)[_KEY].itertuples(index=False) if len(tried) else ():
         objects.setdefault(str(key.objectId), []).append(packets[key.objectId, key.candid])
-    return {name: tuple(found[:n_alerts]) for name, found in objects.items() if len(found) >= n_alerts}
+    fewest = n_alerts if fewest is None else fewest
+    chosen_objects = {name: tuple(found[:n_alerts]) for name, found in objects.items() if len(found) >= fewest}
+    return FirstPackets(chosen_objects, pd.concat(left_out, ignore_index=True))
 
 
-def _list_alerts(archive: str) -> Iterator[tuple[Any, ...]]:
-    """Keys and places of all alerts."""
+def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[Any, ...]]:
+    """Keys and places of all alerts; adds what cannot be read to `left_out`."""
+
+    def leave_out(member: str, reason: str) -> None:
+        left_out.append(pd.DataFrame([(source, member, "", reason)], columns=_LEFT_OUT))
+
     for source in list_sources(archive):
         try:
             for member in read_members(source):
@@ -65,11 +91,13 @@ def _list_alerts(archive: str) -> Iterator[tuple[Any, ...]]:
                     reasons += [key.reason for key in keys if isinstance(key, PacketError)]
                 for reason in filter(None, [member.fault, *reasons]):
                     _log.warning("%s in %s is left out: %s", member.name, source, reason)
+                    leave_out(member.name, reason)
                 for record, key in enumerate(keys):
                     if isinstance(key, AlertKey):
                         yield key.objectId, key.candid, key.jd, source, member.name, record
         except ArchiveError as error:
             _log.warning("%s; what could be read before is used", error)
+            leave_out("", str(error))
 
 
 def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
@@ -87,4 +115,4 @@ def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd
                         read_cutouts(packets[key])
                     reasons[key] = next(iter(failed), None)
     keys = zip(chosen["objectId"], chosen["candid"], strict=True)
-    return chosen[_KEY].assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])
+    return chosen.assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])

@@ -1,6 +1,7 @@
 from .arrays import Arrays, Preparation, read_metadata
 from .features import FEATURE_LISTS, RECIPES, Scaler, compute_features, feature_names_two
 from .labels import read_labels
+from .real_packets import NO_PACKETS, extract_real
 from .release import PairsDataset, open_dataset, write_dataset
 from .sources import describe_sources, find_archive, prepare_inputs
 from .splits import cap_classes, count_subclasses, filter_pairs, make_splits, split_objects
@@ -10,6 +11,7 @@ from .tfrecords import Records
 
 __all__ = [
     "FEATURE_LISTS",
+    "NO_PACKETS",
     "QUANTILES",
     "RANGE",
     "RECIPES",
@@ -23,6 +25,7 @@ __all__ = [
     "count_subclasses",
     "crop_stamps",
     "describe_sources",
+    "extract_real",
     "feature_names_two",
     "filter_pairs",
     "find_archive",

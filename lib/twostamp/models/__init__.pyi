@@ -6,6 +6,7 @@ from .architectures import VARIANTS, build_model
 from .classifier import Classifier, export_onnx, load_classifier
 from .layers import PADDING
 from .prediction import predict_on_spark, predict_winners
+from .pretrained import average_classifiers
 from .results import SearchResults, TrialResult, package_winners
 from .search import make_trials, run_trials, sample_combinations
 from .training import Hyperparameters
@@ -19,6 +20,7 @@ __all__ = [
     "SearchResults",
     "TrialResult",
     "alerce_recipe",
+    "average_classifiers",
     "build_model",
     "export_onnx",
     "load_alerce_checkpoint",

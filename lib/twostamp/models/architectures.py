@@ -260,10 +260,10 @@ def build_model(
 
 OTHER_LISTS: dict[str, Variant] = {
     f"{architecture}_{features}": Variant(architecture, features, deltajd=architecture != "stamp")
-    for architecture in ("stamp", "stacked", "separated")
+    for architecture in ("stamp", "stacked", "separated", "one_or_two")
     for features in FEATURE_LISTS
     if Variant(architecture, features, architecture != "stamp") not in VARIANTS.values()
 }
-"""The three architectures with every other list of features, such as ``stacked_drift_safe``."""
+"""The four architectures with every other list of features, such as ``stacked_drift_safe``."""
 
 VARIANTS |= OTHER_LISTS

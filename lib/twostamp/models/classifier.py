@@ -17,14 +17,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.alerts.first_packets import read_first_packets
-from twostamp.alerts.packet import find_candid
 from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
 from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Scaler, packet_fields
 from twostamp.data.tfrecords import Records
 from twostamp.models.answers import Batch, Predictions, collect, count_missing, map_ahead
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
+from twostamp.models.classify import Answers, classify_archive
 from twostamp.models.inference import bfloat16, model_inputs, predict
 from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32, Inputs, Ints
@@ -33,6 +32,8 @@ _log = logging.getLogger(__name__)
 _FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+PRETRAINED = Path(__file__).with_name("pretrained_model")
+"""The classifier that the package ships; ``make pretrained`` makes it anew."""
 
 
 class ModelError(ValueError):
@@ -132,31 +133,9 @@ class Classifier:
         with bfloat16(mixed_precision):
             return collect(batches, self.network.predict_on_batch, len(self.classes), on_error)
 
-    def predict_folder(self, archive: Path | str) -> pd.DataFrame:
-        """Classify the objects of a folder of alert packets, each by its first alerts with whole stamps.
-
-        Parameters
-        ----------
-        archive : Path or str
-            Folder (to its full depth), tarball or Avro file, or the URL of one. What is damaged is logged and left
-            out, and so are objects with fewer alerts than the network takes.
-
-        Returns
-        -------
-        DataFrame
-            objectId (sorted), candid_1 and, where the network takes two alerts, candid_2, and a probability per class:
-            NaN for an object without an answer, which is logged; ``attrs["failures"]`` has objectId -> reason.
-        """
-        objects = read_first_packets(str(archive), self.n_alerts)
-        table = pd.DataFrame({"objectId": list(objects)})
-        for place in range(self.n_alerts):
-            table[f"candid_{place + 1}"] = [find_candid(packets[place]) for packets in objects.values()]
-        answers = self.predict(objects.values(), on_error="nan")
-        for reason in answers.failures.values():
-            _log.warning("no answer to %s", reason)
-        table = table.join(pd.DataFrame(np.asarray(answers), columns=list(self.classes)))
-        table.attrs["failures"] = {list(objects)[number]: reason for number, reason in answers.failures.items()}
-        return table
+    def predict_folder(self, archive: Path | str) -> Answers:
+        """Classify the objects of a folder or tarball; see `twostamp.models.classify.classify_archive`."""
+        return classify_archive(self, archive)
 
     def predict_table(self, table: pd.DataFrame) -> Floats32:
         """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""
@@ -169,7 +148,8 @@ class Classifier:
     def make_arrays(self, table: pd.DataFrame) -> Arrays:
         """Prepare the rows of a table of alerts."""
         options: dict[str, Any] = {"crop": self.crop_size, "preparation": self.preparation}
-        return arrays_from_table(table, self.scaler, features=self.features, **options)
+        arrays = arrays_from_table(table, self.scaler, features=self.features, **options)
+        return arrays.first_alone() if self.first_alone else arrays
 
     def make_inputs(self, table: pd.DataFrame) -> Inputs:
         """Prepare the rows of a table of alerts as the network takes them."""
@@ -221,13 +201,13 @@ class Classifier:
             (part / CARD).write_text(json.dumps(self.make_card(), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Classifier":
+    def load(cls, folder: Path | str = PRETRAINED) -> "Classifier":
         """Load a folder that `save` wrote, ready to classify alert packets.
 
         Parameters
         ----------
         folder : Path or str
-            With ``model.keras``, ``card.json`` and ``scaler.json``.
+            With ``model.keras``, ``card.json`` and ``scaler.json``; by default the classifier that the package ships.
 
         Raises
         ------

@@ -326,12 +326,12 @@ def package_winners(
     for variant, trials in (results.winners() if results.done else {}).items():
         classifier = trials.best_first()[0].load(records)
         folders[variant] = models / variant
-        known = {"trained on": mark or "real alerts", "run": _describe_run(models, params)}
+        known = {"trained on": mark or "real alerts", "run": describe_origin(models, params)}
         replace(classifier, card={**classifier.card, **known}).save(folders[variant])
     return folders
 
 
-def _describe_run(models: Path, params: Parameters) -> dict[str, Any]:
+def describe_origin(models: Path, params: Parameters) -> dict[str, Any]:
     above = (parent / "manifest.json" for parent in models.parents[:2])
     manifest: dict[str, Any] = next((json.loads(path.read_text()) for path in above if path.exists()), {})
     return {

@@ -1,5 +1,6 @@
 from .notebooks import EXTENDED, STANDS_ON, NotebookError, run_notebooks, summarise_run
 from .plan import compare_machines, count_training_objects, describe_run, plan_trials, read_rates
+from .pretrained import make_pretrained
 from .report import write_report
 from .run import Run, open_run, record_numbers
 from .study import copy_reference, copy_study
@@ -14,6 +15,7 @@ __all__ = [
     "copy_study",
     "count_training_objects",
     "describe_run",
+    "make_pretrained",
     "open_run",
     "plan_trials",
     "read_rates",

@@ -1,5 +1,6 @@
 from .dates import longest_gap
 from .extras import MissingExtraError, naming_extras
+from .files import write_table
 from .healpix import write_healpix_counts
 from .http import explain
 from .java import require_java
@@ -19,4 +20,5 @@ __all__ = [
     "require_java",
     "show_log",
     "write_healpix_counts",
+    "write_table",
 ]

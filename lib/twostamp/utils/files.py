@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 _MARK = ".part-"
 _HOST = socket.gethostname()
 _FORGOTTEN = 86_400.0  # seconds after which a file that another machine left unfinished is taken for a killed process's
@@ -60,6 +62,14 @@ def write_file(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file in one step."""
     write_file(path, json.dumps(content, indent=1))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table in one step, as its ending says; ``.csv`` or ``.parquet``, and any other is a `ValueError`."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path} is neither a .csv nor a .parquet")
+    with replacing(path) as part:
+        table.to_csv(part, index=False) if path.suffix == ".csv" else table.to_parquet(part, index=False)
 
 
 @cache

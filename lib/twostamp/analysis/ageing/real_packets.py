@@ -13,19 +13,16 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.model_selection import StratifiedGroupKFold
 
-from twostamp.alerts.extraction import extract_first_two
 from twostamp.analysis.ageing.drift_alarm import read_features
 from twostamp.analysis.ageing.training import Split, predict_all_years
 from twostamp.data.arrays import read_metadata
 from twostamp.data.feature_lists import FEATURE_LISTS
-from twostamp.data.labels import read_labels
+from twostamp.data.real_packets import add_nights
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap
 from twostamp.evaluation.drift import count_bins, measure_psi
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
-from twostamp.utils.dates import night_of
 from twostamp.utils.healpix import find_pixels
-from twostamp.utils.spark import open_spark
 from twostamp.utils.typing import Bools, Floats, Ints
 
 _CLASSES = ("VS", "asteroid", "bogus")
@@ -58,16 +55,6 @@ CAPTION = (
 )
 
 
-def extract_real(data: Path, params: Parameters) -> Path | None:
-    """Extract the first packets of the labelled objects of ``real_archive``; None if there is none."""
-    labels = Path(params.real_archive) / "labels.csv"
-    if not params.real_archive or not labels.is_file():
-        return None
-    with open_spark(params.spark_master, params.workers) as spark:
-        extract_first_two(spark, params.real_archive, read_labels(labels)[0], data / "real")
-    return data / "real" / "first_alerts.parquet"
-
-
 def read_real(path: Path) -> pd.DataFrame | None:
     """Read the first packets of variable stars, asteroids and bogus, with year and night (UTC) of each.
 
@@ -75,8 +62,7 @@ def read_real(path: Path) -> pd.DataFrame | None:
     """
     table = read_metadata(path)
     table = table[table["classALeRCE"].isin(_CLASSES)].reset_index(drop=True)
-    nights = table["jd_1"].map(night_of)
-    table = table.assign(year=nights.astype(str).str[:4].astype(int), night=nights)
+    table = add_nights(table)
     sizes = table.groupby(["classALeRCE", "year"]).size()
     enough = all(sizes.get((name, FIRST), 0) >= _MINIMUM for name in _CLASSES)
     return table if enough and ("asteroid", LAST) in sizes.index else None

@@ -1,0 +1,166 @@
+"""Classifiers that learned from simulated alerts, applied to labelled real packets (notebook 18; not in the thesis).
+
+Objects of one night share weather, field and label source, so that intervals draw whole nights.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+from twostamp.data.arrays import read_batches, read_metadata
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
+from twostamp.data.real_packets import add_nights
+from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap, Estimate
+from twostamp.evaluation.metrics import confusion_counts
+from twostamp.models.classifier import Classifier
+from twostamp.utils.typing import Bools, Floats, Ints
+
+EPOCHS = {"all": (0, 9999), "2018-2022": (2018, 2022), "2023 on": (2023, 9999)}
+"""First and last year. ALeRCE's published classifier of 2020 loses the asteroids of the last one."""
+
+_TREES = 300
+_MISSING = -999.0
+
+
+def read_objects(path: Path) -> pd.DataFrame:
+    """Read the metadata of real objects, with night and year, in the order of `predict_objects`."""
+    return add_nights(read_metadata(path)).sort_values("objectId", ignore_index=True)
+
+
+def predict_objects(classifier: Classifier, path: Path) -> Floats:
+    """Classify the objects of ``first_alerts.parquet`` or ``pairs.parquet``, sorted by objectId.
+
+    Returns
+    -------
+    ndarray, shape (n, classes)
+    """
+    ids = read_metadata(path)["objectId"].tolist()
+    parts = [(batch["objectId"], classifier.predict_table(batch)) for batch in read_batches(path, 256, ids)]
+    order = np.argsort(np.concatenate([names for names, _ in parts]))
+    return np.concatenate([probabilities for _, probabilities in parts]).astype(float)[order]
+
+
+def fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, seed: int) -> RandomForestClassifier:
+    """Fit a random forest on the metadata of first alerts: what needs no stamps."""
+    forest = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed)
+    return forest.fit(_read_features(table, features), table["classALeRCE"].map(classes.index))
+
+
+def predict_forest(forest: RandomForestClassifier, table: pd.DataFrame, features: str) -> Floats:
+    """Classify first alerts by their metadata; shape (n, classes)."""
+    return np.asarray(forest.predict_proba(_read_features(table, features)))
+
+
+def cross_fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, folds: int, seed: int) -> Floats:
+    """Classify every real object by a forest that learned from the other nights' real objects; shape (n, classes)."""
+    labels = table["classALeRCE"].map(classes.index).to_numpy()
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    forest = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed)
+    x = _read_features(table, features)
+    found = cross_val_predict(forest, x, labels, groups=table["night"], cv=splitter, method="predict_proba")
+    return np.asarray(found)
+
+
+def _read_features(table: pd.DataFrame, features: str) -> Floats:
+    values = compute_features(table, 1)[:, [ALL_FEATURES.index(name) for name in FEATURE_LISTS[features]]]
+    return np.where(np.isfinite(values), values, _MISSING)
+
+
+def tabulate_recalls(
+    probabilities: Mapping[str, Floats], table: pd.DataFrame, classes: tuple[str, ...], bootstrap: Bootstrap
+) -> pd.DataFrame:
+    """Measure recall by class, balanced accuracy (their mean) and accuracy, by classifier and epoch.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to ndarray, shape (n, classes)
+        By classifier.
+    table : DataFrame, n rows
+        classALeRCE, year, night.
+    classes : tuple of str
+    bootstrap : Bootstrap
+        Whole nights are drawn.
+
+    Returns
+    -------
+    DataFrame
+        classifier, epoch, what (a class, ``balanced`` or ``accuracy``), n, nights, value, low, high (95 %; NaN with
+        fewer than `FEW_NIGHTS` nights).
+    """
+    rows = []
+    labels, years = table["classALeRCE"].map(classes.index).to_numpy(), table["year"].to_numpy()
+    for name, values in probabilities.items():
+        right = values.argmax(axis=1) == labels
+        for epoch, (first, last) in EPOCHS.items():
+            chosen = (years >= first) & (years <= last)
+            if chosen.any():
+                found = _score(right[chosen], labels[chosen], table["night"].to_numpy()[chosen], classes, bootstrap)
+                rows += [(name, epoch, *row) for row in found]
+    columns = ["classifier", "epoch", "what", "n", "nights", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _score(
+    right: Bools, labels: Ints, nights: Ints, classes: tuple[str, ...], bootstrap: Bootstrap
+) -> Iterator[tuple[str, int, int, float, float, float]]:
+    names, place = np.unique(nights, return_inverse=True)
+    weights = np.vstack([np.ones(len(names)), bootstrap.weights(np.zeros(len(names)))])[:, place]
+    masks = {name: labels == i for i, name in enumerate(classes) if (labels == i).any()}
+    recalls = {name: _divide(weights @ (right & mask), weights @ mask) for name, mask in masks.items()}
+    with np.errstate(invalid="ignore"):
+        balanced = np.nanmean(list(recalls.values()), axis=0)
+    everyone = np.ones(len(labels), bool)
+    all_scores = recalls | {"balanced": balanced, "accuracy": _divide(weights @ right, weights @ everyone)}
+    for what, drawn in all_scores.items():
+        mask = masks.get(what, everyone)
+        n_nights = len(np.unique(nights[mask]))
+        low, high = np.nanquantile(drawn[1:], [0.025, 0.975]) if n_nights >= FEW_NIGHTS else (np.nan, np.nan)
+        yield what, int(mask.sum()), n_nights, float(drawn[0]), float(low), float(high)
+
+
+def _divide(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+def count_confusions(
+    probabilities: Floats, table: pd.DataFrame, classes: tuple[str, ...]
+) -> dict[str, list[np.ndarray]]:
+    """Count objects by true and predicted class in each epoch, as `twostamp.plots.confusion.plot_confusions` takes."""
+    labels, years = table["classALeRCE"].map(classes.index).to_numpy(), table["year"].to_numpy()
+    counts = {}
+    for epoch, (first, last) in EPOCHS.items():
+        chosen = (years >= first) & (years <= last)
+        if chosen.any():
+            title = f"{epoch} (n = {chosen.sum()}, {table['night'][chosen].nunique()} nights)"
+            counts[title] = [confusion_counts(labels[chosen], probabilities[chosen].argmax(axis=1), len(classes))]
+    return counts
+
+
+def compare_answers(first: Floats, second: Floats, table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Count what the second alert changes: objects right at the first alert and at the second, by class.
+
+    Returns
+    -------
+    DataFrame
+        class, n, right at the first, right at the second, mended, spoiled; the last row is all of them.
+    """
+    labels = table["classALeRCE"].map(classes.index).to_numpy()
+    before, after = first.argmax(axis=1) == labels, second.argmax(axis=1) == labels
+    columns = {"right at the first": before, "right at the second": after}
+    columns |= {"mended": ~before & after, "spoiled": before & ~after}
+    counts = pd.DataFrame({"class": table["classALeRCE"].to_numpy(), "n": 1, **columns}).groupby("class").sum()
+    return pd.concat([counts, counts.sum().to_frame("all").T.rename_axis("class")]).reset_index()
+
+
+def summarise_recalls(recalls: pd.DataFrame) -> list[str]:
+    """Say how each classifier does in each epoch, one sentence a row of balanced accuracy."""
+    lines = []
+    for row in recalls[recalls["what"] == "balanced"].to_dict("records"):
+        score = Estimate.from_row(row, "value")
+        size = f"n = {row['n']} real packets of {row['nights']} nights"
+        lines.append(f"{row['classifier']}, {row['epoch']}: balanced accuracy {score:.2f}, {size}")
+    return lines

@@ -1,0 +1,57 @@
+"""Is a night like the alerts that a classifier learned from? Ranges of features, and which are left often."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from twostamp.data.feature_lists import ALL_FEATURES, FEATURE_LISTS
+from twostamp.data.features import compute_features
+from twostamp.utils.typing import Floats32
+
+FEATURE_RANGE = "feature_range"
+"""Entry of a classifier's card with the ranges of its training set."""
+_TAIL = 0.001
+_LARGE_SHARE = 0.2
+
+
+def measure_ranges(table: pd.DataFrame, features: str) -> dict[str, tuple[float, float]]:
+    """Measure between which values each feature of the first alerts lies, but for a thousandth at either end.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `twostamp.data.features.compute_features` takes.
+    features : str
+        Name of a list in `FEATURE_LISTS`.
+    """
+    values = _read_features(table, FEATURE_LISTS[features])
+    low, high = np.nanquantile(values, [_TAIL, 1 - _TAIL], axis=0)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(FEATURE_LISTS[features])}
+
+
+def find_unusual_features(ranges: Mapping[str, Sequence[float]], table: pd.DataFrame) -> dict[str, float]:
+    """Find features of first alerts that often lie outside what a classifier was trained on.
+
+    Parameters
+    ----------
+    ranges : mapping
+        Of `measure_ranges`; with none nothing can be said.
+    table : DataFrame
+        As `twostamp.data.features.compute_features` takes.
+
+    Returns
+    -------
+    dict of str to float
+        Share of the alerts outside, by feature, the largest first; only shares above a fifth.
+    """
+    if not ranges or table.empty:
+        return {}
+    values = _read_features(table, tuple(ranges))
+    low, high = np.array(list(ranges.values())).T
+    shares = dict(zip(ranges, ((values < low) | (values > high)).mean(axis=0).tolist(), strict=True))
+    return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > _LARGE_SHARE}
+
+
+def _read_features(table: pd.DataFrame, names: Sequence[str]) -> Floats32:
+    return compute_features(table, 1)[:, [ALL_FEATURES.index(name) for name in names]]

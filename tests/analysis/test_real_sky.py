@@ -1,0 +1,121 @@
+"""Recalls on real packets: whole nights are drawn, and a class of few nights has no interval."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from twostamp.analysis import real_sky
+from twostamp.data.features import PACKET_FIELDS
+from twostamp.evaluation.bootstrap import Bootstrap
+from twostamp.plots.real_sky import plot_recalls
+
+CLASSES = ("AGN", "SN", "VS")
+BOOTSTRAP = Bootstrap(400, seed=1)
+
+
+def make_table(n=120, nights=8):
+    rng = np.random.default_rng(2)
+    night = rng.integers(0, nights, n)
+    table = pd.DataFrame({"objectId": [f"ZTF{i:04d}" for i in range(n)], "classALeRCE": rng.choice(CLASSES, n)})
+    return table.assign(year=np.where(night < nights / 2, 2018, 2023), night=[f"n{k}" for k in night])
+
+
+def make_answers(table, right=0.7, seed=3):
+    """Probabilities of a classifier that gives a share of the objects their class."""
+    rng = np.random.default_rng(seed)
+    labels = table["classALeRCE"].map(CLASSES.index).to_numpy()
+    answer = np.where(rng.uniform(size=len(table)) < right, labels, rng.integers(0, len(CLASSES), len(table)))
+    return np.eye(len(CLASSES))[answer] * 0.8 + 0.05
+
+
+def find(table, classifier, epoch, what):
+    return table.set_index(["classifier", "epoch", "what"]).loc[(classifier, epoch, what)]
+
+
+def test_scores_are_those_of_the_plain_formula():
+    table = make_table()
+    answers = make_answers(table)
+    recalls = real_sky.tabulate_recalls({"a": answers}, table, CLASSES, BOOTSTRAP)
+    predicted = np.array(CLASSES)[answers.argmax(axis=1)]
+    for epoch, chosen in (("all", table["year"] > 0), ("2023 on", table["year"] >= 2023)):
+        right = (predicted == table["classALeRCE"])[chosen]
+        by_class = right.groupby(table["classALeRCE"][chosen]).mean()
+        for name in CLASSES:
+            assert find(recalls, "a", epoch, name)["value"] == pytest.approx(by_class[name])
+        assert find(recalls, "a", epoch, "accuracy")["value"] == pytest.approx(right.mean())
+        row = find(recalls, "a", epoch, "balanced")
+        assert row["value"] == pytest.approx(by_class.mean())
+        assert row["n"] == chosen.sum()
+
+
+def test_intervals_draw_whole_nights():
+    """Objects of a night that are all right or all wrong tell as much as one object a night."""
+    table = make_table(n=400, nights=10).assign(classALeRCE="SN", year=2018)
+    wrong_nights = table["night"].isin(["n0", "n1", "n2", "n3", "n4"])
+    answers = np.where(wrong_nights.to_numpy()[:, None], np.eye(3)[0], np.eye(3)[1])
+    row = find(real_sky.tabulate_recalls({"a": answers}, table, CLASSES, BOOTSTRAP), "a", "all", "SN")
+    assert row["high"] - row["low"] > 0.4  # 0.1 if the 400 objects were independent
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_few_nights_have_no_interval_and_an_absent_class_no_row():
+    table = make_table(nights=3)
+    table = table[table["classALeRCE"] != "SN"].reset_index(drop=True)
+    recalls = real_sky.tabulate_recalls({"a": make_answers(table)}, table, CLASSES, BOOTSTRAP)
+    assert recalls["low"].isna().all()
+    assert "SN" not in set(recalls["what"])
+    assert recalls["value"].notna().all()
+    assert "of 3 nights" in real_sky.summarise_recalls(recalls)[0]
+
+
+def test_what_the_second_alert_changes_is_counted():
+    table = pd.DataFrame({"classALeRCE": ["SN", "SN", "VS", "VS"]})
+    first = np.eye(3)[[1, 0, 2, 2]]
+    second = np.eye(3)[[1, 1, 2, 0]]
+    changes = real_sky.compare_answers(first, second, table, CLASSES).set_index("class")
+    assert changes.loc["SN"].tolist() == [2, 1, 2, 1, 0]
+    assert changes.loc["VS"].tolist() == [2, 2, 1, 0, 1]
+    assert changes.loc["all"].tolist() == [4, 3, 3, 1, 1]
+
+
+def make_alerts(n=90, seed=5):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.uniform(0.1, 1, (n, len(PACKET_FIELDS))), columns=[f"{name}_1" for name in PACKET_FIELDS])
+    classes = np.array(CLASSES)[np.arange(n) % 3]
+    table["magpsf_1"] = 15 + 2 * (np.arange(n) % 3) + rng.normal(0, 0.1, n)
+    return table.assign(isdiffpos_1="t", fid_1=1, classALeRCE=classes, night=[f"n{k}" for k in rng.integers(0, 6, n)])
+
+
+def test_forests_learn_from_metadata_and_from_other_nights():
+    train, test = make_alerts(), make_alerts(seed=6)
+    forest = real_sky.fit_forest(train, CLASSES, "drift_safe", seed=1)
+    labels = test["classALeRCE"].map(CLASSES.index).to_numpy()
+    assert (real_sky.predict_forest(forest, test, "drift_safe").argmax(axis=1) == labels).mean() > 0.9
+    crossed = real_sky.cross_fit_forest(test, CLASSES, "drift_safe", 3, seed=1)
+    assert (crossed.argmax(axis=1) == labels).mean() > 0.9
+    # a night that nothing else resembles cannot be learnt from itself
+    odd = test.assign(magpsf_1=np.where(test["night"] == "n0", 40 - test["magpsf_1"], test["magpsf_1"]))
+    odd["night"] = np.where(odd["night"] == "n0", "n0", "rest" + odd["night"])
+    crossed = real_sky.cross_fit_forest(odd, CLASSES, "drift_safe", 3, seed=1)
+    alone = (odd["night"] == "n0").to_numpy()
+    assert (crossed.argmax(axis=1) == labels)[alone].mean() < 0.7
+
+
+def test_confusions_count_every_object_once():
+    table = make_table()
+    counts = real_sky.count_confusions(make_answers(table), table, CLASSES)
+    assert next(int(np.sum(matrices[0])) for matrices in counts.values()) == len(table)
+    assert sum(int(np.sum(matrices[0])) for matrices in counts.values()) == 2 * len(table)
+    assert "8 nights" in next(iter(counts))
+
+
+def test_the_figure_has_every_classifier_in_every_epoch():
+    table = make_table()
+    recalls = real_sky.tabulate_recalls(
+        {"a": make_answers(table), "b": make_answers(table, 0.4)}, table, CLASSES, BOOTSTRAP
+    )
+    figure = plot_recalls(recalls)
+    assert [ax.get_title().split(",")[0] for ax in figure.axes] == list(real_sky.EPOCHS)
+    assert all(len(ax.collections) == 4 for ax in figure.axes)
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["AGN", "SN", "VS", "mean of classes"]

@@ -1,0 +1,18 @@
+"""Labelled real packets beside a run: none there is an answer too."""
+
+import pandas as pd
+
+from twostamp.data.real_packets import add_nights, extract_real
+from twostamp.params import Parameters
+
+
+def test_no_packets_or_no_labels_is_none(tmp_path):
+    assert extract_real(tmp_path, Parameters(real_archive="")) is None
+    assert extract_real(tmp_path, Parameters(real_archive=str(tmp_path))) is None
+
+
+def test_nights_are_of_utc():
+    table = add_nights(pd.DataFrame({"jd_1": [2458270.49, 2458270.51, 2460237.5]}))
+    assert table["night"].tolist() == ["2018-05-31", "2018-06-01", "2023-10-20"]
+    assert table["year"].tolist() == [2018, 2018, 2023]
+    assert add_nights(table[:0]).empty
