@@ -115,7 +115,7 @@ def test_the_figure_has_every_classifier_in_every_epoch():
         {"a": make_answers(table), "b": make_answers(table, 0.4)}, table, CLASSES, BOOTSTRAP
     )
     figure = plot_recalls(recalls)
-    assert [ax.get_title().split(",")[0] for ax in figure.axes] == list(real_sky.EPOCHS)
+    assert [ax.get_title().split("\n")[0] for ax in figure.axes] == list(real_sky.EPOCHS)
     assert all(len(ax.collections) == 4 for ax in figure.axes)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["AGN", "SN", "VS", "mean of classes"]

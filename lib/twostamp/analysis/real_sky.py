@@ -135,7 +135,7 @@ def count_confusions(
     for epoch, (first, last) in EPOCHS.items():
         chosen = (years >= first) & (years <= last)
         if chosen.any():
-            title = f"{epoch} (n = {chosen.sum()}, {table['night'][chosen].nunique()} nights)"
+            title = f"{epoch}\n{chosen.sum()} packets, {table['night'][chosen].nunique()} nights"
             counts[title] = [confusion_counts(labels[chosen], probabilities[chosen].argmax(axis=1), len(classes))]
     return counts
 

@@ -30,7 +30,8 @@ def plot_recalls(table: pd.DataFrame) -> Figure:
             ax.hlines(at, rows["low"], rows["high"], color=colour, linewidth=1)
             ax.scatter(rows["value"], at, s=16, color=colour, marker=marker, zorder=3, label=classifier)
         sizes = part.groupby("what").first().reindex(names)
-        ax.set(title=f"{epoch}, n = {sizes['n'].max():.0f}, {sizes['nights'].max():.0f} nights", xlabel="recall")
+        size = f"n = {sizes['n'].max():.0f}, {sizes['nights'].max():.0f} nights"
+        ax.set(title=f"{epoch}\n{size}", xlabel="recall")
         ax.set_xlim(-0.02, 1.02)
         for line in np.arange(len(names) - 1) + 0.5:
             ax.axhline(line, color=INK, linewidth=0.3)
