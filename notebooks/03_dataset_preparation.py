@@ -59,7 +59,7 @@ run = open_run("03_dataset_preparation", globals())
 # %% tags=["nbval-check-output"]
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
 found = data.read_metadata(source)
-pairs, counts = data.filter_pairs(found, deltajd_max, ssdistnr_on)
+pairs, counts = data.filter_pairs(found, deltajd_max, ssdistnr_on, run.params.partnership)
 assert counts["objects"] == sum(counts.values()) - counts["objects"]
 print(pd.Series(counts).to_string())
 

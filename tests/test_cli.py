@@ -137,6 +137,6 @@ def test_fetch_takes_a_run(tmp_path, outputs, capsys):
 
 
 def test_a_csv_without_object_ids_is_refused(tmp_path, capsys):
-    (tmp_path / "l.csv").write_text("oid\nZTF18a\n")
+    (tmp_path / "l.csv").write_text("name\nZTF18a\n")
     assert cli.main(["fetch", str(tmp_path / "l.csv"), str(tmp_path / "alerts")]) == 2
-    assert capsys.readouterr().err == f"{tmp_path / 'l.csv'} has no column objectId\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'l.csv'} has no column 'objectId'; it has name\n"

@@ -82,3 +82,18 @@ def test_missing_and_broken_files(tmp_path):
 def test_yaml_round_trip(seed, epochs):
     params = make_parameters({"seed": seed, "epochs": epochs})
     assert make_parameters(yaml.safe_load(yaml.safe_dump(params.model_dump()))) == params
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"label_csvs": ["https://me:hush@host/l.csv"], "labels": "assembled"},
+        {"bogus_reports": "https://me:hush@host/l.csv"},
+        {"real_archive": "s3://me:hush@bucket"},
+        {"database": "postgresql://me:hu/hush@host/db"},
+    ],
+)
+def test_no_parameter_holds_a_password(values):
+    with pytest.raises(ParameterError, match="holds a password") as caught:
+        make_parameters(values)
+    assert "hush" not in str(caught.value)

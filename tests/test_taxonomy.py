@@ -61,8 +61,8 @@ def test_read_labels_counts_every_drop(tmp_path):
 
 def test_read_labels_names_file_and_column(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text("oid,classALeRCE\nZTF1,SN\n")
-    with pytest.raises(ValueError, match=r"mine.csv: column objectId is missing"):
+    path.write_text("name,classALeRCE\nZTF1,SN\n")
+    with pytest.raises(ValueError, match=r"mine.csv has no column 'objectId'"):
         read_labels(path)
     write(path, [("ZTF1", "SN", "SNIax")])
     with pytest.raises(ValueError, match=r"mine.csv: unknown subclass 'SNIax'"):

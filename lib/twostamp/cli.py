@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 import twostamp
 from twostamp import alerts, data, models, pipeline, utils
 from twostamp.params import ParameterError, Parameters, read_parameters
@@ -133,10 +131,7 @@ def _folder(params: Parameters) -> Path:
 
 
 def _read_objects(path: str) -> list[str]:
-    table = pd.read_csv(path, dtype=str)
-    if "objectId" not in table:
-        raise ValueError(f"{path} has no column objectId")
-    return table["objectId"].dropna().tolist()
+    return [name for name in data.read_column(path, "objectId") if name]
 
 
 def _make_parser() -> argparse.ArgumentParser:

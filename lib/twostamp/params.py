@@ -16,7 +16,8 @@ ALERCE = "alerce"
 PUBLIC = "public"
 ASSEMBLED = "assembled"
 
-PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
+PASSWORD = re.compile(r"(?<=://)[^/:@\s]*:(?!\d+/)\S+(?=@)|(?<=password=)[^&\s]+", re.IGNORECASE)
+"""User and password in a URL; a password may hold a slash."""
 
 TRAINING_OPTIONS = (
     "warmup_fraction",
@@ -89,6 +90,8 @@ class Parameters(BaseModel):
     whole_nights: bool = False
     """Keep whole nights (a million alerts each), not the labelled objects' packets alone; section 6.6 needs them."""
     nights_url: str = "https://ztf.uw.edu/alerts/public/"
+    partnership: bool = False
+    """Train on, and release, objects with alerts of ZTF's partnership (programid 2 and 3) too, which are not public."""
     real_archive: str = "$TWOSTAMP_REAL_ALERTS"
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     tns_csv: str = ""
@@ -252,12 +255,20 @@ class Parameters(BaseModel):
     def _expand_all(cls, values: list[str]) -> list[str]:
         return [os.path.expandvars(value) for value in values]
 
-    @field_validator("archive", "labels", "database", "nights_url", "broker_api_url", "broker_avro_url")
+    @field_validator("database", "nights_url", "broker_api_url", "broker_avro_url")
     @classmethod
     def _without_password(cls, value: str) -> str:
         # Parameters are written into executed notebooks and manifests, and these are passed on.
         if PASSWORD.search(value):
             raise ValueError("holds a password; put the whole URL into an environment variable and write $VARIABLE")
+        return value
+
+    @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports", "label_csvs", "bogus_csvs")
+    @classmethod
+    def _without_key(cls, value: Any) -> Any:
+        # Variables in these are expanded, so that a variable would not hide it.
+        if any(map(PASSWORD.search, [value] if isinstance(value, str) else value)):
+            raise ValueError("holds a password; leave it to the store's own settings (~/.netrc, AWS_SECRET_ACCESS_KEY)")
         return value
 
     @field_validator("healpix_nside")

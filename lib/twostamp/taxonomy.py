@@ -1,5 +1,6 @@
 """The classes, their subclasses and where ALeRCE's taxonomy puts them (thesis Table 3.3, annex A; decision D5)."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,18 +44,20 @@ SUBCLASSES: tuple[Subclass, ...] = (
     Subclass("QSO", "AGN", "Stochastic", "QSO"),
     Subclass("AGN", "AGN", "Stochastic", "AGN"),
     Subclass("Blazar", "AGN", "Stochastic", "Blazar"),
-    Subclass("SNIa", "SN", "Transient", "SNIa", ("SN Ia",)),
-    Subclass("SNII", "SN", "Transient", "SNII", ("SN II",)),
-    Subclass("SNIbc", "SN", "Transient", "SNIbc", ("SN Ib/c", "SNIb/c")),
-    Subclass("SNIIn", "SN", "Transient", "SNII", ("SN IIn",)),
-    Subclass("SLSN", "SN", "Transient", "SLSN"),
-    Subclass("SNIIb", "SN", "Transient", "SNII", ("SN IIb",)),
+    Subclass(
+        "SNIa", "SN", "Transient", "SNIa", ("SNIa-91T", "SNIa-91bg", "SNIa-norm", "SNIa-pec", "SNIa-CSM", "SNIa-SC")
+    ),
+    Subclass("SNII", "SN", "Transient", "SNII", ("SNIIP", "SNIIL", "SNII-pec")),
+    Subclass("SNIbc", "SN", "Transient", "SNIbc", ("SNIb", "SNIc", "SNIc-BL", "SNIb-pec", "SNIc-pec")),
+    Subclass("SNIIn", "SN", "Transient", "SNII", ("SNIIn-pec",)),
+    Subclass("SLSN", "SN", "Transient", "SLSN", ("SLSN-I", "SLSN-II", "SLSN-R")),
+    Subclass("SNIIb", "SN", "Transient", "SNII"),
     Subclass("EB/EW", "VS", "Periodic", "E", ("EB", "EW")),
     Subclass("EA", "VS", "Periodic", "E"),
     Subclass("LPV", "VS", "Periodic", "LPV"),
     Subclass("RRL", "VS", "Periodic", "RRL", ("RRLyr",)),
     Subclass("YSO", "VS", "Stochastic", "YSO"),
-    Subclass("RSCVn", "VS", "Periodic", "Periodic-Other", ("RS CVn",)),
+    Subclass("RSCVn", "VS", "Periodic", "Periodic-Other"),
     Subclass("DSCT", "VS", "Periodic", "DSCT"),
     Subclass("Ceph", "VS", "Periodic", "CEP", ("CEP", "Cepheid")),
     Subclass("Periodic-Other", "VS", "Periodic", "Periodic-Other"),
@@ -64,7 +67,20 @@ SUBCLASSES: tuple[Subclass, ...] = (
     Subclass("bogus", "bogus"),
 )
 
-_CANONICAL = {alias.lower(): sub for sub in SUBCLASSES for alias in (sub.name, *sub.aliases)}
+
+def _plain(name: str) -> str:
+    """A name without case, spaces and signs, of which every source has its own."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+_CANONICAL = {_plain(alias): sub for sub in SUBCLASSES for alias in (sub.name, *sub.aliases)}
+_CLASSES = {_plain(name): name for name in CLASSES}
+_EMPTY = ("", "-", "--", "nan", "na", "n/a", "none", "null")
+
+
+def is_empty(name: str | None) -> bool:
+    """Whether a cell says nothing; Table 3.3 prints ``-`` where there is no class."""
+    return (name or "").strip().lower() in _EMPTY
 
 
 def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str, str]:
@@ -73,9 +89,9 @@ def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str,
     Parameters
     ----------
     class_name : str
-        One of `CLASSES`.
+        One of `CLASSES`, in any case.
     subclass_name : str or None
-        Any known spelling; empty or None becomes ``<class>-unspecified``.
+        Any known spelling; empty, None or the class once more becomes ``<class>-unspecified``.
 
     Returns
     -------
@@ -94,15 +110,17 @@ def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str,
     >>> canonical_subclass("SN", None)
     ('SN', 'SN-unspecified')
     """
-    if class_name not in CLASSES:
+    known = _CLASSES.get(_plain(class_name))
+    if known is None:
         raise ValueError(f"unknown class {class_name!r}: the classes are {', '.join(CLASSES)}")
-    if not subclass_name or subclass_name == f"{class_name}-unspecified":
-        return class_name, f"{class_name}-unspecified"
-    subclass = _CANONICAL.get(subclass_name.strip().lower())
+    name = "" if is_empty(subclass_name) else _plain(str(subclass_name))
+    subclass = _CANONICAL.get(name)
+    if not name or name == _plain(f"{known}-unspecified") or (subclass is None and name == _plain(known)):
+        return known, f"{known}-unspecified"
     if subclass is None:
-        raise ValueError(f"unknown subclass {subclass_name!r} of class {class_name}: add it to twostamp.taxonomy")
-    if subclass.class_name and subclass.class_name != class_name:
-        raise ValueError(f"subclass {subclass.name} belongs to class {subclass.class_name}, not to {class_name}")
+        raise ValueError(f"unknown subclass {subclass_name!r} of class {known}: add it to twostamp.taxonomy")
+    if subclass.class_name and subclass.class_name != known:
+        raise ValueError(f"subclass {subclass.name} belongs to class {subclass.class_name}, not to {known}")
     return subclass.class_name, subclass.name
 
 
@@ -130,16 +148,20 @@ def map_label(class_name: str, subclass_name: str) -> tuple[str, str]:
     >>> map_label("SNIbc", ""), map_label("", "E"), map_label("VS", "CEP")
     (('SN', 'SNIbc'), ('VS', 'VS-unspecified'), ('VS', 'Ceph'))
     """
-    if class_name in CLASSES and subclass_name:
+    class_name, subclass_name = ("" if is_empty(name) else name for name in (class_name, subclass_name))
+    if _plain(class_name) in _CLASSES:
         return canonical_subclass(class_name, subclass_name)
-    name = (subclass_name or class_name).strip()
-    if name in CLASSES and not subclass_name:
-        return canonical_subclass(name, "")
-    if (subclass := _CANONICAL.get(name.lower())) is not None:
+    name = subclass_name or class_name
+    subclass = _CANONICAL.get(_plain(name))
+    if class_name and subclass_name and _CANONICAL.get(_plain(class_name)) is not subclass:
+        raise ValueError(f"unknown class {class_name!r} of subclass {subclass_name!r}")
+    if subclass is not None:
         return subclass.class_name, subclass.name
-    for known in SUBCLASSES:
-        if name and known.level2.lower() == name.lower() and known.class_name:
-            return known.class_name, f"{known.class_name}-unspecified"
+    if known := _CLASSES.get(_plain(name)):
+        return known, f"{known}-unspecified"
+    for other in SUBCLASSES:
+        if name and _plain(other.level2) == _plain(name) and other.class_name:
+            return other.class_name, f"{other.class_name}-unspecified"
     raise ValueError(f"unknown label {name!r}: it is neither a class nor a subclass of twostamp.taxonomy")
 
 
@@ -172,5 +194,5 @@ def class_of(subclass_name: str) -> str:
     return (
         subclass_name.removesuffix("-unspecified")
         if subclass_name.endswith("-unspecified")
-        else (_CANONICAL[subclass_name.lower()].class_name)
+        else (_CANONICAL[_plain(subclass_name)].class_name)
     )

@@ -266,3 +266,38 @@ def test_a_missing_driver_names_the_fix(monkeypatch):
     monkeypatch.setattr(module, "DRIVER", "postgresql+nosuchdriver")
     with pytest.raises(AlerceDatabaseError, match=r"twostamp\[database\]"):
         AlerceDatabase("postgresql://reader@host/x")
+
+
+class _LostError(Exception):
+    def __init__(self, sqlstate):
+        super().__init__("canceling statement due to conflict with recovery")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(("state", "asked"), [("40001", 3), ("57P01", 3), ("08006", 3), ("42501", 1), ("57014", 1)])
+def test_a_query_that_the_server_cancels_is_asked_again(monkeypatch, state, asked):
+    database = AlerceDatabase("postgresql://reader@127.0.0.1/none", attempts=3, first_pause=0.001)
+    queries = []
+
+    class Connection:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def execute(self, query):
+            queries.append(query)
+            raise sql.exc.OperationalError("SELECT", {}, _LostError(state))
+
+    monkeypatch.setattr(database, "_connect", Connection)
+    with pytest.raises(AlerceDatabaseError, match="refuses the query: canceling statement"):
+        database.sample_asteroids(3, 1)
+    assert len(queries) == asked
+
+
+def test_a_password_is_in_no_error(monkeypatch):
+    monkeypatch.setenv("DB", "https://u:topsecret@127.0.0.1:9/reader.json")
+    with pytest.raises(AlerceDatabaseError, match="does not say how to connect") as caught:
+        find_connection("$DB")
+    assert "topsecret" not in str(caught.value)

@@ -12,6 +12,7 @@ import time
 
 import pandas as pd
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,3 +252,44 @@ def test_ranges_hold_every_night_once(first, length):
     nights = parse_nights(f"{first:%Y%m%d}-{last:%Y%m%d},{first:%Y-%m-%d}")
     assert len(nights) == length + 1
     assert nights == sorted(set(nights))
+
+
+def test_a_night_that_is_there_needs_no_network(tmp_path):
+    with serve(PublicArchive()) as server:
+        archive = open_archive(server, attempts=1)
+        download_nights(archive, ["20180601"], tmp_path)
+        download_nights(archive, ["20180602"], tmp_path, objects={"ZTF18a1"})
+    assert download_nights(archive, ["20180601"], tmp_path).done_before == ["20180601"]
+    assert download_nights(archive, ["20180602"], tmp_path, objects={"ZTF18a1"}).done_before == ["20180602"]
+    with pytest.raises(requests.ConnectionError):
+        download_nights(archive, ["20180602"], tmp_path, objects={"ZTF18a1", "ZTF18a2"})
+    with pytest.raises(requests.ConnectionError):
+        download_nights(archive, ["20180601", "20180604"], tmp_path)
+
+
+def test_objects_that_were_added_are_fetched(tmp_path):
+    with serve(PublicArchive()) as server:
+        archive = open_archive(server)
+        download_nights(archive, ["20180601"], tmp_path, objects={"ZTF18a1"})
+        before = len(list(tmp_path.rglob("*.avro")))
+        report = download_nights(archive, ["20180601"], tmp_path, objects={"ZTF18a1", "ZTF18a2"})
+        assert report.downloaded == ["20180601"]
+        assert len(list(tmp_path.rglob("*.avro"))) > before
+        assert download_nights(archive, ["20180601"], tmp_path, objects={"ZTF18a2", "ZTF18a1"}).downloaded == []
+    assert list_sources(str(tmp_path)) == [str(tmp_path / "ztf_public_20180601")]
+
+
+@pytest.mark.parametrize("objects", [None, {"ZTF18a1"}])
+def test_a_night_that_was_published_anew_is_fetched_again(tmp_path, objects):
+    public = PublicArchive()
+    with serve(public) as server:
+        archive = open_archive(server)
+        download_nights(archive, ["20180601"], tmp_path, objects=objects)
+        public.files["ztf_public_20180601.tar.gz"] = NIGHTS["20180602"]
+        assert download_nights(archive, ["20180601"], tmp_path, objects=objects).downloaded == ["20180601"]
+        assert download_nights(archive, ["20180601"], tmp_path, objects=objects).done_before == ["20180601"]
+
+
+def test_a_range_that_runs_backwards_is_refused():
+    with pytest.raises(ValueError, match="'20180603-20180601' is no night"):
+        parse_nights("20180603-20180601")

@@ -1,10 +1,13 @@
 """Labels from many sources: one label an object, nothing lost silently, everybody's columns."""
 
+import gzip
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twostamp.data.label_files import read_label_csv, read_table
 from twostamp.data.labels import (
     STATES,
     assemble_labels,
@@ -12,7 +15,6 @@ from twostamp.data.labels import (
     label_objects,
     read_bogus_csv,
     read_bogus_reports,
-    read_label_csv,
     read_labels,
 )
 from twostamp.taxonomy import LABEL_COLUMNS, SUBCLASSES, map_label
@@ -46,8 +48,8 @@ def test_columns_of_ones_own(tmp_path):
     read = read_label_csv(path, {"objectId": "oid", "subclassALeRCE": "label"})
     labels, _ = assemble_labels({"mine": read})
     assert labels.to_numpy().tolist() == [["ZTF1", "SN", "SNIa"], ["ZTF2", "VS", "VS-unspecified"]]
-    with pytest.raises(ValueError, match=r"mine\.csv has no column 'objectId': set label_columns"):
-        read_label_csv(path)
+    with pytest.raises(ValueError, match=r"mine\.csv has no column 'object': set label_columns"):
+        read_label_csv(path, {"objectId": "object"})
     with pytest.raises(ValueError, match="has no column 'classALeRCE'"):
         read_label_csv(path, {"objectId": "oid"})
     with pytest.raises(ValueError, match="label_columns names 'oid'"):
@@ -109,6 +111,98 @@ def test_no_source_gives_an_empty_label_file():
     assert labels.empty
     assert list(labels) == LABEL_COLUMNS
     assert provenance.empty
+
+
+ROWS = [
+    ["ZTF1", "SN", "SNIa"],
+    ["ZTF2", "asteroid", "asteroid"],
+    ["ZTF3", "SN", "SLSN"],
+    ["ZTF4", "VS", "VS-unspecified"],
+]
+HEAD = "objectId,classALeRCE,subclassALeRCE"
+FILES = {
+    "bom.csv": f"\ufeff{HEAD}\r\nZTF1,SN,SNIa\r\nZTF2,asteroid,\r\nZTF3,SN,SLSN\r\nZTF4,VS,\r\n",
+    "quotes.csv": 'objectId, class ,subclass\n"ZTF1","SN","SNIa"\n \'ZTF2\' ,Asteroid,-\nZTF3,sn,slsn\nZTF4,VS,NaN\n',
+    "semicolons.csv": "oid;class;subclass\nZTF1;SN;SN Ia-91T\nZTF2;ASTEROID;Asteroid\nZTF3;SN;SLSN-II\nZTF4;vs;VS\n",
+    "tabs.tsv": "object_id\tclass_name\nZTF1\tSNIa\nZTF2\tasteroid\nZTF3\tSLSN-I\nZTF4\tVS\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("form", ["utf-8", "utf-16", "gz", "parquet"])
+def test_label_files_as_people_write_them(tmp_path, name, form):
+    text = FILES[name]
+    path = tmp_path / name
+    path.write_bytes(text.encode("utf-16" if form == "utf-16" else "utf-8"))
+    if form == "gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    if form == "parquet":
+        table = read_table(path)
+        path = tmp_path / "labels.parquet"
+        table.replace("", None).to_parquet(path)
+    labels, counts = read_labels(path)
+    found = [[row[0], row[1], row[2].replace("asteroid-unspecified", "asteroid")] for row in labels.to_numpy().tolist()]
+    assert found == ROWS
+    assert counts["kept"] == counts["rows read"] == 4
+
+
+def test_all_unknown_names_are_told_at_once(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "objectId,classALeRCE,subclassALeRCE\n1,Galaxy,\n2,VS,Mira\n3,SN,SNIax\n4,VS,Mira\n5,SN,QSO\n6,SN,\n"
+    )
+    with pytest.raises(ValueError, match=r"mine\.csv") as caught:
+        read_labels(path)
+    for part in (
+        "'Galaxy' (1 row)",
+        "'Mira' of class VS (2 rows)",
+        "'SNIax' of class SN (1 row)",
+        "QSO belongs to class",
+    ):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "kept", "reason"),
+    [
+        ("a,CV/Nova,", 0, "CV/Nova, which has no class"),
+        ("a,-,CV/Nova", 0, "CV/Nova, which has no class"),
+        ("a,,CV/Nova", 0, "CV/Nova, which has no class"),
+        ("a,-,", 0, "no object or class"),
+        (",SN,SNIa", 0, "no object or class"),
+        ("a,SN,\na,SN,SNIa", 1, "a class, where others name its subclass"),
+        ("a,SN,SNIa\na,,", 1, "no object or class"),
+    ],
+)
+def test_one_rule_for_every_label(tmp_path, row, kept, reason):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"objectId,classALeRCE,subclassALeRCE\n{row}\n")
+    labels, counts = read_labels(path)
+    assert (len(labels), counts[reason]) == (kept, 1)
+    assert counts["rows read"] == sum(counts.values()) - counts["rows read"]
+    assert len(assemble_labels({"mine": read_label_csv(path)})[0]) == kept
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"PAR1junk", b"\x1f\x8bjunk", b'a,b\n"1,2\n3'])
+def test_what_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"odd\.csv"):
+        read_labels(tmp_path / "odd.csv")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"objectId,classALeRCE\n", b"\xff\xfe", b"PAR1", b"\x1f\x8b"]))
+def test_any_bytes_are_labels_or_an_error_that_names_the_file(tmp_path_factory, content, start):
+    path = tmp_path_factory.mktemp("labels") / "any.csv"
+    path.write_bytes(start + content)
+    try:
+        labels, counts = read_labels(path)
+    except ValueError as error:
+        labels, counts, message = [], {"rows read": 0, "kept": 0}, str(error)
+        if "any.csv" not in message:
+            raise
+    assert counts.pop("rows read") == sum(counts.values())
+    assert len(labels) == counts["kept"]
 
 
 names = st.sampled_from(["SNIa", "SNII", "SN", "RRL", "E", "QSO", "AGN", "CV/Nova", "bogus", "asteroid"])

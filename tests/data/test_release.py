@@ -204,3 +204,23 @@ def test_the_command_line(tmp_path, monkeypatch):
     make_run(tmp_path / "mine")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "60 labelled pairs are in" in done.stdout
+
+
+@pytest.mark.parametrize("partnership", [False, True])
+def test_what_is_not_public_is_not_released_unless_asked_for(tmp_path, partnership):
+    make_run(tmp_path)
+    parts = sorted((tmp_path / "data" / "pairs.parquet").glob("*.parquet"))[:3]  # the last has no row
+    for part in parts:
+        table = pd.read_parquet(part)
+        table.assign(programid_1=1, programid_2=[3, *[1] * (len(table) - 1)]).to_parquet(part)
+    folder = write_dataset(make_parameters({"partnership": partnership}), tmp_path)
+    data = open_dataset(folder)
+    assert len(data) == len(data.metadata()) == N - len(parts) * (not partnership)
+    assert (data.metadata()["programid_2"] == 3).any() == partnership
+    assert ("are left out: they are not public" in data.card) != partnership
+    assert f"{len(parts)} objects" in data.card
+    make_run(tmp_path, labelled=False)
+    data = open_dataset(write_dataset(make_parameters({}), tmp_path))
+    with pytest.raises(DatasetError, match="has no splits"):
+        data.metadata("unlabelled", split="train")
+    assert list(data.batches(split="no such split")) == []

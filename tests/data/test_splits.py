@@ -213,3 +213,13 @@ def test_no_pairs_are_no_objects_and_no_classes():
     pairs = make_table(SMALL).assign(deltajd=101.0, ssdistnr_1=0.5, ssdistnr_2=0.5)
     objects, classes = make_splits(pairs, Parameters())
     assert (len(objects), classes) == (0, ())
+
+
+def test_alerts_that_are_not_public_are_left_out_unless_asked_for():
+    pairs = pd.DataFrame({"classALeRCE": "SN", "deltajd": [1.0] * 4, "ssdistnr_1": -999.0, "ssdistnr_2": -999.0})
+    pairs = pairs.assign(programid_1=[1, 2, 1, 1], programid_2=[1, 1, 3, 1])
+    kept, counts = filter_pairs(pairs)
+    assert (len(kept), counts["alerts that are not public"]) == (2, 2)
+    assert counts["objects"] == sum(counts.values()) - counts["objects"]
+    assert len(filter_pairs(pairs, partnership=True)[0]) == 4
+    assert "alerts that are not public" not in filter_pairs(pairs[:1])[1]

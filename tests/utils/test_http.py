@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.local_server import serve
-from twostamp.utils.http import PoliteSession, RateLimit, explain, retry
+from twostamp.utils.http import PoliteSession, RateLimit, explain, redact, retry
 
 
 def test_all_threads_keep_one_rate():
@@ -69,3 +69,24 @@ def test_pauses_double(monkeypatch):
     monkeypatch.setattr(time, "sleep", pauses.append)
     retry(Flaky(*[ValueError()] * 3), (ValueError,), attempts=4, first_pause=2)
     assert pauses == [2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:hush@host/x.json", "postgresql://u:pa/hush@host/db", "s3://KEY:hush@bucket", "https://:hush@h/"]
+)
+def test_passwords_are_hidden(url):
+    assert "hush" not in redact(f"no answer from {url}")
+    assert "hush" not in explain(ValueError(f"{url} does not say"))
+
+
+@pytest.mark.parametrize("url", ["https://host:8080/a@b", "https://host/user@example", "s3://bucket/a:b"])
+def test_an_address_without_a_password_is_kept(url):
+    assert redact(url) == url
+
+
+@pytest.mark.parametrize(("kind", "tries"), [("text/html; charset=utf-8", 3), ("application/json", 1)])
+def test_a_bad_request_in_html_is_asked_again(kind, tries):
+    with serve(lambda path, headers: (400, {"Content-Type": kind}, b"<html>")) as server:
+        session = PoliteSession(RateLimit(1e6), attempts=3, first_pause=0.001)
+        assert session.get(server.url + "/x").status_code == 400
+        assert len(server.log) == tries

@@ -19,11 +19,12 @@ from tqdm.auto import tqdm
 
 from twostamp.taxonomy import SSDISTNR_MAX
 from twostamp.utils.files import write_file
-from twostamp.utils.http import explain
+from twostamp.utils.http import explain, redact, retry
 
 ALERCE_READER = "https://raw.githubusercontent.com/alercebroker/usecases/master/alercereaduser_v4.json"
 """Where ALeRCE publishes its read-only account."""
 DRIVER = "postgresql+psycopg"
+_TRY_AGAIN = ("40001", "40P01", "57P01", "57P02", "57P03")  # conflict with recovery, deadlock, a server that restarts
 
 _DTYPES: dict[str, Any] = dict.fromkeys(("ra", "dec", "ssdistnr"), float) | dict.fromkeys(("n_alerts", "ndet"), "int64")
 _DTYPES["objectId"] = str
@@ -33,6 +34,10 @@ _SS_ZTF = sql.table("ss_ztf", *map(sql.column, ("oid", "ssdistnr")))
 
 class AlerceDatabaseError(RuntimeError):
     """The database cannot be reached or asked; one sentence, without a password."""
+
+
+class _InterruptedError(AlerceDatabaseError):
+    """A query that was cancelled by the server or lost its connection, and may be asked again."""
 
 
 def find_connection(database: str) -> sql.URL:
@@ -90,7 +95,7 @@ def _read_json(place: str) -> sql.URL:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:  # requests' errors are OSErrors
         what = f"{error} is missing" if isinstance(error, KeyError) else explain(error)
-        raise AlerceDatabaseError(f"{place} does not say how to connect: {what}") from None
+        raise AlerceDatabaseError(f"{redact(place)} does not say how to connect: {what}") from None
 
 
 class AlerceDatabase:
@@ -102,9 +107,13 @@ class AlerceDatabase:
         See `find_connection`.
     timeout : float
         Seconds that a query may take.
+    attempts, first_pause
+        Times that a query is asked which the server cancels or whose connection is lost, and seconds before the second;
+        every further pause is twice as long.
     """
 
-    def __init__(self, database: str, *, timeout: float = 1800.0) -> None:
+    def __init__(self, database: str, *, timeout: float = 1800.0, attempts: int = 6, first_pause: float = 2.0) -> None:
+        self.attempts, self.first_pause = attempts, first_pause
         options = f"-c statement_timeout={int(1000 * timeout)} -c default_transaction_read_only=on"
         settings = {"options": options, "connect_timeout": 30}
         try:
@@ -154,13 +163,17 @@ class AlerceDatabase:
         return self._read(query).sort_values("objectId", ignore_index=True)
 
     def _read(self, query: sql.Select[Any]) -> pd.DataFrame:
+        table = retry(lambda: self._ask(query), (_InterruptedError,), self.attempts, self.first_pause)
+        return table.astype({name: kind for name, kind in _DTYPES.items() if name in table})
+
+    def _ask(self, query: sql.Select[Any]) -> pd.DataFrame:
         with self._connect() as connection:
             try:
                 result = connection.execute(query)
-                table = pd.DataFrame(result.all(), columns=list(result.keys()))
+                return pd.DataFrame(result.all(), columns=list(result.keys()))
             except SQLAlchemyError as error:
-                raise AlerceDatabaseError(f"the database refuses the query: {_first_line(error)}") from None
-        return table.astype({name: kind for name, kind in _DTYPES.items() if name in table})
+                kind = _InterruptedError if _may_help(error) else AlerceDatabaseError
+                raise kind(f"the database refuses the query: {_first_line(error)}") from None
 
     def _connect(self) -> sql.Connection:
         try:
@@ -225,8 +238,15 @@ def search_cones(
     return selected, counts
 
 
+def _may_help(error: SQLAlchemyError) -> bool:
+    """Whether a query may be asked again: a conflict with the server's own work, or a connection that is gone."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    lost = bool(getattr(error, "connection_invalidated", False))
+    return lost or state in _TRY_AGAIN or state.startswith("08")
+
+
 def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return redact(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
 
 
 def _shuffled(seed: int) -> Any:

@@ -7,9 +7,10 @@ terabytes, the first alerts of a label file some gigabytes. Notebook 01 reads ei
 
 import hashlib
 import io
+import json
 import re
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ import urllib3
 from tqdm.auto import tqdm
 
 from twostamp.alerts.archive import ArchiveError, read_tarball
-from twostamp.alerts.packet import GZIP, PacketError, read_keys
+from twostamp.alerts.avro import collecting_reasons
+from twostamp.alerts.packet import GZIP, AlertKey, try_keys
 from twostamp.utils.files import replacing, write_file
 from twostamp.utils.http import PoliteSession, RateLimit, explain, retry
 
 PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
 _CHECKSUMS = "MD5SUMS"
+_SIFTED = ".sifted.json"  # for which objects a night was read, and its checksum then
 _BLOCK_BYTES = 1 << 20
 _ATTEMPTS_ANEW = 2
 """Times that a file is downloaded from its beginning when its checksum is wrong."""
@@ -123,6 +126,8 @@ def parse_nights(text: str) -> list[str]:
         match = re.fullmatch(r"(\d{8})(?:-(\d{8}))?", re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\1\2\3", part))
         try:
             first, last = (pd.to_datetime(day, format="%Y%m%d") for day in (match[1], match[2] or match[1]))  # type: ignore[index]
+            if last < first:
+                raise ValueError
         except (TypeError, ValueError):
             raise ValueError(f"{part!r} is no night: write YYYYMMDD, or YYYYMMDD-YYYYMMDD for a range") from None
         nights.update(pd.date_range(first, last).strftime("%Y%m%d"))
@@ -130,9 +135,9 @@ def parse_nights(text: str) -> list[str]:
 
 
 def download_nights(
-    archive: ZTFArchive, nights: list[str], folder: Path, *, objects: Container[str] | None = None
+    archive: ZTFArchive, nights: list[str], folder: Path, *, objects: Collection[str] | None = None
 ) -> DownloadReport:
-    """Download nights that are not there yet, one after another.
+    """Download nights that are not there yet, or that the archive has published anew, one after another.
 
     Parameters
     ----------
@@ -142,8 +147,8 @@ def download_nights(
     folder : Path
         Gets ``ztf_public_YYYYMMDD.tar.gz``, or with `objects` folders ``ztf_public_YYYYMMDD`` of packets. A file has
         its name only once it is complete and, where there is a checksum, right.
-    objects : container of str, optional
-        objectIds whose packets are kept; all by default.
+    objects : collection of str, optional
+        objectIds whose packets are kept; all by default. Nights that were read for other objects are read anew.
 
     Returns
     -------
@@ -152,15 +157,21 @@ def download_nights(
     Raises
     ------
     requests.RequestException
-        If the list of checksums cannot be asked for: then the archive is not there. A night that fails is reported.
+        If a night is missing and the list of checksums cannot be asked for: then the archive is not there. A night that
+        fails is reported.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = DownloadReport()
-    checksums = archive.read_checksums()
+    try:
+        checksums = archive.read_checksums()
+    except requests.RequestException:
+        if not all(_is_there(folder / f"ztf_public_{night}", "", objects) for night in nights):
+            raise
+        checksums = {}
     for night in tqdm(nights, unit="night"):
         path = folder / f"ztf_public_{night}.tar.gz"
         kept = folder / f"ztf_public_{night}"
-        if path.exists() or (objects is not None and kept.exists()):
+        if _is_there(kept, checksums.get(path.name, ""), objects):
             report.done_before.append(night)
             continue
         try:
@@ -180,7 +191,22 @@ def download_nights(
     return report
 
 
-def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Container[str], checksum: str) -> int:
+def _is_there(night: Path, checksum: str, objects: Collection[str] | None) -> bool:
+    """Whether a night is there as the archive has it now: whole, or the packets of these objects."""
+    whole = night.with_name(f"{night.name}.tar.gz")
+    if whole.exists():
+        return not checksum or not _find_fault(whole, checksum)
+    if objects is None or not (night / _SIFTED).exists():
+        return False
+    found = json.loads((night / _SIFTED).read_text())
+    return found["objects"] == _hash_objects(objects) and checksum in ("", found["checksum"])
+
+
+def _hash_objects(objects: Collection[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(objects)).encode()).hexdigest()
+
+
+def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Collection[str], checksum: str) -> int:
     """Keep the packets of some objects of a night, as it is downloaded; returns the bytes of the whole night."""
 
     def read_night() -> int:
@@ -191,6 +217,7 @@ def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Contain
                 (part / member).write_bytes(data)
             if checksum and stream.digest.hexdigest() != checksum:
                 raise ArchiveError(_WRONG_CHECKSUM)
+            (part / _SIFTED).write_text(json.dumps({"objects": _hash_objects(objects), "checksum": checksum}))
         return stream.size
 
     return retry(read_night, (ArchiveError, *_LOST), archive.attempts, archive.first_pause)
@@ -295,11 +322,12 @@ class _Hashed(io.RawIOBase):
         return len(block)
 
 
-def _packets_of(stream: Any, name: str, objects: Container[str]) -> Iterator[tuple[str, bytes]]:
+def _packets_of(stream: Any, name: str, objects: Collection[str]) -> Iterator[tuple[str, bytes]]:
     for member in read_tarball(stream, name):
-        try:
-            wanted = any(key.objectId in objects for key in read_keys(member.data))
-        except PacketError:
-            wanted = True  # nobody can say whose it is: the extraction puts it in the quarantine
+        if member.fault:
+            continue
+        wanted = True  # where nobody can say whose it is, the extraction puts it in the quarantine
+        with collecting_reasons():
+            wanted = any(not isinstance(key, AlertKey) or key.objectId in objects for key in try_keys(member.data))
         if wanted:
             yield Path(member.name).name, member.data

@@ -139,7 +139,7 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
     PromotionError
         If a named subclass has no object, or fewer than five, or fewer than two classes are left.
     """
-    kept, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
+    kept, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on, params.partnership)
     try:
         table, classes = promote_subclasses(kept, names)
     except ValueError as error:

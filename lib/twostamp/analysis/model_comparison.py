@@ -273,7 +273,7 @@ def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.Dat
         One row per class and model: model, class, precision, recall, f1, support; the row ``accuracy`` has it as
         recall. Empty when the other run has no two-stamp model.
     """
-    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on)
+    pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on, params.partnership)
     winners = SearchResults.read(root / "models" / "search", params.report_weights).winners()
     records = Records(root / "data" / "records", params.metadata_recipe)
     ids, tables = pairs["objectId"].tolist(), []

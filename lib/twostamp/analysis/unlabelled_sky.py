@@ -10,7 +10,7 @@ from sklearn.neighbors import BallTree
 
 from twostamp import alerts
 from twostamp.alerts.extraction import read_objects
-from twostamp.data.labels import read_labels
+from twostamp.data.label_files import read_column
 from twostamp.data.sources import fetch_alerts, find_archive, find_labels
 from twostamp.params import ALERCE, Parameters
 from twostamp.taxonomy import CLASSES
@@ -52,7 +52,7 @@ def find_unlabelled(
         Objects by what became of them; all but the first sum to the first.
     """
     if labelled is None:
-        labelled = read_labels(find_labels(params, data))[0]["objectId"]
+        labelled = read_column(find_labels(params, data), "objectId")  # also where the label is of no use
     centres, archive = cone_centres(params.cone_step, params.min_dec), find_archive(params, data)
     cones = centres, params.cone_radius, params.cone_cap, params.seed
     if params.unlabelled_from == "archive":

@@ -1,5 +1,6 @@
 from .arrays import Arrays, Preparation, read_metadata
 from .features import FEATURE_LISTS, RECIPES, Scaler, compute_features, feature_names_two
+from .label_files import read_column
 from .labels import read_labels
 from .real_packets import NO_PACKETS, extract_real
 from .release import PairsDataset, open_dataset, write_dataset
@@ -33,6 +34,7 @@ __all__ = [
     "normalise_stamps",
     "open_dataset",
     "prepare_inputs",
+    "read_column",
     "read_labels",
     "read_metadata",
     "split_objects",

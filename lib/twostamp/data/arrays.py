@@ -126,7 +126,7 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
     ]
     batches = source.to_batches(
         columns=[name for name in wanted if name in source.schema.names],
-        filter=None if object_ids is None else ds.field("objectId").isin(list(object_ids)),
+        filter=None if object_ids is None else ds.field("objectId").isin(pa.array(list(object_ids), pa.string())),
         batch_size=batch_size,
         batch_readahead=2,
         fragment_readahead=1,

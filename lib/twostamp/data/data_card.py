@@ -59,12 +59,28 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
             f"{np.median(first.separation(second).arcsec):.2f} arcsec and {asteroids['deltajd'].median():.3g} d "
             "(medians). Slow bodies are over-represented, and some may have passed where something else was detected."
         )
-    lines.append("Labels come from different sources (`label_provenance.csv` of the run); none is free of error.")
     return lines
 
 
+def describe_rights(not_public: int, partnership: bool) -> str:
+    """Say what became of objects with alerts of ZTF's partnership (programid 2 and 3)."""
+    if not not_public:
+        return ""
+    objects = f"{not_public} object{'s' * (not_public > 1)}"
+    if partnership:
+        return f"\n\n**{objects} in here have alerts of ZTF's partnership (programid 2 or 3): they are not public.**"
+    return f"\n\n{objects} with alerts of ZTF's partnership (programid 2 or 3) are left out: they are not public."
+
+
 def write_card(
-    name: str, mark: str, simulated: bool, table: pd.DataFrame, unlabelled: int, coverage: float, files: list[Any]
+    name: str,
+    mark: str,
+    simulated: bool,
+    table: pd.DataFrame,
+    unlabelled: int,
+    coverage: float,
+    files: list[Any],
+    rights: str = "",
 ) -> str:
     """Write the data card in Markdown.
 
@@ -80,12 +96,15 @@ def write_card(
     coverage : float
         Share of the sky's HEALPix pixels (nside 16) that hold an object.
     files : list of (path, bytes, SHA-256)
+    rights : str
+        Of `describe_rights`.
     """
     warning = f"\n> **{mark}**\n" if mark else ""
     license_text = _SIMULATED_TEXT if simulated else f"{_LICENSE_TEXT}\n\n{ACKNOWLEDGEMENT}"
     others = f" and {unlabelled} unlabelled ones" if unlabelled else ""
     nights = sorted({night_of(jd) for jd in table["jd_1"]})
-    biases = "\n".join(f"- {line}" for line in measure_biases(table))
+    origin = "are those of the simulation" if simulated else "come from different sources; none is free of error"
+    biases = "\n".join(f"- {line}" for line in [*measure_biases(table), f"Labels {origin}."])
     hashes = "\n".join(f"{digest}  {path}" for path, _, digest in files)
     return f"""# First two ZTF alerts of {len(table)} objects ({name})
 {warning}
@@ -104,7 +123,7 @@ First alerts from {nights[0]} to {nights[-1]}; Dec {table["dec_1"].min():.1f} to
 
 ## Licence and acknowledgement
 
-{license_text}
+{license_text}{rights}
 
 ## Known biases
 

@@ -1,40 +1,21 @@
 """The label file of thesis section 3.1.4, put together from several sources, with the provenance of every label."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from twostamp.taxonomy import LABEL_COLUMNS, canonical_subclass, map_label
+from twostamp.data.label_files import read_column, read_label_csv
+from twostamp.taxonomy import CLASSES, LABEL_COLUMNS, is_empty, map_label
 
 PROVENANCE_COLUMNS = [*LABEL_COLUMNS, "source", "state"]
 STATES = ("kept", "repeated", "less specific", "conflicting", "without a class", "without an object", "outranked")
 
 
-def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read labels in a form of somebody's own, as `LABEL_COLUMNS`; `columns` maps these to the file's names.
-
-    Raises
-    ------
-    ValueError
-        If there is no objectId, or neither label; the message names the file.
-    """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    columns = columns or {}
-    if unknown := sorted(set(columns) - set(LABEL_COLUMNS)):
-        raise ValueError(f"label_columns names {unknown[0]!r}: its keys are {', '.join(LABEL_COLUMNS)}")
-    theirs = {name: columns.get(name, name) for name in LABEL_COLUMNS}
-    present = {name: column for name, column in theirs.items() if column in table}
-    if "objectId" not in present or len(present) == 1:
-        wanted = theirs["objectId"] if "objectId" not in present else theirs["classALeRCE"]
-        raise ValueError(f"{path} has no column {wanted!r}: set label_columns to the names of its columns")
-    mapped = {name: table[present[name]].str.strip() if name in present else "" for name in LABEL_COLUMNS}
-    return pd.DataFrame(mapped, index=table.index, columns=LABEL_COLUMNS)
-
-
 def read_bogus_csv(path: str | Path, column: str = "objectId") -> pd.DataFrame:
     """Read a list of bogus objects; errors as in `read_label_csv`."""
-    return label_objects(_column(path, column), "bogus")
+    return label_objects(read_column(path, column), "bogus")
 
 
 def read_bogus_reports(
@@ -48,7 +29,7 @@ def read_bogus_reports(
         objectId and astronomer -> the file's names; with verdict, only rows whose verdict is ``bogus`` count.
     """
     names = {"objectId": "objectId", "astronomer": "astronomer"} | dict(columns or {})
-    reports = pd.DataFrame({name: _column(path, column).str.strip() for name, column in names.items()})
+    reports = pd.DataFrame({name: read_column(path, column).str.strip() for name, column in names.items()})
     if "verdict" in reports:
         reports = reports[reports["verdict"].str.lower() == "bogus"]
     reports = reports[(reports["objectId"] != "") & (reports["astronomer"] != "")]
@@ -59,13 +40,6 @@ def read_bogus_reports(
 def label_objects(object_ids: pd.Series, label: str) -> pd.DataFrame:
     """Give objects one label, asteroid or bogus, in the form of a label table."""
     return pd.DataFrame({"objectId": object_ids.astype(str), "classALeRCE": label, "subclassALeRCE": label})
-
-
-def _column(path: str | Path, column: str) -> pd.Series:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if column not in table:
-        raise ValueError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
-    return table[column]
 
 
 def assemble_labels(
@@ -115,14 +89,20 @@ def assemble_labels(
 
 
 def _canonical(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table canonical names, or say of all its unknown ones how many rows have them."""
     table = table[LABEL_COLUMNS].fillna("").astype(str)
     pairs = list(zip(table["classALeRCE"], table["subclassALeRCE"]))
-    labelled = {pair for pair in set(pairs) if any(pair)}
-    try:
-        names = {pair: map_label(*pair) for pair in labelled}
-    except ValueError as error:
-        raise ValueError(f"labels of {source}: {error}") from None
-    mapped = pd.DataFrame([names.get(pair, ("", "")) for pair in pairs], columns=LABEL_COLUMNS[1:], index=table.index)
+    names: dict[tuple[str, str], tuple[str, str]] = {}
+    unknown = []
+    for pair, n in Counter(pairs).most_common():
+        try:
+            names[pair] = ("", "") if all(map(is_empty, pair)) else map_label(*pair)
+        except ValueError as error:
+            unknown.append(f"{str(error).partition(':')[0]} ({n} {'row' if n == 1 else 'rows'})")
+    if unknown:
+        classes, known = ", ".join(CLASSES), "the subclasses those of twostamp.taxonomy"
+        raise ValueError(f"labels of {source}: {', '.join(sorted(unknown))}; the classes are {classes}, {known}")
+    mapped = pd.DataFrame([names[pair] for pair in pairs], columns=LABEL_COLUMNS[1:], index=table.index)
     return pd.concat([table[["objectId"]], mapped], axis=1).assign(source=source)
 
 
@@ -130,6 +110,7 @@ def _find_states(rows: pd.DataFrame) -> pd.Series:
     """State of every row; the first reason that applies."""
     state = pd.Series("", index=rows.index, dtype=object)
     state[rows["objectId"] == ""] = "without an object"
+    state[(state == "") & (rows["classALeRCE"] == "") & (rows["subclassALeRCE"] == "")] = "without a class"
     opinion = rows["opinion"].astype(bool)
     known = set(rows.loc[~opinion, "objectId"])
     state[(state == "") & opinion & rows["objectId"].isin(known)] = "outranked"
@@ -157,15 +138,13 @@ def count_provenance(provenance: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read a label file in the form of thesis Table 3.4 and clean it.
-
-    Rows that repeat another are dropped; an object with two different labels is dropped whole, since
-    nobody can say which is right; CV/Nova is dropped (D5). Every drop is counted.
+    """Read a label file in the form of thesis Table 3.4 and clean it, by the rules of `assemble_labels`.
 
     Parameters
     ----------
     path : str or Path
-        CSV with the columns objectId, classALeRCE, subclassALeRCE (others are ignored).
+        CSV or Parquet with the columns objectId, classALeRCE, subclassALeRCE (others are ignored), see
+        `twostamp.data.label_files.read_label_csv`.
 
     Returns
     -------
@@ -177,32 +156,21 @@ def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
     Raises
     ------
     ValueError
-        If a column is missing or a class or subclass unknown; the message names the file.
+        If a column is missing or classes or subclasses are unknown; the message names the file and all of them.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [column for column in LABEL_COLUMNS if column not in table]
-    if absent:
-        raise ValueError(f"{path}: column {absent[0]} is missing; a label file has {', '.join(LABEL_COLUMNS)}")
-    table = table[LABEL_COLUMNS].apply(lambda column: column.str.strip())
-    empty = (table["objectId"] == "") | (table["classALeRCE"] == "")
-    labels = table[~empty].copy()
-    try:
-        names = {pair: canonical_subclass(*pair) for pair in set(zip(labels["classALeRCE"], labels["subclassALeRCE"]))}
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    pairs = [names[pair] for pair in zip(labels["classALeRCE"], labels["subclassALeRCE"])]
-    labels["classALeRCE"] = [pair[0] for pair in pairs]
-    labels["subclassALeRCE"] = [pair[1] for pair in pairs]
-    unique = labels.drop_duplicates()
-    conflict = unique["objectId"].duplicated(keep=False)
-    without_class = ~conflict & (unique["classALeRCE"] == "")
-    kept = unique[~conflict & ~without_class].sort_values("objectId", ignore_index=True)
+    table = read_label_csv(path)
+    labels, provenance = assemble_labels({str(path): table})
+    states = provenance["state"].value_counts()
+    without_class = provenance["state"] == "without a class"
+    nova = int((without_class & (provenance["subclassALeRCE"] != "")).sum())
     counts = {
         "rows read": len(table),
-        "kept": len(kept),
-        "no object or class": int(empty.sum()),
-        "repeated rows": len(labels) - len(unique),
-        "conflicting labels": int(conflict.sum()),
-        "CV/Nova, which has no class": int(without_class.sum()),
+        "kept": len(labels),
+        "no object or class": int(states.get("without an object", 0) + without_class.sum() - nova),
+        "repeated rows": int(states.get("repeated", 0)),
+        "conflicting labels": int(states.get("conflicting", 0)),
+        "CV/Nova, which has no class": nova,
     }
-    return kept, counts
+    if less := int(states.get("less specific", 0)):
+        counts["a class, where others name its subclass"] = less
+    return labels, counts

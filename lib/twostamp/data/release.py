@@ -19,8 +19,15 @@ from tqdm.auto import tqdm
 from twostamp.alerts.extraction_tasks import ROWS_PER_GROUP
 from twostamp.data.arrays import read_batches, read_metadata
 from twostamp.data.croissant import make_croissant
-from twostamp.data.data_card import ACKNOWLEDGEMENT, LICENSE, SIMULATED_LICENSE, measure_biases, write_card
-from twostamp.data.splits import make_splits
+from twostamp.data.data_card import (
+    ACKNOWLEDGEMENT,
+    LICENSE,
+    SIMULATED_LICENSE,
+    describe_rights,
+    measure_biases,
+    write_card,
+)
+from twostamp.data.splits import is_public, make_splits
 from twostamp.params import Parameters
 from twostamp.utils.files import replacing
 
@@ -56,10 +63,13 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
     Raises
     ------
     DatasetError
-        If there are no pairs.
+        If there are no pairs, or none that is public.
     """
     sources = {name: root / "data" / source for name, source in TABLES.items() if (root / "data" / source).exists()}
-    if "labelled" not in sources or (labelled := read_metadata(sources["labelled"])).empty:
+    tables = {name: read_metadata(source) for name, source in sources.items()}
+    kept = {name: is_public(table) | params.partnership for name, table in tables.items()}
+    not_public = sum(int((~is_public(table)).sum()) for table in tables.values())
+    if "labelled" not in sources or (labelled := tables["labelled"][kept["labelled"]].reset_index(drop=True)).empty:
         raise DatasetError(f"{root / 'data' / TABLES['labelled']} holds no pairs: run notebook 01 of {params.run_name}")
     folder = root / "dataset"
     with replacing(folder) as part:
@@ -67,7 +77,9 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
         splits = _assign_splits(labelled, params)
         shards, schemas = {}, {}
         for name, source in sources.items():
-            shards[name], schema = _write_shards(name, source, part, splits if name == "labelled" else None)
+            shards[name], schema = _write_shards(
+                name, source, part, set(tables[name]["objectId"][kept[name]]), splits if name == "labelled" else None
+            )
             if schema is not None:
                 schemas[name] = schema
         shards = {name: files for name, files in shards.items() if files}
@@ -76,7 +88,8 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
         counts = {name: _count_rows([part / path for path, *_ in group]) for name, group in shards.items()}
         mark = params.mark or ("simulated survey" if params.simulated else "")
         found, coverage = counts.get("unlabelled", 0), _measure_coverage(labelled)
-        card = write_card(params.run_name, mark, params.simulated, table, found, coverage, files)
+        rights = describe_rights(not_public, params.partnership)
+        card = write_card(params.run_name, mark, params.simulated, table, found, coverage, files, rights)
         (part / CARD).write_text(card)
         about = _describe(params, mark, table, counts, published or date.today().isoformat())
         croissant = make_croissant(about, shards, schemas)
@@ -103,13 +116,14 @@ def _measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
 
 
 def _write_shards(
-    name: str, source: Path, folder: Path, splits: pd.Series | None
+    name: str, source: Path, folder: Path, kept: set[str], splits: pd.Series | None
 ) -> tuple[list[_Shard], pa.Schema | None]:
-    """Copy the parts of a table that are not empty, with a column of splits."""
-    parts = [path for path in sorted(source.glob("*.parquet")) if pq.read_metadata(path).num_rows]
+    """Copy the parts of a table that hold one of the objects `kept`, with a column of splits."""
+    parts = [path for path in sorted(source.glob("*.parquet")) if not kept.isdisjoint(_read_ids(path))]
     files, schema = [], None
     for number, part in enumerate(tqdm(parts, unit="shard", desc=name)):
         table = pq.read_table(part).replace_schema_metadata(None)
+        table = table.filter(pa.array([name in kept for name in table["objectId"].to_pylist()], pa.bool_()))
         if splits is not None:
             column = pd.Series(table["objectId"].to_pylist()).map(splits).fillna("").astype(str)
             table = table.append_column("split", pa.array(column, pa.string()))
@@ -118,6 +132,10 @@ def _write_shards(
         files.append(_stat(folder, path))
         schema = table.schema
     return files, schema
+
+
+def _read_ids(path: Path) -> list[str]:
+    return pq.read_table(path, columns=["objectId"])["objectId"].to_pylist()
 
 
 def _count_rows(paths: list[Path]) -> int:
@@ -213,6 +231,8 @@ class PairsDataset:
             Default: all objects, chosen for a split or not.
         """
         rows = read_metadata(self._paths(table))  # type: ignore[arg-type]  # a data set may be a list of files
+        if split and "split" not in rows:
+            raise DatasetError(f"the table {table!r} has no splits")
         return rows[rows["split"] == split].reset_index(drop=True) if split else rows
 
     def batches(self, batch_size: int = 256, table: str = "labelled", split: str = "") -> Iterator[pd.DataFrame]:

@@ -6,12 +6,14 @@ and left alone when they are there.
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from twostamp.data import labels as labelling
+from twostamp.data.label_files import read_label_csv
 from twostamp.data.labels import read_labels
 from twostamp.params import ALERCE, ASSEMBLED, PUBLIC, SIMULATED, Parameters
 from twostamp.taxonomy import LABEL_COLUMNS
@@ -20,6 +22,7 @@ from twostamp.utils.files import write_file
 if TYPE_CHECKING:
     from twostamp.alerts.alerce_api import AlerceAPI
 
+_log = logging.getLogger(__name__)
 LABELS, PROVENANCE, _FINGERPRINT, REPORT = "labels.csv", "label_provenance.csv", "labels.json", "fetched.txt"
 _ALERTS, _SURVEY = "alerts", "survey"
 
@@ -107,7 +110,7 @@ def _fingerprint(params: Parameters) -> dict[str, Any]:
 
 
 def _read_sources(params: Parameters) -> dict[str, pd.DataFrame]:
-    sources = {path: labelling.read_label_csv(path, params.label_columns) for path in params.label_csvs}
+    sources = {path: read_label_csv(path, params.label_columns) for path in params.label_csvs}
     sources |= {path: labelling.read_bogus_csv(path) for path in params.bogus_csvs}
     if params.bogus_reports:
         sources[params.bogus_reports] = labelling.read_bogus_reports(
@@ -128,6 +131,8 @@ def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
         found = make_broker(params).find_objects(
             classifier, class_name, params.broker_probability, params.broker_per_label
         )
+        if found.empty:
+            _log.warning("ALeRCE knows no object of %s: it may have renamed the classifier or the class", name)
         # The stamp classifier's AGN is a class, the light-curve classifier's a subclass of it.
         column = LABEL_COLUMNS[1 if classifier.startswith("stamp_classifier") else 2]
         opinions[name] = (

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from twostamp.params import Parameters
-from twostamp.taxonomy import LABEL_COLUMNS, SSDISTNR_MAX, order_classes, order_subclasses
+from twostamp.taxonomy import LABEL_COLUMNS, PARTNERSHIP, SSDISTNR_MAX, order_classes, order_subclasses
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,7 +31,7 @@ def make_splits(
     pairs : DataFrame
         Of `twostamp.data.arrays.read_metadata`, or first alerts alone.
     params : Parameters
-        deltajd_max, ssdistnr_on, cap_per_class, validation_per_class, test_per_class, seed.
+        deltajd_max, ssdistnr_on, partnership, cap_per_class, validation_per_class, test_per_class, seed.
     seed : int, optional
         Of another split of the same objects; by default the run's.
 
@@ -47,7 +47,7 @@ def make_splits(
     ValueError
         As `split_objects`.
     """
-    admitted, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on)
+    admitted, _ = filter_pairs(pairs, params.deltajd_max, params.ssdistnr_on, params.partnership)
     capped = cap_classes(admitted, params.cap_per_class, params.seed)
     seed = params.seed if seed is None else seed
     objects = split_objects(capped, params.validation_per_class, params.test_per_class, seed)
@@ -55,7 +55,7 @@ def make_splits(
 
 
 def filter_pairs(
-    pairs: pd.DataFrame, deltajd_max: float = 100.0, ssdistnr_on: str = "both"
+    pairs: pd.DataFrame, deltajd_max: float = 100.0, ssdistnr_on: str = "both", partnership: bool = False
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Keep the pairs that section 3.4 admits: alerts close in time, and asteroids that are known bodies (D1, D2).
 
@@ -68,6 +68,8 @@ def filter_pairs(
         Days between the two alerts, at most; they must not be of one exposure (deltajd > 0).
     ssdistnr_on : {"both", "first"}
         Alerts of an asteroid that need 0 <= ssdistnr < 10 arcsec.
+    partnership : bool
+        Whether to keep objects with an alert that is not public; see `is_public`.
 
     Returns
     -------
@@ -93,6 +95,8 @@ def filter_pairs(
     near = pairs[["ssdistnr_1", "ssdistnr_2"] if paired and ssdistnr_on == "both" else ["ssdistnr_1"]].astype(float)
     known_body = ((near >= 0) & (near < SSDISTNR_MAX)).all(axis=1)
     reasons = {}
+    if not partnership and not (public := is_public(pairs)).all():
+        reasons["alerts that are not public"] = ~public
     if paired:
         reasons["deltajd not above 0"] = ~(pairs["deltajd"] > 0)
         reasons[f"deltajd above {deltajd_max:g} d"] = pairs["deltajd"] > deltajd_max
@@ -103,6 +107,12 @@ def filter_pairs(
         dropped[reason] = int((kept & applies).sum())
         kept &= ~applies
     return pairs[kept].reset_index(drop=True), {"objects": len(pairs), "kept": int(kept.sum()), **dropped}
+
+
+def is_public(pairs: pd.DataFrame) -> pd.Series:
+    """Whether all alerts of each object are public: none is of ZTF's partnership (programid 2 or 3)."""
+    programs = [name for name in ("programid_1", "programid_2") if name in pairs]
+    return ~pairs[programs].isin(PARTNERSHIP).any(axis=1)
 
 
 def cap_classes(table: pd.DataFrame, cap: int, seed: int) -> pd.DataFrame:

@@ -9,6 +9,8 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
+from twostamp.params import PASSWORD
+
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _FAULTS = (
     requests.ConnectionError,
@@ -115,7 +117,7 @@ class PoliteSession(requests.Session):
                 if last:
                     raise
             else:
-                if last or response.status_code not in _TRANSIENT:
+                if last or not _is_transient(response):
                     break
                 if wanted := _retry_after(response):
                     self.limit.hold(pause := wanted)
@@ -144,7 +146,24 @@ def explain(error: Exception) -> str:
         return "the answer is not JSON"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
-    return str(error) or type(error).__name__
+    return redact(str(error)) or type(error).__name__
+
+
+def redact(text: str) -> str:
+    """Hide passwords of URLs.
+
+    Examples
+    --------
+    >>> redact("no answer from https://me:hush/hush@example.org/labels.csv")
+    'no answer from https://***@example.org/labels.csv'
+    """
+    return PASSWORD.sub("***", text)
+
+
+def _is_transient(response: requests.Response) -> bool:
+    """Whether another try may help: a fault of the server, also one that a proxy calls a bad request in HTML."""
+    page = "html" in response.headers.get("Content-Type", "")
+    return response.status_code in _TRANSIENT or (response.status_code == 400 and page)
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -1,0 +1,123 @@
+"""Label files and lists of objects as people write them: separators, encodings, headers and empty cells of any kind."""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import fsspec
+import pandas as pd
+
+from twostamp.taxonomy import LABEL_COLUMNS, is_empty
+
+_SEPARATORS = ",;\t|"
+_PADDING = " \t\r\n\u00a0\ufeff\"'"
+_UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ": lzma.decompress,
+}
+_HEADERS = {
+    "objectId": ("objectid", "oid", "object", "ztfid", "ztfname"),
+    "classALeRCE": ("classalerce", "class", "classname"),
+    "subclassALeRCE": ("subclassalerce", "subclass", "subclassname"),
+}
+"""Headers that mean a column, without their case, spaces, ``_`` and ``-``."""
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a table of text, separated by comma, semicolon, tab or bar, compressed or not, or Parquet.
+
+    Returns
+    -------
+    DataFrame
+        Text without padding or quotes; empty where a cell is.
+
+    Raises
+    ------
+    ValueError
+        If it is empty or no table; the message names the file.
+    OSError
+        If there is no such file.
+    """
+    with fsspec.open(str(path), "rb") as stream:
+        data = stream.read()
+    try:
+        unpack = next((unpack for magic, unpack in _UNPACK.items() if data.startswith(magic)), bytes)
+        data = unpack(data)
+        if data.startswith(b"PAR1"):
+            table = pd.read_parquet(io.BytesIO(data))
+        else:
+            text = _decode(data)
+            head = text.lstrip(_PADDING).partition("\n")[0]
+            if not head:
+                raise ValueError("it is empty")
+            separator = max(_SEPARATORS, key=head.count)
+            table = pd.read_csv(
+                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True
+            )
+    except (ValueError, OSError, EOFError, lzma.LZMAError) as error:  # of pandas, pyarrow and zlib too
+        raise ValueError(f"{path} is no table: {str(error).splitlines()[0]}") from None
+    table = table.set_axis([str(name).strip(_PADDING) for name in table], axis=1)
+    return table.apply(lambda column: column.map(_clean)).astype(object)
+
+
+def find_column(table: pd.DataFrame, name: str) -> str:
+    """Find the column that is meant by one of `LABEL_COLUMNS`, or by any name; empty if none or several are."""
+    if name in table:
+        return name
+    known = _HEADERS.get(name, (_plain(name),))
+    found = [str(column) for column in table if _plain(str(column)) in known]
+    return found[0] if len(found) == 1 else ""
+
+
+def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Read labels in a form of somebody's own, as `LABEL_COLUMNS`; `columns` maps these to the file's names.
+
+    Raises
+    ------
+    ValueError
+        If there is no objectId, or neither label; the message names the file.
+    """
+    table = read_table(path)
+    columns = columns or {}
+    if unknown := sorted(set(columns) - set(LABEL_COLUMNS)):
+        raise ValueError(f"label_columns names {unknown[0]!r}: its keys are {', '.join(LABEL_COLUMNS)}")
+    present = {name: find_column(table, columns.get(name, name)) for name in LABEL_COLUMNS}
+    if not present["objectId"] or not any(list(present.values())[1:]):
+        absent = "classALeRCE" if present["objectId"] else "objectId"
+        raise ValueError(
+            f"{path} has no column {columns.get(absent, absent)!r}: set label_columns to the names of its columns, "
+            f"which are {', '.join(table.columns)}"
+        )
+    mapped = {name: table[column] if column else "" for name, column in present.items()}
+    return pd.DataFrame(mapped, index=table.index, columns=LABEL_COLUMNS).astype(object)
+
+
+def read_column(path: str | Path, name: str) -> pd.Series:
+    """Read one column of a table; `ValueError` if it is not there."""
+    table = read_table(path)
+    if not (column := find_column(table, name)):
+        raise ValueError(f"{path} has no column {name!r}; it has {', '.join(table.columns)}")
+    return table[column]
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _clean(value: object) -> str:
+    text = "" if value is None or value is pd.NA else str(value).strip(_PADDING)
+    return "" if is_empty(text) else text
+
+
+def _plain(header: str) -> str:
+    return re.sub(r"[\s_-]", "", header).lower()
