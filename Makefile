@@ -7,10 +7,10 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset test bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset test test-lowest bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -53,6 +53,15 @@ test: $(READY) ## unit, property and doc tests, then all notebooks, executed and
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/twostamp extend test
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
 	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
+
+LOWEST := .lowest
+ROOMS := $(addprefix tests/,alerts data evaluation inspection models utils test_params.py test_taxonomy.py)
+test-lowest: ## fast tests of the rooms below the analyses, with every dependency at its lower bound (Python 3.11 or 3.12)
+	test -x $(LOWEST)/bin/uv || { $(PYTHON) -m venv $(LOWEST) && $(LOWEST)/bin/python -m pip install --quiet uv; }
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python --extra all --extra dev \
+	  --no-header --no-emit-index-url --output-file $(LOWEST)/requirements.txt pyproject.toml
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt
+	PYTHONPATH=$(CURDIR)/lib $(LOWEST)/bin/python -m pytest -m "not slow" $(ROOMS)
 
 bench: $(READY) ## speed beside named references (ROWS="keys training"); ROWS=accelerator: rates for plan
 	TQDM_DISABLE=1 $(BIN)/python -m tests.benchmarks $(ROWS)

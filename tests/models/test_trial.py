@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,38 +14,34 @@ from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 
 
-class StubNetwork:
-    """Its weights are one word, which is also its score."""
-
-    def __init__(self, weights: str) -> None:
-        self.weights = weights
-
-    def set_weights(self, weights: str) -> None:
-        self.weights = weights
-
-    def save_weights(self, path: Path) -> None:
-        path.write_text(self.weights)
+def make_network() -> keras.Model:
+    inputs = keras.Input((1,))
+    return keras.Model(inputs, keras.layers.Dense(1)(inputs))
 
 
-@pytest.mark.parametrize(("best_epoch", "best"), [(0, "from epoch 0"), (2, "from epoch 2")])
+@pytest.mark.parametrize(("best_epoch", "best"), [(0, 0.0), (2, 2.0)])
 def test_best_and_last_have_their_own_scores_and_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best_epoch: int, best: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best_epoch: int, best: float
 ) -> None:
+    network, values = make_network(), {"last": 2.0, "best": best}
+    weights = {which: [np.full((1, 1), value), np.full(1, value)] for which, value in values.items()}
+    network.set_weights(weights["last"])
     history = {"objects_per_second": [1.0, 2.0, 3.0]}
-    weights = {"last": "from epoch 2", "best": best}
-    done = SimpleNamespace(model=StubNetwork("from epoch 2"), weights=weights, best_epoch=best_epoch, history=history)
+    done = SimpleNamespace(model=network, weights=weights, best_epoch=best_epoch, history=history)
     monkeypatch.setattr(trial, "train", lambda *_: done)
-    monkeypatch.setattr(trial, "_score", lambda network, *_: {"scored": network.weights})
+    monkeypatch.setattr(trial, "_score", lambda scored, *_: {"scored": float(scored.get_weights()[1][0])})
     monkeypatch.setattr(trial, "read_once", lambda *_: None)
     info = SimpleNamespace(classes=["AGN", "SN"], fingerprint="f")
-    records: Any = SimpleNamespace(info=info, recipe="thesis")
+    records: Any = SimpleNamespace(info=info, recipe="thesis", cache_bytes=trial.CACHE_BYTES)
     wanted = trial.Trial("stacked", Hyperparameters(3, 21, 6, 1e-3, 0.3), 0, 1)
     job = trial.Job(wanted, records, tmp_path, trial.TrainingConfig.of(Parameters(epochs=3)))
     job.run()
     result = json.loads(job.path.read_text())
-    for which, text in weights.items():
-        assert result[which]["scored"] == text
-        assert (tmp_path / result[which]["weights"]).read_text() == text
+    for which, value in values.items():
+        assert result[which]["scored"] == value
+        stored = make_network()
+        stored.load_weights(tmp_path / result[which]["weights"])
+        assert stored.get_weights()[1].tolist() == [value]
     assert job.is_finished()
 
 

@@ -31,7 +31,7 @@ def test_other_errors_pass(error):
     ("line", "module", "extra"),
     [
         ("from twostamp.simulation import write_survey", "galsim", "simulation"),
-        ("from twostamp.evaluation import confusion_mean_std", "sklearn", "stats"),
+        ("from twostamp.evaluation import confusion_shares", "sklearn", "stats"),
         ("from twostamp.pipeline import write_report", "jinja2", "notebooks"),
         ("from twostamp.utils import make_spark; make_spark()", "pyspark", "spark"),
     ],
