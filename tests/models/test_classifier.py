@@ -255,7 +255,8 @@ def test_what_is_not_finite_is_missing_and_counted(folder: Path, objects: Sequen
     infinite = change(objects[:3], 1, 0, lambda p: p["candidate"].update(chinr=np.inf, fwhm="1"))
     answers = classifier.predict(infinite)
     np.testing.assert_array_equal(answers, classifier.predict(lacking))
-    assert (answers.missing - classifier.predict(objects[:3]).missing).tolist() == [0, 1, 0]
+    whole = change(objects[:3], 1, 0, lambda p: p["candidate"].update(chinr=1.0, fwhm=1.0))
+    assert (answers.missing - classifier.predict(whole).missing).tolist() == [0, 1, 0]
 
 
 def test_only_what_the_model_uses_is_asked_for(folder: Path, objects: Sequence[Any]) -> None:
