@@ -1,5 +1,6 @@
 """Promises that the repository makes about itself."""
 
+import json
 import re
 import subprocess
 import sys
@@ -107,3 +108,15 @@ def test_every_decision_that_is_cited_is_explained():
             cited |= dict.fromkeys(re.findall(r"\b[ADMST]\d{1,2}\b", sentence), path)
     assert len(cited) > 20
     assert set(cited) <= explained
+
+
+def test_the_readme_says_of_the_shipped_classifier_what_its_card_says():
+    card = json.loads((REPOSITORY / "lib/twostamp/models/pretrained_model/card.json").read_text())
+    rows = card["real packets"]["recall by class and epoch"]
+    readme, results = ((REPOSITORY / name).read_text() for name in ("README.md", "docs/results.md"))
+    (whole,) = (row for row in rows if (row["epoch"], row["what"]) == ("all", "balanced"))
+    assert f"{whole['value']:.2f} ({whole['low']:.2f} to {whole['high']:.2f})" in readme
+    assert f"{whole['nights']} nights" in readme
+    for row in rows:
+        bounds = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"
+        assert f"{row['value']:.2f}{bounds}, n {row['n']}, {row['nights']} nights" in results
