@@ -66,10 +66,14 @@ def read_packets_to_mutate() -> list[bytes]:
 
 
 def flip(data: bytes, rng: random.Random) -> bytes:
-    """Change some bytes, half of the time those of the header and the candidate."""
+    """Change some bytes: now and then of the header, mostly behind it."""
     changed = bytearray(data)
+    schema = len(read_header(data).schema)
+    first, last = rng.choice(
+        [(0, 100), (0, schema), *[(schema, min(schema + 2000, len(data))), (schema, len(data))] * 3]
+    )
     for _ in range(rng.randint(1, 8)):
-        changed[rng.randrange(min(len(data), rng.choice([600, 25_000, len(data)])))] = rng.randrange(256)
+        changed[rng.randrange(first, last)] = rng.randrange(256)
     return bytes(changed)
 
 
@@ -124,7 +128,7 @@ def change_values(data: bytes, rng: random.Random) -> bytes:
         codec = rng.choice(["null", "deflate", "bzip2", "xz"])
         fastavro.writer(stream, schema, alerts * rng.choice([1, 1, 2]), codec=codec)
     except Exception:  # values that do not fit their types cannot be written
-        return flip(data, rng)
+        return change_values(data, rng)
     return stream.getvalue()
 
 

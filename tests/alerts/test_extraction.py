@@ -322,3 +322,14 @@ def test_alerts_that_are_not_public_are_counted(extraction):
     _, report = extraction
     assert report.not_public == 1
     assert "  of them not public (programid 2 or 3)" + " " * 18 + "1" in list(report.lines())
+
+
+def test_a_label_that_its_alerts_contradict_is_reported(spark, tmp_path):
+    jds = {"old": 2458000.0 + 400, "young": 2458000.0 + 30}
+    rows = [make_alert(name, at, jd) for name, later in jds.items() for at, jd in ((1, 2458000.0), (2, later))]
+    (tmp_path / "all.avro").write_bytes(write_packets(rows, read_schema()))
+    labels = pd.DataFrame({"objectId": list(jds), "classALeRCE": "SN"})  # without subclasses
+    report = extract_first_two(spark, str(tmp_path / "all.avro"), labels, tmp_path / "out")
+    assert report.contradicted == ["old"]
+    assert report.objects["with two alerts"] == 2
+    assert any("over a year apart" in line and "(old)" in line for line in report.lines())

@@ -222,7 +222,6 @@ def test_packets_of_another_survey_are_named(schema, record, reason):
     [
         (b"\0" + (729).to_bytes(4, "big") + PACKET[-900:], "Confluent's Kafka frames it .schema 729"),
         (b"\x1f\x8b\x08rest", "gzip: decompress it first"),
-        (b"\n<!DOCTYPE html>", "a page of HTML"),
         (b'{"objectId": 1}', "JSON"),
         (bytes(512), "nothing but zeros"),
         (b"\x00\x05\x16\x07\x00\x02", "AppleDouble"),
@@ -301,6 +300,15 @@ def test_what_cannot_be_meant_is_the_fault_of_its_alert_alone(changes, reason):
     assert [isinstance(key, AlertKey) for key in keys] == [True, True, False, True, True, True]
     assert reason in keys[2].reason
     assert keys[2].candid == 77
+
+
+def test_an_array_of_nothing_that_never_ends_is_refused():
+    schema = as_record(
+        "alert", objectId="string", candid="long", history={"type": "array", "items": "null"}, candidate="int"
+    )
+    record = {"objectId": "a", "candid": 1, "history": [], "candidate": 1}
+    with pytest.raises(CorruptPacket, match="an array of nothing"):
+        read_packets(write_container([record], schema))
 
 
 def test_threads_share_the_cache_of_headers():

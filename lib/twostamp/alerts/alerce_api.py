@@ -22,7 +22,8 @@ import requests
 from tqdm.auto import tqdm
 
 from twostamp.alerts.cutouts import read_cutouts
-from twostamp.alerts.packet import BadStamp, CorruptPacket, PacketError, read_keys, read_packets
+from twostamp.alerts.packet import CorruptPacket, PacketError, find_candidate, read_keys, read_packets
+from twostamp.alerts.values import check_values
 from twostamp.utils.dates import MJD, night_of
 from twostamp.utils.files import write_file
 from twostamp.utils.http import Answer, PoliteSession, RateLimit, explain, retry
@@ -50,7 +51,8 @@ class AlerceAPI:
     rate : float
         Requests a second, over all threads.
     timeout, attempts, first_pause
-        See `twostamp.utils.http.PoliteSession`; an answer that cannot be read is asked for again as well.
+        See `twostamp.utils.http.PoliteSession`; an answer that cannot be read is asked for again as well. Eight
+        attempts last for two minutes.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class AlerceAPI:
         *,
         rate: float = 5.0,
         timeout: float = 30.0,
-        attempts: int = 5,
+        attempts: int = 8,
         first_pause: float = 1.0,
     ) -> None:
         self.api_url, self.avro_url = api_url, avro_url
@@ -313,9 +315,12 @@ def _check_packet(data: bytes, object_id: str, candid: int) -> bytes:
 
 
 def _is_whole(data: bytes) -> bool:
+    """Whether the extraction will use a packet: its values can be meant and its stamps are whole."""
+    packet = read_packets(data, history=False)[0]
     try:
-        read_cutouts(read_packets(data)[0])
-    except BadStamp:
+        check_values(find_candidate(packet))
+        read_cutouts(packet)
+    except PacketError:
         return False
     return True
 

@@ -20,7 +20,6 @@ _KINDS = {
     b"PK\x03\x04": "a zip file: unpack it first",
     b"\x00\x05\x16\x07": "macOS's notes on a file (AppleDouble), not the file",
     b"PAR1": "Parquet",
-    b"<": "a page of HTML or XML, perhaps an error of the server that gave it",
     b"{": "JSON",
 }
 _HEADERS_KEPT = 64

@@ -14,6 +14,7 @@ from functools import partial, reduce
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark import TaskContext
@@ -35,6 +36,7 @@ from twostamp.utils.spark import map_and_store, map_inputs, store
 _OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 _PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
 _ALERTS_PER_PART = 2000
+_LONGEST_SUPERNOVA = 365.0  # days between the first two alerts of one, at most
 _UNREAD = ("bad", "damaged", "passed")
 _NOTES = ("kind", "source", "member", "text", *SUMS)
 _RESERVED = {*_OPENED, *STAMPS, *LABEL_COLUMNS, "place", "deltajd"}
@@ -300,6 +302,10 @@ def _count_objects(report: ExtractionReport, found: int, used: pd.DataFrame, lab
         "with one alert only": int((n_used == 1).sum()),
         "with two alerts": int((n_used == 2).sum()),
     }
+    if labels is not None and "classALeRCE" in labels:
+        supernovae = labels.loc[labels["classALeRCE"] == "SN", "objectId"]
+        spans = used[used["objectId"].isin(supernovae)].groupby("objectId")["jd"].agg(np.ptp)
+        report.contradicted = sorted(spans.index[spans > _LONGEST_SUPERNOVA])
     if labels is not None and {*LABEL_COLUMNS} <= {*labels}:
         n = labels["objectId"].map(n_used).fillna(0)
         groups = labels.assign(found=n > 0, pairs=n == 2).groupby(LABEL_COLUMNS[1:])

@@ -28,6 +28,8 @@ class ExtractionReport:
         Files that look like alerts and are none, and sources without an alert: rows of the quarantine, not alerts.
     objects : dict
         Labelled, found, absent, with a whole alert, with one only, with two.
+    contradicted : list of str
+        Objects whose label their alerts contradict: supernovae whose first two alerts are more than a year apart.
     classes : list of [class, subclass, labelled, found, pairs]
         Objects; empty when there are no labels.
     square_stamps : dict
@@ -48,6 +50,7 @@ class ExtractionReport:
     damaged_sources: int = 0
     passed_over: int = 0
     objects: dict[str, int] = field(default_factory=dict)
+    contradicted: list[str] = field(default_factory=list)
     classes: list[list] = field(default_factory=list)
     square_stamps: dict[str, float] = field(default_factory=dict)
     bytes_per_night: dict[str, int] = field(default_factory=dict)
@@ -95,7 +98,11 @@ class ExtractionReport:
         rows |= {"  quarantined": self.alerts_quarantined, "sources damaged": self.damaged_sources}
         rows |= {"files passed over": self.passed_over} if self.passed_over else {}
         rows |= {f"objects {state}": count for state, count in self.objects.items()}
-        return (f"{name:<48}{count:>10}" for name, count in rows.items())
+        lines = [f"{name:<48}{count:>10}" for name, count in rows.items()]
+        if self.contradicted:
+            names = ", ".join(self.contradicted[:5])
+            lines.append(f"labelled SN, but first two alerts over a year apart{len(self.contradicted):>7}  ({names})")
+        return lines
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the report and the fingerprint of its inputs as JSON."""

@@ -1,6 +1,7 @@
 """Schemas of alert packets: whose they are, and how much of a record it takes to read a key or the stamps."""
 
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ def parse_schemas(schema: bytes) -> Schemas:
         whole = json.loads(schema)
         parsed = fastavro.parse_schema(whole)
         _check_survey(whole)
+        if any(part.get("type") == "array" and _takes_no_bytes(part["items"]) for part in _walk(whole)):
+            raise CorruptPacket("its schema has an array of nothing")
     except CorruptPacket:
         raise
     except Exception as error:  # whatever fastavro stumbles on
@@ -114,7 +117,7 @@ def find_candidate_types(schema: bytes) -> dict[str, str]:
         kinds = [_find_record(kind, whole) for kind in _as_union(fields["candidate"]["type"]) if kind != "null"]
         types = {field["name"]: _arrow_type(field["type"]) for record in kinds for field in record["fields"]}
         return {str(name): kind for name, kind in types.items()}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, StopIteration) as error:
         raise CorruptPacket("its candidate is no record") from error
 
 
@@ -122,13 +125,24 @@ def _find_record(kind: Any, within: Any) -> Any:
     """Find the record that a schema refers to by its name; the record itself where it is one."""
     if isinstance(kind, dict):
         return kind
-    stack = [within]
+    return next(part for part in _walk(within) if part.get("name") == kind and "fields" in part)
+
+
+def _walk(schema: Any) -> Iterator[dict[str, Any]]:
+    """Give every dict within a schema."""
+    stack = [schema]
     while stack:
-        found = stack.pop()
-        if isinstance(found, dict) and found.get("name") == kind and "fields" in found:
-            return found
-        stack += found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
-    raise KeyError(kind)
+        part = stack.pop()
+        if isinstance(part, dict):
+            yield part
+        stack += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
+
+
+def _takes_no_bytes(kind: Any) -> bool:
+    """Whether a value is nothing: a few bytes can promise any number of them, and no reader comes to an end."""
+    if isinstance(kind, dict) and kind.get("type") == "record":
+        return all(_takes_no_bytes(field["type"]) for field in kind["fields"])
+    return _takes_no_bytes(kind["type"]) if isinstance(kind, dict) and "type" in kind else kind == "null"
 
 
 def _arrow_type(avro: Any) -> str:
