@@ -109,7 +109,8 @@ figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.7))
 plots.plot_both_alerts(sample, "rb", np.linspace(0, 1, 21), axes, xlabel="real-bogus score rb")
 run.save_figure(figure, "3.5", caption="ZTF's real-bogus score of both alerts, by class; 1 is a reliable detection.")
 low_scores = 100 * (sample["rb_1"] < 0.5).groupby(sample["classALeRCE"]).mean()
-run.record_number("3.3", "bogus with rb below 0.5, first alert", f"{low_scores.get('bogus', np.nan):.1f} %")
+bogus_share = f"{low_scores['bogus']:.1f} %" if "bogus" in low_scores else ""
+run.record_number("3.3", "bogus with rb below 0.5, first alert", bogus_share)
 
 # %% [markdown]
 # ## Filters

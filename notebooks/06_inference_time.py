@@ -86,6 +86,7 @@ run.save_figure(fig, "6.4", caption=caption, note=f"models: {counts}; median and
 # The thesis tests, with Welch's test, the fastest against the slowest model of each architecture, and one architecture
 # against the other; it does not say whether one- or two-sided. Here two-sided. Choosing the extremes first makes a small
 # p likely even where nothing differs, and other work on the machine makes times differ that otherwise would not.
+# Consecutive times are alike, so that the samples are medians of ten blocks of them.
 
 # %%
 tests = inference_time.compare_times(timed)
@@ -95,7 +96,8 @@ print(tests.to_string(index=False))
 load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 for test in tests.itertuples():
     ours = None if test.reason else f"{test.p:.3g}"
-    record_numbers(run, [("6.5", f"Welch p, {test.comparison}", ours)], test.reason, note=f"n = {test.n}; {load}")
+    note = f"n = {test.n} blocks; {load}"
+    record_numbers(run, [("6.5", f"Welch p, {test.comparison}", ours)], test.reason, note=note)
 
 # %% [markdown]
 # ## Batches

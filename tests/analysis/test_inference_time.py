@@ -141,6 +141,17 @@ def test_times_are_compared_within_and_between_architectures():
     assert (latency.compare_times(timed([("stamp_23", 1.0)]))["reason"] != "").all()
 
 
+def test_times_that_drift_together_are_no_evidence():
+    """Two models alike, each timed 200 times on a machine whose mood changes slowly: few false alarms."""
+    rng, found = np.random.default_rng(1), 0
+    for _ in range(100):
+        moods = rng.normal(size=(2, 200 // 20)).repeat(20, axis=1)
+        table = pd.DataFrame({"variant": "stacked", "times": list(10 + moods + rng.normal(0, 0.1, (2, 200)))})
+        table["median"] = table["times"].map(np.median)
+        found += latency.compare_times(table)["p"].iloc[0] < 0.05
+    assert found <= 12  # about 75 of 100 where every time counts
+
+
 def test_pairs_are_found_in_an_archive_with_damage(tmp_path, make_packet):
     wanted = {"ZTF18a": (1, 2), "ZTF18b": (5, 4), "ZTF18c": (8, 9)}
     keys = [("ZTF18a", 1), ("ZTF18a", 3), ("ZTF18a", 2), ("ZTF18b", 4), ("ZTF18b", 5)]

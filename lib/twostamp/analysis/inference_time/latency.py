@@ -27,6 +27,7 @@ _WARM_UP = 5
 _FEWEST, _SECONDS = 5, 1.0
 """Repeats that even the slowest call gets, and the time after which it gets no more."""
 
+_BLOCKS = 10
 COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separated", "stacked against separated")
 """Comparisons of section 6.5."""
 
@@ -169,12 +170,13 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     timed : DataFrame
-        variant, median, times; see `time_models`. Architectures are compared by their fastest models.
+        variant, median, times; see `time_models`. Architectures are compared by their fastest models. Consecutive
+        times share the machine's moods, so that a sample is the medians of ten blocks of them.
 
     Returns
     -------
     DataFrame
-        comparison, n (times of either), p, thesis, reason (why p is NaN).
+        comparison, n (blocks of either), p, thesis, reason (why p is NaN).
     """
     ordered = {str(name): rows.sort_values("median")["times"] for name, rows in timed.groupby("variant")}
     rows = []
@@ -185,9 +187,15 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
         if len(chosen) == 1:
             samples = [chosen[0].iloc[i] for i in (0, -1)] if len(chosen[0]) > 1 else []
         if len(samples) == 2:
+            samples = [_take_block_medians(times) for times in samples]
             result = welch_test(samples[0], samples[1], "two-sided")
             n = ", ".join(str(len(sample)) for sample in samples)
             rows.append((comparison, n, result.p_value, printed, result.reason))
         else:
             rows.append((comparison, "", float("nan"), printed, "this run has no two such models"))
     return pd.DataFrame(rows, columns=["comparison", "n", "p", "thesis", "reason"])
+
+
+def _take_block_medians(times: Sequence[float]) -> Floats:
+    """Medians of ten blocks of consecutive times; of ten times or fewer the times themselves."""
+    return np.array([np.median(block) for block in np.array_split(times, min(_BLOCKS, len(times)))])
