@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests import REPOSITORY
+from twostamp.pipeline import STANDS_ON
 
 FIND = """
 from pathlib import Path
@@ -56,7 +57,9 @@ def test_an_empty_folder_is_enough(installed, tmp_path):
     lines = run(installed, tmp_path, "-c", FIND).split("\n")
     study = installed / "twostamp" / "study"
     assert lines[:3] == [str(installed / "twostamp"), str(study / "notebooks"), str(tmp_path / "outputs")]
-    assert lines[3] == "0.1.0 16"
+    assert lines[3] == f"0.1.0 {len(STANDS_ON)}"
+    shipped = "import twostamp; print(twostamp.load_classifier().card['trained on'])"
+    assert "simulated survey" in run(installed, tmp_path, "-c", shipped)
     assert "hours and cost" in run(installed, tmp_path, "-m", "twostamp", "plan", "--help")
     assert list(tmp_path.iterdir()) == []
 
