@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -120,3 +121,13 @@ def test_the_readme_says_of_the_shipped_classifier_what_its_card_says():
     for row in rows:
         bounds = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"
         assert f"{row['value']:.2f}{bounds}, n {row['n']}, {row['nights']} nights" in results
+
+
+def test_the_readme_has_the_results_of_the_reference():
+    folder, readme = REPOSITORY / "outputs" / "reference", (REPOSITORY / "README.md").read_text()
+    models = pd.read_csv(folder / "tables" / "table_6.4.csv").dropna(subset="accuracy test")
+    ledger = pd.read_csv(folder / "ledger.csv").set_index("title")
+    forest = ledger.loc["random forest, accuracy (test)", "ours"].partition(" (")[0]
+    assert len(models) == 4
+    for score in (*models["accuracy test"].str.partition(" (")[0], forest):
+        assert f"| {score} |" in readme

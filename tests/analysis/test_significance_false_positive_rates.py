@@ -73,7 +73,7 @@ def test_intervals_hold_the_rates(rates):
 
 
 def test_sizes_are_those_of_the_run_with_a_limited_training_set():
-    assert choose_sizes(Parameters()) == Sizes(100, 25, 25, Parameters().repeated_splits)
+    assert choose_sizes(Parameters(cap_per_class=150)) == Sizes(100, 25, 25, Parameters().repeated_splits)
     thesis = Parameters(cap_per_class=30000, validation_per_class=200, test_per_class=100)
     assert choose_sizes(thesis).train == 150
     assert choose_sizes(thesis).test_share == pytest.approx(2 / 3)
