@@ -21,9 +21,10 @@
 # the classifier that the package ships (`load_classifier()`); this run's classifiers and first alerts. **Out.** Recall by class
 # and epoch with intervals over nights, confusion matrices, and the pairs whose answer the second alert changes.
 #
-# Nothing here has learned from a real packet, but one forest that says so. The shipped classifier's networks, features and
-# training were not chosen on these packets. They are few nights: class and epoch are confounded, bogus have a threshold on a
-# score for a label, and most packets are not an object's first alert. This shows that a classifier works, not how well it does.
+# Nothing here has learned from a real packet, but one forest that says so. The simulation is calibrated on real packets, and one
+# feature (`redetection_ratio`) was chosen with the labels of 2023 in view. The packets are of few nights: class and epoch are
+# confounded, bogus have a threshold on a score for a label, and most packets are not an object's first alert. This shows that a
+# classifier works, not how well it does on the survey.
 
 # %%
 import matplotlib.pyplot as plt
