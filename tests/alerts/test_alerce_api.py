@@ -149,6 +149,22 @@ def test_what_the_server_does_not_know_is_asked_once(tmp_path):
     assert "failed: not known to the server (404) (2)" in "\n".join(report.lines())
 
 
+def test_one_packet_that_is_never_there_costs_its_object_alone(tmp_path):
+    objects = {"ZTF18a": [make_alert("ZTF18a", n, JD + n) for n in (1, 2)], "ZTF18b": [make_alert("ZTF18b", 3)]}
+    api = Alerce(objects)
+    del api.packets["ZTF18a", 2]
+    with serve(api) as server:
+        report = fetch_first_two(make_broker(server), objects, tmp_path)
+        assert report.failures.to_numpy().tolist() == [["ZTF18a", "not known to the server (404)"]]
+        assert files_in(tmp_path) == ["3.avro"]
+        n = len(server.log)
+        assert fetch_first_two(make_broker(server), objects, tmp_path).failed == 1
+        assert all("ZTF18a" in path for path in server.log[n:])  # what is done is not asked again
+        api.packets["ZTF18a", 2] = write_packets([objects["ZTF18a"][1]], read_schema())
+        assert fetch_first_two(make_broker(server), objects, tmp_path).failed == 0
+    assert files_in(tmp_path) == ["1.avro", "2.avro", "3.avro"]
+
+
 def test_another_objects_packet_is_not_taken(tmp_path):
     api = Alerce({"ZTF18a": [make_alert("ZTF18a", 1)]})
     api.packets["ZTF18a", 1] = write_packets([make_alert("ZTF18b", 1)], read_schema())
