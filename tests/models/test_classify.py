@@ -59,6 +59,20 @@ def test_every_object_has_one_answer_from_the_alerts_it_has(shipped, archive):
     assert set(answers.left_out["member"]) == {"d1.avro", "e1.avro"}
 
 
+def test_an_alert_needs_only_what_the_model_uses_and_numbers_of_any_type(shipped, tmp_path):
+    schema = read_schema()
+    fields = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]["fields"]
+    for field in fields:
+        field["type"] = "string" if field["name"] == "ndethist" else field["type"]
+    fields[:] = [field for field in fields if field["name"] not in ("rb", "distnr", "magnr")]
+    odd = make_alert("ZTF18b", 2, 2458001.5, ndethist="4")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "2.avro").write_bytes(write_packets([odd], schema))
+    answers = shipped.predict_folder(tmp_path / "b")
+    assert answers.table["seen_before"].tolist() == [True]
+    assert answers.left_out.empty
+
+
 def test_a_night_unlike_the_training_set_is_said(shipped, archive):
     ranges = {name: [-1e9, -1e8] if name == "magpsf" else [-1e9, 1e9] for name in shipped.card[FEATURE_RANGE]}
     odd = replace(shipped, card={**shipped.card, FEATURE_RANGE: ranges})

@@ -1,6 +1,6 @@
 """Classify whatever packets one has: a folder or a tarball in, one answer an object out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from twostamp.alerts.first_packets import read_first_packets
-from twostamp.alerts.packet import find_candidate
+from twostamp.alerts.packet import find_candid
 from twostamp.data.decode import decode_objects
 from twostamp.data.feature_ranges import FEATURE_RANGE, find_unusual_features
+from twostamp.data.features import packet_fields
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
 
 if TYPE_CHECKING:
@@ -61,33 +62,38 @@ def classify_archive(classifier: "Classifier", archive: Path | str) -> Answers:
     """
     revises = SECOND_SEEN in input_shapes(classifier.variant, classifier.crop_size) and not classifier.first_alone
     read = read_first_packets(str(archive), classifier.n_alerts, fewest=1 if revises else classifier.n_alerts)
-    tables, left_out, firsts = [], [read.left_out], []
+    tables, left_out, decoded = [], [read.left_out], []
     single = classifier.at_first_alert() if revises else classifier
     for used, model in {1: single, classifier.n_alerts: classifier}.items():
-        objects = {name: packets for name, packets in read.objects.items() if len(packets) == used}
-        answers = model.predict(objects.values(), on_error="nan")
-        failed = [(name, answers.failures[number]) for number, name in enumerate(objects) if number in answers.failures]
+        objects = [(name, packets) for name, packets in read.objects.items() if len(packets) == used]
+        answers = model.predict([packets for _, packets in objects], on_error="nan")
+        failed = [(objects[number][0], reason) for number, reason in answers.failures.items()]
         left_out.append(pd.DataFrame(failed, columns=["objectId", "reason"]))
         answered = [number for number in range(len(objects)) if number not in answers.failures]
-        chosen = dict(list(objects.items())[number] for number in answered)
-        tables.append(_make_table(model, chosen, np.asarray(answers)[answered]))
-        firsts += [packets[:1] for packets in chosen.values()]
-    table = pd.concat([table for table in tables if len(table)] or tables[:1])
+        chosen = [objects[number][1] for number in answered]
+        if chosen:
+            decoded.append(decode_objects(chosen, used, fields=packet_fields(classifier.features)))
+            tables.append(_describe(chosen, decoded[-1]).join(_tabulate(model, np.asarray(answers)[answered])))
+    table = pd.concat(tables) if tables else _describe([], pd.DataFrame()).join(_tabulate(classifier, []))
     ranges = classifier.card.get(FEATURE_RANGE, {})
-    unusual = find_unusual_features(ranges, decode_objects(firsts, 1)) if ranges and firsts else {}
+    unusual = find_unusual_features(ranges, pd.concat(decoded)) if decoded else {}
     return Answers(table.sort_values("objectId", ignore_index=True), pd.concat(left_out, ignore_index=True), unusual)
 
 
-def _make_table(classifier: "Classifier", objects: Mapping[str, Sequence[Any]], probabilities: Any) -> pd.DataFrame:
-    rows = []
-    for name, packets in objects.items():
-        candidates = [find_candidate(packet) for packet in packets]
-        row = {"objectId": name, "n_alerts": len(packets), "candid_1": packets[0]["candid"]}
-        if len(packets) > 1:
-            row |= {"candid_2": packets[1]["candid"], "deltajd": candidates[1]["jd"] - candidates[0]["jd"]}
-        rows.append(row | {"seen_before": (candidates[0].get("ndethist") or 1) > 1})
+def _describe(objects: Sequence[Sequence[Any]], decoded: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate what the answers rest on; `decoded` is of `twostamp.data.decode.decode_objects`."""
     columns = ["objectId", "n_alerts", "candid_1", "candid_2", "deltajd", "seen_before"]
-    table = pd.DataFrame(rows, columns=columns).astype({"candid_2": "Int64", "deltajd": float, "seen_before": bool})
-    scores = np.reshape(probabilities, (len(rows), len(classifier.classes)))
-    table["class"] = np.array(classifier.classes)[scores.argmax(axis=1)]
-    return table.join(pd.DataFrame(scores, columns=list(classifier.classes)))
+    table = decoded.reindex(columns=["objectId", "deltajd"])
+    table["n_alerts"] = [len(packets) for packets in objects]
+    for place in (0, 1):
+        candids = [find_candid(packets[place]) if place < len(packets) else pd.NA for packets in objects]
+        table[f"candid_{place + 1}"] = pd.array(candids, dtype="Int64")
+    table["seen_before"] = decoded.get("ndethist_1", pd.Series(dtype=float)).astype(float) > 1
+    return table[columns].astype({"deltajd": float})
+
+
+def _tabulate(classifier: "Classifier", probabilities: Any) -> pd.DataFrame:
+    scores = np.reshape(probabilities, (-1, len(classifier.classes)))
+    table = pd.DataFrame(scores, columns=list(classifier.classes))
+    table.insert(0, "class", np.array(classifier.classes)[scores.argmax(axis=1)])
+    return table
