@@ -1,46 +1,204 @@
-"""Whether both engines train to the same accuracy: ``python -m tests.benchmarks.engines RECORDS --out FOLDER``.
+"""Trainings on prepared arrays, by either engine, where neither Spark nor TensorFlow need be (a machine with a card).
 
-Trains the stacked classifier at a quarter of its width from several seeds by TensorFlow and by JAX on the records of a
-run (such as ``outputs/quick/data/records``), through the search as a run does, and compares test accuracies by two
-one-sided tests. Results stay in the folder: a second call only adds what is missing.
+``python -m tests.benchmarks.engines export RECORDS DATA.npz`` writes the objects of a run's records, cropped and
+standardised. ``train DATA.npz RESULTS.csv --engine jax`` trains classifiers on them from several seeds and adds a line
+for each; what is there already is not trained again. ``equal RESULTS.csv`` compares test accuracies of the engines by
+two one-sided tests, and ``gain RESULTS.csv`` those of two alerts with one.
 """
 
 import argparse
+import csv
+import itertools
+import os
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from twostamp.data.tfrecords import Records
-from twostamp.evaluation.hypothesis_tests import welch_test
-from twostamp.models.search import make_trials, run_trials
-from twostamp.params import Parameters
+from tests.benchmarks.reference import Objects
+
+SPLITS = ("train", "validation", "test")
+FEATURES = "thesis26"
+COLUMNS = [
+    "engine", "precision", "variant", "width", "batch_size", "learning_rate", "epochs", "per_class", "seed",
+    "n_train", "n_test", "validation_accuracy", "test_accuracy", "seconds",
+]  # fmt: skip
 
 
-def main() -> None:
-    """Train, and print both means and p."""
+def export(records: Path, path: Path, crop: int) -> None:
+    """Write every split of a run's records, with stamps in half precision."""
+    from twostamp.data.tfrecords import Records
+
+    content = {}
+    for split in SPLITS:
+        arrays = Records(records).arrays(split, FEATURES, crop)
+        for name in vars(Objects(*[None] * 6)):
+            half = np.float16 if "stamps" in name else np.float32
+            content[f"{split}/{name}"] = np.asarray(getattr(arrays, name), np.int64 if name == "labels" else half)
+    np.savez_compressed(path, **content)
+
+
+def load(path: Path, split: str, per_class: int = 0) -> Objects:
+    """Read a split; of a training set the first so many objects of each class, or all."""
+    with np.load(path) as content:
+        columns = {name: content[f"{split}/{name}"] for name in vars(Objects(*[None] * 6))}
+    labels = columns["labels"]
+    if per_class:
+        kept = np.sort(np.concatenate([np.flatnonzero(labels == one)[:per_class] for one in np.unique(labels)]))
+        columns = {name: values[kept] for name, values in columns.items()}
+    return Objects(**{k: v if k == "labels" else np.asarray(v, np.float32) for k, v in columns.items()})
+
+
+def train_one(options: argparse.Namespace, variant: str, train: Objects, validation: Objects, seed: int) -> Any:
+    """Train one classifier as a run does."""
+    from twostamp.models.engines import Hyperparameters
+
+    classes = int(train.labels.max()) + 1
+    steps = -(-len(train) // options.batch_size)
+    sizes = Hyperparameters(3, train.stamps_1.shape[1], options.batch_size, options.learning_rate, 0.3)
+    given: dict[str, Any] = {"n_classes": classes, "steps_per_epoch": steps, "epochs": options.epochs}
+    given |= {"warmup_fraction": 0.05, "seed": seed, "width": options.width}
+    if options.engine == "jax":
+        from twostamp.models import jax_training
+
+        given |= {"mixed_precision": options.precision == "bf16"}
+        return jax_training.train_model(variant, sizes, train, validation, **given)
+    import tensorflow as tf
+
+    from twostamp.data.tfrecords import take_batches
+    from twostamp.models.cross_fitting import balance_rows
+    from twostamp.models.training import make_repeatable, train_model
+
+    make_repeatable(seed)
+    rows = balance_rows(train.labels, np.arange(len(train)), options.batch_size * steps * options.epochs, seed)
+    order = tf.data.Dataset.from_tensor_slices(rows.reshape(-1, options.batch_size))
+    batches: Any = take_batches(train, order, options.batch_size, classes)  # type: ignore[arg-type]
+    return train_model(variant, sizes, batches, validation, **given)  # type: ignore[arg-type]
+
+
+def score(model: Any, objects: Objects) -> float:
+    """Accuracy of the weights that a model holds."""
+    hits = 0
+    for i in range(0, len(objects), 500):
+        batch = {tensor.name: getattr(objects, tensor.name)[i : i + 500] for tensor in model.inputs}
+        hits += int((np.asarray(model(batch, training=False)).argmax(1) == objects.labels[i : i + 500]).sum())
+    return hits / len(objects)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train what is not in the table yet, size by size."""
+    os.environ["KERAS_BACKEND"] = options.engine
+    done = {tuple(row[:9]) for row in _read(options.results)}
+    end = time.monotonic() + options.seconds
+    held = {split: load(options.data, split) for split in SPLITS[1:]}
+    for per_class, variant in itertools.product(options.per_class, options.variants):
+        objects = None
+        for seed in range(options.seeds):
+            row: list[Any] = [options.engine, options.precision, variant, options.width, options.batch_size]
+            row += [options.learning_rate, options.epochs, per_class, seed]
+            if tuple(map(str, row)) in done or time.monotonic() > end:
+                continue
+            objects = objects or load(options.data, "train", per_class)
+            start = time.perf_counter()
+            trained = train_one(options, variant, objects, held["validation"], seed)
+            trained.model.set_weights(trained.weights["best"])
+            row += [len(objects), len(held["test"]), f"{max(trained.history['val_accuracy']):.4f}"]
+            row += [f"{score(trained.model, held['test']):.4f}", f"{time.perf_counter() - start:.1f}"]
+            _append(options.results, row)
+            print(*row, flush=True)
+
+
+def equal(options: argparse.Namespace) -> None:
+    """Say for every kind of training whether the engines' accuracies are equivalent."""
+    from twostamp.evaluation.hypothesis_tests import welch_test
+
+    for kind, by_engine in _group(options.results, slice(2, 8), 0).items():
+        for precision in ("fp32", "bf16"):
+            ours, theirs = by_engine.get(("jax", precision)), by_engine.get(("tensorflow", "fp32"))
+            if ours is None or theirs is None:
+                continue
+            above = welch_test(ours + options.margin, theirs, "greater").p_value
+            below = welch_test(ours - options.margin, theirs, "less").p_value
+            print(f"{' '.join(kind)}: tensorflow {_describe(theirs)}, jax in {precision} {_describe(ours)}")
+            print(f"  {ours.mean() - theirs.mean():+.4f}; TOST, margin {options.margin}: p {max(above, below):.2g}")
+
+
+def gain(options: argparse.Namespace) -> None:
+    """Print the accuracy of every classifier, and of two alerts the gain over ``stamp_26``, with 95 % of Welch."""
+    from scipy import stats
+
+    for kind, by_variant in _group(options.results, (0, 1, 3, 4, 5, 6, 7), 2).items():
+        print(" ".join(kind))
+        base = by_variant.get("stamp_26")
+        for variant, scores in by_variant.items():
+            line = f"  {variant:<12} {_describe(scores)}"
+            if base is not None and variant != "stamp_26":
+                low, high = stats.ttest_ind(scores, base, equal_var=False).confidence_interval(0.95)
+                line += f", gain {scores.mean() - base.mean():+.4f} ({low:+.4f} to {high:+.4f})"
+            print(line)
+
+
+def _describe(scores: Any) -> str:
+    return f"{scores.mean():.4f} +- {scores.std(ddof=1):.4f} (n {len(scores)})"
+
+
+def _group(path: Path, kind: Any, by: int) -> dict[tuple[str, ...], dict[Any, Any]]:
+    found: dict[tuple[str, ...], dict[Any, list[float]]] = {}
+    for row in _read(path):
+        key = tuple(row[kind] if isinstance(kind, slice) else [row[i] for i in kind])
+        one = row[by] if by else (row[0], row[1])
+        found.setdefault(key, {}).setdefault(one, []).append(float(row[COLUMNS.index("test_accuracy")]))
+    return {key: {k: np.array(v) for k, v in parts.items() if len(v) > 1} for key, parts in found.items()}
+
+
+def _read(path: Path) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _append(path: Path, row: list[Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows(([COLUMNS] if new else []) + [row])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Do what the first word says."""
+    sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "lib")]  # where the package is not installed
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.engines", description=__doc__)
-    parser.add_argument("records", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--margin", type=float, default=0.03, help="difference of accuracy that counts as none")
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    accuracies = {}
-    for engine in ("tensorflow", "jax"):
-        params = Parameters(
-            search_variants=["stacked"], n_repetitions=options.seeds, engine=engine, workers=options.workers
-        )
-        results = run_trials(make_trials(params), Records(options.records), options.out / engine, params).done
-        scores = accuracies[engine] = np.array([trial.accuracy("test") for trial in results])
-        seconds = [trial.content["seconds"] for trial in results]
-        spread = scores.std(ddof=1)
-        print(
-            f"{engine}: {scores.mean():.4f} +- {spread:.4f} (ddof 1, n {len(scores)}), {np.median(seconds):.0f} s each"
-        )
-    jax, tensorflow = accuracies["jax"], accuracies["tensorflow"]
-    above = welch_test(jax + options.margin, tensorflow, "greater").p_value
-    below = welch_test(jax - options.margin, tensorflow, "less").p_value
-    print(f"difference {jax.mean() - tensorflow.mean():+.4f}; TOST, margin {options.margin}: p {max(above, below):.2g}")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("export", help="records of a run to one file")
+    verb.add_argument("records", type=Path)
+    verb.add_argument("data", type=Path)
+    verb.add_argument("--crop", type=int, default=21)
+    verb = verbs.add_parser("train", help="train, and add a line for each training")
+    verb.add_argument("data", type=Path)
+    verb.add_argument("results", type=Path)
+    verb.add_argument("--engine", choices=["tensorflow", "jax"], required=True)
+    verb.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    verb.add_argument("--variants", nargs="+", default=["stacked"])
+    verb.add_argument("--width", type=float, default=0.25)
+    verb.add_argument("--batch-size", type=int, default=32)
+    verb.add_argument("--learning-rate", type=float, default=0.001)
+    verb.add_argument("--epochs", type=int, default=20)
+    verb.add_argument("--per-class", type=int, nargs="+", default=[0], help="training objects of a class; 0: all")
+    verb.add_argument("--seeds", type=int, default=10)
+    verb.add_argument("--seconds", type=float, default=float("inf"), help="after which no training begins")
+    verb = verbs.add_parser("equal", help="are the engines' accuracies equivalent?")
+    verb.add_argument("results", type=Path)
+    verb.add_argument("--margin", type=float, default=0.03, help="difference of accuracy that counts as none")
+    verb = verbs.add_parser("gain", help="what the second alert adds")
+    verb.add_argument("results", type=Path)
+    options = parser.parse_args(arguments)
+    if options.verb == "export":
+        export(options.records, options.data, options.crop)
+    else:
+        {"train": train, "equal": equal, "gain": gain}[options.verb](options)
 
 
 if __name__ == "__main__":
