@@ -1,0 +1,3 @@
+from .night import Night, NightError
+
+__all__ = ["Night", "NightError"]

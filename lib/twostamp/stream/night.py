@@ -1,0 +1,204 @@
+"""What was answered, as it stands in one SQLite file: the promise to whoever reads a night (hunter, notebooks, SQL).
+
+`Night` keeps this promise for files of `FORMAT`:
+
+- **answers**: one row an answer, never changed or deleted. An object's first alert gives revision 1, its second
+  revision 2, which names in ``supersedes`` the revision that it replaces; an earlier alert that comes late makes one
+  more. Columns: `COLUMNS`, then for each class ``p_<class>`` (as the model says) and ``night_<class>`` (tempered and
+  corrected to the mix of classes of a night; null where the model's folder has no calibration). ``ranking`` and
+  ``conformal`` are names of classes with commas between, the most probable first; ``conformal`` is empty where the
+  model cannot tell, and null without a calibration. A flag of `FLAGS` is 0 or 1 and takes nothing away. ``received``
+  and ``scored`` are Unix seconds, the one when the alert reached this machine; all other columns depend on the alerts,
+  their order and the model alone.
+- **packets**: the payload as it came, deflated, of both alerts of every candidate: an object to which an answer gave
+  ``keep_above`` or more for ``keep_class``. Those of other objects' first alerts are there until it is forgotten.
+- **meta**: name -> JSON (classes, model, simulated, keep_class, keep_above).
+
+Whoever scores writes (`twostamp.stream.sink`); readers open the file read-only, also while it is written (WAL).
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from twostamp.alerts.packet import find_candid, read_packets
+
+FORMAT = 1
+FLAGS = ("first_unseen", "solar_system_match", "near_star", "negative_difference")
+"""``first_unseen``: the packet tells of earlier detections that were never seen here, so this is no first-two answer;
+``solar_system_match``: ``ssdistnr`` is given; ``near_star``: a star (sgscore1 > 0.5) within 1 arcsec;
+``negative_difference``: science minus template is negative. The last three are of the latest alert."""
+COLUMNS: dict[str, str] = {
+    "object_id": "TEXT NOT NULL",
+    "revision": "INTEGER NOT NULL",
+    "supersedes": "INTEGER",
+    "n_alerts": "INTEGER NOT NULL",
+    "candid_1": "INTEGER NOT NULL",
+    "candid_2": "INTEGER",
+    "jd_1": "REAL NOT NULL",
+    "jd": "REAL NOT NULL",
+    "deltajd": "REAL",
+    "night": "TEXT NOT NULL",
+    "ra": "REAL NOT NULL",
+    "dec": "REAL NOT NULL",
+    "fid": "INTEGER",
+    "magpsf": "REAL",
+    **dict.fromkeys(FLAGS, "INTEGER NOT NULL"),
+    "ranking": "TEXT NOT NULL",
+    "conformal": "TEXT",
+    "model": "TEXT NOT NULL",
+    "model_version": "TEXT NOT NULL",
+    "received": "REAL NOT NULL",
+    "scored": "REAL NOT NULL",
+}
+"""Columns of ``answers`` before the probabilities: jd (days) of the latest alert, and night, its UTC date YYYYMMDD;
+place (degrees), filter and magnitude of the latest alert; deltajd in days."""
+_WHOLE = ("supersedes", "candid_2", "fid")  # numbers that may be null; a candid is too long for a float
+CLOCK = ("received", "scored")
+"""Columns that differ when the same alerts are scored again."""
+
+
+class NightError(ValueError):
+    """A file that holds no night, a night without answers, or a packet that was not kept; one sentence."""
+
+
+def probability_columns(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns of the probabilities, as given and corrected to a night's mix."""
+    return (*(f"p_{name}" for name in classes), *(f"night_{name}" for name in classes))
+
+
+def create_tables(connection: sqlite3.Connection, meta: dict[str, Any]) -> None:
+    """Make the tables of this module in an empty file.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    meta : dict
+        classes (list of str), model (name and version), simulated (bool), keep_class (str), keep_above (float).
+    """
+    columns = [f'"{name}" {kind}' for name, kind in COLUMNS.items()]
+    columns += [f'"{name}" REAL' for name in probability_columns(tuple(meta["classes"]))]
+    connection.execute(f"CREATE TABLE answers ({', '.join(columns)}, PRIMARY KEY (object_id, revision))")
+    connection.execute("CREATE INDEX answers_by_night ON answers (night)")
+    connection.execute("CREATE TABLE packets (candid INTEGER PRIMARY KEY, object_id TEXT NOT NULL, data BLOB NOT NULL)")
+    connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    rows = [(name, json.dumps(value)) for name, value in ({"format": FORMAT} | meta).items()]
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+
+
+def deflate(payload: bytes) -> bytes:
+    """Pack a payload for the table ``packets``."""
+    return zlib.compress(payload, 1)
+
+
+class Night:
+    """Read what was answered.
+
+    Parameters
+    ----------
+    path : Path or str
+        The SQLite file of ``twostamp tonight``.
+    night : str, optional
+        UTC date YYYYMMDD; by default the latest with an answer.
+
+    Raises
+    ------
+    NightError
+        There is no such file, it is no night's, or it is of another version's format.
+    """
+
+    def __init__(self, path: Path | str, night: str = "") -> None:
+        self.path = Path(path)
+        try:
+            with self._open() as connection:
+                rows = connection.execute("SELECT name, value FROM meta").fetchall()
+        except sqlite3.Error as error:
+            raise NightError(f"{path} holds no scored night: {error}") from None
+        self.meta: dict[str, Any] = {name: json.loads(value) for name, value in rows}
+        if self.meta.get("format") != FORMAT:
+            raise NightError(f"{path} is of format {self.meta.get('format')}, and this version reads {FORMAT}")
+        self.classes: tuple[str, ...] = tuple(self.meta["classes"])
+        self.simulated: bool = self.meta["simulated"]
+        self._night = night
+
+    @property
+    def mark(self) -> str:
+        """What has to stand beside everything from this file: ``simulated survey``, or nothing."""
+        return "simulated survey" if self.simulated else ""
+
+    @property
+    def nights(self) -> list[str]:
+        """Nights with answers, in order."""
+        with self._open() as connection:
+            return [night for (night,) in connection.execute("SELECT DISTINCT night FROM answers ORDER BY night")]
+
+    @cached_property
+    def night(self) -> str:
+        """The night that is read."""
+        nights = self.nights
+        if not nights or (self._night and self._night not in nights):
+            raise NightError(f"{self.path} has no answers of {self._night or 'any night'}")
+        return self._night or nights[-1]
+
+    def answers(self) -> pd.DataFrame:
+        """Read all revisions of the objects with an answer of this night, by object and revision.
+
+        Returns
+        -------
+        DataFrame
+            `COLUMNS` and the probabilities, flags as bool, ``class`` (the first of the ranking) and ``has_packets``
+            (the packets of all alerts of the answer are kept).
+        """
+        kept = (
+            "EXISTS (SELECT 1 FROM packets WHERE candid = candid_1) AND "
+            "(candid_2 IS NULL OR EXISTS (SELECT 1 FROM packets WHERE candid = candid_2)) AS has_packets"
+        )
+        query = (
+            f"SELECT *, {kept} FROM answers WHERE object_id IN (SELECT object_id FROM answers WHERE night = ?) "
+            "ORDER BY object_id, revision"
+        )
+        with self._open() as connection:
+            cursor = connection.execute(query, (self.night,))
+            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+        columns = dict(zip(names, zip(*rows)))
+        table = pd.DataFrame(
+            {name: pd.array(values, "Int64") if name in _WHOLE else values for name, values in columns.items()}
+        )
+        table = table.astype(dict.fromkeys(("magpsf", "deltajd", *probability_columns(self.classes)), float))
+        table = table.astype(dict.fromkeys((*FLAGS, "has_packets"), bool))
+        return table.assign(**{"class": table["ranking"].str.partition(",")[0]})
+
+    def latest(self) -> pd.DataFrame:
+        """Read the answer that stands for each object, sorted by object."""
+        return self.answers().drop_duplicates("object_id", keep="last").reset_index(drop=True)
+
+    def packet(self, candid: int) -> bytes:
+        """Read the payload of an alert as it came: an Avro container.
+
+        Raises
+        ------
+        NightError
+            It was not kept.
+        """
+        with self._open() as connection:
+            row = connection.execute("SELECT data FROM packets WHERE candid = ?", (int(candid),)).fetchone()
+        if row is None:
+            raise NightError(f"the packet {candid} was not kept: its object was no candidate")
+        return zlib.decompress(row[0])
+
+    def alert(self, candid: int) -> dict[str, Any]:
+        """Decode an alert with its history and stamps, as `twostamp.alerts.packet.read_packets` does."""
+        return next(alert for alert in read_packets(self.packet(candid)) if find_candid(alert) == candid)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        address = f"{self.path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=30)) as connection:
+            yield connection
