@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset test test-lowest bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset tonight test test-lowest bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of it
 
 dataset: $(READY) ## write the pairs of RUN as a data set to give away: outputs/RUN/dataset
 	$(BIN)/twostamp release $(RUN)
+
+tonight: $(READY) ## score a night: NIGHT=YYYYMMDD of RUN's archive (RUN simulated: by default all of its survey)
+	$(BIN)/twostamp tonight $(NIGHT) --run $(RUN)
 
 test: $(READY) ## unit, property and doc tests, then all notebooks, executed and validated
 	$(BIN)/python -m pytest

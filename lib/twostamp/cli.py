@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import twostamp
-from twostamp import alerts, data, models, pipeline, utils
+from twostamp import alerts, data, models, pipeline, stream, utils
 from twostamp.params import ParameterError, Parameters, read_parameters
 
 INPUT_ERRORS = (ValueError, RuntimeError, OSError, utils.MissingExtraError)
@@ -65,6 +65,10 @@ def _classify(options: argparse.Namespace) -> int:
     utils.write_table(answers.left_out, path)
     print(f"{len(answers.left_out)} packets were left out, for the reasons in {path}", file=sys.stderr)
     return 1
+
+
+def _tonight(options: argparse.Namespace) -> int:
+    return stream.run_tonight(options)
 
 
 def _pretrain(options: argparse.Namespace) -> None:
@@ -165,6 +169,8 @@ def _make_parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--model", type=Path, metavar="FOLDER", help="another classifier, such as outputs/quick/models/stacked"
     )
+    text = "score a night as it comes: answer at an object's first alert, revise at its second"
+    stream.add_options(add("tonight", _tonight, text))
     for name, report, text in (
         ("report", _report, "write outputs/NAME/report.html, one page with all that a run made"),
         ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),

@@ -76,6 +76,14 @@ def read_first_packets(archive: str, n_alerts: int = 2, fewest: int | None = Non
     return FirstPackets(chosen_objects, pd.concat(left_out, ignore_index=True))
 
 
+def open_packet(data: bytes, record: int) -> dict[str, Any]:
+    """Decode an alert of a container without its history; `PacketError` if its values or stamps cannot be used."""
+    packet = read_packets(data, history=False)[record]
+    check_values(find_candidate(packet))
+    read_cutouts(packet)
+    return packet
+
+
 def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[Any, ...]]:
     """Keys and places of all alerts; adds what cannot be read to `left_out`."""
 
@@ -110,9 +118,7 @@ def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd
                 for alert in alerts[alerts["member"] == member.name].itertuples():
                     key = alert.objectId, alert.candid
                     with collecting_reasons() as failed:
-                        packets[key] = read_packets(member.data, history=False)[alert.record]
-                        check_values(find_candidate(packets[key]))
-                        read_cutouts(packets[key])
+                        packets[key] = open_packet(member.data, alert.record)
                     reasons[key] = next(iter(failed), None)
     keys = zip(chosen["objectId"], chosen["candid"], strict=True)
     return chosen.assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])

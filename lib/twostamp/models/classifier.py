@@ -96,7 +96,12 @@ class Classifier:
         return replace(self, first_alone=True)
 
     def predict(
-        self, objects: Objects, batch_size: int = 128, mixed_precision: bool = False, on_error: str = "raise"
+        self,
+        objects: Objects,
+        batch_size: int = 128,
+        mixed_precision: bool = False,
+        on_error: str = "raise",
+        progress: bool = True,
     ) -> Predictions:
         """Classify objects from their alert packets, some batches being prepared while another is predicted.
 
@@ -111,6 +116,8 @@ class Classifier:
             See `twostamp.models.inference.bfloat16`.
         on_error : {"raise", "nan"}
             What an object whose packets cannot be used costs: everything, or its own answer alone.
+        progress : bool
+            Show a bar over more than one batch.
 
         Returns
         -------
@@ -128,7 +135,7 @@ class Classifier:
             total=total,
             unit="batch",
             desc="predict",
-            disable=total is not None and total < 2,
+            disable=not progress or (total is not None and total < 2),
         )
         with bfloat16(mixed_precision):
             return collect(batches, self.network.predict_on_batch, len(self.classes), on_error)

@@ -10,8 +10,8 @@
   model cannot tell, and null without a calibration. A flag of `FLAGS` is 0 or 1 and takes nothing away. ``received``
   and ``scored`` are Unix seconds, the one when the alert reached this machine; all other columns depend on the alerts,
   their order and the model alone.
-- **packets**: the payload as it came, deflated, of both alerts of every candidate: an object to which an answer gave
-  ``keep_above`` or more for ``keep_class``. Those of other objects' first alerts are there until it is forgotten.
+- **packets**: the payloads as they came, deflated, of every object's first two alerts, until the object is forgotten.
+  Those of candidates stay: of objects to which an answer gave ``keep_above`` or more for ``keep_class``.
 - **meta**: name -> JSON (classes, model, simulated, keep_class, keep_above).
 
 Whoever scores writes (`twostamp.stream.sink`); readers open the file read-only, also while it is written (WAL).
@@ -19,7 +19,6 @@ Whoever scores writes (`twostamp.stream.sink`); readers open the file read-only,
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from isal import isal_zlib
 
 from twostamp.alerts.packet import find_candid, read_packets
 
@@ -81,7 +81,8 @@ def create_tables(connection: sqlite3.Connection, meta: dict[str, Any]) -> None:
     ----------
     connection : sqlite3.Connection
     meta : dict
-        classes (list of str), model (name and version), simulated (bool), keep_class (str), keep_above (float).
+        classes (list of str), model (name and version), simulated (bool, None before an alert has come), keep_class
+        (str) and keep_above (float).
     """
     columns = [f'"{name}" {kind}' for name, kind in COLUMNS.items()]
     columns += [f'"{name}" REAL' for name in probability_columns(tuple(meta["classes"]))]
@@ -94,8 +95,13 @@ def create_tables(connection: sqlite3.Connection, meta: dict[str, Any]) -> None:
 
 
 def deflate(payload: bytes) -> bytes:
-    """Pack a payload for the table ``packets``."""
-    return zlib.compress(payload, 1)
+    """Pack a payload for the table ``packets``; any zlib unpacks it."""
+    return isal_zlib.compress(payload, 1)
+
+
+def inflate(data: bytes) -> bytes:
+    """Unpack what `deflate` packed."""
+    return isal_zlib.decompress(data)
 
 
 class Night:
@@ -125,7 +131,7 @@ class Night:
         if self.meta.get("format") != FORMAT:
             raise NightError(f"{path} is of format {self.meta.get('format')}, and this version reads {FORMAT}")
         self.classes: tuple[str, ...] = tuple(self.meta["classes"])
-        self.simulated: bool = self.meta["simulated"]
+        self.simulated = bool(self.meta["simulated"])
         self._night = night
 
     @property
@@ -185,13 +191,13 @@ class Night:
         Raises
         ------
         NightError
-            It was not kept.
+            It is not kept.
         """
         with self._open() as connection:
             row = connection.execute("SELECT data FROM packets WHERE candid = ?", (int(candid),)).fetchone()
         if row is None:
-            raise NightError(f"the packet {candid} was not kept: its object was no candidate")
-        return zlib.decompress(row[0])
+            raise NightError(f"the packet {candid} is not kept: its object was no candidate")
+        return inflate(row[0])
 
     def alert(self, candid: int) -> dict[str, Any]:
         """Decode an alert with its history and stamps, as `twostamp.alerts.packet.read_packets` does."""

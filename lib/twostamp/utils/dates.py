@@ -1,6 +1,7 @@
 """Julian dates and nights."""
 
 import math
+import time
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -45,6 +46,11 @@ def julian_midnight(day: date) -> float:
     2458270.5
     """
     return day.toordinal() - date(1970, 1, 1).toordinal() + _JD_1970
+
+
+def julian_now() -> float:
+    """Julian date of this moment."""
+    return time.time() / 86_400 + _JD_1970
 
 
 def to_timestamps(jd: "pd.Series[Any]") -> "pd.Series[Any]":

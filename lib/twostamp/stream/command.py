@@ -1,0 +1,104 @@
+"""The command ``twostamp tonight``: what a person types, made into a source, a scorer and a sink."""
+
+import argparse
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from twostamp.alerts.ztf_archive import parse_nights
+from twostamp.models.classifier import CARD, PRETRAINED
+from twostamp.params import ParameterError, Parameters, read_parameters
+from twostamp.stream.exports import export_night
+from twostamp.stream.night import Night
+from twostamp.stream.night_model import NightModel
+from twostamp.stream.payloads import ArchiveSource, Source
+from twostamp.stream.scorer import KINDS, READ, Scorer
+from twostamp.stream.sink import FORGOTTEN, LOST, UNREAD, Sink
+from twostamp.stream.tonight import score_stream, stopping_at_signals
+from twostamp.utils.paths import find_parameters, outputs_root
+
+FILE = "tonight.sqlite"
+_REASONS = 10
+_MODELS = (("one_or_two", ""), ("stacked", "stamp_26"), ("separated", "stamp_26"))
+"""Folders of a run's packaged models that answer tonight, and the model for first alerts beside them."""
+
+
+def run_tonight(options: argparse.Namespace) -> int:
+    """Score what the options name; those of `twostamp.stream.options.add_options`.
+
+    Returns
+    -------
+    int
+        0 if all is answered and the books balance, 1 if a source is damaged or they do not.
+    """
+    params = read_parameters(find_parameters(options.run)) if options.run else None
+    folder = options.output or outputs_root() / (params.run_name if params else "real") / "tonight"
+    model = NightModel.load(*_find_model(options, params))
+    source = _open_source(options, params)
+    meta = {
+        "classes": list(model.classes),
+        "model": {"name": model.name, "version": model.version},
+        "keep_class": options.keep_class,
+        "keep_above": options.keep_above,
+    }
+    sink = Sink(folder / FILE, meta)
+    try:
+        with stopping_at_signals() as stop:
+            return score_night(source, Scorer(model, options.programid), sink, stop, options)
+    finally:
+        sink.close()
+
+
+def score_night(source: Source, scorer: Scorer, sink: Sink, stop: threading.Event, options: argparse.Namespace) -> int:
+    """Score a source, export the nights that have new answers, and print the account; returns as `run_tonight`."""
+    score_stream(source, scorer, sink, stop)
+    sink.forget(options.remember)
+    for night, n in sink.count_nights().items():
+        path = sink.path.parent / f"{night}.parquet"
+        if not path.exists() or pq.read_metadata(path).num_rows != n:
+            export_night(Night(sink.path, night), sink.path.parent, options.alerce_rules)
+    print("\n".join(describe_account(sink)))
+    faults = [*source.damage, *(f"the books do not balance: {line}" for line in sink.check_account())]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return int(bool(faults))
+
+
+def describe_account(sink: Sink) -> list[str]:
+    """Say what became of the alerts of a file, one line each."""
+    counts = sink.account()
+    parts = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if kind != READ)
+    lines = [f"{counts[READ]} alerts read: {parts}"]
+    lines += [f"  quarantined, {n}: {reason}" for reason, n in list(sink.reasons().items())[:_REASONS]]
+    if counts[LOST]:
+        lines.append(f"{counts[LOST]} alerts lost to retention: they were deleted before they could be read")
+    if counts[FORGOTTEN]:
+        lines.append(f"{counts[FORGOTTEN]} objects forgotten, whose alerts are too old")
+    lines.append(f"{counts[UNREAD]} messages are unread; answers are in {sink.path}")
+    return lines
+
+
+def _find_model(options: argparse.Namespace, params: Parameters | None) -> tuple[str, str]:
+    """Folders of the model and of the one for first alerts, if it takes two: as told, the run's, or the package's."""
+    if options.model:
+        return options.model, options.first_model
+    models = outputs_root() / params.run_name / "models" if params else Path()
+    for name, first in _MODELS if params else ():
+        if (models / name / CARD).exists() and (not first or (models / first / CARD).exists()):
+            return str(models / name), str(models / first) if first else ""
+    return str(PRETRAINED), ""
+
+
+def _open_source(options: argparse.Namespace, params: Parameters | None) -> Source:
+    nights = parse_nights(options.night) if options.night else []
+    if options.archive:
+        return ArchiveSource(options.archive, nights)
+    if params is None:
+        raise ParameterError("name a run, or an --archive of alerts")
+    if params.simulated:
+        return ArchiveSource(str(outputs_root() / params.run_name / "data" / "survey"), nights)
+    if not nights:
+        raise ParameterError(f"{options.run} has an archive of real nights: name one")
+    return ArchiveSource(params.archive, nights)

@@ -1,0 +1,115 @@
+"""What answers tonight: one classifier for one alert or two, or a pair of classifiers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twostamp.data.features import packet_fields
+from twostamp.models.architectures import SECOND_SEEN, input_shapes
+from twostamp.models.calibration import CALIBRATION, Calibration, load_calibrations
+from twostamp.models.classifier import CARD, NETWORK, PRETRAINED, SCALER, Classifier, ModelError
+from twostamp.utils.typing import Floats
+
+
+@dataclass(frozen=True)
+class NightModel:
+    """Two classifiers, which may be one.
+
+    Attributes
+    ----------
+    first, second : Classifier
+        For an object's first alert, and for its first two.
+    name : str
+    version : str
+        Hash of cards, weights, statistics and calibrations.
+    calibrations : mapping of int to Calibration
+        By number of alerts, where the models' folders have them.
+    """
+
+    first: Classifier
+    second: Classifier
+    name: str
+    version: str
+    calibrations: Mapping[int, Calibration]
+
+    @classmethod
+    def load(cls, folder: Path | str = PRETRAINED, first_folder: Path | str = "") -> "NightModel":
+        """Load a classifier, by default the one that the package ships.
+
+        Parameters
+        ----------
+        folder : Path or str
+        first_folder : Path or str
+            Of another classifier, for first alerts; needed where the one in `folder` takes two alerts always.
+
+        Raises
+        ------
+        ModelError
+            A folder holds no model, or the two do not fit each other.
+        """
+        second = Classifier.load(folder)
+        folders = [Path(folder)]
+        if first_folder:
+            first = Classifier.load(first_folder)
+            folders.insert(0, Path(first_folder))
+        elif SECOND_SEEN in input_shapes(second.variant, second.crop_size):
+            first = second.at_first_alert()
+        else:
+            raise ModelError(
+                f"{folder} has a model {second.variant!r}: name another one that answers at the other alert"
+            )
+        if (first.n_alerts, second.n_alerts) != (1, 2):
+            raise ModelError(f"{first.variant!r} is no model for first alerts, or {second.variant!r} none for two")
+        if first.classes != second.classes:
+            raise ModelError(f"{folders[0]} and {folders[-1]} tell other classes apart")
+        calibrations = load_calibrations(folders[-1]) | {
+            n_alerts: each for n_alerts, each in load_calibrations(folders[0]).items() if n_alerts == 1
+        }
+        name = "+".join(dict.fromkeys((first.variant, second.variant)))
+        return cls(first, second, name, _hash_models(folders), calibrations)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return self.first.classes
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it was trained on simulated alerts."""
+        return "simulated" in str(self.first.card.get("trained on", ""))
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Fields of ``candidate`` that an alert must have."""
+        return frozenset(packet_fields(self.first.features)) | frozenset(packet_fields(self.second.features))
+
+    def answer(self, objects: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Floats, dict[int, str]]:
+        """Classify objects from one decoded packet or two, the earlier first.
+
+        Returns
+        -------
+        probabilities : ndarray, shape (n, classes), float64
+        failures : dict
+            Number of an object whose packets cannot be used after all -> the reason.
+        """
+        probabilities = np.full((len(objects), len(self.classes)), np.nan)
+        failures: dict[int, str] = {}
+        for n_alerts, classifier in ((1, self.first), (2, self.second)):
+            places = [place for place, packets in enumerate(objects) if len(packets) == n_alerts]
+            if places:
+                found = classifier.predict([objects[place] for place in places], on_error="nan", progress=False)
+                probabilities[places] = found
+                failures |= {places[number]: reason for number, reason in found.failures.items()}
+        return probabilities, failures
+
+
+def _hash_models(folders: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for folder in folders:
+        for name in (CARD, NETWORK, SCALER, CALIBRATION):
+            digest.update((folder / name).read_bytes() if (folder / name).exists() else b"")
+    return digest.hexdigest()[:16]
