@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset tonight test test-lowest bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset tonight test test-lowest docs bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ test-lowest: ## fast tests of the rooms below the analyses, with every dependenc
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt
 	PYTHONPATH=$(CURDIR)/lib $(LOWEST)/bin/python -m pytest -m "not slow" $(ROOMS)
 
+docs: $(READY) ## build the documentation site, docs/_build/html; RUN=quick: with the executed notebooks of that run alone
+	TWOSTAMP_TEST_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python docs/build.py $(if $(filter command environment,$(firstword $(origin RUN))),--run $(RUN))
+
 bench: $(READY) ## speed beside named references (ROWS="keys training"); ROWS=accelerator: rates for plan
 	TQDM_DISABLE=1 $(BIN)/python -m tests.benchmarks $(ROWS)
 
@@ -87,7 +90,7 @@ tensorboard: $(READY) ## watch the trainings of RUN, where its parameters have t
 	$(BIN)/tensorboard --logdir outputs/$(RUN)/models
 
 lock: ## solve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --extra jax --no-header --no-emit-index-url \
+	uv pip compile --quiet --universal --python-version 3.11 --extra all --extra dev --extra docs --extra jax --no-header --no-emit-index-url \
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove the test run's outputs

@@ -164,7 +164,7 @@ def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES
     Returns
     -------
     DataFrame, index the classes
-        objects, median |b| and median |ecliptic latitude| in degrees (NaN for a class that was never predicted).
+        objects; medians of the latitudes without sign, in degrees (NaN for a class that was never predicted).
 
     Examples
     --------
