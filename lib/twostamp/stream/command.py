@@ -3,10 +3,12 @@
 import argparse
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from twostamp import stream
 from twostamp.alerts.ztf_archive import parse_nights
 from twostamp.models.classifier import CARD, PRETRAINED
 from twostamp.params import ParameterError, Parameters, read_parameters
@@ -53,7 +55,10 @@ def run_tonight(options: argparse.Namespace) -> int:
 
 def score_night(source: Source, scorer: Scorer, sink: Sink, stop: threading.Event, options: argparse.Namespace) -> int:
     """Score a source, export the nights that have new answers, and print the account; returns as `run_tonight`."""
-    score_stream(source, scorer, sink, stop)
+    publish = None
+    if options.output_topic:
+        publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options)).publish
+    score_stream(source, scorer, sink, stop, publish)
     sink.forget(options.remember)
     for night, n in sink.count_nights().items():
         path = sink.path.parent / f"{night}.parquet"
@@ -91,8 +96,17 @@ def _find_model(options: argparse.Namespace, params: Parameters | None) -> tuple
     return str(PRETRAINED), ""
 
 
+def _read_kafka(options: argparse.Namespace) -> dict[str, str]:
+    pairs = [text.partition("=") for text in options.kafka_option]
+    return {key: value for key, _, value in pairs}
+
+
 def _open_source(options: argparse.Namespace, params: Parameters | None) -> Source:
     nights = parse_nights(options.night) if options.night else []
+    if options.kafka:
+        registry, topics = stream.SchemaRegistry(options.schemas), partial(stream.name_topics, options.topic, nights)
+        settings = {"follow": options.follow, "group": options.group, "options": _read_kafka(options)}
+        return stream.KafkaSource(options.kafka, topics, registry, **settings)
     if options.archive:
         return ArchiveSource(options.archive, nights)
     if params is None:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from twostamp.alerts.avro import PacketError, collecting_reasons, count_records
 from twostamp.alerts.first_packets import open_packet
 from twostamp.alerts.packet import SENTINEL, AlertKey, find_candid, find_candidate, read_packets, try_keys
 from twostamp.alerts.values import MissingField, read_isdiffpos, read_number
-from twostamp.stream.night_model import NightModel
 from twostamp.stream.payloads import Payload
 from twostamp.utils.dates import night_of
 from twostamp.utils.typing import Floats
+
+if TYPE_CHECKING:
+    from twostamp.stream.night_model import NightModel
 
 READ, FIRST, SECOND, LATER, DUPLICATE, PROGRAM, QUARANTINED = KINDS = (
     "read", "first", "second", "later", "duplicate", "not our programid", "quarantined",
@@ -125,7 +127,7 @@ class Scorer:
         Values of ``programid`` that are ours; 1 is the public survey.
     """
 
-    def __init__(self, model: NightModel, programs: Collection[int] = (1,)) -> None:
+    def __init__(self, model: "NightModel", programs: Collection[int] = (1,)) -> None:
         self.model, self.programs = model, frozenset(programs)
 
     def screen(self, payloads: Iterable[Payload]) -> tuple[list[Alert], Scored]:
@@ -249,7 +251,7 @@ def _describe(question: _Question) -> dict[str, Any]:
     alerts, candidate = question.state.alerts, find_candidate(question.packets[-1])
     first, last = alerts[0], alerts[-1]
     paired = len(alerts) == 2
-    fid = _number(candidate, "fid")
+    fid, star, distance = (_number(candidate, name) for name in ("fid", "sgscore1", "distpsnr1"))
     return {
         "object_id": question.alert.key.objectId,
         "revision": question.state.revision,
@@ -267,8 +269,7 @@ def _describe(question: _Question) -> dict[str, Any]:
         "magpsf": _number(candidate, "magpsf"),
         "first_unseen": _was_seen_before(question),
         "solar_system_match": _number(candidate, "ssdistnr") is not None,
-        "near_star": (_number(candidate, "sgscore1") or 0) > _STAR
-        and 0 <= (_number(candidate, "distpsnr1") or 0) < _NEAR,
+        "near_star": star is not None and star > _STAR and distance is not None and 0 <= distance < _NEAR,
         "negative_difference": read_isdiffpos(candidate.get("isdiffpos")) == 0,
         "received": question.alert.payload.received,
     }

@@ -230,6 +230,13 @@ class Sink:
         )
         return counts | {name: n or 0 for name, n in zip(_OFFSETS, self._fetch(query)[0], strict=True)}
 
+    def answers_after(self, number: int, most: int) -> list[tuple[int, dict[str, Any]]]:
+        """Give answers behind a number in the order in which they were written, each with its number."""
+        query = "SELECT rowid, * FROM answers WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        cursor = self._connection.execute(query, (number, most))
+        names = [column[0] for column in cursor.description][1:]
+        return [(row[0], dict(zip(names, row[1:], strict=True))) for row in cursor]
+
     def count_nights(self) -> dict[str, int]:
         """Answers by night."""
         return dict(self._fetch("SELECT night, COUNT(*) FROM answers GROUP BY night"))

@@ -5,7 +5,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -24,7 +24,14 @@ _TICK = 0.1
 _Item = Payload | Extent
 
 
-def score_stream(source: Source, scorer: Scorer, sink: Sink, stop: threading.Event, batch: int = BATCH) -> None:
+def score_stream(
+    source: Source,
+    scorer: Scorer,
+    sink: Sink,
+    stop: threading.Event,
+    publish: Callable[[Sink], object] | None = None,
+    batch: int = BATCH,
+) -> None:
     """Answer all that a source gives.
 
     A source that is faster than the answers waits; `stop` ends the stream between two batches: the rest stays unread.
@@ -35,19 +42,25 @@ def score_stream(source: Source, scorer: Scorer, sink: Sink, stop: threading.Eve
     scorer : Scorer
     sink : Sink
     stop : threading.Event
+    publish : callable, optional
+        What is to happen after each transaction.
     batch : int
         Payloads in one transaction, at most.
     """
     reader = _Reader(source, sink, stop)
+    if publish:  # what the last process did not come to
+        publish(sink)
     with tqdm(unit="alert", desc="tonight") as progress:
         for items in reader.batches(batch):
-            newest = _process(items, scorer, sink)
+            newest = process_batch(items, scorer, sink)
+            if publish:
+                publish(sink)
             progress.update(sum(isinstance(item, Payload) for item in items))
             if newest:
                 progress.set_postfix_str(f"newest alert {_format_age(julian_now() - newest)} old")
 
 
-def _process(items: list[_Item], scorer: Scorer, sink: Sink) -> float:
+def process_batch(items: Sequence[_Item], scorer: Scorer, sink: Sink) -> float:
     """Answer one batch; return the jd of its newest alert, 0 without one."""
     with sink.transaction():
         alerts, scored = scorer.screen(sink.advance(items))

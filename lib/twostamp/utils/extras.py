@@ -13,6 +13,7 @@ except (
 
 EXTRAS = {
     "jax": "jax",
+    "confluent_kafka": "stream",
     "cramjam": "codecs",
     "pyspark": "spark",
     "galsim": "simulation",
