@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests import REPOSITORY
-from tests.benchmarks import accelerator
+from tests.benchmarks import accelerator, engines, reference
 from tests.benchmarks.measure import Row
 from tests.benchmarks.table import KEYS, save
 
@@ -70,3 +71,24 @@ def test_a_network_that_is_off_the_reference_is_not_measured(tmp_path, monkeypat
     assert accelerator.main(["--cpu", "--out", str(tmp_path)]) == 1
     assert "nothing is measured" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_trainings_on_arrays_are_kept_and_compared(tmp_path, capsys):
+    data, results = tmp_path / "data.npz", tmp_path / "results.csv"
+    made = {split: reference.make_objects(20, 21, seed) for seed, split in enumerate(engines.SPLITS)}
+    np.savez(data, **{f"{split}/{k}": v for split, objects in made.items() for k, v in vars(objects).items()})
+    options = ["train", str(data), str(results), "--engine", "tensorflow", "--width", "0.1", "--epochs", "1"]
+    options += ["--batch-size", "10", "--per-class", "2", "--seeds", "2", "--variants", "stamp_26", "stacked"]
+    engines.main(options)
+    content = results.read_text()
+    assert len(content.splitlines()) == 5
+    assert ",10,20," in content  # two objects a class to learn from, and all of the test
+    engines.main(options)
+    assert results.read_text() == content
+    results.write_text(content + content.partition("\n")[2].replace("tensorflow", "jax"))
+    engines.main(["equal", str(results), "--margin", "2"])
+    engines.main(["gain", str(results)])
+    shown = capsys.readouterr().out
+    assert "stacked 0.1 10 0.001 1 2: tensorflow" in shown
+    assert "  +0.0000; TOST, margin 2.0: p" in shown
+    assert shown.count("gain ") == 2

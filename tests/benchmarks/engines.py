@@ -2,8 +2,9 @@
 
 ``python -m tests.benchmarks.engines export RECORDS DATA.npz`` writes the objects of a run's records, cropped and
 standardised. ``train DATA.npz RESULTS.csv --engine jax`` trains classifiers on them from several seeds and adds a line
-for each; what is there already is not trained again. ``equal RESULTS.csv`` compares test accuracies of the engines by
-two one-sided tests, and ``gain RESULTS.csv`` those of two alerts with one.
+for each; what is there already is not trained again. ``start FOLDER`` writes the weights that JAX begins with for a
+seed, and TensorFlow begins with them too by ``train --start FOLDER``. ``equal RESULTS.csv`` compares test accuracies of
+the engines by two one-sided tests, and ``gain RESULTS.csv`` those of two alerts with one.
 """
 
 import argparse
@@ -78,6 +79,35 @@ def train_one(options: argparse.Namespace, variant: str, train: Objects, validat
     return train_model(variant, sizes, batches, validation, **given)  # type: ignore[arg-type]
 
 
+def begin(folder: Path, variants: list[str], width: float, seeds: int, crop: int, classes: int) -> None:
+    """Write the weights that JAX begins with, as `twostamp.models.jax_training.train_model` draws them."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    import keras
+
+    from twostamp.models.jax_training import Shape
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for variant, seed in itertools.product(variants, range(seeds)):
+        keras.utils.set_random_seed(seed)
+        model = Shape(variant, 3, crop, 1, (1,) * classes, 1, 1, width=width).build(0.3)
+        np.savez(folder / f"{variant}-{width:g}-{seed}.npz", *model.get_weights())
+
+
+def start_from(path: Path) -> None:
+    """Let TensorFlow's loop begin with the weights of a file."""
+    from twostamp.models import architectures, training
+
+    with np.load(path) as content:
+        weights = [content[name] for name in content.files]
+
+    def build(*given: Any, **named: Any) -> Any:
+        model = architectures.build_model(*given, **named)
+        model.set_weights(weights)
+        return model
+
+    training.build_model = build
+
+
 def score(model: Any, objects: Objects) -> float:
     """Accuracy of the weights that a model holds."""
     hits = 0
@@ -101,6 +131,8 @@ def train(options: argparse.Namespace) -> None:
             if tuple(map(str, row)) in done or time.monotonic() > end:
                 continue
             objects = objects or load(options.data, "train", per_class)
+            if options.start:
+                start_from(options.start / f"{variant}-{options.width:g}-{seed}.npz")
             start = time.perf_counter()
             trained = train_one(options, variant, objects, held["validation"], seed)
             trained.model.set_weights(trained.weights["best"])
@@ -188,7 +220,15 @@ def main(arguments: list[str] | None = None) -> None:
     verb.add_argument("--epochs", type=int, default=20)
     verb.add_argument("--per-class", type=int, nargs="+", default=[0], help="training objects of a class; 0: all")
     verb.add_argument("--seeds", type=int, default=10)
+    verb.add_argument("--start", type=Path, help="TensorFlow begins with the weights in this folder")
     verb.add_argument("--seconds", type=float, default=float("inf"), help="after which no training begins")
+    verb = verbs.add_parser("start", help="write the weights that JAX begins with")
+    verb.add_argument("folder", type=Path)
+    verb.add_argument("--variants", nargs="+", default=["stacked"])
+    verb.add_argument("--width", type=float, default=0.25)
+    verb.add_argument("--seeds", type=int, default=10)
+    verb.add_argument("--crop", type=int, default=21)
+    verb.add_argument("--classes", type=int, default=5)
     verb = verbs.add_parser("equal", help="are the engines' accuracies equivalent?")
     verb.add_argument("results", type=Path)
     verb.add_argument("--margin", type=float, default=0.03, help="difference of accuracy that counts as none")
@@ -197,6 +237,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.verb == "export":
         export(options.records, options.data, options.crop)
+    elif options.verb == "start":
+        begin(options.folder, options.variants, options.width, options.seeds, options.crop, options.classes)
     else:
         {"train": train, "equal": equal, "gain": gain}[options.verb](options)
 
