@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from statsmodels.stats.weightstats import ttost_paired
 
 from tests import REPOSITORY
 from tests.benchmarks import accelerator, engines, reference
@@ -85,10 +86,19 @@ def test_trainings_on_arrays_are_kept_and_compared(tmp_path, capsys):
     assert ",10,20," in content  # two objects a class to learn from, and all of the test
     engines.main(options)
     assert results.read_text() == content
-    results.write_text(content + content.partition("\n")[2].replace("tensorflow", "jax"))
-    engines.main(["equal", str(results), "--margin", "2"])
+
+
+def test_engines_are_compared_by_seed(tmp_path, capsys):
+    jax, tensorflow = np.array([0.9, 0.8, 0.85, 0.2]), np.array([0.88, 0.81, 0.85, 0.22])
+    results = tmp_path / "results.csv"
+    lines = [",".join(engines.COLUMNS)]
+    for engine, scores in (("jax", jax), ("tensorflow", tensorflow)):
+        lines += [f"{engine},fp32,stacked,1.0,10,0.001,1,0,{i},10,20,0.5,{x},1" for i, x in enumerate(scores)]
+    lines += [f"jax,fp32,stamp_26,1.0,10,0.001,1,0,{i},10,20,0.5,{x - 0.1},1" for i, x in enumerate(jax)]
+    results.write_text("\n".join(lines))
+    engines.main(["equal", str(results), "--margin", "0.05"])
     engines.main(["gain", str(results)])
     shown = capsys.readouterr().out
-    assert "stacked 0.1 10 0.001 1 2: tensorflow" in shown
-    assert "  +0.0000; TOST, margin 2.0: p" in shown
-    assert shown.count("gain ") == 2
+    p, *_ = ttost_paired(jax, tensorflow, -0.05, 0.05)
+    assert f"-0.0025 (90 %: -0.0226 to +0.0176); TOST, margin 0.05: p {p:.2g}" in shown
+    assert "stacked      0.6875 +- 0.3276 (n 4), gain +0.1000" in shown

@@ -157,6 +157,8 @@ class Parameters(BaseModel):
     """Training sets that take more, cropped, TensorFlow streams from disk at every epoch."""
     engine: Literal["tensorflow", "jax"] = "tensorflow"
     """What trains: TensorFlow, or JAX for one accelerator a worker (extra ``jax-cuda``); results are the same files."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
+    """Minutes of a training between two states on disk, from which a killed one continues; 0: every epoch."""
     tensorboard: bool = False
     """Log every training for ``make tensorboard``; loading TensorBoard takes seconds of every worker."""
     alerce_baseline: bool = False

@@ -143,28 +143,33 @@ def train(options: argparse.Namespace) -> None:
 
 
 def equal(options: argparse.Namespace) -> None:
-    """Say for every kind of training whether the engines' accuracies are equivalent."""
-    from twostamp.evaluation.hypothesis_tests import welch_test
+    """Say for every kind of training whether the engines' accuracies, paired by seed, are equivalent."""
+    from scipy import stats
 
-    for kind, by_engine in _group(options.results, slice(2, 8), 0).items():
+    for kind, by_engine in _group(options.results, [2, 3, 4, 5, 6, 7], [0, 1]).items():
         for precision in ("fp32", "bf16"):
-            ours, theirs = by_engine.get(("jax", precision)), by_engine.get(("tensorflow", "fp32"))
-            if ours is None or theirs is None:
+            ours, theirs = by_engine.get(("jax", precision), {}), by_engine.get(("tensorflow", "fp32"), {})
+            both = sorted(ours.keys() & theirs.keys())
+            if len(both) < 2:
                 continue
-            above = welch_test(ours + options.margin, theirs, "greater").p_value
-            below = welch_test(ours - options.margin, theirs, "less").p_value
-            print(f"{' '.join(kind)}: tensorflow {_describe(theirs)}, jax in {precision} {_describe(ours)}")
-            print(f"  {ours.mean() - theirs.mean():+.4f}; TOST, margin {options.margin}: p {max(above, below):.2g}")
+            jax, tensorflow = (np.array([scores[seed] for seed in both]) for scores in (ours, theirs))
+            above = stats.ttest_rel(jax + options.margin, tensorflow, alternative="greater").pvalue
+            below = stats.ttest_rel(jax - options.margin, tensorflow, alternative="less").pvalue
+            low, high = stats.ttest_rel(jax, tensorflow).confidence_interval(0.9)
+            print(f"{' '.join(kind)}: tensorflow {_describe(tensorflow)}, jax in {precision} {_describe(jax)}")
+            print(f"  {np.mean(jax - tensorflow):+.4f} (90 %: {low:+.4f} to {high:+.4f})", end="; ")
+            print(f"TOST, margin {options.margin}: p {max(above, below):.2g}")
 
 
 def gain(options: argparse.Namespace) -> None:
     """Print the accuracy of every classifier, and of two alerts the gain over ``stamp_26``, with 95 % of Welch."""
     from scipy import stats
 
-    for kind, by_variant in _group(options.results, (0, 1, 3, 4, 5, 6, 7), 2).items():
+    for kind, by_variant in _group(options.results, [0, 1, 3, 4, 5, 6, 7], [2]).items():
         print(" ".join(kind))
-        base = by_variant.get("stamp_26")
-        for variant, scores in by_variant.items():
+        scored = {variant: np.array(list(scores.values())) for (variant,), scores in by_variant.items()}
+        base = scored.get("stamp_26")
+        for variant, scores in scored.items():
             line = f"  {variant:<12} {_describe(scores)}"
             if base is not None and variant != "stamp_26":
                 low, high = stats.ttest_ind(scores, base, equal_var=False).confidence_interval(0.95)
@@ -176,13 +181,15 @@ def _describe(scores: Any) -> str:
     return f"{scores.mean():.4f} +- {scores.std(ddof=1):.4f} (n {len(scores)})"
 
 
-def _group(path: Path, kind: Any, by: int) -> dict[tuple[str, ...], dict[Any, Any]]:
-    found: dict[tuple[str, ...], dict[Any, list[float]]] = {}
+def _group(
+    path: Path, kind: list[int], by: list[int]
+) -> dict[tuple[str, ...], dict[tuple[str, ...], dict[str, float]]]:
+    """Test accuracies by kind, by what is compared, and by seed; kind and by are places of columns."""
+    found: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, float]]] = {}
     for row in _read(path):
-        key = tuple(row[kind] if isinstance(kind, slice) else [row[i] for i in kind])
-        one = row[by] if by else (row[0], row[1])
-        found.setdefault(key, {}).setdefault(one, []).append(float(row[COLUMNS.index("test_accuracy")]))
-    return {key: {k: np.array(v) for k, v in parts.items() if len(v) > 1} for key, parts in found.items()}
+        scores = found.setdefault(tuple(row[i] for i in kind), {}).setdefault(tuple(row[i] for i in by), {})
+        scores[row[COLUMNS.index("seed")]] = float(row[COLUMNS.index("test_accuracy")])
+    return found
 
 
 def _read(path: Path) -> list[list[str]]:

@@ -137,8 +137,12 @@ def test_results_of_tensorflow_from_before_there_were_engines_stay_valid() -> No
 
 
 SEVERAL = """
+import tempfile
+from pathlib import Path
+
 from tests.benchmarks.reference import make_objects
 from twostamp.models.augmentation import Augmentation
+from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.engines import Hyperparameters
 from twostamp.models.jax_training import prepare, train_model
 import numpy as np
@@ -161,6 +165,23 @@ assert {value.dtype for value in first.weights["last"]} == {np.dtype("float32")}
 assert first.model.dtype_policy.name == "float32"
 changed = [not np.array_equal(a, b) for a, b in zip(first.weights["best"], first.weights["last"])]
 assert first.best_epoch == 2 or any(changed)
+
+class Dying(Checkpoint):
+    def save(self, about, arrays):
+        super().save(about, arrays)
+        if len(about["history"]["loss"]) == 2:
+            raise KeyboardInterrupt
+
+with tempfile.TemporaryDirectory() as folder:
+    given = "one_or_two", Hyperparameters(3, 21, 8, 1e-3, 0.3), objects, objects
+    try:
+        train_model(*given, seed=1, **options, checkpoint=Dying(Path(folder) / "state.npz", {}, 0))
+        raise SystemExit("it lived")
+    except KeyboardInterrupt:
+        resumed = train_model(*given, seed=1, **options, checkpoint=Checkpoint(Path(folder) / "state.npz", {}, 0))
+assert resumed.history["loss"] == first.history["loss"]
+for which in ("last", "best"):
+    assert all((a == b).all() for a, b in zip(resumed.weights[which], first.weights[which], strict=True))
 print("fine")
 """
 

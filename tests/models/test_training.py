@@ -10,6 +10,7 @@ from tests.models.test_architectures import make_arrays
 from twostamp.data.arrays import Arrays
 from twostamp.models import training
 from twostamp.models.architectures import OTHER_LISTS, VARIANTS
+from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.inference import model_inputs
 from twostamp.models.training import Hyperparameters, LinearWarmup, Training, entropy_loss, make_batches, train_model
 
@@ -24,7 +25,13 @@ def make_dataset(arrays: Arrays) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(5).repeat()
 
 
-def train(variant: str = "stacked", seed: int = 3, epochs: int = 2, log_folder: Path | None = None) -> Training:
+def train(
+    variant: str = "stacked",
+    seed: int = 3,
+    epochs: int = 2,
+    log_folder: Path | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Training:
     arrays = make_arrays(variant, 10)
     return train_model(
         variant,
@@ -37,6 +44,7 @@ def train(variant: str = "stacked", seed: int = 3, epochs: int = 2, log_folder: 
         warmup_fraction=0.5,
         seed=seed,
         log_folder=log_folder,
+        checkpoint=checkpoint,
     )
 
 
@@ -122,3 +130,34 @@ def test_every_variant_learns_from_its_own_inputs(variant: str) -> None:
 
 def test_hyperparameters_have_a_readable_name() -> None:
     assert Hyperparameters(5, 63, 128, 1e-4, 0.5).id == "k5-c63-b128-lr0.0001-d0.5"
+
+
+def test_a_killed_training_continues_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(identity: int = 1) -> Checkpoint:
+        return Checkpoint(tmp_path / "state.npz", {"seed": identity}, interval=0)
+
+    whole, judge = train(epochs=4), training._Validation.on_epoch_end
+
+    def die(self: training._Validation, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        judge(self, epoch, logs)
+
+    monkeypatch.setattr(training._Validation, "on_epoch_end", die)
+    with pytest.raises(KeyboardInterrupt):
+        train(epochs=4, checkpoint=make())
+    epochs: list[int] = []
+    monkeypatch.setattr(
+        training._Validation, "on_epoch_end", lambda self, epoch, logs: (epochs.append(epoch), judge(self, epoch, logs))
+    )
+    resumed = train(epochs=4, checkpoint=make())
+    assert epochs == [2, 3]
+    assert resumed.best_epoch == whole.best_epoch
+    for which in ("last", "best"):
+        for ours, theirs in zip(resumed.weights[which], whole.weights[which], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        assert resumed.history[name] == whole.history[name]
+    epochs.clear()
+    train(epochs=4, checkpoint=make(identity=2))  # the state of another training is not taken
+    assert epochs == [0, 1, 2, 3]

@@ -22,6 +22,7 @@ from jax import lax
 
 from twostamp.models.architectures import build_model
 from twostamp.models.augmentation import Augmentation, augment, first_late_step
+from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.engines import (
     EngineError,
     Hyperparameters,
@@ -235,6 +236,7 @@ def train_model(
     mixed_precision: bool = False,
     augmentation: Augmentation | None = None,
     deltajd: tuple[float, float] = (0.0, 1.0),
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train one classifier from fresh weights, as `twostamp.models.training.train_model` does.
 
@@ -252,6 +254,8 @@ entropy_beta
         Drawn anew at each step.
     deltajd : (float, float)
         Mean and standard deviation of ln deltajd, for the augmentation.
+    checkpoint : Checkpoint, optional
+        Where the state is stored now and then; what is there is taken up.
 
     Returns
     -------
@@ -297,13 +301,18 @@ entropy_beta
     state, best = programme.start(model)
     programme.compile(state, best, data, settings, key, jnp.int32(0))
     history: dict[str, list[float]] = {}
-    for epoch in range(epochs):
+    if checkpoint is not None and (found := checkpoint.load()):
+        history = found[0]["history"]
+        state, best = jax.tree.unflatten(jax.tree.structure((state, best)), [jnp.asarray(v) for v in found[1]])
+    for epoch in range(len(history.get("loss", [])), epochs):
         start = time.perf_counter()
         state, best, measured = programme.run(state, best, data, settings, key, jnp.int32(epoch))
         row = {name: float(value) for name, value in measured.items()}
         rate = steps_per_epoch * hyperparameters.batch_size / (time.perf_counter() - start)
         for name, value in (row | {"objects_per_second": rate, "memory": _memory_mb()}).items():
             history.setdefault(name, []).append(value)
+        if checkpoint is not None and checkpoint.is_due():
+            checkpoint.save({"history": history}, jax.tree.leaves((state, best)))
     best_weights = _read_weights(model, *best[2:])  # the model is left with the last ones
     weights = {"last": _read_weights(model, *state[:2]), "best": best_weights}
     return Training(model, weights, int(best[1]), history)

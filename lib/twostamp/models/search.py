@@ -106,7 +106,8 @@ def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, pa
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe, params.cache_bytes)
     config = TrainingConfig.of(params)
-    return [Job(trial, records, output_folder.resolve(), config, params.tensorboard) for trial in trials]
+    options = params.tensorboard, 60 * params.checkpoint_minutes
+    return [Job(trial, records, output_folder.resolve(), config, *options) for trial in trials]
 
 
 def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[SearchResults]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from twostamp.data.arrays import Arrays
 from twostamp.models.architectures import SECOND_SEEN, build_model, input_shapes
+from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.engines import Hyperparameters, LinearWarmup, Training, entropy_loss
 from twostamp.models.inference import predict
 
@@ -65,6 +66,36 @@ class _Monitor(keras.callbacks.Callback):
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
             logs["objects_per_second"] = self.objects_per_epoch / self.seconds
             logs["memory"] = psutil.Process().memory_info().rss / 2**20
+
+
+class _Storing(keras.callbacks.Callback):
+    """Store the state of a training after an epoch, when one is due; or take one up."""
+
+    def __init__(self, checkpoint: Checkpoint, best: _Validation) -> None:
+        super().__init__()
+        self.checkpoint, self.best = checkpoint, best
+        self.history: dict[str, list[float]] = {}
+
+    def restore(self, model: keras.Model) -> int:
+        """Give a model the stored state, if there is one; return the epoch that comes next."""
+        if (found := self.checkpoint.load()) is None:
+            return 0
+        about, arrays = found
+        variables = [*model.variables, *model.optimizer.variables]
+        for variable, value in zip(variables, arrays, strict=False):
+            variable.assign(value)
+        self.best.accuracy, self.best.epoch = about["best"]
+        self.best.weights, self.history = arrays[len(variables) :], about["history"]
+        return len(self.history["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the history, and store the state if it is time."""
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.checkpoint.is_due():
+            variables = [*self.model.variables, *self.model.optimizer.variables]
+            about = {"best": [self.best.accuracy, self.best.epoch], "history": self.history}
+            self.checkpoint.save(about, [*(variable.numpy() for variable in variables), *self.best.weights])
 
 
 def limit_threads(threads: int) -> None:
@@ -179,6 +210,7 @@ def train_model(
     entropy_beta: float = 0.0,
     mixed_precision: bool = False,
     log_folder: Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train one classifier from fresh weights (chapter 5; decisions T1-T4).
 
@@ -205,6 +237,8 @@ def train_model(
         Let oneDNN compute in bfloat16 where the processor has it: faster, and no longer the thesis's numbers.
     log_folder : Path, optional
         Where TensorBoard's files go.
+    checkpoint : Checkpoint, optional
+        Where the state is stored now and then; what is there is taken up, and the result is the same to the bit.
 
     Returns
     -------
@@ -229,9 +263,21 @@ def train_model(
     callbacks: list[keras.callbacks.Callback] = [_Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(log_folder), write_graph=False))
-    batches = make_batches(batches, variant)
+    epoch = 0
+    if checkpoint is not None:
+        storing = _Storing(checkpoint, best)
+        epoch = storing.restore(model)
+        callbacks.append(storing)
+    batches = make_batches(batches.skip(epoch * steps_per_epoch), variant)
     fitted = model.fit(
-        batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, shuffle=False, verbose=0
+        batches,
+        epochs=epochs,
+        initial_epoch=epoch,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
     )
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    log = fitted.history if checkpoint is None else storing.history
+    history = {name: [float(value) for value in values] for name, values in log.items()}
     return Training(model, {"last": model.get_weights(), "best": best.weights}, best.epoch, history)

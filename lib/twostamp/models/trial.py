@@ -16,6 +16,7 @@ from twostamp.data.tfrecords import CACHE_BYTES, Records, read_once
 from twostamp.evaluation.metrics import accuracy, confusion_counts
 from twostamp.models.architectures import VARIANTS
 from twostamp.models.augmentation import Augmentation, augment_batches
+from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.engines import Hyperparameters, Training, require_engine
 from twostamp.models.inference import predict
 from twostamp.models.results import SPLITS
@@ -146,7 +147,13 @@ class TrainingData(Protocol):
         """Class-balanced batches (inputs, one-hot labels) for so many steps, or endlessly."""
 
 
-def train(trial: Trial, data: TrainingData, config: TrainingConfig, log_folder: Path | None = None) -> Training:
+def train(
+    trial: Trial,
+    data: TrainingData,
+    config: TrainingConfig,
+    log_folder: Path | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Training:
     """Train one classifier in this process with the engine that the run wants; repeatably, on a processor.
 
     Raises
@@ -160,7 +167,7 @@ def train(trial: Trial, data: TrainingData, config: TrainingConfig, log_folder: 
     inputs: dict[str, Any] = {"features": spec.features_read, "crop": sizes.crop_size}
     validation, drawn = data.arrays("validation", **inputs), config.augment(trial.variant)
     options = config.options | {"n_classes": len(data.classes), "steps_per_epoch": steps, "epochs": config.epochs}
-    options |= {"seed": trial.seed, "width": config.width}
+    options |= {"seed": trial.seed, "width": config.width, "checkpoint": checkpoint}
     if config.engine == "jax":
         from twostamp.models import jax_training
 
@@ -182,6 +189,7 @@ class Job:
     output_folder: Path
     config: TrainingConfig
     tensorboard: bool = False
+    checkpoint_seconds: float = 600.0
 
     @property
     def path(self) -> Path:
@@ -211,19 +219,21 @@ class Job:
 
     def run(self) -> None:
         """Train, score and write; the result file comes last, so that a killed trial leaves none."""
-        started = time.perf_counter()
-        result = self._train()
-        write_json(self.path, {**self.describe(), **result, "seconds": time.perf_counter() - started})
+        started, identity = time.perf_counter(), self.describe()
+        checkpoint = Checkpoint(self.path.with_suffix(".checkpoint.npz"), identity, self.checkpoint_seconds)
+        result = self._train(checkpoint)
+        write_json(self.path, {**identity, **result, "seconds": time.perf_counter() - started})
+        checkpoint.remove()
 
     def record_failure(self, reason: str) -> None:
         """Write that the trial has no result, and why."""
         write_json(self.path, {**self.describe(), "status": "failed", "reason": reason})
 
-    def _train(self) -> dict[str, Any]:
+    def _train(self, checkpoint: Checkpoint) -> dict[str, Any]:
         trial, classes = self.trial, self.records.info.classes
         data = _RecordsOnce(self.records)
         log_folder = self.output_folder.parent / "tensorboard" / trial.id if self.tensorboard else None
-        training = train(trial, data, self.config, log_folder)
+        training = train(trial, data, self.config, log_folder, checkpoint)
         inputs = VARIANTS[trial.variant].features_read, trial.hyperparameters.crop_size
         arrays = {split: data.arrays(split, *inputs) for split in SPLITS}
         result: dict[str, Any] = {"status": "done", "reason": "", "classes": classes, "n_classes": len(classes)}

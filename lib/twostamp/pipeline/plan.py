@@ -59,7 +59,7 @@ MACHINES = (
     Machine("three P100", "tensorflow", "NVIDIA P100", "fp32", 3, 3 * 1.46),
 )
 """Prices are assumptions of the order of what clouds ask: a quarter of the thesis's node, 3 USD for an H100, 1.46 for a
-P100; compilation was measured at 8 to 27 s a shape."""
+P100; compilation was measured at 12 to 24 s a shape."""
 
 
 def count_training_objects(params: Parameters) -> tuple[int, str]:
