@@ -78,6 +78,8 @@ class Browser:
             self.loaded = True
         elif name == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif name == "Network.webSocketCreated":
+            self.requests.append(params["url"])
         elif name == "Runtime.exceptionThrown":
             self.errors.append(str(params["exceptionDetails"]))
         elif name == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
@@ -85,12 +87,12 @@ class Browser:
         elif name == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(params["entry"]["text"])
 
-    def open(self, path: Path, width: int, height: int) -> None:
-        """Load a file at the size of a screen, and wait until its images are decoded."""
+    def open(self, page: Path | str, width: int, height: int) -> None:
+        """Load a file, or an address, at the size of a screen, and wait until its images are decoded."""
         self.errors, self.requests, self.loaded = [], [], False
         mobile = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self.loaded:
             self._note(json.loads(self.socket.recv()))
         self.evaluate("Promise.allSettled([...document.images].map(image => image.decode()))")

@@ -238,6 +238,10 @@ class Parameters(BaseModel):
     """Specifications that notebook 15 tries, of 17 280."""
     specification_repetitions: Positive = 1
     """Trainings of either model of a specification."""
+    hunter_query: str = ""
+    """Which candidates notebook 17 shows: a pandas query, such as ``p_SN > 0.6 and n_alerts == 2``; empty for all."""
+    hunter_repeats: Fraction = 0.1
+    """Share of them that it shows twice, to see how far a person agrees with herself."""
 
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
     @classmethod

@@ -7,7 +7,7 @@ import pandas as pd
 
 from twostamp.data.feature_lists import ALL_FEATURES, FEATURE_LISTS
 from twostamp.data.features import compute_features
-from twostamp.utils.typing import Floats32
+from twostamp.utils.typing import Floats, Floats32
 
 FEATURE_RANGE = "feature_range"
 """Entry of a classifier's card with the ranges of its training set."""
@@ -51,6 +51,31 @@ def find_unusual_features(ranges: Mapping[str, Sequence[float]], table: pd.DataF
     low, high = np.array(list(ranges.values())).T
     shares = dict(zip(ranges, ((values < low) | (values > high)).mean(axis=0).tolist(), strict=True))
     return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > _LARGE_SHARE}
+
+
+def rank_in_training(values: Floats, training: Floats32) -> Floats:
+    """Find which percentage of a training set has a lower value of each feature, ties counting half.
+
+    Parameters
+    ----------
+    values : ndarray, shape (f,)
+        Features of one alert.
+    training : ndarray, shape (n, f)
+        Those of the training set.
+
+    Returns
+    -------
+    ndarray, shape (f,)
+        0 to 100; NaN where there is no value.
+
+    Examples
+    --------
+    >>> rank_in_training(np.array([2.0, np.nan]), np.array([[1, 5], [2, 5], [3, 5], [np.nan, 5]], np.float32))
+    array([50., nan])
+    """
+    known = np.maximum(np.isfinite(training).sum(axis=0), 1)
+    below, same = (training < values).sum(axis=0), (training == values).sum(axis=0)
+    return np.where(np.isfinite(values), 100 * (below + same / 2) / known, np.nan)
 
 
 def _read_features(table: pd.DataFrame, names: Sequence[str]) -> Floats32:

@@ -26,6 +26,8 @@ EXTRAS = {
     "sqlalchemy": "database",
     "onnx": "onnx",
     "tf2onnx": "onnx",
+    "anywidget": "hunter",
+    "ipywidgets": "notebooks",
     "IPython": "notebooks",
     "jinja2": "notebooks",
     "matplotlib": "notebooks",

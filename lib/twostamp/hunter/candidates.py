@@ -1,0 +1,154 @@
+"""The candidates of a night as one table, and orders to look at them in."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from twostamp.hunter.light_curve import find_rise, read_light_curve
+from twostamp.utils.typing import Floats
+
+ORDERS = {"score": False, "age": True, "rise": False, "informative": False, "random": True}
+"""Orders with a meaning of their own, and whether the least comes first; any column is one too, its least first."""
+_KEYS = {"score": "p", "informative": "entropy"}
+
+
+class ScoredNight(Protocol):
+    """What is asked of a night; `twostamp.stream.Night` has it."""
+
+    night: str
+    simulated: bool
+    classes: tuple[str, ...]
+
+    def answers(self) -> pd.DataFrame:
+        """All revisions, by object and revision."""
+
+    def packet(self, candid: int) -> bytes:
+        """An alert as it came, an Avro container."""
+
+    def alert(self, candid: int) -> dict[str, Any]:
+        """Decode an alert with its history and stamps."""
+
+
+class HunterError(ValueError):
+    """Something that was asked of the hunter and cannot be; one sentence."""
+
+
+def make_candidates(night: ScoredNight, target: str = "SN") -> pd.DataFrame:
+    """Put together what is known of the objects of a night whose packets were kept.
+
+    Parameters
+    ----------
+    night : ScoredNight
+    target : str
+        Class that is hunted for.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `twostamp.stream.Night.latest`, and: rank, 1 for the highest probability of `target`; p, that
+        probability; p_first, the same at the first alert, NaN where only the second was answered; change, p - p_first;
+        entropy of the answer, 0 to 1, in which a verdict tells most where it is large; age, days from the first known
+        detection to the latest alert; mag and band of the latest alert; rise, mag/day (`find_rise`); seen_before, the
+        survey saw it before these alerts; simulated. Sorted by rank.
+    """
+    if target not in night.classes:
+        raise HunterError(f"no class is called {target!r}; the model knows {', '.join(night.classes)}")
+    answers = night.answers()
+    first = answers[answers["n_alerts"] == 1].drop_duplicates("object_id", keep="last").set_index("object_id")
+    table = answers.drop_duplicates("object_id", keep="last")
+    table = table[table["has_packets"]].reset_index(drop=True)
+    p, p_first = table[f"p_{target}"], table["object_id"].map(first[f"p_{target}"])
+    table = table.assign(p=p, p_first=p_first, change=(p - p_first).where(table["n_alerts"] > 1))
+    table["entropy"] = _entropy(table[[f"p_{name}" for name in night.classes]].to_numpy(float))
+    bars = tqdm(table.itertuples(), total=len(table), desc="packets", unit="object", disable=len(table) < 200)
+    measured = pd.DataFrame([_measure(night, row) for row in bars], columns=["age", "mag", "band", "rise"])
+    table = table.join(measured).assign(seen_before=table["first_unseen"], simulated=night.simulated)
+    table["rank"] = table["p"].rank(ascending=False, method="first").astype(int)
+    return table.sort_values("rank", ignore_index=True)
+
+
+def list_candids(row: Any) -> list[int]:
+    """Candids of the alerts of a row, the earlier first."""
+    return [int(candid) for candid in (row.candid_1, row.candid_2) if not pd.isna(candid)]
+
+
+def sort_candidates(table: pd.DataFrame, by: str, seed: int = 0, ascending: bool | None = None) -> pd.DataFrame:
+    """Sort by one of `ORDERS` or a column; what has no value comes last.
+
+    Raises
+    ------
+    HunterError
+        There is no such order or column.
+    """
+    if by == "random":
+        return table.sample(frac=1, random_state=seed)
+    column = _KEYS.get(by, by)
+    if column not in table:
+        raise HunterError(f"there is no order {by!r}; there are {', '.join(ORDERS)}, and the columns")
+    rising = ORDERS.get(by, True) if ascending is None else ascending
+    return table.sort_values(column, ascending=rising, na_position="last", kind="stable")
+
+
+def filter_candidates(table: pd.DataFrame, query: str) -> pd.DataFrame:
+    """Keep the rows that a pandas query is true of, such as ``p_SN > 0.6 and n_alerts == 2``; all with none.
+
+    Raises
+    ------
+    HunterError
+        It is no query, or names no column.
+    """
+    if not query.strip():
+        return table
+    try:
+        kept = table.query(query)
+    except Exception as error:  # pandas, numexpr and Python's parser have many ways to refuse a text
+        raise HunterError(f"the query {query!r} cannot be asked: {str(error) or type(error).__name__}") from None
+    if not isinstance(kept, pd.DataFrame):
+        raise HunterError(f"the query {query!r} is not true or false of a candidate")
+    return kept
+
+
+def place_repeats(order: Sequence[int], share: float, seed: int = 0) -> tuple[list[int], list[bool]]:
+    """Show a share of the candidates a second time, each some way behind its first time.
+
+    Parameters
+    ----------
+    order : sequence of int
+        Rows in the order to look at.
+    share : float
+        0 to 1.
+    seed : int
+
+    Returns
+    -------
+    order, repeated : list
+        The longer order, and whether a place in it is a second time.
+
+    Examples
+    --------
+    >>> order, repeated = place_repeats(range(20), 0.1)
+    >>> len(order), sum(repeated), sorted(row for row, again in zip(order, repeated) if not again) == list(range(20))
+    (22, 2, True)
+    """
+    rng = np.random.default_rng(seed)
+    behind = min(10.0, len(order) / 2)
+    places: list[tuple[float, int, bool]] = [(place, row, False) for place, row in enumerate(order)]
+    for place in rng.choice(len(order), round(share * len(order)), replace=False):
+        places.append((place + behind + 0.5 + rng.integers(0, 10), order[place], True))
+    places.sort(key=lambda entry: entry[0])
+    return [row for _, row, _ in places], [again for _, _, again in places]
+
+
+def _entropy(p: Floats) -> Floats:
+    return -np.sum(p * np.log(np.maximum(p, 1e-12)), axis=1) / np.log(p.shape[1])
+
+
+def _measure(night: ScoredNight, row: Any) -> tuple[float, float, str, float]:
+    """Age, magnitude, band and rise of one candidate."""
+    curve = read_light_curve([night.alert(list_candids(row)[-1])])
+    first, *_, last = np.flatnonzero(curve["mag"].notna()).tolist() * 2  # its own detection is always there
+    age, mag, band = row.jd - curve["jd"].iloc[first], curve["mag"].iloc[last], curve["band"].iloc[last]
+    return float(age), float(mag), str(band), find_rise(curve)

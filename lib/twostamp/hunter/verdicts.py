@@ -1,0 +1,231 @@
+"""What people said of candidates: events in one SQLite file that are only ever added, and what follows from them."""
+
+import getpass
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+VERDICTS = ("SN", "bogus", "not SN", "unsure")
+KINDS = ("dipole", "cosmic ray", "spike", "bad column", "hot pixel", "cold pixel")
+"""What a bogus is; the numbers 1 to 6 of the keyboard."""
+COMMENT, UNDO = "comment", "undo"
+
+_TYPES: dict[object, str] = {float: "REAL", bool: "INTEGER"}
+_BUSY_SECONDS = 30.0
+
+
+class VerdictError(ValueError):
+    """A verdict that cannot be taken, or a file of verdicts that cannot be used, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that one person did.
+
+    Attributes
+    ----------
+    uuid, time : str
+        The time is UTC, ISO 8601 to the microsecond, and later than that of the person's event before.
+    person, object_id : str
+    candids : str
+        Of the alerts that were shown, the earlier first; JSON.
+    scores : str
+        The probabilities that were shown, JSON; empty where they were hidden.
+    model : str
+        Hash of the model that gave them.
+    verdict : str
+        One of `VERDICTS`, ``comment`` or ``undo``.
+    kind : str
+        Of a bogus: one of `KINDS`, or empty.
+    comment : str
+    seconds : float
+        From showing the candidate to the verdict.
+    supersedes : str
+        Event that this one replaces or undoes.
+    repeated : bool
+        The candidate was shown a second time to see whether the person agrees with herself.
+    simulated : bool
+        The alerts are of a simulated survey.
+    """
+
+    uuid: str
+    time: str
+    person: str
+    object_id: str
+    candids: str
+    scores: str
+    model: str
+    verdict: str
+    kind: str = ""
+    comment: str = ""
+    seconds: float = 0.0
+    supersedes: str = ""
+    repeated: bool = False
+    simulated: bool = False
+
+
+_COLUMNS = [field.name for field in fields(Event)]
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS events (
+  {", ".join(f"{field.name} {_TYPES.get(field.type, 'TEXT')} NOT NULL" for field in fields(Event))},  PRIMARY KEY (uuid)
+);
+CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
+CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
+"""
+_INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+class VerdictStore:
+    """A file of events; several processes may write to it, and whoever copies it between two verdicts copies all of it.
+
+    Parameters
+    ----------
+    path : Path
+        SQLite file; made if it is not there.
+    person : str
+        Who judges; by default the user of the computer.
+
+    Raises
+    ------
+    VerdictError
+        The file is no SQLite file.
+    """
+
+    def __init__(self, path: Path, person: str = "") -> None:
+        self.path, self.person = Path(path), person or getpass.getuser()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._connect() as connection:
+                connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise VerdictError(f"{path} is no file of verdicts: {error}") from None
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection, connection:
+            yield connection
+
+    def events(self, object_id: str = "") -> pd.DataFrame:
+        """Read all events, or those on one object, of everybody, in the order of time; columns as `Event`."""
+        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE ? IN ('', object_id) ORDER BY time, uuid"
+        with self._connect() as connection:
+            rows = connection.execute(query, (object_id,)).fetchall()
+        return pd.DataFrame(rows, columns=_COLUMNS).astype({"repeated": bool, "simulated": bool, "seconds": float})
+
+    def add(
+        self,
+        object_id: str,
+        verdict: str,
+        *,
+        candids: Sequence[int] = (),
+        scores: Mapping[str, float] | None = None,
+        model: str = "",
+        kind: str = "",
+        comment: str = "",
+        seconds: float = 0.0,
+        repeated: bool = False,
+        simulated: bool = False,
+    ) -> str:
+        """Add a verdict or a comment, and return its uuid; see `Event`.
+
+        Raises
+        ------
+        VerdictError
+            There is no such verdict or kind, a kind is given of what is no bogus, or a comment is empty.
+        """
+        if verdict not in (*VERDICTS, COMMENT):
+            raise VerdictError(f"no verdict is called {verdict!r}; there are {', '.join(VERDICTS)}")
+        if kind and (verdict != "bogus" or kind not in KINDS):
+            raise VerdictError(f"{kind!r} is no kind of {verdict}; those of a bogus are {', '.join(KINDS)}")
+        if verdict == COMMENT and not comment.strip():
+            raise VerdictError("the comment is empty")
+        before = find_standing(self.events(object_id), repeated=repeated)
+        before = before[before["person"] == self.person]
+        replaced = "" if verdict == COMMENT or before.empty else str(before["uuid"].iloc[-1])
+        shown = "" if scores is None else json.dumps({name: float(value) for name, value in scores.items()})
+        named = {"object_id": object_id, "candids": json.dumps([int(candid) for candid in candids]), "scores": shown}
+        named |= {"model": model, "verdict": verdict, "kind": kind, "comment": comment.strip(), "supersedes": replaced}
+        return self._append(**named, seconds=float(seconds), repeated=repeated, simulated=simulated)
+
+    def undo(self) -> pd.Series | None:
+        """Undo this person's latest event that is not undone yet, by an event; None where there is none left."""
+        events = _drop_undone(self.events())
+        mine = events[events["person"] == self.person]
+        if mine.empty:
+            return None
+        last = mine.iloc[-1]
+        kept = {name: last[name] for name in ("object_id", "candids", "scores", "model")}
+        flags = {name: bool(last[name]) for name in ("repeated", "simulated")}
+        self._append(**kept, **flags, verdict=UNDO, supersedes=last["uuid"])
+        return last
+
+    def merge(self, other: Path) -> int:
+        """Take over the events of another file that this one lacks, and return how many they were.
+
+        Raises
+        ------
+        VerdictError
+            The other is no file of verdicts, or tells an event of this one differently.
+        """
+        if not Path(other).is_file():
+            raise VerdictError(f"there is no file {other}")
+        ours = self.events().set_index("uuid", drop=False)
+        theirs = VerdictStore(other, self.person).events().set_index("uuid", drop=False)
+        common = theirs.index.intersection(ours.index)
+        if not theirs.loc[common].equals(ours.loc[common]):
+            raise VerdictError(f"{other} tells an event otherwise than {self.path}: one of them was changed by hand")
+        new = theirs.drop(common)
+        with self._connect() as connection:
+            connection.executemany(_INSERT, new.to_numpy().tolist())
+        return len(new)
+
+    def _append(self, **values: object) -> str:
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # no other process may take the same time
+            mine = "SELECT max(time) FROM events WHERE person = ?"
+            (last,) = connection.execute(mine, (self.person,)).fetchone()
+            now = datetime.now(UTC)
+            if last and now <= (before := datetime.fromisoformat(last)):  # the clock was set back, or is coarse
+                now = before + timedelta(microseconds=1)
+            event = Event(
+                uuid=str(uuid.uuid4()),
+                time=now.isoformat(timespec="microseconds"),
+                person=self.person,
+                **values,  # type: ignore[arg-type]
+            )
+            connection.execute(_INSERT, astuple(event))
+        return event.uuid
+
+
+def find_standing(events: pd.DataFrame, *, repeated: bool = False) -> pd.DataFrame:
+    """Find the verdicts that count: the latest of each person on each object that is not undone, in order of time.
+
+    Parameters
+    ----------
+    events : DataFrame
+        Of `VerdictStore.events`.
+    repeated : bool
+        Those on candidates that were shown a second time, instead of the first time.
+    """
+    kept = _drop_undone(events)
+    kept = kept[(kept["verdict"] != COMMENT) & (kept["repeated"] == repeated)]
+    return kept.drop_duplicates(["person", "object_id"], keep="last")
+
+
+def list_comments(events: pd.DataFrame) -> pd.Series:
+    """Join the comments on each object, those given with a verdict too; index object_id."""
+    kept = _drop_undone(events)
+    kept = kept[kept["comment"] != ""]
+    return (kept["person"] + ": " + kept["comment"]).groupby(kept["object_id"]).agg("; ".join)
+
+
+def _drop_undone(events: pd.DataFrame) -> pd.DataFrame:
+    undoing = events["verdict"] == UNDO
+    return events[~undoing & ~events["uuid"].isin(events.loc[undoing, "supersedes"])]
