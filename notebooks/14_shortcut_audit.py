@@ -17,9 +17,9 @@
 # **Question.** Does the classifier look at the object, or at a shortcut: its place on the sky, a single number beside the
 # stamps, the edge of an image? Figure 6.6 cannot tell, since the coordinates that it draws are among the inputs.
 #
-# **In.** The winner of notebook 04, the records of 03, the unlabelled pairs of 07. **Out.** Sky maps with the coordinates
-# left out, what depends on them, permutation importance of forest and network side by side, integrated gradients on
-# stamps, and whether occlusion agrees with them.
+# **In.** The winner of notebook 04, the records of 03, the unlabelled pairs of 07. **Out.** What depends on the
+# coordinates, permutation importance of forest and network side by side, integrated gradients on stamps, and whether
+# occlusion agrees with them.
 
 # %%
 from IPython.display import display
@@ -27,7 +27,7 @@ from IPython.display import display
 from twostamp import inspection
 from twostamp.analysis import shortcut_audit
 from twostamp.data import FEATURE_LISTS, read_metadata
-from twostamp.evaluation import Bootstrap
+from twostamp.evaluation import Bootstrap, summarise_claims
 from twostamp.models import SearchResults
 from twostamp.pipeline import open_run
 from twostamp.plots import shortcut_audit as plots
@@ -58,7 +58,7 @@ print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so tha
 # ## The same classifier without coordinates
 #
 # The stacked winner's hyper-parameters, trained anew with all metadata and without ra, dec, and ecliptic and Galactic
-# coordinates. What the coordinates are worth on test comes first; its interval is over objects, the same for both.
+# coordinates.
 
 # %%
 if winners:
@@ -68,8 +68,6 @@ if winners:
 # %%
 if winners:
     trained = shortcut_audit.train_with_and_without_coordinates(best, records, run.models / "shortcuts", params)
-    worth = shortcut_audit.compare_accuracy(trained, test.labels, bootstrap)
-    run.save_extra_table(worth, "coordinates_worth", caption="Accuracy on test without coordinates.")
 
 # %% [markdown]
 # ## What they make of the unlabelled sky
@@ -82,13 +80,9 @@ if winners:
     pairs = run.require("unlabelled_pairs.parquet")
     objects = shortcut_audit.draw_objects(read_metadata(pairs), params)
     tests = shortcut_audit.predict_with_and_without_coordinates(trained, pairs, objects, records, params)
-    fig = plots.plot_share_maps(tests, classes, shortcut_audit.choose_nside(len(objects), params.healpix_nside))
-    caption = f"Predicted classes of {len(objects)} unlabelled objects, Galactic sky; the line is the ecliptic."
-    run.save_extra_figure(fig, "coordinates_maps", caption=caption)
 
 # %% [markdown]
-# A map without coordinates that still shows the plane and the ecliptic is drawn by the objects themselves. How much of each
-# class's probability does the distance from the Galactic plane explain? For moved objects it is the distance that the
+# How much of each class's probability does the distance from the Galactic plane explain? For moved objects it is the distance that the
 # classifier was told, with which nothing else in the object goes.
 
 # %%
@@ -108,6 +102,8 @@ if winners:
     changes = shortcut_audit.tabulate_changes(tests, classes, bootstrap)
     caption = "Objects whose predicted class changes when they are told the coordinates of another."
     run.save_extra_table(changes, "coordinates_changes", caption=caption)
+    worth = shortcut_audit.tabulate_worth(trained, test.labels, dependence, changes, len(objects), bootstrap)
+    run.save_extra_table(worth, "claims_14", caption="What hangs on the coordinates, 95 %.")
     display(changes.round(3))
 
 # %% [markdown]
@@ -137,28 +133,33 @@ if winners:
 # ## Which pixels
 #
 # Integrated gradients of the log odds of the predicted class, from the mean of the training set (stamps and metadata) to
-# the object, averaged over the four rotations. They add up to what the object's log odds exceed the baseline's by.
+# the object, averaged over the four rotations. They add up to what the object's log odds exceed the baseline's by, and so do
+# their sums by kind of input, whose absolute values are compared: sums of absolute values would favour inputs of many numbers.
+# Beside them the same of a network with random weights.
 
 # %%
 if winners:
     chosen = inspection.choose_objects(test.labels, params.audit_objects, params.seed)
     audited = inspection.load_explained_objects(winners["M1"].best.load(records), test, chosen, records, params.seed)
     attributions = inspection.integrate_gradients(audited, params.attribution_steps)
+    random = inspection.integrate_gradients(audited.with_random_weights(params.seed), params.attribution_steps)
     print(inspection.summarise_completeness(audited, attributions))
 
 # %%
 if winners:
-    shares = inspection.tabulate_attribution_shares(attributions, FEATURE_LISTS["thesis26"], bootstrap)
+    shares = inspection.tabulate_attribution_shares(attributions, random, FEATURE_LISTS["thesis26"], bootstrap)
     run.save_extra_table(shares, "attribution_shares", caption="Where the attributions of test objects lie.")
     note = f"the stamps have {inspection.share_of_stamps(shares):.1%} of all attribution"
     display(shares.round(4))
 
 # %%
 if winners:
+    seen = inspection.share_of_stamps(shares) >= inspection.UNSEEN
     rows = inspection.choose_examples(test.labels[chosen], audited.targets)
     titles = [f"{classes[test.labels[chosen[row]]]}\ncalled {classes[audited.targets[row]]}" for row in rows]
-    fig = plots.plot_attributions(audited.inputs, attributions, dict(zip(rows, titles)))
     caption = "Integrated gradients, averaged over rotations, of one test object of each class."
+    drawn = attributions if seen else {name: 0 * values for name, values in attributions.items()}
+    fig = plots.plot_attributions(audited.inputs, drawn, dict(zip(rows, titles)))
     run.save_extra_figure(fig, "attributions", caption=caption, note=note)
 
 # %% [markdown]
@@ -166,14 +167,14 @@ if winners:
 #
 # A patch of one image after the other is replaced by the baseline's. If the attributions mean anything, the patches that
 # they call strong are those whose loss moves the log odds: more so than for the attributions of another object, which
-# share that sources are in the middle, and than for those of a network with random weights (Adebayo et al. 2018).
+# share that sources are in the middle, than for those of a network with random weights (Adebayo et al. 2018), and than for
+# the distance of the input from the baseline, which takes no network at all.
 
 # %%
 if winners:
-    lost = abs(inspection.occlude(audited))
-    random = inspection.integrate_gradients(audited.with_random_weights(params.seed), params.attribution_steps)
-    pooled, of_random = inspection.pool_strength(attributions), inspection.pool_strength(random)
-    agreed = inspection.check_agreement(pooled, lost, of_random, bootstrap)
+    lost, pooled = abs(inspection.occlude(audited)), inspection.pool_strength(attributions)
+    nulls = [inspection.pool_strength(values) for values in (random, inspection.measure_distance(audited))]
+    agreed = inspection.check_agreement(pooled, lost, nulls, bootstrap)
     run.save_extra_table(agreed, "attribution_agreement", caption="Attributions against occlusion.")
 
 # %%
@@ -188,6 +189,6 @@ if winners:
 
 # %%
 if winners:
-    print(*shortcut_audit.summarise_shortcut(worth, dependence, changes), sep="\n")
+    print(*summarise_claims(worth), sep="\n")
     print(*inspection.summarise_importance(compared, of_network), sep="\n")
     print(*inspection.summarise_agreement(shares, agreed), sep="\n")

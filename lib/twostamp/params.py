@@ -200,6 +200,16 @@ class Parameters(BaseModel):
     """Trainings of every model of notebook 12."""
     gap_nights: Annotated[list[PositiveFloat], Field(min_length=1)] = [1, 3, 10, 30]
     """Weather gaps between the two alerts, nights, under which notebook 12 tests."""
+    gain_repetitions: Count = 0
+    """Trainings of either model in each design of notebook 12, its placebos and learning curves; 0 leaves them out."""
+    gain_sizes: list[Positive] = []
+    """Training objects a class in these designs, besides all."""
+    gain_epochs: list[Positive] = []
+    gain_widths: list[Annotated[float, Field(gt=0, le=1)]] = []
+    gain_noise: list[Fraction] = []
+    """Shares of wrong training labels."""
+    baseline_repetitions: Positive = 5
+    """Seeds of the baselines of notebook 05."""
     ageing_years: Annotated[int, Field(ge=2)] = 7
     """Years of the simulated survey of notebook 13, the first of which is learnt from."""
     ageing_pairs_per_class: Positive = 16
@@ -209,21 +219,11 @@ class Parameters(BaseModel):
     ageing_nights: Positive = 48
     """Its nights a year."""
     ageing_repetitions: Annotated[int, Field(ge=2)] = 2
-    """Trainings of each list of features on the first year, each with a sky, a split and a seed of its own."""
+    """Trainings of each model on the first year."""
     ageing_epochs: Positive = 8
     """Epochs of the trainings of notebook 13."""
-    alarm_batches: Annotated[int, Field(ge=4)] = 6
-    """Batches a year that the drift alarm compares with the first year."""
-    alarm_surveys: Annotated[int, Field(ge=20)] = 200
-    """Stationary surveys that set the alarm's limits, and as many others that check them."""
-    stationary_surveys: Count = 0
-    """Whole simulated surveys, packets and all, that do not age: what the alarm is checked on besides."""
-    false_asteroid_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Share of 2018's real variable stars and bogus that may be called asteroid; it sets the threshold."""
     real_folds: Annotated[int, Field(ge=2)] = 3
-    """Parts of 2018's real packets, each predicted by trainings on the others."""
-    real_repetitions: Positive = 1
-    """Divisions of 2018's real packets into such parts."""
+    """Parts of the real packets of notebook 18, each predicted by forests that learned from the others."""
     audit_repetitions: Positive = 2
     """Trainings of notebook 14 with coordinates, and as many without."""
     audit_objects: Annotated[int, Field(ge=2)] = 20
@@ -235,7 +235,7 @@ class Parameters(BaseModel):
     permutations: Positive = 5
     """Shuffles of every feature of the network, in notebook 14."""
     specification_count: Annotated[int, Field(ge=2)] = 8
-    """Specifications that notebook 15 tries, of 17 280."""
+    """Specifications that notebook 15 tries, of 138 240."""
     specification_repetitions: Positive = 1
     """Trainings of either model of a specification."""
     hunter_query: str = ""

@@ -2,10 +2,20 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from twostamp.analysis.model_comparison import compare_models, compare_winners, list_printed_p, make_thesis_table
+from twostamp.analysis.model_comparison import (
+    compare_baselines,
+    compare_models,
+    compare_winners,
+    list_printed_p,
+    make_summary,
+    make_thesis_table,
+)
+from twostamp.evaluation.bootstrap import Bootstrap
+from twostamp.evaluation.predictions import Predictions
 
 
 @pytest.mark.parametrize(
@@ -60,3 +70,27 @@ def test_printed_p_has_the_size_of_its_samples():
     ]
     assert [p is None for _, p, _ in rows] == [False, True, True]
     assert rows[0][2] == "n = 2, 2: not decided"
+
+
+def test_networks_are_compared_with_baselines_that_see_as_many_alerts():
+    labels = np.arange(200) % 4
+    answers = {
+        "right": np.repeat(labels[None], 5, axis=0),
+        "wrong": np.where(np.arange(200) % 5 == 0, (labels + 1) % 4, labels)[None].repeat(5, axis=0),
+    }
+
+    def make(names):
+        return Predictions(labels, tuple("abcd"), {name: np.eye(4)[answers[how]] for name, how in names.items()})
+
+    networks = make({"M0 (26)": "wrong", "M1": "right"})
+    baselines = make({"forest, metadata of one alert": "wrong", "forest, metadata of two alerts": "right"})
+    table = compare_baselines(networks, baselines, Bootstrap(200, seed=1)).set_index("claim")
+    assert table["verdict"].to_dict() == {
+        "M0 (26) minus forest, metadata of one alert": "undecided",
+        "M1 minus forest, metadata of two alerts": "undecided",
+        "forest: gain of the second alert": "gains",
+    }
+    assert table.loc["forest: gain of the second alert", "p"] < 1e-6
+    summary = make_summary(pd.DataFrame({"variant": []}), pd.DataFrame(columns=["comparison"]), {"test": baselines})
+    assert summary["model"].tolist() == [f"{name}, ours" for name in baselines.probabilities]
+    assert summary["accuracy test"].tolist() == ["0.800 ± 0.000", "1.000 ± 0.000"]

@@ -47,22 +47,31 @@ def test_the_same_answer_twice_is_no_revision():
     groups = pd.DataFrame({"class": pd.Categorical.from_codes(labels, list(CLASSES))})
     table = revisions.tabulate_revisions(followed, labels, groups, BOOTSTRAP)
     assert (table[["gain", "gain low", "gain high", "change"]] == 0).all(axis=None)
-    assert set(table["second alert"]) == {"undecided"}
+    assert set(table["verdict"]) == {"undecided"}
 
 
 def test_what_helps_and_what_hurts_is_found_by_group():
-    labels, before, after = make_answers(500)
-    after[:, labels == 3] = sharpen(np.zeros((3, 100), int))
+    labels, before, after = make_answers(500, r=5)
+    after[:, labels == 3] = sharpen(np.zeros((5, 100), int))
     followed = revisions.follow_revisions(before, after, labels)
     groups = pd.DataFrame({"class": pd.Categorical.from_codes(labels, list(CLASSES))})
     table = revisions.tabulate_revisions(followed, labels, groups, BOOTSTRAP).set_index("group")
-    assert table.loc["asteroid", "second alert"] == "hurts"
+    assert table.loc["asteroid", "verdict"] == "hurts"
     assert table.loc["asteroid", "right to wrong"] == pytest.approx(table.loc["asteroid", "accuracy with one"])
-    assert (table.loc[["AGN", "SN", "VS", "bogus"], "second alert"] == "helps").all()
+    assert (table.loc[["AGN", "SN", "VS", "bogus"], "verdict"] == "helps").all()
     assert table.loc["all", "n"] == table["n"].drop("all").sum() == 500
     for name in ("accuracy with one", "wrong to right", "probability with two"):
         assert table.loc[list(CLASSES), name].mean() == pytest.approx(table.loc["all", name])
     np.testing.assert_allclose(table["gain"], table["wrong to right"] - table["right to wrong"], atol=1e-12)
+    fewer = {name: values[:4] for name, values in followed.items()}
+    assert set(revisions.tabulate_revisions(fewer, labels, groups, BOOTSTRAP)["verdict"]) == {"undecided"}
+
+
+def test_a_few_objects_all_mended_decide_nothing():
+    labels = np.zeros(5, int)
+    followed = revisions.follow_revisions(sharpen(np.ones((5, 5), int)), sharpen(np.zeros((5, 5), int)), labels)
+    row = revisions.tabulate_revisions(followed, labels, pd.DataFrame(index=range(5)), BOOTSTRAP).iloc[0]
+    assert (row["gain low"], row["verdict"]) == (1, "undecided")
 
 
 def test_objects_are_put_into_groups(tmp_path):

@@ -1,4 +1,4 @@
-"""Coordinates as a shortcut: moved objects, what latitude explains, and maps, on classifiers whose answer is known."""
+"""Coordinates as a shortcut: moved objects, and what latitude explains, on classifiers whose answer is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from twostamp.models.classifier import Classifier
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults, TrialResult
 from twostamp.params import Parameters
-from twostamp.plots.shortcut_audit import plot_profiles, plot_share_maps
+from twostamp.plots.shortcut_audit import plot_profiles
 
 CLASSES = ("AGN", "SN", "VS")
 BOOTSTRAP = Bootstrap(200, seed=1)
@@ -164,45 +164,47 @@ def test_one_repetition_has_nothing_to_be_compared_with():
     assert (table["changed"].dropna() == 0).all()
 
 
-def test_worth_of_coordinates_is_paired_over_objects():
-    labels = np.arange(10) % 2
-    wrong = labels.copy()
-    wrong[0] = 1
-    answers = dict(zip(shortcut_audit.VARIANTS.values(), (labels.tolist(), wrong.tolist())))
-    rows = [{"variant": name, "last": {"test_predicted": said}} for name, said in answers.items()]
-    trained = SearchResults(TrialResult(row | {"status": "done"}, Path()) for row in rows * 2)
-    table = shortcut_audit.compare_accuracy(trained, labels, BOOTSTRAP).set_index("coordinates")
-    assert table["accuracy"].round(6).tolist() == [1, 0.9, 0.1]
-    assert table["repetitions"].tolist() == [2, 2, 2]
-    assert table.loc["difference", "low"] == 0
-    status = {"stacked": "failed", "stacked_thesis26_no_coordinates": "done"}
-    trained = SearchResults(TrialResult(row | {"status": status[row["variant"]]}, Path()) for row in rows)
-    assert shortcut_audit.compare_accuracy(trained, labels, BOOTSTRAP)["coordinates"].tolist() == [WITHOUT]
+def make_trained(answers, repetitions):
+    rows = [
+        {"variant": name, "status": "done", "last": {"test_predicted": list(said)}}
+        for name, trainings in zip(shortcut_audit.VARIANTS.values(), answers)
+        for said in trainings
+    ]
+    return SearchResults(TrialResult(row, Path()) for row in rows[: 2 * repetitions])
 
 
-def test_shares_add_up_where_there_are_objects():
-    test = make_test()
-    shares = shortcut_audit.map_shares(test, CLASSES, nside=4)
-    total = np.sum(list(shares.values()), axis=0)
-    seen = np.isfinite(total)
-    np.testing.assert_allclose(total[seen], 1)
-    assert 100 < seen.sum() < 192
+def tabulate_worth(trained, labels, seen=None):
+    seen = seen or {WITH: make_test(), SWAPPED: make_test(seed=3)}
+    dependence, changes = (
+        tabulate(seen, CLASSES, BOOTSTRAP)
+        for tabulate in (shortcut_audit.tabulate_dependence, shortcut_audit.tabulate_changes)
+    )
+    return shortcut_audit.tabulate_worth(trained, labels, dependence, changes, 300, BOOTSTRAP)
 
 
-def test_figures_have_a_row_or_panel_a_class_and_sentences_say_what_was_found():
+def test_worth_of_coordinates_holds_objects_and_trainings():
+    labels = np.arange(200) % 2
+    better, worse = ([np.where(np.arange(200) % 10 < k, 1 - labels, labels) for _ in range(5)] for k in (0, 2))
+    row = tabulate_worth(make_trained((better, worse), 5), labels).iloc[0]
+    assert row["value"] == pytest.approx(0.2)
+    assert row["verdict"] == "more"
+    # trainings that differ by more than the two classifiers do: objects alone would decide, trainings do not
+    swinging = [better[0], worse[0], better[0], worse[0], worse[0]]
+    row = tabulate_worth(make_trained((swinging, worse), 5), labels).iloc[0]
+    assert row["low"] <= 0 < row["value"]
+    assert row["verdict"] == "undecided"
+    few = tabulate_worth(make_trained((better[:2], worse[:2]), 2), labels).iloc[0]
+    assert few["verdict"] == "undecided"
+
+
+def test_figures_have_a_panel_a_class_and_claims_say_what_was_found():
     seen = {WITH: make_test(), WITHOUT: make_test(follow=False), SWAPPED: make_test(seed=3)}
-    figure = plot_share_maps(seen, CLASSES, nside=2)
-    assert len(figure.axes) == 3 * 3 + 3
-    figure.canvas.draw()
     figure = plot_profiles(seen, CLASSES)
     assert len(figure.axes) == 3
     assert len(figure.axes[1].lines) == 3
     figure.canvas.draw()
     plt.close("all")
-    worth = pd.DataFrame({"coordinates": ["difference"], "accuracy": [0.01], "low": [-0.01], "high": [0.03]})
-    dependence = shortcut_audit.tabulate_dependence(seen, CLASSES, BOOTSTRAP)
-    lines = shortcut_audit.summarise_shortcut(
-        worth, dependence, shortcut_audit.tabulate_changes(seen, CLASSES, BOOTSTRAP)
-    )
-    assert lines[0].startswith("coordinates are worth +1.0 points")
-    assert len(lines) == 1 + 3 + 1
+    answers = [[np.zeros(10, int)]] * 2
+    claims = tabulate_worth(make_trained(answers, 1), np.zeros(10, int), seen)
+    assert len(claims) == 1 + 3 * 3 + 1
+    assert set(claims["verdict"]) == {"undecided"}

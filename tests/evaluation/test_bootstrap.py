@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled
-from twostamp.evaluation.metrics import _score_confusions, _weigh_confusions, bootstrap_scores
+from twostamp.evaluation.bootstrap import Bootstrap, Estimate, Resampled, balance
+from twostamp.evaluation.metrics import _score_confusions, _weigh_confusions, bootstrap_scores, exchange_scores
 
 
 def answers(seed, n=60, repetitions=2, classes=3):
@@ -52,9 +52,35 @@ def test_interval_of_one_recall_is_the_binomial_one():
     )
 
 
-def test_p_is_never_zero_nor_above_one():
-    assert Resampled(1, np.ones(200)).p_value == 1 / 200
-    assert Resampled(0, np.zeros(200)).p_value == 1
+@pytest.mark.parametrize(("won", "exact"), [(3, 0.25), (5, 0.0625), (6, 0.03125)])
+def test_exchanged_answers_give_the_exact_p_of_a_recall_of_25_objects(won, exact):
+    labels = np.zeros(25, int)
+    second = np.zeros((1, 25), int)
+    second[0, :won] = 1
+    p_values = exchange_scores(labels, np.zeros((1, 25), int), second, 2, Bootstrap(4000, seed=1))
+    assert p_values[2] == pytest.approx(exact, abs=0.02)
+
+
+def test_exchanged_answers_of_equal_models_find_nothing_and_p_is_never_zero():
+    labels, predicted = answers(4, n=200)
+    assert exchange_scores(labels, predicted, predicted, 3, Bootstrap(100, seed=1)).tolist() == [1] * 5
+    assert exchange_scores(labels, labels[None], 0 * predicted, 3, Bootstrap(100, seed=1))[0] == 1 / 101
+
+
+def test_resampled_trainings_vary_as_means_of_trainings_do():
+    right = np.repeat(
+        [[1.0], [0.0], [0.0], [1.0], [0.0]], 50, axis=1
+    )  # all objects alike: nothing but trainings varies
+    drawn = Bootstrap(20_000, seed=1).means({"": right}, np.zeros(50))[""].drawn
+    assert drawn.std() == pytest.approx(right[:, 0].std(ddof=1) / np.sqrt(5), rel=0.02)
+
+
+def test_balanced_weights_average_the_recalls():
+    labels, right = np.array([0, 0, 0, 1]), np.array([[True, False, False, True]])
+    mean = Bootstrap(100, seed=1).means({"": right}, labels, balance(labels))[""]
+    assert mean.value == pytest.approx((1 / 3 + 1) / 2)
+    only = Bootstrap(100, seed=1).means({"": right}, labels, balance(labels, labels == 0))[""]
+    assert only.value == pytest.approx(1 / 3)
 
 
 def test_one_bootstrap_draws_the_same_and_another_seed_does_not():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import brier_score_loss, log_loss
 
-from twostamp.analysis.calibration import choose_mix
+from twostamp.analysis.calibration import choose_mix, summarise_mix
 from twostamp.evaluation import calibration, candidates, conformal
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
@@ -45,7 +45,7 @@ def test_scores_are_scikit_learns_and_bounded(seed, bins):
     assert table["n"].sum() == 50
     by_bins = (table["n"] / 50 * (table["confidence"] - table["right"]).abs()).sum()
     assert error == pytest.approx(by_bins)
-    assert ((table["low"] <= table["right"] + 1e-12) & (table["right"] <= table["high"] + 1e-12)).all()
+    assert ((table["low"] <= table["confidence"]) & (table["confidence"] <= table["high"])).all()
 
 
 def test_weights_are_repeated_objects():
@@ -121,7 +121,7 @@ def test_sets_cover_every_class_in_any_mix_even_of_a_bad_model(shares):
         thresholds = conformal.fit_thresholds(calibration.apply_temperature(known, temperature), known_labels, 0.9)
         sets = conformal.make_sets(calibration.apply_temperature(new, temperature), thresholds)
         table = conformal.check_coverage(sets, labels, CLASSES, 0.9, known_labels)
-        assert (table["verdict"][:5] == "as promised").all(), table
+        assert (table["verdict"][:5] == conformal.NOT_REFUTED).all(), table
         assert table["covered"].iloc[-1] == pytest.approx(0.9, abs=0.02)
 
 
@@ -200,10 +200,11 @@ def _part(folder):
 
 def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     path = tmp_path / "predictions.parquet"
-    given_mix, source = choose_mix(path, 1.0, CLASSES, Parameters(night_mix={"SN": 1, "VS": 3}))
+    given_mix, drawn, source = choose_mix(path, 1.0, CLASSES, Parameters(night_mix={"SN": 1, "VS": 3}))
     assert given_mix["share"].tolist() == [0, 0.25, 0.75, 0, 0]
     assert "parameter night_mix" in source
-    equal, source = choose_mix(path, 1.0, CLASSES, Parameters())
+    assert drawn.tolist() == [given_mix["share"].tolist()]
+    equal, _, source = choose_mix(path, 1.0, CLASSES, Parameters())
     assert equal["share"].tolist() == pytest.approx([0.2] * 5)
     assert source.startswith("equal")
     shares = np.array([0.1, 0.1, 0.5, 0.2, 0.1])
@@ -212,7 +213,9 @@ def test_the_mix_is_given_estimated_or_equal_and_says_which(tmp_path):
     pd.DataFrame(probabilities, columns=list(CLASSES)).assign(objectId=names).to_parquet(_part(path))
     truth = pd.DataFrame({"objectId": names, "classALeRCE": [CLASSES[k] for k in labels]})
     truth.to_csv(tmp_path / "truth.csv", index=False)
-    mix, source = choose_mix(path, 1.0, CLASSES, Parameters(), tmp_path / "truth.csv")
+    mix, drawn, source = choose_mix(path, 1.0, CLASSES, Parameters(), tmp_path / "truth.csv")
+    assert drawn.shape == (200, 5)
+    assert "classes within the interval" in summarise_mix(mix)
     assert "1500 unlabelled objects" in source
     assert mix["true"].sum() == pytest.approx(1)
     assert ((mix["low"] <= mix["true"]) & (mix["true"] <= mix["high"])).sum() >= 4
@@ -230,8 +233,10 @@ def test_calibrate_tabulate_and_draw():
     assert scores.loc[("M0", "temperature"), "NLL"] < scores.loc[("M0", "single"), "NLL"]
     assert scores.loc[("M0", "temperature"), "accuracy"] == scores.loc[("M0", "single"), "accuracy"]
     assert scores.loc[("M1", "ensemble"), "NLL"] == scores.loc[("M1", "single"), "NLL"]
-    for name in calibration.MEASURES:
+    for name in set(calibration.MEASURES) - {calibration.ECE}:
         assert (table[f"{name} low"] <= table[f"{name} high"]).all()
+    assert (table["calibration"] == "miscalibrated").equals(table["ECE"] > table["ECE limit"])
+    assert scores.loc[("M1", "single"), "calibration"] == "miscalibrated"
     figure = plot_reliability(calibrated, parts[1].labels, 10)
     assert len(figure.axes) == 4
     plt.close(figure)
@@ -239,3 +244,33 @@ def test_calibrate_tabulate_and_draw():
     covered = conformal.check_coverage(sets, parts[1].labels, CLASSES, 0.9, parts[0].labels)
     assert math.isnan(covered["right when told"].iloc[0])
     plt.close(plot_coverage({"M0": covered, "M1": covered}, 0.9))
+
+
+def test_a_calibrated_model_of_few_objects_is_rarely_called_miscalibrated():
+    called = []
+    for seed in range(60):
+        probabilities, labels = draw_world(125, np.full(5, 0.2), seed=seed)
+        row = calibration.tabulate_calibration({"M": {"": probabilities}}, labels, 10, Bootstrap(200, seed=1)).iloc[0]
+        called.append(row["calibration"] == "miscalibrated")
+        assert row["ECE calibrated"] > 0.03  # never 0, however well calibrated
+    assert np.mean(called) < 0.15
+
+
+def test_candidates_without_a_false_one_have_an_exact_bound():
+    labels = np.repeat([0, 1], [100, 25])
+    perfect = np.eye(2)[labels] * 0.98 + 0.01
+    table = candidates.tabulate_candidates({"M1": perfect}, labels, [0.99, 0.01], 1, Bootstrap(100, seed=1))
+    half = table[table["completeness"] == 0.5].iloc[0]
+    assert half["candidates"] == 1
+    assert half["high"] == pytest.approx(1 + 0.99 * (1 - 0.025**0.01) / 0.005)
+
+
+def test_an_uncertain_mix_widens_the_curve():
+    probabilities, labels = draw_world(600, np.full(5, 0.2), seed=3)
+    shares = np.array([0.3, 0.05, 0.35, 0.2, 0.1])
+    mixes = np.random.default_rng(1).dirichlet(20 * shares, 50)
+    widths = []
+    for drawn in (None, mixes):
+        table = candidates.tabulate_candidates({"M0": probabilities}, labels, shares, 1, Bootstrap(200, seed=1), drawn)
+        widths.append((table["high"] - table["low"]).iloc[2])
+    assert widths[1] > 1.2 * widths[0]

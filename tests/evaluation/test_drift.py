@@ -1,4 +1,4 @@
-"""Stability index and alarm: what the index is, and that the alarm's promise holds over all features and batches."""
+"""The stability index: what it is, and what it shows without any drift."""
 
 import numpy as np
 import pytest
@@ -7,27 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import entropy
 
-from twostamp.evaluation.drift import (
-    Alarm,
-    StationaryModel,
-    calibrate_alarm,
-    check_alarm,
-    count_bins,
-    count_false_alarms,
-    measure_psi,
-    psi,
-)
+from twostamp.evaluation.drift import count_bins, expect_psi, measure_psi, psi
 
 counts = hnp.arrays(np.int64, 6, elements=st.integers(0, 500))
-SIZES = [60] * 4 + [25, 40] * 4
-NAMES = ("a", "b", "c")
-
-
-def draw_stationary(rng, n=240, batches=4, spread=0.0):
-    """Three features, correlated, one of them discrete; batches differ by `spread`."""
-    batch = np.repeat(np.arange(batches), n // batches)
-    common = rng.normal(size=len(batch)) + spread * rng.normal(size=batches)[batch]
-    return np.column_stack([common, common + rng.normal(size=len(batch)), rng.integers(0, 2, len(batch))]), batch
 
 
 def measure(features, batch, n_batches, n_reference):
@@ -101,68 +83,10 @@ def test_the_customary_limit_cries_wolf_on_small_batches():
     assert (index > 0.25).mean() > 0.2
 
 
-def test_the_model_keeps_what_it_was_fitted_to():
-    rng = np.random.default_rng(2)
-    features, batch = draw_stationary(rng, 2000, 10, spread=0.6)
-    model = StationaryModel.fit(features, batch)
-    drawn, groups = model.draw([200] * 200, rng)
-    assert set(np.unique(drawn[:, 2])) == {0, 1}
-    within = [np.corrcoef(drawn[groups == group, :2].T)[0, 1] for group in range(200)]
-    assert np.mean(within) == pytest.approx(np.sqrt(0.5), abs=0.05)
-    assert np.quantile(drawn[:, 0], [0.1, 0.9]) == pytest.approx(np.quantile(features[:, 0], [0.1, 0.9]), abs=0.3)
-    means = [drawn[groups == group, 0].mean() for group in range(200)]
-    assert 0.3 < np.std(means) < 1.0
-    assert model.spread[2] < 0.2
-
-
-def test_a_trend_through_the_reference_is_not_taken_for_weather():
+def test_the_index_expected_of_these_sizes_is_what_objects_without_drift_show():
     rng = np.random.default_rng(4)
-    batch = np.repeat(np.arange(6), 100)
-    model = StationaryModel.fit(np.column_stack([batch + rng.normal(size=600)]), batch)
-    assert model.spread[0] < 0.15
-
-
-def test_a_reference_without_batches_is_refused():
-    with pytest.raises(ValueError, match="give 3 or more"):
-        StationaryModel.fit(np.ones((4, 1)), [0, 0, 1, 1])
-
-
-@pytest.fixture(scope="module")
-def alarm():
-    model = StationaryModel.fit(*draw_stationary(np.random.default_rng(5), spread=0.3))
-    return calibrate_alarm(model, SIZES, 4, NAMES, surveys=400, seed=1), model
-
-
-def test_at_most_five_per_cent_of_stationary_surveys_ring(alarm):
-    checked = check_alarm(*alarm, SIZES, surveys=400, seed=1).set_index("what")
-    assert checked.loc["surveys", "low"] <= 0.05
-    assert checked.loc["surveys", "share"] < 0.08
-    assert checked.loc["batches", "share"] <= checked.loc["surveys", "share"]
-    assert checked["n"].tolist() == [400, 3200]
-
-
-def test_the_promise_holds_on_surveys_that_the_model_did_not_make():
-    """Each survey is drawn from the truth, sets its own alarm on its own reference, and is watched."""
-    rings = []
-    for seed in range(60):
-        rng = np.random.default_rng([seed, 9])
-        features, batch = draw_stationary(rng, 720, 12)
-        known = batch < 4
-        model = StationaryModel.fit(features[known], batch[known])
-        own = calibrate_alarm(model, [60] * 12, 4, NAMES, surveys=60, seed=seed)
-        rings.append(own.excess(measure(features, batch, 12, 4)) > 1)
-    checked = count_false_alarms(rings).set_index("what")
-    assert checked.loc["surveys", "low"] <= 0.05
-
-
-def test_a_drift_of_one_feature_rings(alarm):
-    alarm, model = alarm
-    features, batch = model.draw(SIZES, np.random.default_rng(6))
-    assert alarm.first(measure(features, batch, len(SIZES), 4)) == -1
-    features[batch >= 8, 1] += 5
-    assert alarm.first(measure(features, batch, len(SIZES), 4)) == 4
-
-
-def test_an_alarm_of_many_surveys_at_once():
-    alarm = Alarm(("a",), np.array([[1.0], [2.0]]), 1)
-    assert alarm.first([[[0.5], [1.5]], [[0.5], [2.5]], [[np.nan], [np.nan]]]).tolist() == [-1, 1, -1]
+    batch, shown = np.repeat([0, 1, 2], [1000, 200, 50]), []
+    for _ in range(60):
+        counts = count_bins(rng.normal(size=(1250, 1)), batch, 3, 1)
+        shown.append(measure_psi(counts, 1)[:, 0])
+    assert expect_psi(counts, 1)[:, 0] == pytest.approx(np.mean(shown, axis=0), rel=0.25)

@@ -34,6 +34,13 @@ def test_repetitions_repeat_cohen(effect, n):
     assert _count_repetitions(100.0, std=1.0) == 2
 
 
+@pytest.mark.parametrize("std", np.linspace(0.001, 0.03, 30))
+def test_no_spread_that_a_run_may_have_stops_the_count(std):
+    counts = [_count_repetitions(difference, std) for difference in (0.005, 0.01, 0.014, 0.02, 0.05, 0.1)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 2
+
+
 def test_split_power_is_what_simulation_finds():
     rng = np.random.default_rng(1)
     n, share, difference, std = 6, 0.2, 0.03, 0.02

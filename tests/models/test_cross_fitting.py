@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.data.arrays import Preparation, UnscaledArrays, read_metadata
 from twostamp.data.tfrecords import Records
-from twostamp.models.cross_fitting import CrossFit, CrossFitError, StoredRows, balance_rows, cross_fit, write_objects
+from twostamp.models.cross_fitting import (
+    HIDDEN,
+    CrossFit,
+    CrossFitError,
+    StoredObjects,
+    StoredRows,
+    balance_rows,
+    cross_fit,
+    hide,
+)
 from twostamp.models.trial import TrainingConfig, Trial
 from twostamp.params import TRAINING_OPTIONS, Parameters
 
@@ -52,11 +61,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def jobs(pairs: Path) -> list[CrossFit]:
     table = read_metadata(pairs)
-    labels = np.array([CLASSES.index(name) for name in table["classALeRCE"]])
-    path = pairs.parent / "objects.npz"
-    digest = write_objects(pairs, path, table, 21, Preparation())
+    stored = StoredObjects.write(pairs, pairs.parent / "objects.npz", table, 21, Preparation(), CLASSES)
     rows = np.arange(len(table))
-    data = StoredRows(path, digest, labels, rows[rows % 4 != 0], rows[rows % 4 == 0])
+    data = stored.rows(rows[rows % 4 != 0], rows[rows % 4 == 0])
     return [
         CrossFit(Trial(variant, SMALL, 0, 3), data, make_config(PARAMS), pairs.parent / "done")
         for variant in ("stamp_26", "stacked_drift_safe_no_coordinates")
@@ -78,13 +85,15 @@ def test_objects_are_what_records_hold(pairs: Path, jobs: list[CrossFit]) -> Non
 
 def test_the_digest_is_of_the_content_alone(pairs: Path, jobs: list[CrossFit], tmp_path: Path) -> None:
     table = read_metadata(pairs)
-    assert write_objects(pairs, tmp_path / "a.npz", table, 21, Preparation()) == jobs[0].data.digest
-    assert write_objects(pairs, tmp_path / "b.npz", table.iloc[::-1], 21, Preparation()) != jobs[0].data.digest
+    same, other = (
+        StoredObjects.write(pairs, tmp_path / "o.npz", each, 21, Preparation()).digest for each in (table, table[::-1])
+    )
+    assert (same == jobs[0].data.digest, other == jobs[0].data.digest) == (True, False)
 
 
 def test_the_name_of_a_result_knows_what_it_depends_on(jobs: list[CrossFit]) -> None:
     job, data = jobs[0], jobs[0].data
-    changed = ({"train": data.train[1:]}, {"digest": "other"}, {"recipe": "alerce"})
+    changed = ({"train": data.train[1:]}, {"digest": "other"}, {"recipe": "alerce"}, {"hidden": ("deltajd",)})
     others = [
         *(replace(job, data=replace(data, **change)) for change in changed),
         *(replace(job, trial=replace(job.trial, **change)) for change in ({"seed": 4}, {"variant": "stamp_23"})),
@@ -100,6 +109,20 @@ def test_the_name_of_a_result_is_that_of_before() -> None:
     data = StoredRows(Path("objects.npz"), "digest", rows % 2, rows[:3], rows[3:])
     job = CrossFit(Trial("stacked", SMALL, 0, 3), data, make_config(Parameters(width=0.25)), Path("folds"))
     assert job.path == Path("folds/stacked-cf3996c400e24bae.npy")
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_is_hidden_cannot_be_told_and_nothing_else_changes(jobs: list[CrossFit], name: str) -> None:
+    whole = jobs[0].data.arrays("all", "thesis26", 21)
+    seen = hide(whole, [name])
+    changed = {field for field, values in vars(whole).items() if values is not getattr(seen, field)}
+    expected = {"second stamps": {"stamps_2"}, "second metadata": {"metadata_2"}, "deltajd": {"deltajd"}}
+    assert changed == expected.get(name, {f"{name}_1", f"{name}_2"})
+    for field in changed:
+        assert getattr(seen, field) is whole.stamps_1 if name == "second stamps" else True
+        assert name.startswith("second") or not getattr(seen, field).any()
+    with pytest.raises(ValueError, match="cannot be hidden"):
+        hide(whole, ["magpsf"])
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ _SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled
 
 def choose_mix(
     predictions: Path, temperature: float, classes: Sequence[str], params: Parameters, truth: Path | None = None
-) -> tuple[pd.DataFrame, str]:
+) -> tuple[pd.DataFrame, Floats, str]:
     """Shares of the classes among a night's new objects, and where they come from.
 
     Parameters
@@ -37,33 +37,62 @@ def choose_mix(
     mix : DataFrame
         class, share, low, high (95 %, bootstrap over the objects), called (share of the objects that the model calls
         so) and true, as far as they are known.
+    drawn : ndarray, shape (resamples, classes)
+        Shares of resampled objects, where the mix is an estimate; the mix itself else.
     source : str
         One sentence.
     """
     if params.night_mix:
         given = np.array([params.night_mix.get(name, 0.0) for name in classes])
-        return pd.DataFrame({"class": list(classes), "share": given / given.sum()}), "given by the parameter night_mix"
+        given = given / given.sum()
+        return pd.DataFrame({"class": list(classes), "share": given}), given[None], "given by the parameter night_mix"
     if not predictions.exists():
         equal = np.full(len(classes), 1 / len(classes))
-        return pd.DataFrame({"class": list(classes), "share": equal}), "equal, for this run has no unlabelled objects"
+        table = pd.DataFrame({"class": list(classes), "share": equal})
+        return table, equal[None], "equal, for this run has no unlabelled objects"
     table = pd.read_parquet(predictions, columns=["objectId", *classes])
     probabilities = apply_temperature(table[list(classes)].to_numpy(), temperature)
-    mix = _estimate_mix(probabilities, classes, params)
+    mix, drawn = _estimate_mix(probabilities, classes, params)
     if truth is not None and truth.exists():
         known = pd.read_csv(truth).set_index("objectId")["classALeRCE"].reindex(table["objectId"])
         mix["true"] = mix["class"].map(known.value_counts(normalize=True)).fillna(0.0)
-    return mix, f"estimated from the {len(table)} unlabelled objects of notebook 07 (expectation and maximisation)"
+    return (
+        mix,
+        drawn,
+        f"estimated from the {len(table)} unlabelled objects of notebook 07 (expectation and maximisation)",
+    )
 
 
-def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Parameters) -> pd.DataFrame:
-    """Estimated shares of the classes with intervals, and the shares that the model calls."""
+def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Parameters) -> tuple[pd.DataFrame, Floats]:
+    """Estimated shares of the classes with intervals, beside the shares that the model calls; and those resampled."""
     rng = np.random.default_rng([params.seed, 12])
     sample = probabilities[rng.permutation(len(probabilities))[:_SHARE_OBJECTS]]
-    drawn = Bootstrap(_SHARE_RESAMPLES, params.seed).weights(np.zeros(len(sample)), rng)
-    low, high = np.quantile([estimate_shares(sample, weights) for weights in drawn], [0.025, 0.975], axis=0)
+    weights = Bootstrap(_SHARE_RESAMPLES, params.seed).weights(np.zeros(len(sample)), rng)
+    drawn = np.stack([estimate_shares(sample, each) for each in weights])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     called = np.bincount(probabilities.argmax(axis=1), minlength=len(classes)) / len(probabilities)
     shares = estimate_shares(probabilities)
-    return pd.DataFrame({"class": list(classes), "share": shares, "low": low, "high": high, "called": called})
+    table = pd.DataFrame({"class": list(classes), "share": shares, "low": low, "high": high, "called": called})
+    return table, drawn
+
+
+def summarise_mix(mix: pd.DataFrame) -> str:
+    """Say how far the estimate of the mix, and the shares that the model calls, are from the truth where it is known.
+
+    Examples
+    --------
+    >>> mix = pd.DataFrame({"share": [0.5, 0.5], "called": [0.7, 0.3], "true": [0.6, 0.4], "low": 0.45, "high": 0.55})
+    >>> summarise_mix(mix)
+    'sum of absolute errors: estimated mix 0.20, calls counted 0.20; 0 of 2 classes within the interval of the estimate'
+    """
+    if "true" not in mix:
+        return "how far the mix is from the truth is not known"
+    errors = [(mix[name] - mix["true"]).abs().sum() for name in ("share", "called")]
+    within = int(mix["true"].between(mix["low"], mix["high"]).sum())
+    return (
+        f"sum of absolute errors: estimated mix {errors[0]:.2f}, calls counted {errors[1]:.2f}; {within} of {len(mix)} "
+        "classes within the interval of the estimate"
+    )
 
 
 def summarise_candidates(curves: Mapping[str, pd.DataFrame], completeness: float = 0.9) -> list[str]:

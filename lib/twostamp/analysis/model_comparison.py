@@ -12,9 +12,17 @@ from numpy.typing import ArrayLike
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import filter_pairs
 from twostamp.data.tfrecords import Records
-from twostamp.evaluation.bootstrap import LEVEL
-from twostamp.evaluation.hypothesis_tests import Alternative, correct_p_values, welch_from_statistics, welch_test
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap
+from twostamp.evaluation.hypothesis_tests import (
+    Alternative,
+    correct_p_values,
+    mcnemar_test,
+    welch_from_statistics,
+    welch_test,
+)
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std, format_repeats
+from twostamp.evaluation.predictions import Predictions
+from twostamp.evaluation.verdicts import make_claim
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
@@ -151,7 +159,44 @@ def list_printed_p(tests: pd.DataFrame) -> list[tuple[str, str | None, str]]:
     return printed
 
 
-def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
+def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Compare the networks with the baselines on metadata that see as many alerts, and what the second adds to each.
+
+    Parameters
+    ----------
+    networks : Predictions
+        By name of `MODELS`.
+    baselines : Predictions
+        Of `twostamp.inspection.predict_baselines`, on the same objects.
+    bootstrap : Bootstrap
+        Over objects and repetitions.
+
+    Returns
+    -------
+    DataFrame
+        Of `twostamp.evaluation.tabulate_claims`, with p (McNemar, of the repetition that is best on validation or the
+        first).
+    """
+    correct, right = networks.correct | baselines.correct, networks.right | baselines.right
+    pairs = [
+        (f"{model} minus {name}", model, name, ("better", "worse"))
+        for model in networks.probabilities
+        for name in baselines.probabilities
+        if name.endswith("two alerts") == (model in TWO_STAMPS)
+    ]
+    for name in (name for name in baselines.probabilities if name.endswith("two alerts")):
+        one = name.replace("two alerts", "one alert")
+        pairs.append((f"{name.partition(',')[0]}: gain of the second alert", name, one, ("gains", "loses")))
+    rows = []
+    for claim, first, second, words in pairs:
+        r = min(len(correct[first]), len(correct[second]))
+        means = bootstrap.means({name: correct[name][:r] for name in (first, second)}, networks.labels)
+        row = make_claim(claim, (means[first] - means[second]).estimate(), len(networks.labels), r, words)
+        rows.append(row | {"p": mcnemar_test(right[first], right[second]).p_value})
+    return pd.DataFrame(rows)
+
+
+def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, baselines: Mapping[str, Predictions]) -> pd.DataFrame:
     """Lay out Table 6.4.
 
     Parameters
@@ -160,6 +205,8 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
         Of `twostamp.models.SearchResults.rank`, one model a variant, with times.
     tests : DataFrame
         Of `compare_winners` on validation.
+    baselines : mapping of str to Predictions
+        Of `twostamp.inspection.predict_baselines`, by split; ours.
 
     Returns
     -------
@@ -170,6 +217,7 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
     present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
     rows = [_summarise(model, row) for model, row in present.items()]
+    rows += [_summarise_baseline(name, baselines) for name in baselines["test"].probabilities]
     for test in tests.to_dict("records"):
         p, thesis = test["one-sided p"], test["thesis"]
         shown = f"p = {p:.3g}" if pd.notna(p) else f"undefined: {test['reason']}"
@@ -192,6 +240,15 @@ def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
     line["n"] = row["n"]
     kinds = [f"{split}_{kind}" for split in ("validation", "test") for kind in ("mean", "std", "values")]
     return line | {kind: row[kind] for kind in kinds} | {f"inference_{kind}": row[kind] for kind in ("median", "p99")}
+
+
+def _summarise_baseline(name: str, baselines: Mapping[str, Predictions]) -> dict[str, Any]:
+    line: dict[str, Any] = {"model": f"{name}, ours"}
+    for split, predictions in baselines.items():
+        values = predictions.correct[name].mean(axis=1)
+        line |= {f"accuracy {split}": format_mean_std(values.mean(), values.std(), values.size), "n": values.size}
+        line |= {f"{split}_mean": values.mean(), f"{split}_std": values.std(), f"{split}_values": values.tolist()}
+    return line
 
 
 def format_accuracies(winners: pd.DataFrame, split: str) -> dict[str, str]:

@@ -16,20 +16,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.bootstrap import Bootstrap, Estimate
+from twostamp.evaluation.verdicts import make_claim, tabulate_claims
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.models.search import make_repeats, run_trials
 from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 from twostamp.utils.coordinates import sky_coordinates
-from twostamp.utils.healpix import healpix_counts
 from twostamp.utils.typing import Floats, Ints
 
 PLACE = ("ra_1", "dec_1", "ra_2", "dec_2")
 WITH, WITHOUT, SWAPPED = "with coordinates", "without coordinates", "with another object's coordinates"
 VARIANTS = {WITH: "stacked", WITHOUT: "stacked_thesis26_no_coordinates"}
 _LATITUDE_BINS = 6
-_OBJECTS_PER_PIXEL = 2
 
 
 @dataclass(frozen=True)
@@ -227,69 +226,48 @@ def profile_latitudes(test: CoordinateTest, bins: int = _LATITUDE_BINS) -> tuple
     return table["latitude"].to_numpy(), table.drop(columns="latitude").to_numpy()
 
 
-def choose_nside(objects: int, finest: int) -> int:
-    """Finest HEALPix resolution that leaves two objects a pixel, the whole sky taken.
+def tabulate_worth(
+    trained: SearchResults,
+    labels: ArrayLike,
+    dependence: pd.DataFrame,
+    changes: pd.DataFrame,
+    objects: int,
+    bootstrap: Bootstrap,
+) -> pd.DataFrame:
+    """Claims on what hangs on the coordinates.
 
-    Examples
-    --------
-    >>> choose_nside(400, finest=16), choose_nside(10**6, finest=16), choose_nside(3, finest=16)
-    (4, 16, 1)
-    """
-    nside = finest
-    while nside > 1 and objects < _OBJECTS_PER_PIXEL * 12 * nside**2:
-        nside //= 2
-    return nside
-
-
-def map_shares(test: CoordinateTest, classes: Sequence[str], nside: int) -> dict[str, Floats]:
-    """Share of each predicted class among the objects of a HEALPix pixel, mean over the repetitions.
-
-    Returns
-    -------
-    dict of ndarray, shape (12 nside^2,)
-        By class; RING order, Galactic; NaN where there is no object.
-    """
-    names = np.asarray(classes)[test.predicted].ravel()
-    repeats = len(test.predicted)
-    table = pd.DataFrame({"ra": np.tile(test.ra, repeats), "dec": np.tile(test.dec, repeats), "predicted": names})
-    counts = healpix_counts(table, nside, classes)
-    total = np.sum(list(counts.values()), axis=0)
-    with np.errstate(invalid="ignore"):
-        return {name: values / total for name, values in counts.items()}
-
-
-def compare_accuracy(trained: SearchResults, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Accuracy on test with and without coordinates, and what the coordinates are worth.
-
-    Objects of the test set, whose `labels` have shape (n,), are resampled, the same for both classifiers.
+    Parameters
+    ----------
+    trained : SearchResults
+        Of `train_with_and_without_coordinates`.
+    labels : array_like, shape (n,)
+        Of the test objects.
+    dependence, changes : DataFrame
+        Of `tabulate_dependence` and `tabulate_changes`.
+    objects : int
+        Unlabelled ones that both are of.
+    bootstrap : Bootstrap
+        Over test objects and trainings, the same draw of objects for both classifiers.
 
     Returns
     -------
     DataFrame
-        coordinates, repetitions, accuracy, low, high; the last row is the difference, with minus without.
+        Of `twostamp.evaluation.tabulate_claims`.
     """
-    correct = {}
-    for name, variant in VARIANTS.items():
-        predicted = [trial.predicted("test") for trial in trained.of(variant).done]
-        if predicted:
-            correct[name] = np.array(predicted) == np.asarray(labels)
-    means = {name: values.mean(axis=0) for name, values in correct.items()}
-    rows = [(name, len(correct[name]), *bootstrap.mean(values)) for name, values in means.items()]
-    if len(means) == 2:
-        repetitions = min(map(len, correct.values()))
-        rows.append(("difference", repetitions, *bootstrap.mean(means[WITH] - means[WITHOUT])))
-    return pd.DataFrame(rows, columns=["coordinates", "repetitions", "accuracy", "low", "high"])
-
-
-def summarise_shortcut(worth: pd.DataFrame, dependence: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
-    """Say in sentences what hangs on the coordinates."""
-    lines = []
-    for row in worth[worth["coordinates"] == "difference"].to_dict("records"):
-        lines.append(f"coordinates are worth {Estimate.from_row(row, 'accuracy').points:+.1f points on test}")
-    for name, rows in dependence.groupby("class", sort=False):
-        found = [(row["coordinates"], Estimate.from_row(row, "explained").points) for row in rows.to_dict("records")]
-        parts = [f"{share.value:.0f} % {way} ({share.bounds('.0f')})" for way, share in found]
-        lines.append(f"|b| explains of p({name}): {', '.join(parts)}")
-    changed = Estimate.from_row(changes.set_index("predicted").loc["all"], "changed")
-    lines.append(f"told the coordinates of another, {changed:.0% of objects change their class}")
-    return lines
+    predicted = {name: [trial.predicted("test") for trial in trained.of(v).done] for name, v in VARIANTS.items()}
+    r = min(map(len, predicted.values()))
+    rows = []
+    if r:
+        correct = {name: np.array(values[:r]) == np.asarray(labels) for name, values in predicted.items()}
+        means = bootstrap.means(correct, labels)
+        worth = (means[WITH] - means[WITHOUT]).estimate()
+        rows.append(make_claim("what coordinates are worth on test", worth, len(np.asarray(labels)), r))
+    for row in dependence.to_dict("records"):
+        claim = f"what |b| explains of p({row['class']}) {row['coordinates']}"
+        rows.append(make_claim(claim, Estimate.from_row(row, "explained"), objects, r, ("depends", "")))
+    whole, noise = (changes.set_index("predicted").loc[name] for name in ("all", changes["predicted"].iloc[-1]))
+    claim = "objects that change their class when told the coordinates of another"
+    at = float(noise["high"]) if r > 1 else 0.0
+    words = ("more than between trainings", "less than between trainings")
+    rows.append(make_claim(claim, Estimate.from_row(whole, "changed"), objects, r, words, at=at))
+    return tabulate_claims(rows)

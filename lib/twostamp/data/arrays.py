@@ -60,6 +60,10 @@ class Arrays:
         """The same objects as they are known before their second alert."""
         return replace(self, stamps_2=None, metadata_2=None, deltajd=None)
 
+    def take(self, rows: Ints) -> "Arrays":
+        """Some of the objects, by place."""
+        return Arrays(*(None if values is None else values[rows] for values in vars(self).values()))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Preparation:

@@ -13,6 +13,7 @@ from .conformal import check_conformal_sets, fit_thresholds, make_sets
 from .metrics import confusion_shares, format_mean_std, format_repeats, report_mean_std
 from .power import make_power_table
 from .predictions import Predictions
+from .verdicts import summarise_claims, tabulate_claims
 
 __all__ = [
     "LEVEL",
@@ -34,6 +35,8 @@ __all__ = [
     "make_sets",
     "report_mean_std",
     "shift_priors",
+    "summarise_claims",
     "tabulate_calibration",
     "tabulate_candidates",
+    "tabulate_claims",
 ]

@@ -5,12 +5,14 @@ Efron and Tibshirani (1993), An Introduction to the Bootstrap.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from twostamp.utils.typing import Floats, Ints
+
+K = TypeVar("K")
 
 LEVEL = 0.05
 """Significance level of section 6.4."""
@@ -100,18 +102,6 @@ class Resampled:
         """Give the value with its percentile interval."""
         return Estimate.from_resamples(self.value, self.drawn, level)
 
-    @property
-    def p_value(self) -> float:
-        """Two-sided p of 0: twice the smaller share of resamples on one side of it, ties counting half, at least 1/b.
-
-        Examples
-        --------
-        >>> Resampled(4, np.array([-1.0, 1, 2, 3, 4, 5, 6, 7, 8, 9])).p_value
-        0.2
-        """
-        below = float(np.mean(self.drawn < 0) + np.mean(self.drawn == 0) / 2)
-        return min(1.0, max(2 * min(below, 1 - below), 1 / self.drawn.size))
-
 
 @dataclass(frozen=True)
 class Bootstrap:
@@ -183,20 +173,23 @@ class Bootstrap:
         table = np.asarray(values, float)
         return Estimate.from_resamples(float(table.mean()), table[self.rows(len(table))].mean(axis=1))
 
-    def means(self, values: Mapping[str, ArrayLike], strata: ArrayLike) -> dict[str, Resampled]:
+    def means(
+        self, values: Mapping[K, ArrayLike], strata: ArrayLike, weights: ArrayLike | None = None
+    ) -> dict[K, Resampled]:
         """Means over objects and repetitions of a training, both of them resampled.
 
         Parameters
         ----------
-        values : mapping of str to array_like, shape (r, n)
-            Something measured on each object by each repetition, such as whether it is right. Repetitions of the same
-            number belong together.
+        values : mapping to array_like, shape (r, n)
+            Something measured on each object by each repetition, such as whether it is right.
         strata : array_like, shape (n,)
+        weights : array_like, shape (n,), optional
+            Of the objects in the mean, such as those of `balance`; 1 / n by default.
 
         Returns
         -------
         dict of Resampled
-            Of r repetitions, resamples vary as (r - 1) / r of what trainings do.
+            Of r repetitions r - 1 are drawn, so that resamples vary as means of r trainings do; one shows nothing.
 
         Examples
         --------
@@ -206,11 +199,12 @@ class Bootstrap:
         """
         tables = {name: np.atleast_2d(np.asarray(table, float)) for name, table in values.items()}
         r, n = next(iter(tables.values())).shape
-        rng = self.generator()
-        objects = self.weights(strata, rng) / n
-        repetitions = rng.multinomial(r, np.full(r, 1 / r), size=self.resamples) / r
+        rng, each = self.generator(), np.full(n, 1 / n) if weights is None else np.asarray(weights, float)
+        objects = self.weights(strata, rng) * each
+        kept = max(r - 1, 1)
+        repetitions = rng.multinomial(kept, np.full(r, 1 / r), size=self.resamples) / kept
         drawn = {name: ((objects @ table.T) * repetitions).sum(axis=1) for name, table in tables.items()}
-        return {name: Resampled(float(table.mean()), drawn[name]) for name, table in tables.items()}
+        return {name: Resampled(float((table @ each).mean()), drawn[name]) for name, table in tables.items()}
 
     def interval_by_night(self, values: ArrayLike, nights: ArrayLike) -> tuple[float, float, str]:
         """Interval of a mean when nights are drawn with all their objects (cluster bootstrap).
@@ -239,6 +233,20 @@ class Bootstrap:
         drawn = self.weights(np.zeros(len(names)))
         found = Estimate.from_resamples(sums.sum() / sizes.sum(), drawn @ sums / (drawn @ sizes))
         return found.low, found.high, f"by {len(names)} nights"
+
+
+def balance(labels: ArrayLike, members: ArrayLike | None = None) -> Floats:
+    """Weights of objects in the mean of the classes' recalls, of all or of some members; 0 for the others.
+
+    Examples
+    --------
+    >>> balance([0, 0, 1], [True, True, True]).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    classes = np.asarray(labels)
+    chosen = np.ones(classes.shape, bool) if members is None else np.asarray(members, bool)
+    counts = np.bincount(classes[chosen], minlength=int(classes.max(initial=0)) + 1)
+    return chosen / np.maximum(counts[classes], 1) / max(1, np.count_nonzero(counts))
 
 
 def mean_known(values: Floats, axis: int) -> Floats:

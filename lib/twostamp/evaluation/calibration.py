@@ -10,15 +10,16 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from statsmodels.stats.proportion import proportion_confint
 
-from twostamp.evaluation.bootstrap import Bootstrap, Estimate
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 from twostamp.evaluation.predictions import Predictions
 from twostamp.utils.typing import Floats, Ints
 
-MEASURES = ("accuracy", "ECE", "Brier", "NLL")
+ECE = "ECE"
+MEASURES = ("accuracy", ECE, "Brier", "NLL")
 _TINY = 1e-12
 _TEMPERATURES = (0.05, 20.0)
 _STEPS = 1000  # of the estimate of shares, at most
@@ -37,14 +38,14 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
     Returns
     -------
     DataFrame
-        One row a bin that holds objects: confidence (mean of the highest probability), right (share), n, and Wilson's
-        interval of 95 % of the share, low and high.
+        One row a bin that holds objects: confidence (mean of the highest probability), right (share), n, and where the
+        share lies in 95 % of the cases if the model is calibrated, low and high (binomial law).
     """
     confidence, right, place = _confidences(probabilities, labels, bins)
     groups = pd.DataFrame({"bin": place, "confidence": confidence, "right": right}).groupby("bin")
     table = groups.mean().assign(n=groups.size()).reset_index(drop=True)
-    low, high = proportion_confint(groups["right"].sum().to_numpy(), table["n"].to_numpy(), method="wilson")
-    return table.assign(low=low, high=high)
+    law = stats.binom(table["n"], table["confidence"].clip(0, 1))
+    return table.assign(low=law.ppf(LEVEL / 2) / table["n"], high=law.ppf(1 - LEVEL / 2) / table["n"])
 
 
 def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, Ints]:
@@ -149,6 +150,23 @@ def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str,
     return calibrated
 
 
+def simulate_calibrated(probabilities: ArrayLike, bins: int, bootstrap: Bootstrap) -> Floats:
+    """Calibration errors that a model with these answers shows if it is calibrated, shape (resamples,).
+
+    Whether each answer is right is drawn with its own confidence (consistency resampling, Broecker and Smith 2007).
+    The error is never 0: what it is worth shows against these.
+
+    Examples
+    --------
+    >>> bool(simulate_calibrated([[0.8, 0.2]] * 20, 10, Bootstrap(200, seed=1)).mean() > 0.05)
+    True
+    """
+    confidence, _, place = _confidences(probabilities, np.zeros(len(np.asarray(probabilities)), int), bins)
+    right = bootstrap.generator(1).random((bootstrap.resamples, confidence.size)) < confidence
+    gaps = (confidence - right) @ np.eye(bins)[place]
+    return np.asarray(np.abs(gaps).sum(axis=1) / confidence.size)
+
+
 def tabulate_calibration(
     calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, bins: int, bootstrap: Bootstrap
 ) -> pd.DataFrame:
@@ -157,7 +175,9 @@ def tabulate_calibration(
     Returns
     -------
     DataFrame
-        model, method, then for each measure its value, low and high (95 %).
+        model, method, then for each measure its value, low and high (95 %). Of the calibration error a bootstrap never
+        holds 0, so it has another pair: ECE calibrated and ECE limit, mean and 95 % quantile of what a calibrated model
+        shows, and calibration: "miscalibrated" above the limit, else "as calibrated".
     """
     weights, rows = bootstrap.weights(labels), []
     for model, methods in calibrated.items():
@@ -166,8 +186,12 @@ def tabulate_calibration(
             drawn = calibration_scores(probabilities, labels, bins, weights)
             row: dict[str, object] = {"model": model, "method": method}
             for i, name in enumerate(MEASURES):
-                row |= Estimate.from_resamples(values[i], drawn[:, i]).to_row(name, f"{name} ")
-            rows.append(row)
+                found = Estimate.from_resamples(values[i], drawn[:, i]).to_row(name, f"{name} ")
+                row |= {name: values[i]} if name == ECE else found
+            null = simulate_calibrated(probabilities, bins, bootstrap)
+            limit = float(np.quantile(null, 1 - LEVEL))
+            row |= {f"{ECE} calibrated": float(null.mean()), f"{ECE} limit": limit}
+            rows.append(row | {"calibration": "miscalibrated" if values[1] > limit else "as calibrated"})
     return pd.DataFrame(rows)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from twostamp.evaluation.bootstrap import Bootstrap, Resampled
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Resampled
 from twostamp.evaluation.calibration import shift_priors, weigh_classes
 from twostamp.utils.typing import Floats
 
@@ -56,6 +56,7 @@ def tabulate_candidates(
     shares: ArrayLike,
     wanted: int,
     bootstrap: Bootstrap,
+    drawn_shares: ArrayLike | None = None,
     *,
     completeness: Sequence[float] = _COMPLETENESS,
     reference: str = "M0",
@@ -73,6 +74,8 @@ def tabulate_candidates(
         Index of the class looked for.
     bootstrap : Bootstrap
         Over objects within their classes, the same for all models.
+    drawn_shares : array_like, shape (b, k), optional
+        Other shares that the mix may have, where it is an estimate: resamples take them in turn.
     completeness : sequence of float
     reference : str
         Model whose candidates the others' are subtracted from.
@@ -81,21 +84,35 @@ def tabulate_candidates(
     -------
     DataFrame
         model, completeness, candidates, low, high, and fewer: those saved against the reference, with its interval.
+        Where no other object is looked at, high is what that leaves possible (exact 95 %, others taken together).
     """
-    labels, per_object = np.asarray(labels), weigh_classes(labels, shares)
-    drawn, counted = bootstrap.weights(labels), {}
+    labels, mixes = np.asarray(labels), np.atleast_2d(shares if drawn_shares is None else drawn_shares)
+    true, drawn, counted = labels == wanted, bootstrap.weights(labels), {}
+    others = np.asarray(shares, float)[np.arange(mixes.shape[1]) != wanted].sum()
     for model, given in probabilities.items():
-        scores, true = shift_priors(given, shares)[:, wanted], labels == wanted
-        counts = [count_candidates(scores, true, per_object * weights, completeness) for weights in (1, *drawn)]
+        cases = [(shares, 1), *((mixes[i % len(mixes)], weights) for i, weights in enumerate(drawn))]
+        counts = [_count_in_mix(given, labels, mix, wanted, weights, completeness) for mix, weights in cases]
         counted[model] = Resampled(counts[0], np.stack(counts[1:]))
+    unseen = float(1 - (LEVEL / 2) ** (1 / max(1, (~true).sum())))  # share of the others, at most, if none is seen
     rows = []
     for model, found in counted.items():
         for i, share in enumerate(completeness):
             row = {"model": model, "completeness": share} | found[i].estimate().to_row("candidates")
+            if found[i].value == 1:
+                row["high"] = max(row["high"], 1 + others * unseen / (np.asarray(shares)[wanted] * share))
             if reference in counted and model != reference:
                 row |= (counted[reference] - found)[i].estimate().to_row("fewer", "fewer ")
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _count_in_mix(
+    given: Floats, labels: ArrayLike, shares: ArrayLike, wanted: int, weights: ArrayLike, completeness: ArrayLike
+) -> Floats:
+    """`count_candidates` of probabilities that are corrected to a mix, objects weighted to it."""
+    scores = shift_priors(given, shares)[:, wanted]
+    of_object = weigh_classes(labels, shares) * np.asarray(weights, float)
+    return count_candidates(scores, np.asarray(labels) == wanted, of_object, completeness)
 
 
 def make_rare(shares: ArrayLike, wanted: int, share: float) -> Floats:

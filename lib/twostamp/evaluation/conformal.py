@@ -1,7 +1,9 @@
 """Answers that may be "cannot tell": conformal sets, class by class (Vovk 2013, Machine Learning 92, 349).
 
-Each class has a threshold of its own, from calibration objects of that class. Whatever the model is worth, the set of a
-new object then holds its true class in at least the wanted share of the cases, for every class, in any mix of classes.
+Each class has a threshold of its own, from calibration objects of that class. The set of a new object then holds its
+true class in at least the wanted share of the cases, for every class, in any mix of classes, if two things hold:
+calibration objects have chosen nothing (the best of 70 models that know nothing covers 0.904 where it promises 0.925),
+and new objects of a class are like them (years on they are not: notebook 13).
 """
 
 import math
@@ -18,6 +20,8 @@ from twostamp.evaluation.predictions import Predictions
 from twostamp.utils.typing import Bools, Floats, Ints
 
 CANNOT_TELL = "cannot tell"
+NOT_REFUTED = "not refuted"
+"""Of few objects a promise is hard to refute: 25 of a class allow 0.76 to 1 where 0.9 is promised."""
 
 
 def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> Floats:
@@ -109,7 +113,7 @@ def _test_promise(row: dict[str, Any], calibrated: int, coverage: float) -> dict
         return {"verdict": "too few objects to calibrate: in every set" if n else "no test object"}
     law = stats.betabinom(n, rank, calibrated + 1 - rank)
     low, high = (law.ppf(q) / n for q in (LEVEL / 2, 1 - LEVEL / 2))
-    verdict = "too low" if row["covered"] < low else "too high" if row["covered"] > high else "as promised"
+    verdict = "too low" if row["covered"] < low else "too high" if row["covered"] > high else NOT_REFUTED
     return {"low": low, "high": high, "verdict": verdict}
 
 

@@ -198,3 +198,37 @@ def bootstrap_scores(
         )
 
     return {model: resample(answers) for model, answers in predicted.items()}
+
+
+def exchange_scores(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, n_classes: int, bootstrap: Bootstrap
+) -> Floats:
+    """Two-sided p that two models have the same scores, of `_score_confusions`: their answers are exchanged by object.
+
+    Exact but for the number of exchanges, whatever the number of objects; trainings are taken as they are.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    first, second : array_like of int, shape (r, n)
+        Predicted by each model's repetitions.
+    n_classes : int
+    bootstrap : Bootstrap
+        How many exchanges, and from which seed.
+
+    Returns
+    -------
+    ndarray, shape (2 + n_classes,)
+    """
+    n = np.asarray(labels).size
+    swapped = bootstrap.generator(1).integers(0, 2, (bootstrap.resamples, n))
+    weights = np.concatenate([np.zeros((1, n)), swapped])
+
+    def score(kept: Floats) -> Floats:
+        pairs = ((first, kept), (second, 1 - kept))
+        counts = sum(_weigh_confusions(labels, answers, share, n_classes).mean(axis=1) for answers, share in pairs)
+        return _score_confusions(np.asarray(counts))
+
+    differences = np.abs(score(1 - weights) - score(weights))
+    extreme = (differences[1:] >= differences[0] - 1e-12).sum(axis=0)
+    return np.asarray((1 + extreme) / (1 + bootstrap.resamples))

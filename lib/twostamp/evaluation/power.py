@@ -1,11 +1,11 @@
 """How many objects and repetitions a difference needs before a test can see it."""
 
+import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.power import TTestIndPower
 
 from twostamp.evaluation.bootstrap import LEVEL
 
@@ -45,31 +45,35 @@ def largest_discordance(gain: int, n: int) -> int:
     return max(visible, default=0)
 
 
+def _t_power(shift: float, df: int) -> float:
+    """Power of a two-sided t test whose statistic has a non-centrality; 1 where SciPy finds it too large to say."""
+    limit, student = stats.t.isf(LEVEL / 2, df), stats.nct(df, shift)
+    power = float(student.sf(limit) + student.cdf(-limit))
+    return 1.0 if math.isnan(power) else power
+
+
+def _count(power: Callable[[int], float], most: int) -> int | None:
+    """Least number from 2 on that has the power; None if not even the largest has."""
+    if power(most) < POWER:
+        return None
+    return 2 + bisect.bisect_left(range(2, most), POWER, key=power)
+
+
 def _count_repetitions(difference: float, std: float) -> int:
     """Repetitions of each model that Welch's test needs on fixed objects, of an accuracy with a std of ddof 1."""
-    if difference > 7 * std:  # two of each are enough, and the solver finds no root
-        return 2
-    n = TTestIndPower().solve_power(effect_size=difference / std, power=POWER, alpha=LEVEL)
-    return max(2, math.ceil(n))
+    effect = difference / std
+    most = math.ceil(2 + 20 / effect**2)  # the normal approximation takes 15.7 / effect^2
+    return _count(lambda n: _t_power(effect * math.sqrt(n / 2), 2 * n - 2), most) or most
 
 
 def _split_power(difference: float, std: float, splits: int, test_share: float) -> float:
     """Power of the corrected t test over splits, of a paired difference with a std of ddof 1 in one split."""
-    error = std * math.sqrt(1 / splits + test_share)
-    limit = stats.t.isf(LEVEL / 2, splits - 1)
-    student = stats.nct(splits - 1, difference / error)
-    return float(student.sf(limit) + student.cdf(-limit))
+    return _t_power(difference / (std * math.sqrt(1 / splits + test_share)), splits - 1)
 
 
 def _count_splits(difference: float, std: float, test_share: float) -> int | None:
     """Repeated splits that the corrected t test needs; None if not even a thousand are enough."""
-    low, high = 2, 1000
-    if _split_power(difference, std, high, test_share) < POWER:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _split_power(difference, std, middle, test_share) >= POWER else (middle + 1, high)
-    return low
+    return _count(lambda n: _split_power(difference, std, n, test_share), 1000)
 
 
 def make_power_table(

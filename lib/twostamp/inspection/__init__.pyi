@@ -1,4 +1,5 @@
 from .agreement import (
+    UNSEEN,
     check_agreement,
     choose_examples,
     choose_objects,
@@ -10,14 +11,17 @@ from .attribution import (
     ExplainedObjects,
     integrate_gradients,
     load_explained_objects,
+    measure_distance,
     occlude,
     pool_strength,
     summarise_completeness,
 )
+from .baselines import predict_baselines
 from .forest import Forests, fit_forests, stack_metadata
 from .permutation import compare_importance, permute_network, rank_inputs, summarise_importance
 
 __all__ = [
+    "UNSEEN",
     "ExplainedObjects",
     "Forests",
     "check_agreement",
@@ -27,9 +31,11 @@ __all__ = [
     "fit_forests",
     "integrate_gradients",
     "load_explained_objects",
+    "measure_distance",
     "occlude",
     "permute_network",
     "pool_strength",
+    "predict_baselines",
     "rank_inputs",
     "share_of_stamps",
     "stack_metadata",

@@ -162,6 +162,11 @@ def load_explained_objects(
     return ExplainedObjects(LogOdds(model), inputs, baseline, targets)
 
 
+def measure_distance(objects: ExplainedObjects) -> Inputs:
+    """How far the inputs lie from the baseline: what resembles an attribution without any network."""
+    return {name: np.abs(values - objects.baseline[name]) for name, values in objects.inputs.items()}
+
+
 def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
     """Turn the stamps by 90 degrees as often as wanted, those of both alerts together; the rest stays."""
     return {

@@ -1,4 +1,4 @@
-"""Cross-fitting: train on some rows of a table of objects, and predict all of them (notebook 13).
+"""Cross-fitting: train on some rows of a table of objects, and predict all of them (notebooks 10, 12, 13 and 15).
 
 The stamps are prepared once, so that a split costs no records. Trainings run on Spark as those of the search.
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from twostamp.models.architectures import VARIANTS
 from twostamp.models.inference import predict
 from twostamp.models.trial import TrainingConfig, Trial, train, train_jobs
 from twostamp.params import Parameters
+from twostamp.taxonomy import order_classes
 from twostamp.utils.files import replacing, write_file
 
 Rows = NDArray[np.int64]
@@ -32,27 +32,101 @@ class CrossFitError(RuntimeError):
     """A training that failed twice; the message has its reason."""
 
 
-def write_objects(source: Path, path: Path, table: pd.DataFrame, crop: int, preparation: Preparation) -> str:
-    """Store the prepared stamps and raw features of some objects, in the order of a table.
+STAMPS, METADATA, DELTAJD = "stamps", "metadata", "deltajd"
+SECOND_STAMPS, SECOND_METADATA = "second stamps", "second metadata"
+HIDDEN = (SECOND_STAMPS, SECOND_METADATA, DELTAJD, STAMPS, METADATA)
+"""What a network may be kept from, see `hide`."""
+
+
+def hide(arrays: Arrays, names: Sequence[str]) -> Arrays:
+    """Take information from objects and leave their form: what a placebo learns from and is tested on.
 
     Parameters
     ----------
-    source : Path
-        ``pairs.parquet`` or ``first_alerts.parquet``.
-    path : Path
-        File ``.npz`` to write, `twostamp.data.arrays.UnscaledArrays`.
-    table : DataFrame
-        objectId.
-    crop : int
-        Side of the stamps, pixels.
-    preparation : Preparation
+    arrays : Arrays
+    names : sequence of str
+        Of `HIDDEN`. The second's stamps and metadata become copies of the first's; deltajd, or the stamps or metadata
+        of both alerts, become 0, which is the mean.
 
-    Returns
-    -------
-    str
-        Digest of what is stored.
+    Examples
+    --------
+    >>> ones, twos = np.ones((1, 2)), np.full((1, 2), 2.0)
+    >>> pair = Arrays(ones, twos, ones, twos, ones, None, np.array(["a"]))
+    >>> hidden = hide(pair, ["second stamps", "deltajd"])
+    >>> hidden.stamps_2.tolist(), hidden.metadata_2.tolist(), hidden.deltajd.tolist()
+    ([[1.0, 1.0]], [[2.0, 2.0]], [[0.0, 0.0]])
     """
-    return UnscaledArrays.read(source, table["objectId"].tolist(), crop, preparation).save(path)
+    if unknown := set(names) - set(HIDDEN):
+        raise ValueError(f"{min(unknown)!r} cannot be hidden; {', '.join(HIDDEN)} can")
+    values = dict(vars(arrays))
+    for kind in (STAMPS, METADATA):
+        if f"second {kind}" in names:
+            values[f"{kind}_2"] = values[f"{kind}_1"]
+    for field, value in values.items():
+        if field.partition("_")[0] in names and value is not None:
+            values[field] = np.zeros_like(value)
+    return Arrays(**values)
+
+
+@dataclass(frozen=True)
+class StoredObjects:
+    """Prepared stamps and raw features of the objects of a table, in its order, and their classes.
+
+    Attributes
+    ----------
+    path : Path
+        File ``.npz``, `twostamp.data.arrays.UnscaledArrays`.
+    digest : str
+        Of what is stored.
+    labels : ndarray, shape (n,)
+    recipe : {"thesis", "alerce"}
+        Of the metadata, whose statistics are those of the rows learnt from.
+    """
+
+    path: Path
+    digest: str
+    labels: Rows
+    recipe: str = "thesis"
+
+    @classmethod
+    def write(
+        cls,
+        source: Path,
+        path: Path,
+        table: pd.DataFrame,
+        crop: int,
+        preparation: Preparation,
+        classes: Sequence[str] = (),
+        recipe: str = "thesis",
+    ) -> "StoredObjects":
+        """Prepare and store the objects of a table; objectId and classALeRCE.
+
+        Parameters
+        ----------
+        source : Path
+            ``pairs.parquet`` or ``first_alerts.parquet``.
+        path : Path
+            To write.
+        table : DataFrame
+        crop : int
+            Side of the stamps, pixels.
+        preparation : Preparation
+        classes : sequence of str
+            In the order of the labels; by default their usual one.
+        recipe : {"thesis", "alerce"}
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = list(classes) or order_classes(table["classALeRCE"])
+        labels: Rows = np.array([names.index(name) for name in table["classALeRCE"]], np.int64)
+        digest = UnscaledArrays.read(source, table["objectId"].tolist(), crop, preparation).save(path)
+        return cls(path, digest, labels, recipe)
+
+    def rows(
+        self, train: Rows, validation: Rows, hidden: Sequence[str] = (), labels: Rows | None = None
+    ) -> "StoredRows":
+        """Choose the rows to learn from; `labels` in place of the true ones."""
+        known = self.labels if labels is None else labels
+        return StoredRows(self.path, self.digest, known, train, validation, self.recipe, tuple(hidden))
 
 
 @dataclass(frozen=True)
@@ -63,13 +137,15 @@ class StoredRows:
     ----------
     path : Path
     digest : str
-        File and result of `write_objects`.
+        Of `StoredObjects`.
     labels : ndarray, shape (n,)
         Of all objects.
     train, validation : ndarray
         Rows to learn from, and rows that are only looked at: the weights are those of the last epoch.
     recipe : {"thesis", "alerce"}
         Of the metadata, whose statistics are those of the rows learnt from.
+    hidden : tuple of str
+        What the network is kept from, of `hide`.
     """
 
     path: Path
@@ -78,6 +154,7 @@ class StoredRows:
     train: Rows
     validation: Rows
     recipe: str = "thesis"
+    hidden: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -95,9 +172,9 @@ class StoredRows:
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
         """Objects of ``train`` or ``validation``, or of ``all``, which have one crop."""
-        arrays = _load(self.path, self.digest).scale(self.scaler, features, self.labels)
+        arrays = hide(_load(self.path, self.digest).scale(self.scaler, features, self.labels), self.hidden)
         rows = {"train": self.train, "validation": self.validation}.get(split)
-        return arrays if rows is None else _take(arrays, rows)
+        return arrays if rows is None else arrays.take(rows)
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> tf.data.Dataset:
         """Class-balanced batches for so many steps, of (inputs, one-hot labels)."""
@@ -125,6 +202,8 @@ class CrossFit:
             settings.append(drawn)
         if config.engine != "tensorflow":  # likewise
             settings.append(config.engine)
+        if data.hidden:
+            settings.append(data.hidden)
         digest = hashlib.sha256(repr(settings).encode())
         for rows in (data.labels, data.train, data.validation):
             digest.update(np.ascontiguousarray(rows).tobytes())
@@ -167,7 +246,7 @@ def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.f
     """
     for job in jobs:
         job.folder.mkdir(parents=True, exist_ok=True)
-    train_jobs(jobs, params)
+    train_jobs(list({job.path: job for job in jobs}.values()), params)
     for job in jobs:
         if not job.path.exists():
             reason = job.path.with_suffix(".txt").read_text()
@@ -196,8 +275,3 @@ def balance_rows(labels: Rows, rows: Rows, n: int, seed: int) -> Rows:
 @functools.lru_cache(maxsize=2)
 def _load(path: Path, digest: str) -> UnscaledArrays:
     return UnscaledArrays.load(path)
-
-
-def _take(arrays: Arrays, rows: Rows) -> Arrays:
-    taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(arrays).items()}
-    return Arrays(**taken)

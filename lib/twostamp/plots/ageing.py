@@ -1,49 +1,46 @@
-"""Figures of notebook 13: accuracy by year, drift of features and its alarm, and real packets years apart."""
-
-from collections.abc import Mapping
+"""Figures of notebook 13: accuracy and recalls by year, what the second alert gains in each, and drifting features."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from twostamp.analysis.ageing.drift_alarm import MONTHS, MonitoredSurvey
-from twostamp.plots.style import INK, class_colour, draw_legend, make_panels
+from twostamp.plots.style import INK, class_colour, draw_legend, label_rows, make_panels
 
-LIST_STYLES = {
-    "thesis26": ("#CC3311", "-"),
-    "thesis26_no_coordinates": ("#CC3311", "--"),
-    "drift_safe": ("#332288", "-"),
-    "drift_safe_no_coordinates": ("#332288", "--"),
+MODEL_STYLES = {
+    ("M0", "thesis26"): ("#CC3311", ":"),
+    ("M1", "thesis26"): ("#CC3311", "-"),
+    ("M1", "thesis26_no_coordinates"): ("#CC3311", "--"),
+    ("M0", "drift_safe"): ("#332288", ":"),
+    ("M1", "drift_safe"): ("#332288", "-"),
 }
-"""Colour and line by list of features: dashed without coordinates."""
+"""Colour by list of features; dotted with one alert, dashed without coordinates."""
+_GAIN = r"^(?P<split>.*): gain of the second alert on (?P<list>\w+) in year (?P<when>\d+)$"
 
 
 def plot_years(table: pd.DataFrame) -> Figure:
-    """Accuracy by year and list of features, one panel a split, with intervals of 95 %.
+    """Accuracy by year and model, one panel a split, with intervals of 95 %.
 
-    `table` is of `twostamp.analysis.ageing.yearly.tabulate_years`.
+    `table` is of `twostamp.analysis.ageing.tabulate_years`.
     """
     table = table[table["score"] == "accuracy"]
     figure, axes = make_panels(table["split"].nunique(), 3.2, sharey=True)
     for ax, (split, part) in zip(axes[0], table.groupby("split", sort=False)):
-        for place, (name, rows) in enumerate(part.groupby("features", sort=False)):
-            colour, line = LIST_STYLES[str(name)]
-            year = rows["year"] + 0.08 * (place - 1.5)
-            ax.vlines(year, rows["low"], rows["high"], color=colour, linewidth=0.8, alpha=0.6)
-            ax.plot(year, rows["value"], color=colour, linestyle=line, marker="o", markersize=3, label=name)
+        for place, ((model, features), rows) in enumerate(part.groupby(["model", "features"], sort=False)):
+            colour, line = MODEL_STYLES[str(model), str(features)]
+            year, label = rows["year"] + 0.08 * (place - 2), f"{model}, {str(features).replace('_no_', ', no ')}"
+            ax.vlines(year, 100 * rows["low"], 100 * rows["high"], color=colour, linewidth=0.8, alpha=0.6)
+            ax.plot(year, 100 * rows["value"], color=colour, linestyle=line, marker="o", markersize=3, label=label)
         ax.set(title=split, xlabel="year of the survey (trained on the first)")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].set_ylabel("accuracy (mean of the recalls)")
-    draw_legend(figure, axes[0, 0])
+    axes[0, 0].set_ylabel("accuracy (mean of the recalls, %)")
+    draw_legend(figure, axes[0, 0], columns=3)
     return figure
 
 
 def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
-    """Recall of each class by year with intervals of 95 %, one panel a list of features; `table` as in `plot_years`."""
-    table = table[(table["split"] == split) & table["score"].str.startswith("recall")]
+    """Recall of each class by year with intervals of 95 %, one panel a list; `table` as in `plot_years`."""
+    table = table[(table["split"] == split) & table["score"].str.startswith("recall") & (table["model"] == "M1")]
     figure, axes = make_panels(table["features"].nunique(), 2.7, sharey=True)
     for ax, (name, part) in zip(axes[0], table.groupby("features", sort=False)):
         for score, rows in part.groupby("score", sort=False):
@@ -51,7 +48,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
             colour = class_colour(class_name)
             ax.fill_between(rows["year"], rows["low"], rows["high"], color=colour, alpha=0.06, linewidth=0)
             ax.plot(rows["year"], rows["value"], color=colour, marker="o", markersize=3, label=class_name)
-        ax.set_title(str(name).replace("_no_coordinates", "\nno coordinates"), fontsize=9)
+        ax.set_title("M1, " + str(name).replace("_no_coordinates", "\nno coordinates"), fontsize=9)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="year", ylim=(0, 1.02))
     axes[0, 0].set_ylabel("recall")
@@ -59,55 +56,38 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
     return figure
 
 
-def plot_drift(surveys: Mapping[str, MonitoredSurvey]) -> Figure:
-    """Index over its limit by feature and batch, one panel a list of features; what is above 1 rings."""
-    heights = [len(survey.alarm.names) for survey in surveys.values()]
-    figure, axes = make_panels(len(surveys), 0.9 + 0.16 * max(heights))
-    for ax, (name, survey) in zip(axes[0], surveys.items()):
-        image = _draw_excess(survey, ax)
-        ax.set_title(f"{name}: {_describe_first(survey)}", fontsize=9)
-    figure.colorbar(image, ax=axes[0].tolist(), label="PSI over its limit", shrink=0.7, aspect=25)
+def plot_gains(claims: pd.DataFrame) -> Figure:
+    """What the second alert gains in each year, one panel a split and list, paired on the objects, 95 %.
+
+    `claims` is of `twostamp.analysis.ageing.tabulate_falls`.
+    """
+    table = claims.join(claims["claim"].str.extract(_GAIN)).dropna(subset="when").astype({"when": int})
+    groups = list(table.groupby(["split", "list"], sort=False))
+    figure, axes = make_panels(max(1, len(groups)), 2.5, sharey=True)
+    for ax, ((split, features), rows) in zip(axes[0], groups):
+        ax.vlines(rows["when"], 100 * rows["low"], 100 * rows["high"], color=INK, linewidth=1)
+        faces = np.where(rows["verdict"] == "gains", INK, "white")
+        ax.scatter(rows["when"], 100 * rows["value"], color=faces, edgecolor=INK, s=18, zorder=3)
+        ax.axhline(0, color=INK, linewidth=0.6)
+        ax.set_title(f"{split}\n{features}", fontsize=8)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].set_ylabel("M1 minus M0, points")
+    figure.supxlabel("year of the survey; filled: decided", fontsize=8)
     return figure
 
 
-def _draw_excess(survey: MonitoredSurvey, ax: Axes) -> AxesImage:
-    excess = survey.index / survey.alarm.limits
-    order = np.argsort(-np.nan_to_num(excess).max(axis=0))
-    per_year = survey.alarm.n_reference
-    years = (2 - 0.5 / per_year, 2 + (len(excess) - 0.5) / per_year)
-    extent = (*years, len(order) - 0.5, -0.5)
-    image = ax.imshow(excess.T[order], aspect="auto", cmap="RdBu_r", vmin=0, vmax=2, extent=extent)
-    ax.set_yticks(range(len(order)), [survey.alarm.names[i] for i in order], fontsize=6.5)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("year of the survey")
-    return image
+def plot_drift(drift: pd.DataFrame) -> Figure:
+    """Stability index of each feature and year over what these numbers of objects show without any drift.
 
-
-def _describe_first(survey: MonitoredSurvey) -> str:
-    first = int(survey.alarm.first(survey.index))
-    months = (first + 1) * MONTHS / survey.alarm.n_reference
-    return "no alarm" if first < 0 else f"alarm {months:.0f} months after year 1"
-
-
-def plot_real(calls: pd.DataFrame, rate: float) -> Figure:
-    """Asteroid recall beside the false-asteroid rate by year, real packets; thin lines are intervals, wide ones seeds.
-
-    `calls` is of `twostamp.analysis.ageing.real_packets.tabulate_recalls`; `rate` is the first year's rate.
+    `drift` is of `twostamp.analysis.ageing.measure_drift`.
     """
-    figure, axes = make_panels(2, 3.2, sharey=True)
-    for ax, what in zip(axes[0], ("recall", "false rate")):
-        part = calls[calls["what"] == what]
-        sizes = part.groupby("year")["n"].first()
-        for place, (name, rows) in enumerate(part.groupby("features", sort=False)):
-            colour, line = LIST_STYLES[str(name)]
-            at = sizes.index.get_indexer(pd.Index(rows["year"])) + 0.15 * (place - 1)
-            ax.vlines(at, rows["low"], rows["high"], color=colour, linewidth=1)
-            ax.vlines(at, rows["seeds_low"], rows["seeds_high"], color=colour, linewidth=4, alpha=0.25)
-            face = colour if line == "-" else "white"
-            ax.scatter(at, rows["value"], s=22, color=colour, facecolor=face, zorder=3, label=name)
-        ax.set_xticks(range(len(sizes)), [f"{year}\nn {size}" for year, size in sizes.items()])
-    axes[0, 1].axhline(rate, color=INK, linewidth=0.8, linestyle="--")
-    axes[0, 0].set(title="asteroids called asteroid", ylabel="share")
-    axes[0, 1].set_title("VS and bogus called asteroid")
-    draw_legend(figure, axes[0, 0])
+    table = drift.assign(excess=drift["index"] / drift["expected"])
+    grid = table.pivot_table(index="feature", columns="year", values="excess")
+    grid = grid.loc[grid.max(axis=1).sort_values(ascending=False).index]
+    figure, ((ax,),) = make_panels(1, 0.9 + 0.16 * len(grid))
+    image = ax.imshow(grid.iloc[::-1], aspect="auto", cmap="viridis", vmin=0, vmax=10, origin="lower")
+    label_rows(ax, grid.index, margin=0.5, fontsize=6.5)
+    ax.set_xticks(range(grid.shape[1]), grid.columns)
+    ax.set_xlabel("year of the survey")
+    figure.colorbar(image, ax=ax, label="PSI over that of objects that do not drift")
     return figure

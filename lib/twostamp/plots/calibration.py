@@ -14,6 +14,8 @@ from twostamp.evaluation.conformal import CANNOT_TELL
 from twostamp.plots.style import INK, MODEL_COLOURS, MODEL_LABELS, class_colour, make_panels
 from twostamp.utils.typing import Floats
 
+FEW = 10
+"""Objects below which the mark of a bin is hollow."""
 MARKERS = {"M0": "o", "M1": "s", "M2": "^"}
 
 
@@ -23,7 +25,9 @@ def plot_reliability(
     bins: int,
     methods: tuple[str, ...] = ("single", "ensemble, temperature"),
 ) -> Figure:
-    """Share of right answers against confidence with Wilson's band of 95 %, one row a method and one column a model.
+    """Share of right answers against confidence, one row a method and one column a model.
+
+    Bars stand where the share of a calibrated model lies in 95 % of the cases; bins of few objects are hollow.
 
     `calibrated` is of `twostamp.evaluation.calibration.calibrate`; `labels` are the true classes, shape (n,), int.
     """
@@ -43,9 +47,9 @@ def plot_reliability(
 def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, colour: str, ax: Axes) -> None:
     table = measure_reliability(probabilities, labels, bins)
     ax.plot([0, 1], [0, 1], color="#999999", linewidth=0.7, linestyle="--")
-    ax.fill_between(table["confidence"], table["low"], table["high"], color=colour, alpha=0.2, linewidth=0)
-    ax.plot(table["confidence"], table["right"], color=colour, linewidth=1)
-    ax.scatter(table["confidence"], table["right"], color=colour, s=4 + 60 * table["n"] / table["n"].sum())
+    ax.vlines(table["confidence"], table["low"], table["high"], color="#CCCCCC", linewidth=5)
+    faces = [colour if n >= FEW else "white" for n in table["n"]]
+    ax.scatter(table["confidence"], table["right"], color=faces, edgecolor=colour, s=18, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
 
 

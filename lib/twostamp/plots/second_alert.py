@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from twostamp.analysis.second_alert.cadence_stress import STAYING
 from twostamp.analysis.second_alert.revisions import FLIPS
 from twostamp.plots.style import CLASS_COLOURS, INK, draw_intervals, draw_legend, label_rows, make_panels
 
@@ -66,7 +67,7 @@ def plot_flips(table: pd.DataFrame) -> Figure:
         left.barh(places, 100 * table[name], left=start, color=FLIP_COLOURS[name], height=0.7, label=name)
         start = start + 100 * table[name]
     left.set_xlabel("answers changed by the second alert (%)")
-    colours = table["second alert"].map(EFFECT_COLOURS).fillna("#777777")
+    colours = table["verdict"].map(EFFECT_COLOURS).fillna("#777777")
     draw_intervals(right, table, "gain", colours, low="gain low", high="gain high", scale=100, size=14)
     right.axvline(0, color=INK, linewidth=0.6)
     right.set_xlabel("accuracy gained, points (95 %)")
@@ -100,6 +101,7 @@ def plot_stress(table: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
     gap can touch, those of answers to one alert, by name.
     """
     figure, ((left, right),) = make_panels(2, 3.3, sharey=True, gridspec_kw={"width_ratios": [1, 1.1]})
+    table = table[table["objects"] == STAYING]
     others = table[table["kind"] != "gap"]
     names = list(dict.fromkeys(zip(others["kind"], others["amount"])))
     models = list(dict.fromkeys(table["model"]))
@@ -113,7 +115,7 @@ def plot_stress(table: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
         for ax in (left, right):
             ax.axhline(100 * value, color=INK, linewidth=1, linestyle=dashes, label=name if ax is left else None)
     right.set_xticks(range(len(names)), [KINDS[kind].format(amount) for kind, amount in names], fontsize=7)
-    left.set(ylabel="accuracy on test (%)", title="weather gap before the second alert")
+    left.set(ylabel=f"accuracy on test, {STAYING} (%)", title="weather gap before the second alert")
     right.set_title("deltajd shifted, cut at a limit, stretched")
     draw_legend(figure, left, columns=3)
     return figure
@@ -136,3 +138,35 @@ def _draw_others(rows: pd.DataFrame, names: list[Any], offset: float, ax: Axes, 
     ax.vlines(places, 100 * rows["low"], 100 * rows["high"], color=colour, linestyle=line, linewidth=1)
     face = colour if line == "-" else "white"
     ax.scatter(places, 100 * rows["accuracy"], facecolor=face, edgecolor=colour, s=14, zorder=3)
+
+
+def plot_gains(table: pd.DataFrame) -> Figure:
+    """Gain of the second alert under every design, a panel a learner; filled where it is decided.
+
+    `table` is of `twostamp.analysis.second_alert.gains.tabulate_gains`.
+    """
+    learners = list(dict.fromkeys(table["learner"]))
+    designs = list(dict.fromkeys(table["design"]))
+    figure, axes = make_panels(len(learners), 0.9 + 0.2 * len(designs), sharex=True, sharey=True)
+    for ax, learner, colour in zip(axes[0], learners, OTHER_COLOURS):
+        rows = table[table["learner"] == learner].set_index("design").reindex(designs)
+        hollow = ~rows["verdict"].isin(["gains", "loses"])
+        draw_intervals(ax, rows, "gain", [colour] * len(rows), scale=100, hollow=hollow)
+        label_rows(ax, designs, fontsize=7)
+        ax.axvline(0, color=INK, linewidth=0.6)
+        ax.set_title(learner, fontsize=9)
+    figure.supxlabel("accuracy of two alerts minus that of one, points (95 %); filled: decided", fontsize=8)
+    return figure
+
+
+def plot_waiting(table: pd.DataFrame) -> Figure:
+    """What a revised answer gains by the days since the first alert.
+
+    `table` is of `twostamp.analysis.second_alert.gains.tabulate_waiting`.
+    """
+    figure, ((ax,),) = make_panels(1, 2.6)
+    ax.fill_between(table["days"], 100 * table["low"], 100 * table["high"], color=INK, alpha=0.15, linewidth=0)
+    ax.plot(table["days"], 100 * table["gain"], color=INK, marker="o", markersize=3)
+    ax.axhline(0, color=INK, linewidth=0.6)
+    ax.set(xscale="log", xlabel="days since the first alert", ylabel="accuracy gained, points (95 %)")
+    return figure

@@ -1,4 +1,4 @@
-"""Figures of notebook 14: sky maps with and without coordinates, importance, attributions and occlusion."""
+"""Figures of notebook 14: probabilities by latitude, importance, attributions and occlusion."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,14 +6,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from twostamp.alerts.cutouts import STAMPS
-from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, CoordinateTest, map_shares, profile_latitudes
+from twostamp.analysis.shortcut_audit import SWAPPED, WITH, WITHOUT, CoordinateTest, profile_latitudes
 from twostamp.plots.metadata_importance import draw_measure
-from twostamp.plots.sky_maps import draw_sky
 from twostamp.plots.style import (
     INK,
     PAGE_WIDTH,
@@ -25,18 +24,14 @@ from twostamp.plots.style import (
     make_panels,
 )
 
-DIVERGING = "PuOr_r"
-"""Orange against purple: told apart by colour-blind readers too."""
-
 OVERLAY = LinearSegmentedColormap.from_list(
     "overlay", [(0, "#4B2A8CFF"), (0.5, "#4B2A8C00"), (0.5, "#E6610100"), (1, "#E66101FF")]
 )
-"""The same two colours, the weaker the more transparent, to be laid over a grey image."""
+"""Orange against purple, told apart by colour-blind readers too; the weaker the more transparent."""
 
 STRONG = 0.99
 """Attributions beyond this quantile of an object have the full colour."""
 
-BARS = ("share predicted", "share predicted", "change of the share")
 LINES = {WITH: "-", WITHOUT: "--", SWAPPED: ":"}
 MEASURES = (
     ("impurity", "forest: mean decrease\nin impurity (both alerts)", "#999933"),
@@ -44,28 +39,6 @@ MEASURES = (
     ("accuracy", "network: test accuracy\nlost when shuffled", "#882255"),
     ("nll", "network: nats of log loss\ngained when shuffled", "#882255"),
 )
-
-
-def plot_share_maps(tests: Mapping[str, CoordinateTest], classes: Sequence[str], nside: int) -> Figure:
-    """Share of every predicted class on the Galactic sky, with coordinates and without, and the difference.
-
-    `tests` is of `predict_with_and_without_coordinates`; `nside` is of the HEALPix pixels.
-    """
-    shares = {way: map_shares(tests[way], classes, nside) for way in (WITH, WITHOUT)}
-    sphere = {"projection": "mollweide"}
-    figure, axes = make_panels(3, 0.8 + 1.25 * len(classes), rows=len(classes), subplot_kw=sphere)
-    for row, name in zip(axes, classes):
-        first, second = shares[WITH][name], shares[WITHOUT][name]
-        share, change = Normalize(0, 1), Normalize(-1, 1)
-        mesh = [draw_sky(values, ax, share, SEQUENTIAL) for ax, values in zip(row, (first, second))]
-        mesh.append(draw_sky(second - first, row[2], change, DIVERGING))
-        row[0].text(-0.06, 0.5, name, transform=row[0].transAxes, rotation=90, va="center", ha="right")
-    for column, (title, label) in enumerate(zip((WITH, WITHOUT, "without minus with"), BARS)):
-        place = axes[:, column]
-        bar = figure.colorbar(mesh[column], ax=place, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02)
-        bar.set_label(label)
-        place[0].set_title(title, fontsize=9)
-    return figure
 
 
 def plot_profiles(tests: Mapping[str, CoordinateTest], classes: Sequence[str]) -> Figure:

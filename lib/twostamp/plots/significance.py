@@ -7,25 +7,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from twostamp.evaluation.bootstrap import LEVEL
-from twostamp.plots.style import INK, MODEL_COLOURS, MODEL_LABELS, draw_intervals, make_panels
+from twostamp.plots.style import INK, MODEL_COLOURS, MODEL_LABELS, draw_intervals, label_rows, make_panels
 from twostamp.thesis import MODELS
 
 VERDICT_COLOURS = {"too often": "#CC3311", "holds its level": "#332288", "cautious": "#88CCEE"}
 
 
 def plot_comparisons(scores: pd.DataFrame, everything: pd.DataFrame) -> Figure:
-    """Accuracy of each model on each repeated split, beside every difference of the run with its interval.
+    """Accuracy of each model on each repeated split, beside the primary differences with their intervals.
 
     Parameters
     ----------
     scores : DataFrame
-        Of `twostamp.analysis.significance.repeated_splits.pivot_scores`.
+        Of `twostamp.analysis.significance.repeated_splits.train_splits`.
     everything : DataFrame
-        Of `twostamp.analysis.significance.comparisons.correct_all`; rows without an interval are left out.
+        Of `twostamp.analysis.significance.comparisons.correct_all`.
     """
-    rows = int(everything["low"].notna().sum())
-    widths = {"width_ratios": [0.8, 1]}
-    figure, ((left, right),) = make_panels(2, 0.9 + 0.14 * max(rows, 14), gridspec_kw=widths)
+    figure, ((left, right),) = make_panels(2, 2.9, gridspec_kw={"width_ratios": [0.8, 1]})
     _draw_splits(scores, left)
     _draw_differences(everything, right)
     return figure
@@ -47,7 +45,7 @@ def _draw_splits(scores: pd.DataFrame, ax: Axes) -> None:
 
 def _draw_differences(everything: pd.DataFrame, ax: Axes) -> None:
     """Draw a row a difference; filled where Holm's correction leaves it significant."""
-    rows = everything.dropna(subset=["low"]).sort_values(["comparison", "test"], ignore_index=True)
+    rows = everything[everything["family"] == "primary"].dropna(subset=["low"]).sort_values("comparison")
     if rows.empty:  # a run that trains one model
         ax.set_axis_off()
         ax.text(0.5, 0.5, "no two models to compare", ha="center", va="center", transform=ax.transAxes)
@@ -55,7 +53,7 @@ def _draw_differences(everything: pd.DataFrame, ax: Axes) -> None:
     colours = dict(zip(rows["comparison"].unique(), ("#332288", "#CC6677", "#117733")))
     hollow = ~(rows["p (Holm)"] < LEVEL)  # NaN is not significant
     draw_intervals(ax, rows, "difference", rows["comparison"].map(colours), scale=100, hollow=hollow, linewidth=1.2)
-    ax.set_yticks(range(len(rows))[::-1], rows["comparison"] + "  " + rows["test"], fontsize=6.5)
+    label_rows(ax, rows["comparison"])
     ax.axvline(0, color=INK, linewidth=0.6)
     ax.set(xlabel="second minus first model, percentage points (95 %)", title="filled: significant after Holm")
 

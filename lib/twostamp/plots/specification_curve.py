@@ -1,5 +1,6 @@
 """The specification curve of notebook 15: effects in order, and below them which switches stood how."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ TITLES = {
     "warmup_fraction": "warm-up (T2)",
     "two_alerts": "two alerts (A6)",
     "entropy_beta": "entropy β (A7)",
+    "epochs": "epochs, of the run's",
+    "width": "width, of the run's",
+    "objects": "objects, of the run's",
 }
 WORDS: dict[str, dict[Any, str]] = {
     "crop_before_normalising": {False: "normalise first", True: "crop first"},
@@ -34,16 +38,20 @@ WORDS: dict[str, dict[Any, str]] = {
 }
 
 
-def plot_curve(effects: pd.DataFrame) -> Figure:
+def plot_curve(effects: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
     """Two alerts minus one of every specification in the order of the table, above the switches that vary.
 
-    `effects` is of `twostamp.analysis.specification_curve.curve.tabulate_effects`.
+    `effects` is of `twostamp.analysis.specification_curve.curve.tabulate_effects`; `baselines` are what classifiers on
+    metadata gain from the second alert, by name.
     """
     varied = _list_levels(effects)
     height = 0.135 * max(1, sum(map(len, varied.values())))
     ratios = {"height_ratios": [2.4, max(height, 0.3)]}
     figure, ((above,), (below,)) = make_panels(1, 2.9 + height, rows=2, gridspec_kw=ratios)
     _draw_effects(effects, above)
+    for (name, gain), line in zip(baselines.items(), (":", "--", "-.")):
+        above.axhline(100 * gain, color="#999999", linewidth=0.9, linestyle=line)
+        above.annotate(name, (1.005, 100 * gain), xycoords=("axes fraction", "data"), fontsize=6, va="center")
     _draw_switches(effects, varied, below)
     for ax in (above, below):
         ax.set(xticks=[], xlim=(-0.7, len(effects) - 0.3))

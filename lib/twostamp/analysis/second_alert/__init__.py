@@ -1,8 +1,8 @@
 """Notebook 12: what the second alert adds, how its answers revise the first's, and what gaps in the cadence cost."""
 
 from twostamp.analysis.second_alert.cadence_stress import (
+    STAYING,
     UNDISTURBED,
-    check_gap_equivalence,
     check_goals,
     list_stresses,
     tabulate_stress,
@@ -16,11 +16,19 @@ from twostamp.analysis.second_alert.classifiers import (
     train_classifiers,
     training_parameters,
 )
+from twostamp.analysis.second_alert.gains import (
+    collect_claims,
+    compare_designs,
+    count_seconds,
+    list_designs,
+    tabulate_gains,
+    tabulate_waiting,
+    train_designs,
+)
 from twostamp.analysis.second_alert.revisions import (
     compare_with_dedicated,
     follow_revisions,
     group_objects,
-    summarise_revisions,
     tabulate_revisions,
 )
 
@@ -28,18 +36,24 @@ __all__ = [
     "FIRST_ALONE",
     "LEARNED",
     "REVISING",
+    "STAYING",
     "UNDISTURBED",
-    "check_gap_equivalence",
     "check_goals",
     "choose_combinations",
+    "collect_claims",
+    "compare_designs",
     "compare_with_dedicated",
+    "count_seconds",
     "follow_revisions",
     "group_objects",
+    "list_designs",
     "list_stresses",
     "predict_views",
-    "summarise_revisions",
+    "tabulate_gains",
     "tabulate_revisions",
     "tabulate_stress",
+    "tabulate_waiting",
     "train_classifiers",
+    "train_designs",
     "training_parameters",
 ]

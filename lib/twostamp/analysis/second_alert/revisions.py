@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from twostamp.alerts.cutouts import SIZE, expected_shape
 from twostamp.data.arrays import read_metadata
-from twostamp.evaluation.bootstrap import Bootstrap, Estimate
+from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
+from twostamp.evaluation.verdicts import judge
 from twostamp.utils.typing import Floats
 
 FLIPS = ("wrong to right", "right to wrong", "wrong to other wrong")
@@ -116,10 +117,10 @@ def tabulate_revisions(
     Returns
     -------
     DataFrame
-        grouping, group, n, what `follow_revisions` measures; gain (of accuracy) and change (of the true class's
-        probability) with their intervals of 95 % over objects and repetitions; second alert: "helps" or "hurts" where
-        the interval of the gain leaves no doubt, else "undecided". Each interval is by itself, not corrected for the
-        number of groups; one of few objects, all answered alike, is too short.
+        grouping, group, n, trainings, what `follow_revisions` measures; gain (of accuracy) and change (of the true
+        class's probability) with their intervals of 95 % over objects and repetitions; verdict: "helps", "hurts" or
+        "undecided", which five trainings and six changed objects at least can decide. Each interval is by itself, not
+        corrected for the number of groups.
     """
     labels = np.asarray(labels)
     members = {("all", "all"): np.ones(labels.size, bool)}
@@ -135,10 +136,11 @@ def tabulate_revisions(
             (means[f"{measure} with two"] - means[f"{measure} with one"]).estimate()
             for measure in ("accuracy", "probability")
         )
-        row = {"grouping": grouping, "group": group, "n": int(chosen.sum())}
+        trainings, changed = len(part[FLIPS[0]]), sum(int(part[flip].any(axis=0).sum()) for flip in FLIPS[:2])
+        row = {"grouping": grouping, "group": group, "n": int(chosen.sum()), "trainings": trainings}
         row |= {name: mean.value for name, mean in means.items()}
         row |= gain.to_row("gain", "gain ") | change.to_row("change", "change ")
-        rows.append(row | {"second alert": "helps" if gain.low > 0 else "hurts" if gain.high < 0 else "undecided"})
+        rows.append(row | {"verdict": judge(gain, trainings, ("helps", "hurts"), changed=changed)})
     return pd.DataFrame(rows)
 
 
@@ -158,31 +160,16 @@ def compare_with_dedicated(
     Returns
     -------
     DataFrame
-        alerts, model, dedicated, n, repetitions, accuracy, dedicated accuracy, difference, low, high (95 %).
+        alerts, model, dedicated, n, repetitions, accuracy, dedicated accuracy, difference, low, high (95 %), verdict.
     """
     rows = []
     for alerts, model, dedicated in pairs:
         view = first if alerts == "one" else second
         means = bootstrap.means({name: view.correct[name] for name in (model, dedicated)}, view.labels)
         ours, theirs = means[model], means[dedicated]
-        size = view.correct[model].shape[::-1]
-        rows.append((alerts, model, dedicated, *size, ours.value, theirs.value, *(ours - theirs).estimate()))
+        n, r, found = len(view.labels), len(view.correct[model]), (ours - theirs).estimate()
+        rows.append(
+            (alerts, model, dedicated, n, r, ours.value, theirs.value, *found, judge(found, r, ("better", "worse")))
+        )
     columns = ["alerts", "model", "dedicated", "n", "repetitions", "accuracy", "dedicated accuracy"]
-    return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high"])
-
-
-def summarise_revisions(table: pd.DataFrame) -> list[str]:
-    """Say in sentences what `tabulate_revisions` has found."""
-    everyone = table[table["grouping"] == "all"].iloc[0]
-    one, two = everyone["accuracy with one"], everyone["accuracy with two"]
-    gain = Estimate.from_row(everyone, "gain", "gain ").points
-    lines = [
-        f"the second alert takes accuracy from {one:.3f} to {two:.3f}: "
-        f"{gain.value:+.1f} points ({gain.bounds('+.1f')})",
-        "of all answers it changes: " + ", ".join(f"{name} {everyone[name]:.1%}" for name in FLIPS),
-    ]
-    for verdict in ("helps", "hurts"):
-        found = table[(table["second alert"] == verdict) & (table["grouping"] != "all")]
-        named = [f"{row['grouping']} {row['group']} ({100 * row['gain']:+.1f})" for row in found.to_dict("records")]
-        lines.append(f"it {verdict} (95 %, each group by itself): {'; '.join(named) or 'no group for sure'}")
-    return lines
+    return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high", "verdict"])

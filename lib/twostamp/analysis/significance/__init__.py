@@ -2,35 +2,29 @@
 
 from twostamp.analysis.significance.comparisons import (
     check_claims,
-    check_equivalence,
-    compare_by_bootstrap,
     compare_on_objects,
     compare_on_splits,
+    compare_scores,
     correct_all,
     limit_discordance,
+    measure_likeness,
     measure_spreads,
+    tabulate_curves,
 )
 from twostamp.analysis.significance.false_positive_rates import measure_false_positives, summarise_false_positives
-from twostamp.analysis.significance.repeated_splits import (
-    pivot_scores,
-    share_of_test,
-    train_splits,
-    write_split_records,
-)
+from twostamp.analysis.significance.repeated_splits import train_splits
 
 __all__ = [
     "check_claims",
-    "check_equivalence",
-    "compare_by_bootstrap",
     "compare_on_objects",
     "compare_on_splits",
+    "compare_scores",
     "correct_all",
     "limit_discordance",
     "measure_false_positives",
+    "measure_likeness",
     "measure_spreads",
-    "pivot_scores",
-    "share_of_test",
     "summarise_false_positives",
+    "tabulate_curves",
     "train_splits",
-    "write_split_records",
 ]

@@ -1,25 +1,33 @@
-"""The tests of notebook 10 as tables, Holm's correction over them all, and what they leave of the thesis's claims."""
+"""The tests of notebook 10 as tables, Holm's correction of each family, and what they leave of the thesis's claims."""
 
+import itertools
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from twostamp.evaluation.bootstrap import LEVEL, Bootstrap
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
 from twostamp.evaluation.hypothesis_tests import (
     cochran_test,
     correct_p_values,
     corrected_t_test,
     delong_test,
-    equivalence_p,
     mcnemar_test,
     probability_better,
 )
-from twostamp.evaluation.metrics import bootstrap_scores
+from twostamp.evaluation.metrics import bootstrap_scores, exchange_scores
 from twostamp.evaluation.power import largest_discordance
 from twostamp.evaluation.predictions import Predictions
+from twostamp.evaluation.verdicts import UNDECIDED, judge, judge_within, make_claim, tabulate_claims
 from twostamp.thesis import OBJECTS, PAIRS, SEPARATED, STACKED, STAMP, parse_accuracy
+
+PRIMARY = "corrected t, accuracy"
+_AREAS = (roc_auc_score, average_precision_score)
+_CURVES = 200  # resamples of a curve, at most
 
 CLAIMS = (
     ("stacked beats one stamp (6.4)", f"{STAMP} < {STACKED}", "better"),
@@ -30,23 +38,24 @@ CLAIMS = (
 """What the thesis says, the comparison that tests it, and what that should find."""
 
 
-def compare_on_splits(scores: pd.DataFrame, test_share: float, bootstrap: Bootstrap) -> pd.DataFrame:
+def compare_on_splits(scores: pd.DataFrame, test_share: float, margin: float) -> pd.DataFrame:
     """Compare models over repeated splits.
 
     Parameters
     ----------
     scores : DataFrame
-        One row a split, one column a model, as of `twostamp.analysis.significance.repeated_splits.pivot_scores`.
+        One row a split, one column a model, of `twostamp.analysis.significance.repeated_splits.train_splits`.
     test_share : float
         Test objects over training objects.
-    bootstrap : Bootstrap
-        Of the interval of P(A > B), over splits.
+    margin : float
+        Difference of accuracy that counts as none.
 
     Returns
     -------
     DataFrame
         comparison, splits, difference (second minus first), low, high and p of the corrected t, the p of the
-        uncorrected one, P(second > first) with its interval, reason.
+        uncorrected one, P(second > first) with its exact interval, low 90 and high 90 of the corrected t, within the
+        margin (whether the models are equivalent by these, "different" or "undecided"), reason.
     """
     rows = []
     for a, b in _present(scores):
@@ -54,25 +63,10 @@ def compare_on_splits(scores: pd.DataFrame, test_share: float, bootstrap: Bootst
         row = {"comparison": f"{a} < {b}", "splits": len(scores)}
         row |= corrected_t_test(differences, test_share).to_row()
         row["uncorrected p"] = corrected_t_test(differences, 0).p_value
-        rows.append(row | probability_better(differences, bootstrap).to_row("P(better)", "P "))
+        inner = corrected_t_test(differences, test_share, 2 * LEVEL).difference
+        row |= {"low 90": inner.low, "high 90": inner.high, "within": judge_within(inner, len(scores), margin)}
+        rows.append(row | probability_better(differences).to_row("P(better)", "P "))
     return pd.DataFrame(rows)
-
-
-def check_equivalence(scores: pd.DataFrame, test_share: float, margin: float) -> pd.DataFrame:
-    """Two one-sided tests for stacked against separated over repeated splits, corrected and not.
-
-    Returns
-    -------
-    DataFrame
-        comparison, margin, difference, p (corrected), uncorrected p, verdict; empty if one of them was not trained.
-    """
-    if not {STACKED, SEPARATED} <= set(scores.columns):
-        return pd.DataFrame()
-    differences = scores[STACKED] - scores[SEPARATED]
-    p_value, plain = (equivalence_p(differences, margin, share) for share in (test_share, 0.0))
-    verdict = "equivalent" if p_value < LEVEL else "not shown to be equivalent"
-    row = (f"{SEPARATED} < {STACKED}", margin, differences.mean(), p_value, plain, verdict)
-    return pd.DataFrame([row], columns=["comparison", "margin", "difference", "p", "uncorrected p", "verdict"])
 
 
 def compare_on_objects(predictions: Predictions, wanted: str = "SN") -> pd.DataFrame:
@@ -102,78 +96,115 @@ def compare_on_objects(predictions: Predictions, wanted: str = "SN") -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def compare_by_bootstrap(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Paired stratified bootstrap of accuracy, macro-F1 and the recall of each class, mean over the repetitions.
+def compare_scores(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Accuracy, macro-F1 and the recall of each class, mean over the repetitions: bootstrap interval, exchange test.
 
     Returns
     -------
     DataFrame
-        comparison, score, first, second (of the two models), difference (second minus first), low, high (95 %), p.
+        comparison, score, first, second (of the two models), difference (second minus first), low, high (95 %, paired
+        and stratified bootstrap), p (answers exchanged object by object: a bootstrap's p is far too small at 25 objects
+        of a class).
     """
-    classes = predictions.classes
-    scores = bootstrap_scores(predictions.labels, predictions.predicted, len(classes), bootstrap)
+    classes, answers = predictions.classes, predictions.predicted
+    scores = bootstrap_scores(predictions.labels, answers, len(classes), bootstrap)
     rows = []
     for a, b in _present(scores):
+        p_values = exchange_scores(predictions.labels, answers[a], answers[b], len(classes), bootstrap)
         for i, name in enumerate(["accuracy", "macro-F1", *(f"recall {name}" for name in classes)]):
             first, second = scores[a][i], scores[b][i]
-            gain = second - first
-            rows.append((f"{a} < {b}", name, first.value, second.value, *gain.estimate(), gain.p_value))
+            gain = (second - first).estimate()
+            rows.append((f"{a} < {b}", name, first.value, second.value, *gain, p_values[i]))
     return pd.DataFrame(rows, columns=["comparison", "score", "first", "second", "difference", "low", "high", "p"])
 
 
-def correct_all(splits: pd.DataFrame, objects: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
-    """Put the tests of a run together and correct them for their number (Holm 1979).
-
-    Parameters
-    ----------
-    splits, objects, resampled : DataFrame
-        Of the three functions above. Accuracy by the bootstrap stays out: McNemar's test has it.
+def tabulate_curves(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Areas under the ROC and the precision-recall curve of each class against the rest, mean of the repetitions.
 
     Returns
     -------
     DataFrame
-        test, comparison, difference, low, high, p, p (Holm), reason; smallest p first, undefined ones last.
+        class, model, trainings, area (ROC), low, high, precision (average precision), precision low, precision high;
+        95 % over objects and repetitions.
     """
-    columns = ["test", "comparison", "difference", "low", "high", "p", "reason"]
-    others = resampled[resampled["score"] != "accuracy"]
-    others = others.assign(test="bootstrap, " + others["score"], reason="")
-    tables = [splits.assign(test="corrected t, accuracy"), objects, others]
+    rows = []
+    for (column, name), (model, values) in itertools.product(
+        enumerate(predictions.classes), predictions.probabilities.items()
+    ):
+        wanted, rng = predictions.labels == column, bootstrap.generator(2)
+        drawn = bootstrap.weights(predictions.labels)[:_CURVES]
+        chosen = rng.integers(0, len(values), len(drawn))
+        areas = np.array(
+            [
+                [measure(wanted, values[i, :, column], sample_weight=w) for measure in _AREAS]
+                for i, w in zip(chosen, drawn, strict=True)
+            ]
+        )
+        found = [np.mean([measure(wanted, each[:, column]) for each in values]) for measure in _AREAS]
+        ends = [Estimate.from_resamples(*pair) for pair in zip(found, areas.T, strict=True)]
+        rows.append((name, model, len(values), *ends[0], *ends[1]))
+    columns = ["class", "model", "trainings", "area", "low", "high", "precision", "precision low", "precision high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def correct_all(splits: pd.DataFrame, objects: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Put the tests of a run together and correct them for their number (Holm 1979), family by family.
+
+    Parameters
+    ----------
+    splits, objects, scores : DataFrame
+        Of `compare_on_splits`, `compare_on_objects` and `compare_scores`. Accuracy of the last stays out: McNemar's
+        test has it.
+
+    Returns
+    -------
+    DataFrame
+        family ("primary": the thesis's claims, on repeated splits; "secondary": all others), test, comparison,
+        difference, low, high, p, p (Holm), reason; primary first, then smallest p first, undefined ones last.
+    """
+    columns = ["family", "test", "comparison", "difference", "low", "high", "p", "reason"]
+    others = scores[scores["score"] != "accuracy"]
+    others = others.assign(test="exchange, " + others["score"], reason="", family="secondary")
+    tables = [splits.assign(test=PRIMARY, family="primary"), objects.assign(family="secondary"), others]
     filled = [table.reindex(columns=columns) for table in tables if len(table)]
     everything = pd.concat(filled or [pd.DataFrame(columns=columns)], ignore_index=True)
-    everything.insert(6, "p (Holm)", correct_p_values(everything["p"]))
-    return everything.sort_values("p", kind="stable", na_position="last", ignore_index=True)
+    corrected = everything.groupby("family")["p"].transform(lambda values: correct_p_values(values))
+    everything.insert(7, "p (Holm)", corrected)
+    return everything.sort_values(["family", "p"], kind="stable", na_position="last", ignore_index=True)
 
 
-def check_claims(everything: pd.DataFrame, equivalence: pd.DataFrame) -> pd.DataFrame:
+def check_claims(everything: pd.DataFrame, splits: pd.DataFrame, n: int) -> pd.DataFrame:
     """Check whether each claim of the thesis stands on this run's repeated splits.
 
     Parameters
     ----------
     everything : DataFrame
         Of `correct_all`.
-    equivalence : DataFrame
-        Of `check_equivalence`.
+    splits : DataFrame
+        Of `compare_on_splits`.
+    n : int
+        Test objects of a split.
 
     Returns
     -------
     DataFrame
-        claim, difference, low, high, p (Holm; for the last claim that of the equivalence test), stands: "yes", "no"
-        (the opposite is shown), "undecided" or "not tested".
+        As of `twostamp.evaluation.tabulate_claims`: "stands", "falls" (the opposite is shown), "undecided" or "not
+        tested". A claim that one is better takes a p (Holm, of the primary family) below 5 %; that two do not differ,
+        an interval of 90 % within the margin.
     """
-    on_splits = everything[everything["test"] == "corrected t, accuracy"].set_index("comparison")
-    rows: list[dict[str, Any]] = []
-    interval = ["difference", "low", "high"]
+    primary = everything[everything["test"] == PRIMARY].set_index("comparison")["p (Holm)"]
+    by_name, rows = splits.set_index("comparison") if len(splits) else splits, []
     for claim, comparison, expected in CLAIMS:
-        if comparison not in on_splits.index:
-            rows.append({"claim": claim, "stands": "not tested"})
+        if comparison not in primary.index:
+            rows.append({"claim": claim, "n": n, "trainings": 0, "verdict": "not tested"})
             continue
-        row = on_splits.loc[comparison]
-        differs, better = row["p (Holm)"] < LEVEL, row["difference"] > 0
-        p_value = row["p (Holm)"] if expected == "better" else equivalence["p"].iloc[0]
-        yes, no = (differs and better, differs and not better) if expected == "better" else (p_value < LEVEL, differs)
-        stands = "yes" if yes else "no" if no else "undecided"
-        rows.append({"claim": claim, "p": p_value, "stands": stands} | {name: row[name] for name in interval})
-    return pd.DataFrame(rows, columns=["claim", *interval, "p", "stands"])
+        row = by_name.loc[comparison]
+        found = Estimate.from_row(row, "difference")
+        differs = judge(found, int(row["splits"]), ("stands", "falls")) if primary[comparison] < LEVEL else UNDECIDED
+        same = {"equivalent": "stands", "different": "falls"}.get(str(row["within"]), UNDECIDED)
+        line = make_claim(claim, found, n, int(row["splits"]))
+        rows.append(line | {"verdict": differs if expected == "better" else same})
+    return tabulate_claims(rows)
 
 
 def limit_discordance() -> pd.DataFrame:
@@ -217,6 +248,14 @@ def measure_spreads(scores: pd.DataFrame, predictions: Predictions) -> dict[str,
         "split_std": [(scores[b] - scores[a]).std(ddof=1) for a, b in _present(scores)],
     }
     return {name: float(max(values, default=np.nan)) for name, values in spreads.items()}
+
+
+def measure_likeness(predictions: Predictions) -> float:
+    """Correlation of two models' being right: stacked and separated, or the last pair there is; NaN without one."""
+    right, pairs = predictions.right, _present(predictions.right)
+    if not pairs or any(right[model].all() or not right[model].any() for model in pairs[-1]):
+        return math.nan
+    return float(stats.pearsonr(*(right[model].astype(float) for model in pairs[-1])).statistic)
 
 
 def _present(models: Iterable[Any]) -> list[tuple[str, str]]:

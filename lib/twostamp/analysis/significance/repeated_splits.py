@@ -4,18 +4,18 @@ Repetitions on one split measure how much a training varies; what other objects 
 (Bouthillier et al. 2021, MLSys). Here every repetition has its own split, scaler included, the same for all models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import make_splits
-from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import Records
-from twostamp.models.results import SearchResults
-from twostamp.models.search import draw_seeds, make_jobs, make_repeats, run_groups
+from twostamp.models.cross_fitting import CrossFit, StoredObjects, cross_fit
+from twostamp.models.search import draw_seeds, make_repeats
 from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import TrainingConfig
 from twostamp.params import Parameters
 from twostamp.thesis import MODELS
 
@@ -25,67 +25,57 @@ def split_seeds(params: Parameters) -> list[int]:
     return draw_seeds(params.seed, 10, params.repeated_splits)
 
 
-def write_split_records(pairs_path: Path, folder: Path, params: Parameters) -> list[Records]:
-    """Write the TFRecords of every split, of the same objects as the run's own.
-
-    Parameters
-    ----------
-    pairs_path : Path
-        ``pairs.parquet`` of the run, or ``first_alerts.parquet``.
-    folder : Path
-        Gets one folder a split; what is there already, of the same objects, is left alone.
-    params : Parameters
-        repeated_splits, the shares of validation and test, and all that notebook 03 uses.
-
-    Returns
-    -------
-    list of Records
-    """
-    pairs = read_metadata(pairs_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for i, seed in enumerate(split_seeds(params)):
-        objects, classes = make_splits(pairs, params, seed)
-        records = Records(folder / f"{i:02d}", params.metadata_recipe)
-        write_records(pairs_path, objects, records.folder, classes, Preparation.of(params), seed=seed)
-        written.append(records)
-    return written
-
-
 def train_splits(
-    combinations: Mapping[str, Hyperparameters], records: list[Records], folder: Path, params: Parameters
-) -> list[SearchResults]:
-    """Train every model once on every split, by the machinery of the search, with networks of the run's ``width``.
+    source: Path, combinations: Mapping[str, Hyperparameters], folder: Path, params: Parameters
+) -> tuple[pd.DataFrame, float]:
+    """Train every model once on every split of the run's objects, with networks of the run's ``width``.
 
     Parameters
     ----------
+    source : Path
+        ``pairs.parquet`` of the run, or ``first_alerts.parquet``.
     combinations : mapping of str to Hyperparameters
-        By variant.
-    records : list of Records
-        Of `write_split_records`.
+        By model of `twostamp.thesis.MODELS`.
     folder : Path
-        Gets one folder a split.
+        Keeps the stamps, once, and each training's probabilities, so that what is done is not done again.
     params : Parameters
+        repeated_splits, the shares of validation and test, and all that notebooks 03 and 04 use.
 
     Returns
     -------
-    list of SearchResults
-        Of every split.
+    scores : DataFrame
+        Accuracy on test, one row a split and one column a model.
+    test_share : float
+        Test objects over training objects, as `twostamp.evaluation.hypothesis_tests.corrected_t_test` takes it.
     """
-    groups = []
-    for source, seed in zip(records, split_seeds(params), strict=True):
-        trials = [trial for name, values in combinations.items() for trial in make_repeats(name, values, 1, seed)]
-        groups.append(make_jobs(trials, source, folder / source.folder.name / "trials", params))
-    return run_groups(groups, params)
-
-
-def pivot_scores(results: Sequence[SearchResults]) -> pd.DataFrame:
-    """Accuracy on test, one row a split and one column a model; splits on which a training failed are left out."""
-    scores = {i: {trial.variant: trial.accuracy("test") for trial in trials.done} for i, trials in enumerate(results)}
-    table = pd.DataFrame.from_dict(scores, orient="index").sort_index(axis=1).dropna()
-    return table.rename(columns={variant: model for model, variant in MODELS.items()}).rename_axis(index="split")
-
-
-def share_of_test(counts: Mapping[str, Mapping[str, int]]) -> float:
-    """Test objects over training objects, what `twostamp.evaluation.hypothesis_tests.corrected_t_test` takes."""
-    return sum(counts["test"].values()) / sum(counts["train"].values())
+    table, seeds = read_metadata(source), split_seeds(params)
+    splits = [make_splits(table, params, seed)[0] for seed in seeds]
+    stored = {
+        crop: StoredObjects.write(
+            source, folder / f"objects_{crop}.npz", splits[0], crop, Preparation.of(params), (), params.metadata_recipe
+        )
+        for crop in {combination.crop_size for combination in combinations.values()}
+    }
+    jobs, tested = [], []
+    for model, combination in combinations.items():
+        objects = stored[combination.crop_size]
+        for split, seed in zip(splits, seeds, strict=True):
+            train, validation, test = (
+                np.flatnonzero(split["split"] == name) for name in ("train", "validation", "test")
+            )
+            (trial,) = make_repeats(MODELS[model], combination, 1, seed)
+            jobs.append(CrossFit(trial, objects.rows(train, validation), TrainingConfig.of(params), folder / "fits"))
+            tested.append((model, seed, test))
+    rows = []
+    for (model, seed, test), job, answers in zip(tested, jobs, cross_fit(jobs, params), strict=True):
+        right = answers[test].argmax(axis=1) == job.data.labels[test]
+        rows.append(
+            {
+                "model": model,
+                "split": seeds.index(seed),
+                "accuracy": right.mean(),
+                "share": len(test) / len(job.data.train),
+            }
+        )
+    scores = pd.DataFrame(rows)
+    return scores.pivot_table(index="split", columns="model", values="accuracy"), float(scores["share"].mean())

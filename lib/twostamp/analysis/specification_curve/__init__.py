@@ -1,20 +1,11 @@
 """Notebook 15: whether the second alert helps whatever one decides where the thesis leaves a choice."""
 
-from twostamp.analysis.specification_curve.curve import (
-    check_joint_null,
-    compare_levels,
-    summarise_curve,
-    tabulate_effects,
-)
+from twostamp.analysis.specification_curve.curve import check_joint_null, compare_levels, tabulate_effects
 from twostamp.analysis.specification_curve.specifications import (
     default_specification,
     draw_specifications,
-    list_failures,
-    read_labels,
-    stack_right,
     tabulate_switches,
     train_specifications,
-    write_preparations,
 )
 
 __all__ = [
@@ -22,12 +13,7 @@ __all__ = [
     "compare_levels",
     "default_specification",
     "draw_specifications",
-    "list_failures",
-    "read_labels",
-    "stack_right",
-    "summarise_curve",
     "tabulate_effects",
     "tabulate_switches",
     "train_specifications",
-    "write_preparations",
 ]

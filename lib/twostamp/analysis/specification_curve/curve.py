@@ -3,10 +3,10 @@
 The curve of Simonsohn et al. (2020). All specifications are judged on the same objects, so that one draw of objects,
 and one exchange of labels, is applied to all of them at once; that keeps how alike they are.
 
-Resamples draw objects within their class, the same for all specifications and both models, and repetitions anew for
-each model. With one repetition the interval holds nothing of how trainings vary, and with few it holds too little. To
-exchange labels a coin is thrown for each object, and exchanges its two answers in all specifications. The trainings are
-taken as they are: another training of the same model is not part of the null.
+Resamples draw objects within their class, the same for all specifications and both models. What holds for all of them
+together draws specifications too, whose trainings are their own, so that it holds how trainings vary. To exchange
+labels a coin is thrown for each object, and exchanges its two answers in all specifications; this takes trainings as
+they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from twostamp.analysis.specification_curve.specifications import SWITCHES, Specification
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
+from twostamp.evaluation.verdicts import judge, make_claim
 from twostamp.utils.typing import Bools, Floats
 
 Right = Mapping[int, Mapping[str, Bools]]
@@ -26,20 +27,9 @@ Right = Mapping[int, Mapping[str, Bools]]
 
 
 def _bootstrap_effects(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> Floats:
-    """Two alerts minus one on resamples of the test objects and of the repetitions, shape (len(right), resamples)."""
-    rng = bootstrap.generator(15)
-    weights = bootstrap.weights(labels, rng) / np.asarray(labels).size
-    drawn = []
-    for sides in right.values():
-        means = {side: _draw_mean(weights @ np.asarray(values, float).T, rng) for side, values in sides.items()}
-        drawn.append(means["two"] - means["one"])
-    return np.array(drawn)
-
-
-def _draw_mean(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Mean over repetitions drawn with replacement in each row, shape (resamples, repetitions)."""
-    chosen = rng.integers(0, scores.shape[1], scores.shape)
-    return np.asarray(np.take_along_axis(scores, chosen, axis=1).mean(axis=1))
+    """Two alerts minus one on resamples of objects and repetitions, shape (len(right), resamples)."""
+    differences = {place: np.subtract(each["two"], each["one"], dtype=float) for place, each in right.items()}
+    return np.stack([mean.drawn for mean in bootstrap.means(differences, labels).values()])
 
 
 def _object_differences(right: Right) -> Floats:
@@ -63,7 +53,7 @@ def tabulate_effects(
     ----------
     specifications : sequence of Specification
     right : mapping
-        Of `twostamp.analysis.specification_curve.specifications.stack_right`.
+        Of `twostamp.analysis.specification_curve.specifications.train_specifications`.
     labels : array_like of int, shape (n,)
     bootstrap : Bootstrap
 
@@ -71,7 +61,7 @@ def tabulate_effects(
     -------
     DataFrame
         specification (its place; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference,
-        low and high (95 %), p (of exchanged labels, two-sided).
+        low and high (95 %), p (of exchanged labels, two-sided), verdict.
     """
     drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
     effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
@@ -80,9 +70,10 @@ def tabulate_effects(
     rows = []
     for row, (place, sides) in enumerate(right.items()):
         means = {side: float(np.mean(sides[side])) for side in ("one", "two")}
-        found = Estimate.from_resamples(effects[row], drawn[row]).to_row("difference") | {"p": p_values[row]}
-        levels = asdict(specifications[place])
-        rows.append({"specification": place, **levels, "repetitions": len(sides["two"]), **means, **found})
+        found, trainings = Estimate.from_resamples(effects[row], drawn[row]), len(sides["two"])
+        line = {"specification": place, **asdict(specifications[place]), "repetitions": trainings, **means}
+        line |= found.to_row("difference") | {"p": p_values[row]}
+        rows.append(line | {"verdict": judge(found, trainings, ("two beat one", "one beats two"))})
     return pd.DataFrame(rows).sort_values(["difference", "specification"], ignore_index=True)
 
 
@@ -102,29 +93,34 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
     Returns
     -------
     DataFrame
-        statistic, observed, low and high (95 %, over objects and repetitions), expected (mean when labels are
-        exchanged), p (one-sided: how often exchanged labels give as much). Significant means beyond the 97.5 % quantile
-        of the specification's own exchanged effects; the last row counts intervals of the bootstrap above 0 instead.
+        claim, value, low and high (95 %, over objects and specifications), n, trainings (of either model), verdict;
+        expected (mean when labels are exchanged), p (one-sided: how often exchanged labels give as much). Significant
+        means beyond the 97.5 % quantile of the specification's own exchanged effects.
     """
     drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
     effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
     needed = np.quantile(null, 1 - LEVEL / 2, axis=0) + 1e-12
-    statistics = {
-        "median difference": lambda values: np.median(values, axis=-1),
-        "share in which two beat one": _share_better,
-        "share in which two beat one significantly": lambda values: (values > needed).mean(axis=-1),
+    trainings = sum(len(each["two"]) for each in right.values())
+    chosen = bootstrap.generator(15).integers(0, len(effects), drawn.T.shape)
+    resampled = np.take_along_axis(drawn.T, chosen, axis=1)
+    significant = effects > needed
+    kinds: dict[str, tuple[Any, Floats, Floats, float]] = {
+        "median difference": (float(np.median(effects)), np.median(resampled, axis=1), np.median(null, axis=1), 0),
+        "share in which two beat one": (_share_better(effects), _share_better(resampled), _share_better(null), 0.5),
+        "share in which two beat one significantly": (
+            float(significant.mean()),
+            (resampled > needed[chosen]).mean(axis=1),
+            (null > needed).mean(axis=1),
+            LEVEL / 2,
+        ),
     }
-    rows: list[tuple[Any, ...]] = []
-    for name, statistic in statistics.items():
-        observed, expected = float(statistic(effects)), statistic(null)
+    rows = []
+    for name, (observed, values, expected, at) in kinds.items():
+        found = Estimate.from_resamples(float(observed), values)
+        row = make_claim(name, found, differences.shape[1], trainings, ("two beat one", "one beats two"), at=at)
         p_value = float((1 + (expected >= observed - 1e-12).sum()) / (1 + bootstrap.resamples))
-        estimate = Estimate.from_resamples(observed, statistic(drawn.T))
-        rows.append((name, *estimate, float(expected.mean()), p_value))
-    above = float((np.quantile(drawn, LEVEL / 2, axis=1) > 0).mean())
-    rows.append(("share whose interval lies above 0", above, *[np.nan] * 4))
-    below = float((np.quantile(drawn, 1 - LEVEL / 2, axis=1) < 0).mean())
-    rows.append(("share whose interval lies below 0", below, *[np.nan] * 4))
-    return pd.DataFrame(rows, columns=["statistic", "observed", "low", "high", "expected", "p"])
+        rows.append(row | {"expected": float(np.mean(expected)), "p": p_value})
+    return pd.DataFrame(rows)
 
 
 def compare_levels(effects: pd.DataFrame) -> pd.DataFrame:
@@ -147,20 +143,3 @@ def compare_levels(effects: pd.DataFrame) -> pd.DataFrame:
             means = group[["one", "two", "difference"]].mean()
             rows.append({"switch": switch, "level": f"{level!s}", "specifications": len(group), **means})
     return pd.DataFrame(rows, columns=["switch", "level", "specifications", "one", "two", "difference"])
-
-
-def summarise_curve(effects: pd.DataFrame, together: pd.DataFrame) -> list[str]:
-    """Say in sentences what was found."""
-    rows = together.set_index("statistic").to_dict("index")
-    names = ("share in which two beat one", "median difference")
-    share, median = (Estimate.from_row(rows[name], "observed") for name in names)
-    p_values = [rows[name]["p"] for name in names]
-    above, below = (rows[f"share whose interval lies {side} 0"]["observed"] for side in ("above", "below"))
-    own = effects[effects["specification"] == 0].to_dict("records")
-    return [
-        f"two alerts beat one in {share.value:.0%} of {len(effects)} specifications "
-        f"(95 %: {share.bounds('.0%')}; joint p {p_values[0]:.3g})",
-        f"the interval lies above 0 in {above:.0%} of them, below 0 in {below:.0%}",
-        f"median difference {median.points:+.1f points}, joint p {p_values[1]:.3g}",
-        *(f"the run's own specification: {Estimate.from_row(row, 'difference').points:+.1f points}" for row in own),
-    ]

@@ -6,25 +6,24 @@ one-alert model which is built, prepared and trained in the same way.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from twostamp.data.arrays import Preparation, read_metadata
 from twostamp.data.splits import make_splits
-from twostamp.data.tfrecord_writer import write_records
-from twostamp.data.tfrecords import Records
 from twostamp.models.architectures import name_variant
-from twostamp.models.results import SearchResults
-from twostamp.models.search import make_jobs, make_repeats, run_groups
+from twostamp.models.cross_fitting import CrossFit, StoredObjects, cross_fit
+from twostamp.models.search import make_repeats
 from twostamp.models.training import Hyperparameters
-from twostamp.models.trial import Job
+from twostamp.models.trial import TrainingConfig
 from twostamp.params import Parameters
+from twostamp.utils.typing import Bools, Ints
 
 SWITCHES: dict[str, tuple[Any, ...]] = {
     "normalisation": ("range", "literal", "minmax"),
@@ -38,12 +37,17 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "warmup_fraction": (0.05, 0.0),
     "two_alerts": ("stacked", "separated", "siamese"),
     "entropy_beta": (0.0, 0.5),
+    "epochs": (1.0, 2.0),
+    "width": (1.0, 2.0),
+    "objects": (1.0, 0.5),
 }
-"""What decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7 leave open; by name of the field below."""
+"""What decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7 leave open, and how far networks are
+trained: epochs, width and training objects as shares of the run's. By name of the field below."""
 
 OF_HYPERPARAMETERS = ("crop_size", "dropout_rate")
-OF_RECORDS = ("normalisation", "crop_before_normalising")
-OF_NEITHER = ("features", "two_alerts", *OF_HYPERPARAMETERS)
+OF_PREPARATION = ("normalisation", "crop_before_normalising")
+SHARES = ("epochs", "width", "objects")
+OF_NEITHER = ("features", "two_alerts", *OF_HYPERPARAMETERS, *SHARES)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Specification:
         Share of all steps; 0 for no warm-up.
     two_alerts : {"stacked", "separated", "siamese"}
         Architecture of the two-alert model.
+    epochs, width, objects : float
+        Shares of the run's; networks are no wider than the thesis's.
     """
 
     normalisation: str = "range"
@@ -73,33 +79,42 @@ class Specification:
     warmup_fraction: float = 0.05
     two_alerts: str = "stacked"
     entropy_beta: float = 0.0
+    epochs: float = 1.0
+    width: float = 1.0
+    objects: float = 1.0
 
     @property
-    def records_name(self) -> str:
-        """Name of the folder of the records that it is trained on.
+    def preparation_name(self) -> str:
+        """Name of the stored objects that it is trained on.
 
         Examples
         --------
-        >>> Specification(normalisation="minmax", crop_before_normalising=True).records_name
-        'minmax-crop_first'
+        >>> Specification(normalisation="minmax", crop_before_normalising=True).preparation_name
+        'minmax-crop_first-c21'
         """
-        return self.normalisation + "-crop_first" * self.crop_before_normalising
-
-    def one_alert(self) -> "Specification":
-        """The specification whose one-alert model it shares: that model knows nothing of the two-alert architecture."""
-        return replace(self, two_alerts="one")
+        return f"{self.normalisation}{'-crop_first' * self.crop_before_normalising}-c{self.crop_size}"
 
     @property
     def id(self) -> str:
         """Readable name, one word a switch."""
-        words = [self.records_name, self.metadata_recipe, f"c{self.crop_size}", self.features]
+        words = [self.preparation_name, self.metadata_recipe, self.features]
         words += ["bn" if self.batch_normalisation else "nobn", f"d{self.dropout_layers}x{self.dropout_rate:g}"]
-        return "-".join([*words, f"w{self.warmup_fraction:g}", f"e{self.entropy_beta:g}", self.two_alerts])
+        words += [f"w{self.warmup_fraction:g}", f"e{self.entropy_beta:g}", self.two_alerts]
+        shares = [f"{name}{getattr(self, name):g}" for name in SHARES if getattr(self, name) != 1]
+        return "-".join(words + shares)
 
     def parameters(self, params: Parameters) -> Parameters:
         """The run's parameters with those of the specification in their place."""
         levels = {name: value for name, value in asdict(self).items() if name not in OF_NEITHER}
-        return params.model_copy(update=levels | {"siamese": self.two_alerts == "siamese"})
+        width, epochs = min(1.0, params.width * self.width), max(1, round(params.epochs * self.epochs))
+        return params.model_copy(
+            update=levels | {"siamese": self.two_alerts == "siamese", "width": width, "epochs": epochs}
+        )
+
+    @property
+    def architectures(self) -> dict[str, str]:
+        """Architecture of the model of one alert and of that of two."""
+        return {"one": "stamp", "two": "stacked" if self.two_alerts == "stacked" else "separated"}
 
     def hyperparameters(self, best: Hyperparameters) -> Hyperparameters:
         """The winner's hyper-parameters with those of the specification in their place."""
@@ -146,7 +161,7 @@ def draw_specifications(default: Specification, count: int, seed: int) -> list[S
     Examples
     --------
     >>> [specification.id for specification in draw_specifications(Specification(), 2, seed=1)]
-    ['range-thesis-c21-thesis26-bn-d1x0.3-w0.05-e0-stacked', 'literal-thesis-c21-thesis26-bn-d1x0.3-w0.05-e0-stacked']
+    ['range-c21-thesis-thesis26-bn-d1x0.3-w0.05-e0-stacked', 'literal-c21-thesis-thesis26-bn-d1x0.3-w0.05-e0-stacked']
     """
     alternatives = list_alternatives(default)
     rounds = itertools.zip_longest(*([{name: level} for level in levels] for name, levels in alternatives.items()))
@@ -162,134 +177,66 @@ def draw_specifications(default: Specification, count: int, seed: int) -> list[S
     return list(chosen)[:count]
 
 
-def write_preparations(
-    specifications: Sequence[Specification], pairs_path: Path, own: Path, folder: Path, params: Parameters
-) -> dict[str, Path]:
-    """Write the records of every preparation that the specifications need, once each, all with the run's own split.
-
-    Parameters
-    ----------
-    specifications : sequence of Specification
-    pairs_path : Path
-        ``pairs.parquet``.
-    own : Path
-        The run's own records, used as they are for the preparation that they have.
-    folder : Path
-        Gets one folder for every other preparation.
-    params : Parameters
-        As for notebook 03.
-
-    Returns
-    -------
-    dict of Path
-        By `Specification.records_name`.
-    """
-    objects, classes = make_splits(read_metadata(pairs_path), params)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for specification in specifications:
-        wanted = {name: getattr(specification, name) for name in OF_RECORDS}
-        name = specification.records_name
-        if all(getattr(params, switch) == level for switch, level in wanted.items()):
-            paths[name] = own
-        elif name not in paths:
-            paths[name] = folder / name
-            preparation = Preparation(nan_value=params.nan_value, **wanted)
-            write_records(pairs_path, objects, paths[name], classes, preparation, seed=params.seed)
-    return paths
-
-
-def _list_trainings(
-    specification: Specification, best: Hyperparameters, records: Path, folder: Path, params: Parameters
-) -> dict[str, list[Job]]:
-    """List the trainings of a specification: ``one`` and ``two`` alerts, each with its repetitions."""
-    architectures = {"one": "stamp", "two": "stacked" if specification.two_alerts == "stacked" else "separated"}
-    jobs, source = {}, Records(records, specification.metadata_recipe)
-    for side, architecture in architectures.items():
-        made_by = specification.one_alert() if side == "one" else specification
-        variant, combination = name_variant(architecture, specification.features), specification.hyperparameters(best)
-        trials = make_repeats(variant, combination, params.specification_repetitions, params.seed)
-        output = folder / made_by.id / "trials"
-        jobs[side] = make_jobs(trials, source, output, made_by.parameters(params))
-    return jobs
-
-
 def train_specifications(
-    specifications: Sequence[Specification],
-    best: Hyperparameters,
-    records: Mapping[str, Path],
-    folder: Path,
-    params: Parameters,
-) -> dict[int, dict[str, SearchResults]]:
-    """Train the two models of every specification, on Spark, one task a training; what is finished is left alone.
+    specifications: Sequence[Specification], source: Path, best: Hyperparameters, folder: Path, params: Parameters
+) -> tuple[dict[int, dict[str, Bools]], Ints]:
+    """Train the two models of every specification on the run's own split.
+
+    Every specification has trainings of its own, with seeds of their own: what a training varies by is then among what
+    specifications vary by.
 
     Parameters
     ----------
     specifications : sequence of Specification
+    source : Path
+        ``pairs.parquet``.
     best : Hyperparameters
         Of the run's winner, whose kernel, batch and learning rate all specifications share.
-    records : mapping of str to Path
-        Of `write_preparations`.
     folder : Path
-        Every specification gets a folder below it, and every one-alert model that several of them share one.
+        Keeps the stamps of every preparation and each training's probabilities.
     params : Parameters
-        The run's; specification_repetitions, width.
+        The run's; specification_repetitions, width, epochs.
 
     Returns
     -------
-    dict
-        Repetitions of the model by the specification's place and its side (``one``, ``two``).
-    """
-    listed = [_list_trainings(each, best, records[each.records_name], folder, params) for each in specifications]
-    results = iter(run_groups([jobs for sides in listed for jobs in sides.values()], params))
-    return {place: {side: next(results) for side in sides} for place, sides in enumerate(listed)}
-
-
-def stack_right(
-    trained: Mapping[int, Mapping[str, SearchResults]], labels: NDArray[np.int64]
-) -> dict[int, dict[str, NDArray[np.bool_]]]:
-    """Say which test objects every training gets right.
-
-    Parameters
-    ----------
-    trained : mapping
-        Of `train_specifications`.
+    right : dict
+        By the specification's place and its side (``one``, ``two``), whether each training is right on the test
+        objects, shape (repetitions, n).
     labels : ndarray, shape (n,)
-        True labels in the order of `twostamp.data.tfrecords.Records.arrays`.
-
-    Returns
-    -------
-    dict
-        By specification and side, shape (repetitions, n); a specification of which a model has no finished training is
-        left out.
+        Of the test objects.
     """
-    return {
-        place: {
-            side: np.array([trial.predicted("test") for trial in trials.done]) == labels
-            for side, trials in sides.items()
-        }
-        for place, sides in trained.items()
-        if all(trials.done for trials in sides.values())
-    }
+    table, classes = make_splits(read_metadata(source), params)
+    split = {name: np.flatnonzero(table["split"] == name) for name in ("train", "validation", "test")}
+    stored: dict[str, StoredObjects] = {}
+    jobs: dict[tuple[int, str], list[CrossFit]] = {}
+    for place, each in enumerate(specifications):
+        if each.preparation_name not in stored:
+            preparation = Preparation(
+                nan_value=params.nan_value, **{name: getattr(each, name) for name in OF_PREPARATION}
+            )
+            path = folder / f"{each.preparation_name}.npz"
+            stored[each.preparation_name] = StoredObjects.write(
+                source, path, table, each.crop_size, preparation, classes
+            )
+        objects = replace(stored[each.preparation_name], recipe=each.metadata_recipe)
+        data = objects.rows(_keep_share(objects.labels, split["train"], each.objects, params.seed), split["validation"])
+        config, combination = TrainingConfig.of(each.parameters(params)), each.hyperparameters(best)
+        seed = params.seed + zlib.crc32(each.id.encode())
+        for side, architecture in each.architectures.items():
+            variant = name_variant(architecture, each.features)
+            trials = make_repeats(variant, combination, params.specification_repetitions, seed)
+            jobs[place, side] = [CrossFit(trial, data, config, folder / "fits") for trial in trials]
+    answers = iter(cross_fit([job for group in jobs.values() for job in group], params))
+    labels = next(iter(stored.values())).labels[split["test"]]
+    right: dict[int, dict[str, Bools]] = {}
+    for (place, side), group in jobs.items():
+        found = np.stack([next(answers)[split["test"]].argmax(axis=1) == labels for _ in group])
+        right.setdefault(place, {})[side] = found
+    return right, labels
 
 
-def list_failures(trained: Mapping[int, Mapping[str, SearchResults]]) -> set[tuple[str, str]]:
-    """Trainings that failed, each with its reason."""
-    return {
-        (trial.trial_id, trial.reason)
-        for sides in trained.values()
-        for trials in sides.values()
-        for trial in trials
-        if not trial.is_done
-    }
-
-
-def read_labels(counts: Mapping[str, int]) -> NDArray[np.int64]:
-    """Labels of a split in the order of `twostamp.data.tfrecords.Records.arrays`, from its objects by class.
-
-    Examples
-    --------
-    >>> read_labels({"AGN": 2, "SN": 1}).tolist()
-    [0, 0, 1]
-    """
-    return np.repeat(np.arange(len(counts)), list(counts.values()))
+def _keep_share(labels: Ints, rows: Ints, share: float, seed: int) -> Ints:
+    """A share of the rows of every class."""
+    order = np.random.default_rng([seed, 15]).permutation(rows)
+    groups = (order[labels[order] == label] for label in np.unique(labels))
+    return np.sort(np.concatenate([group[: max(1, round(share * len(group)))] for group in groups]))
