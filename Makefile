@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend plan pretrained report reference alerts dataset tonight test test-lowest docs bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend decide plan pretrained report reference alerts dataset tonight test test-lowest docs bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -27,6 +27,13 @@ reproduce: $(READY) ## run notebooks 00-09 (RUN=quick, sample, thesis) into outp
 
 extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
 	$(BIN)/twostamp extend $(RUN) $(if $(FORCE),--force)
+
+DECIDED := 01_data_extraction 03_dataset_preparation 04_model_search 05_model_comparison 07_unlabelled_sky
+EXAMINED := 10_significance 11_calibration 12_second_alert 13_ageing 14_shortcut_audit 15_specification_curve
+decide: $(READY) ## repeat the runs behind every claim and write docs/claims.md: about an hour on two cores, resumable
+	$(BIN)/twostamp run decide --only $(DECIDED)
+	$(BIN)/twostamp extend decide --only $(EXAMINED)
+	$(BIN)/twostamp claims decide docs/claims.md
 
 report: $(READY) ## write outputs/RUN/report.html, one page with everything that a run made
 	$(BIN)/twostamp report $(RUN)

@@ -105,9 +105,7 @@ test.drop(columns=["set", "thesis"]).style.format(precision=4).hide()
 records = run.records
 metadata = {split: records.arrays(split, features="thesis26") for split in ("train", "validation", "test")}
 options = {"classes": records.info.classes, "repetitions": baseline_repetitions, "seed": seed}
-baselines = {
-    split: predict_baselines(metadata["train"], metadata[split], **options) for split in ("validation", "test")
-}
+baselines = predict_baselines(metadata.pop("train"), metadata, **options)
 
 # %%
 names = {model: variant for model, variant in model_comparison.MODELS.items() if model != "M0 (ALeRCE)"}

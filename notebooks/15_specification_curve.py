@@ -85,7 +85,7 @@ if not reason:
 # %%
 if not reason:
     train, test = (run.records.arrays(split, features="thesis26") for split in ("train", "test"))
-    on_metadata = predict_baselines(train, test, run.records.info.classes, 1, seed)
+    on_metadata = predict_baselines(train, {"test": test}, run.records.info.classes, 1, seed)["test"]
     scores = {name: on_metadata.accuracy(name) for name in on_metadata.probabilities}
     gains = {
         name.partition(",")[0]: score - scores[name.replace("two alerts", "one alert")]

@@ -85,6 +85,10 @@ def _reference(options: argparse.Namespace) -> None:
     print(f"{options.run}'s results are in {pipeline.copy_reference(options.run)}")
 
 
+def _claims(options: argparse.Namespace) -> None:
+    print(f"{pipeline.write_claims(options.run, options.page)} has the claims of {options.run}")
+
+
 def _plan(options: argparse.Namespace) -> None:
     # The plan of a run on an archive that is not here yet is what one asks for first.
     params = read_parameters(utils.find_parameters(options.run), without=("archive", "labels"))
@@ -176,6 +180,10 @@ def _make_parser() -> argparse.ArgumentParser:
         ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),
     ):
         add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, such as quick")
+    text = "copy a run's claims to outputs/reference/claims, and write the page of them"
+    claims = add("claims", _claims, text)
+    claims.add_argument("run", metavar="NAME", help="name of a run, such as decide")
+    claims.add_argument("page", metavar="FILE", type=Path, help="the page, such as docs/claims.md")
     text = "train a run's networks, and save the mean of the best one's repetitions: how the shipped classifier is made"
     pretrain = add("pretrain", _pretrain, text, parents=[run])
     pretrain.add_argument("folder", metavar="FOLDER", type=Path, help="where the classifier goes")

@@ -18,7 +18,9 @@ def make_arrays(n=60, informative=2, seed=1):
 
 
 def test_every_baseline_sees_one_alert_or_both():
-    found = predict_baselines(make_arrays(), make_arrays(seed=2), ("a", "b", "c"), repetitions=2, seed=1)
+    found = predict_baselines(make_arrays(), {"test": make_arrays(seed=2)}, ("a", "b", "c"), repetitions=2, seed=1)[
+        "test"
+    ]
     assert list(found.probabilities) == [name_baseline(b, a) for b in BASELINES for a in ALERTS]
     for baseline in BASELINES:
         one, two = (found.accuracy(name_baseline(baseline, alerts)) for alerts in ALERTS)
@@ -28,13 +30,13 @@ def test_every_baseline_sees_one_alert_or_both():
 
 def test_first_alerts_alone_have_no_second():
     alone = make_arrays().first_alone()
-    found = predict_baselines(alone, alone, ("a", "b", "c"), repetitions=1, seed=1)
+    found = predict_baselines(alone, {"test": alone}, ("a", "b", "c"), repetitions=1, seed=1)["test"]
     assert list(found.probabilities) == [name_baseline(baseline, ALERTS[0]) for baseline in BASELINES]
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_seeds_move_the_forest_alone(baseline):
-    answers = predict_baseline(baseline, make_arrays(), make_arrays(seed=2), [1, 2])
+    (answers,) = predict_baseline(baseline, make_arrays(), [make_arrays(seed=2)], [1, 2])
     assert (answers[0] == answers[1]).all() == (baseline != "random forest")
-    again = predict_baseline(baseline, make_arrays(), make_arrays(seed=2), [1, 2])
+    (again,) = predict_baseline(baseline, make_arrays(), [make_arrays(seed=2)], [1, 2])
     assert (answers == again).all()

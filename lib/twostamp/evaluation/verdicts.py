@@ -78,8 +78,9 @@ def summarise_claims(table: pd.DataFrame) -> list[str]:
     >>> print(*summarise_claims(tabulate_claims([row])))
     the second alert adds accuracy: +3.0 points (95 %: +1.0 to +5.0), n 1000, trainings 5: yes
     """
-    return [
-        f"{row['claim']}: {Estimate.from_row(row, 'value').points:+.1f points}, n {row['n']}, "
-        f"trainings {row['trainings']}: {row['verdict']}"
-        for row in table.to_dict("records")
-    ]
+    sentences = []
+    for row in table.to_dict("records"):
+        found = Estimate.from_row(row, "value").points
+        size = "" if math.isnan(found.value) else f"{found:+.1f points}, n {row['n']}, trainings {row['trainings']}: "
+        sentences.append(f"{row['claim']}: {size}{row['verdict']}")
+    return sentences

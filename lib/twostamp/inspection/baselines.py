@@ -1,5 +1,6 @@
 """Baselines on metadata alone, of one alert and of two: what a network with stamps has to beat (not in the thesis)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,38 +33,46 @@ def name_baseline(baseline: str, alerts: str) -> str:
     return f"{baseline}, metadata of {alerts}"
 
 
-def predict_baseline(baseline: str, train: Arrays, test: Arrays, seeds: list[int]) -> Floats:
-    """Fit a baseline once with each seed and predict; shape (seeds, n, classes).
+def predict_baseline(baseline: str, train: Arrays, tests: Sequence[Arrays], seeds: Sequence[int]) -> list[Floats]:
+    """Fit a baseline once with each seed and predict every test set; each of shape (seeds, n, classes).
 
-    Both sets have metadata of one list; all classes are in the first. A fit that takes no seed is made once and counts
+    All sets have metadata of one list; all classes are in the first. A fit that takes no seed is made once and counts
     for each: nothing about it varies but the objects.
     """
-    x, x_test = stack_metadata(train), stack_metadata(test)
-    drawn = seeds if baseline == "random forest" else seeds[:1]
-    found = [BASELINES[baseline](seed).fit(x, train.labels).predict_proba(x_test) for seed in drawn]
-    return np.stack(found * (len(seeds) // len(drawn))).astype(float)
+    drawn = list(seeds) if baseline == "random forest" else list(seeds[:1])
+    fitted = [BASELINES[baseline](seed).fit(stack_metadata(train), train.labels) for seed in drawn]
+    repeats = len(seeds) // len(drawn)
+    return [
+        np.stack([model.predict_proba(stack_metadata(test)) for model in fitted] * repeats).astype(float)
+        for test in tests
+    ]
 
 
 def predict_baselines(
-    train: Arrays, test: Arrays, classes: tuple[str, ...], repetitions: int, seed: int
-) -> Predictions:
-    """Predict the test objects by every baseline, with one alert and, where there are second alerts, with two.
+    train: Arrays, tests: Mapping[str, Arrays], classes: tuple[str, ...], repetitions: int, seed: int
+) -> dict[str, Predictions]:
+    """Predict test sets by every baseline, with one alert and, where there are second alerts, with two.
 
     Parameters
     ----------
-    train, test : Arrays
-        With metadata of one list.
+    train : Arrays
+    tests : mapping of str to Arrays
+        With metadata of the same list.
     classes : tuple of str
     repetitions : int
         Seeds of each.
     seed : int
+
+    Returns
+    -------
+    dict of Predictions
+        By test set.
     """
     seeds = np.random.SeedSequence([seed, 5]).generate_state(repetitions).tolist()
-    views = {ALERTS[0]: (train.first_alone(), test.first_alone()), ALERTS[1]: (train, test)}
-    if train.metadata_2 is None:
-        del views[ALERTS[1]]
-    found = {}
+    found: dict[str, dict[str, Floats]] = {split: {} for split in tests}
     for baseline in tqdm(BASELINES, desc="baselines"):
-        for alerts, (known, new) in views.items():
-            found[name_baseline(baseline, alerts)] = predict_baseline(baseline, known, new, seeds)
-    return Predictions(np.asarray(test.labels), classes, found)
+        for alerts in ALERTS if train.metadata_2 is not None else ALERTS[:1]:
+            known, *new = (each if alerts == ALERTS[1] else each.first_alone() for each in (train, *tests.values()))
+            for split, answers in zip(tests, predict_baseline(baseline, known, new, seeds), strict=True):
+                found[split][name_baseline(baseline, alerts)] = answers
+    return {split: Predictions(np.asarray(tests[split].labels), classes, each) for split, each in found.items()}

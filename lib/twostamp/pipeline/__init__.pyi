@@ -1,3 +1,4 @@
+from .claims import write_claims
 from .notebooks import EXTENDED, STANDS_ON, NotebookError, run_notebooks, summarise_run
 from .plan import compare_machines, count_training_objects, describe_run, plan_trials, read_rates
 from .pretrained import make_pretrained
@@ -22,5 +23,6 @@ __all__ = [
     "record_numbers",
     "run_notebooks",
     "summarise_run",
+    "write_claims",
     "write_report",
 ]

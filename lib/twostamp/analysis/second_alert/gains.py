@@ -175,7 +175,7 @@ def _fit_baselines(
             seen = hide(arrays, design.hidden)
             for learner in (FOREST, BOOSTING):
                 sides = {
-                    side: predict_baseline(learner, each.take(rows), each.take(split["test"]), seeds)
+                    side: predict_baseline(learner, each.take(rows), [each.take(split["test"])], seeds)[0]
                     for side, each in (("one", seen.first_alone()), ("two", seen))
                 }
                 found[learner, design.name] = Predictions(stored.labels[split["test"]], classes, sides)

@@ -1,0 +1,66 @@
+"""Claims of a run: their tables under version control, and the page of the documentation that is written from them."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from twostamp.evaluation.verdicts import COLUMNS, summarise_claims
+from twostamp.pipeline.study import REFERENCE
+from twostamp.utils.files import write_file
+from twostamp.utils.paths import outputs_root
+
+_TABLES = "extra_claims_*.csv"
+_INTRODUCTION = """# Claims
+
+Written by `make decide` from `outputs/reference/claims`; a test fails when they differ. Differences are in points
+(hundredths) with intervals of 95 % over objects and trainings, unless a line says otherwise; n is the number of
+objects, and each claim is by itself, not corrected for their number. Fewer than five trainings decide nothing.
+"""
+_TITLES = {
+    "05": "Networks against baselines on metadata (notebook 05)",
+    "10": "What the thesis claims, on repeated splits (notebook 10)",
+    "12": "What the second alert adds (notebook 12)",
+    "13": "Ageing (notebook 13)",
+    "14": "Coordinates as a shortcut (notebook 14)",
+    "15": "Every open choice (notebook 15)",
+}
+
+
+def copy_claims(run: str) -> Path:
+    """Copy the tables of claims of a run to ``outputs/reference/claims``, and return that folder.
+
+    Raises
+    ------
+    ValueError
+        If the run has no claims.
+    """
+    tables = sorted((outputs_root() / run / "tables").glob(_TABLES))
+    if not tables:
+        raise ValueError(f"{outputs_root() / run} has no claims to copy: run `twostamp extend {run}` first")
+    folder = outputs_root() / REFERENCE / "claims"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in tables:
+        shutil.copyfile(path, folder / path.name)
+    return folder
+
+
+def render_claims(folder: Path) -> str:
+    """Write the page of the claims in a folder, as Markdown."""
+    parts = [_INTRODUCTION]
+    for path in sorted(folder.glob(_TABLES)):
+        table = pd.read_csv(path, keep_default_na=False)
+        numbers = table.assign(**{name: pd.to_numeric(table[name]) for name in ("value", "low", "high")})
+        data = table["data"].iloc[0] if "data" in table and len(table) else ""
+        number = path.stem.rpartition("_")[2]
+        lines = [f"- {sentence}" for sentence in summarise_claims(numbers[list(COLUMNS)])]
+        heading = [f"## {_TITLES.get(number, path.stem)}", "", *([f"{data}.", ""] if data else [])]
+        parts.append("\n".join([*heading, *lines, ""]))
+    return "\n".join(parts)
+
+
+def write_claims(run: str, page: Path) -> Path:
+    """Copy the claims of a run, write their page, and return it."""
+    write_file(page, render_claims(copy_claims(run)))
+    return page
