@@ -75,7 +75,7 @@ def test_models_are_seen_as_far_as_it_concerns_them(records: Records, trained: d
     table = cadence_stress.tabulate_stress(
         {name: seen[name] for name in (UNDISTURBED, GAP.name)}, [GAP], Bootstrap(100, seed=1)
     )
-    assert len(table) == 1 + 2 * len(two_stamps)
+    assert len(table) == (1 + len(CLASSES)) * (1 + 2 * len(two_stamps))
     assert seen[UNDISTURBED].classes == CLASSES
 
 
