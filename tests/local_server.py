@@ -67,10 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         body = body[: len(body) // 2] if fault == "truncated" else body
+        if self.command == "HEAD":
+            return
         step = 4096 if server.trickle else max(len(body), 1)
         for at in range(0, len(body), step):
             self.wfile.write(body[at : at + step])
             time.sleep(server.trickle)
+
+    do_HEAD = do_GET
 
     def log_message(self, *_):
         pass

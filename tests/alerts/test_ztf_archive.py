@@ -43,9 +43,9 @@ NIGHTS = {f"2018060{n}": make_night(n) for n in (1, 2, 4)}
 class PublicArchive:
     """Files with ranges and versions, as web servers serve them."""
 
-    def __init__(self, checksums=True, ranges=True, etag=True):
+    def __init__(self, checksums=True, ranges=True, etag=True, date=False):
         self.files = {f"ztf_public_{night}.tar.gz": data for night, data in NIGHTS.items()}
-        self.checksums, self.ranges, self.etag = checksums, ranges, etag
+        self.checksums, self.ranges, self.etag, self.date = checksums, ranges, etag, date
 
     def __call__(self, path, headers):
         name = path.removeprefix("/public/")
@@ -57,6 +57,7 @@ class PublicArchive:
         data = self.files[name]
         version = hashlib.md5(data).hexdigest()
         sent = {"ETag": f'"{version}"'} if self.etag else {}
+        sent |= {"Last-Modified": f"Mon, 04 Jun 2018 00:00:{int(version, 16) % 60:02d} GMT"} if self.date else {}
         match = re.fullmatch(r"bytes=(\d+)-", headers.get("Range", ""))
         if not match or not self.ranges or headers.get("If-Range") != f'"{version}"':
             return 200, sent, data
@@ -80,7 +81,7 @@ def path_of(night):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".version"}
 
 
 def whole(*nights):
@@ -148,7 +149,7 @@ def list_or_none(folder):
 def test_a_complete_half_file_is_recognised(tmp_path):
     (tmp_path / ".ztf_public_20180601.tar.gz.part").write_bytes(NIGHTS["20180601"])
     version = f'"{hashlib.md5(NIGHTS["20180601"]).hexdigest()}"'
-    (tmp_path / ".ztf_public_20180601.tar.gz.version").write_text(version)
+    (tmp_path / ".ztf_public_20180601.tar.gz.part.version").write_text(version)
     with serve(PublicArchive()) as server:
         report = download_nights(open_archive(server), ["20180601"], tmp_path)
     assert contents(tmp_path) == whole("20180601")
@@ -279,15 +280,45 @@ def test_objects_that_were_added_are_fetched(tmp_path):
     assert list_sources(str(tmp_path)) == [str(tmp_path / "ztf_public_20180601")]
 
 
-@pytest.mark.parametrize("objects", [None, {"ZTF18a1"}])
-def test_a_night_that_was_published_anew_is_fetched_again(tmp_path, objects):
-    public = PublicArchive()
+@pytest.mark.parametrize("objects", [None, {"ZTF18a1"}], ids=["whole", "sifted"])
+@pytest.mark.parametrize(
+    "marks",
+    [{}, {"checksums": False}, {"checksums": False, "etag": False, "date": True}],
+    ids=["MD5SUMS", "ETag", "Last-Modified"],
+)
+def test_a_night_that_was_published_anew_is_fetched_again(tmp_path, objects, marks):
+    public = PublicArchive(**marks)
     with serve(public) as server:
         archive = open_archive(server)
         download_nights(archive, ["20180601"], tmp_path, objects=objects)
         public.files["ztf_public_20180601.tar.gz"] = NIGHTS["20180602"]
         assert download_nights(archive, ["20180601"], tmp_path, objects=objects).downloaded == ["20180601"]
         assert download_nights(archive, ["20180601"], tmp_path, objects=objects).done_before == ["20180601"]
+
+
+@pytest.mark.parametrize("objects", [None, {"ZTF18a1"}], ids=["whole", "sifted"])
+def test_a_night_whose_version_nobody_tells_counts_as_there(tmp_path, objects):
+    public = PublicArchive(checksums=False, etag=False)
+    with serve(public) as server:
+        archive = open_archive(server)
+        download_nights(archive, ["20180601"], tmp_path, objects=objects)
+        del public.files["ztf_public_20180601.tar.gz"]
+        assert download_nights(archive, ["20180601"], tmp_path, objects=objects).done_before == ["20180601"]
+    assert download_nights(archive, ["20180601"], tmp_path, objects=objects).done_before == ["20180601"]
+
+
+def test_a_kill_before_the_new_version_is_whole_leaves_the_old_one_outdated(tmp_path):
+    public = PublicArchive(checksums=False)
+    with serve(public) as server:
+        archive = open_archive(server)
+        download_nights(archive, ["20180601"], tmp_path)
+        public.files["ztf_public_20180601.tar.gz"] = NIGHTS["20180602"]
+        server.faults[path_of("20180601")] = ["truncated"] + ["reset"] * 3
+        # the request for the version meets no fault: only then is the night asked for
+        server.faults[path_of("20180601")].insert(0, "")
+        assert download_nights(archive, ["20180601"], tmp_path).failed == {"20180601": "no connection"}
+        assert download_nights(archive, ["20180601"], tmp_path).downloaded == ["20180601"]
+    assert contents(tmp_path) == {"ztf_public_20180601.tar.gz": NIGHTS["20180602"]}
 
 
 def test_a_range_that_runs_backwards_is_refused():

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,14 @@ class ZTFArchive:
         if response.status_code != 416:
             response.raise_for_status()
         return response
+
+    def read_version(self, name: str) -> str:
+        """Ask which version of a file the archive has, without its content; empty if it does not say."""
+        try:
+            response = self.session.head(self.base_url + name, allow_redirects=True)
+        except requests.RequestException:
+            return ""
+        return _find_mark(response) if response.ok else ""
 
 
 @dataclass
@@ -162,16 +170,17 @@ def download_nights(
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = DownloadReport()
+    find_version: Callable[[str], str] = archive.read_version
     try:
         checksums = archive.read_checksums()
     except requests.RequestException:
-        if not all(_is_there(folder / f"ztf_public_{night}", "", objects) for night in nights):
+        checksums, find_version = {}, lambda name: ""
+        if not all(_is_there(folder / f"ztf_public_{night}", "", find_version, objects) for night in nights):
             raise
-        checksums = {}
     for night in tqdm(nights, unit="night"):
         path = folder / f"ztf_public_{night}.tar.gz"
         kept = folder / f"ztf_public_{night}"
-        if _is_there(kept, checksums.get(path.name, ""), objects):
+        if _is_there(kept, checksums.get(path.name, ""), find_version, objects):
             report.done_before.append(night)
             continue
         try:
@@ -191,15 +200,29 @@ def download_nights(
     return report
 
 
-def _is_there(night: Path, checksum: str, objects: Collection[str] | None) -> bool:
-    """Whether a night is there as the archive has it now: whole, or the packets of these objects."""
+def _is_there(
+    night: Path, checksum: str, find_version: Callable[[str], str], objects: Collection[str] | None
+) -> bool:
+    """Whether a night is there as the archive has it now: whole, or the packets of these objects.
+
+    Where there is no checksum, the server's mark of the file's version tells; where there is none, nothing does.
+    """
     whole = night.with_name(f"{night.name}.tar.gz")
     if whole.exists():
-        return not checksum or not _find_fault(whole, checksum)
-    if objects is None or not (night / _SIFTED).exists():
+        mark = _mark_path(whole)
+        found = {"checksum": "", "version": mark.read_text() if mark.exists() else ""}
+        if checksum:
+            return not _find_fault(whole, checksum)
+    elif objects is None or not (night / _SIFTED).exists():
         return False
-    found = json.loads((night / _SIFTED).read_text())
-    return found["objects"] == _hash_objects(objects) and checksum in ("", found["checksum"])
+    else:
+        found = json.loads((night / _SIFTED).read_text())
+        if found["objects"] != _hash_objects(objects):
+            return False
+    if checksum:
+        return bool(found["checksum"] == checksum)
+    known = found.get("version", "")
+    return not known or find_version(whole.name) in ("", known)
 
 
 def _hash_objects(objects: Collection[str]) -> str:
@@ -217,7 +240,8 @@ def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Collect
                 (part / member).write_bytes(data)
             if checksum and stream.digest.hexdigest() != checksum:
                 raise ArchiveError(_WRONG_CHECKSUM)
-            (part / _SIFTED).write_text(json.dumps({"objects": _hash_objects(objects), "checksum": checksum}))
+            found = {"objects": _hash_objects(objects), "checksum": checksum, "version": _find_mark(response)}
+            (part / _SIFTED).write_text(json.dumps(found))
         return stream.size
 
     return retry(read_night, (ArchiveError, *_LOST), archive.attempts, archive.first_pause)
@@ -235,9 +259,9 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
         complete, new = _continue(archive, path.name, partial)
         received += new
         if complete:
-            _validator_path(partial).unlink(missing_ok=True)
             if not (fault := _find_fault(partial, checksum)):
                 partial.replace(path)
+                _mark_path(partial).replace(_mark_path(path))
                 return received, resumed
             partial.unlink()
             if (wrong := wrong + 1) == _ATTEMPTS_ANEW:
@@ -251,16 +275,18 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
 
 def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]:
     """Ask for what is missing of a file: whether nothing is left, and bytes received. A changed file starts again."""
-    start, validator = _size(partial), _validator_path(partial)
-    known = start and validator.exists()
-    headers = {"Range": f"bytes={start}-", "If-Range": validator.read_text()} if known else {}
+    start, mark = _size(partial), _mark_path(partial)
+    known = mark.read_text() if start and mark.exists() else ""
+    # A weak mark may stand for two files that differ in bytes.
+    resumable = known and not known.startswith("W/")
+    headers = {"Range": f"bytes={start}-", "If-Range": known} if resumable else {}
     with archive.open(name, headers) as response:
         content_range = response.headers.get("Content-Range", "")
         if response.status_code == 416:
             if not (complete := content_range == f"bytes */{start}"):
                 partial.unlink()
             return complete, 0
-        _keep_validator(response, validator)
+        write_file(mark, _find_mark(response))
         resumes = response.status_code == 206 and content_range.startswith(f"bytes {start}-")
         left = int(response.headers.get("Content-Length", 0)) or None
         with (
@@ -278,17 +304,15 @@ def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]
     return True, received
 
 
-def _keep_validator(response: requests.Response, path: Path) -> None:
-    """Keep the server's mark of a file's version, so that two versions are never joined."""
-    strong = [mark for mark in [response.headers.get("ETag", "")] if not mark.startswith("W/")]
-    if mark := next(filter(None, [*strong, response.headers.get("Last-Modified", "")]), ""):
-        write_file(path, mark)
-    else:
-        path.unlink(missing_ok=True)
+def _find_mark(response: requests.Response) -> str:
+    """Find the server's mark of a file's version: a strong ETag, the date, or a weak ETag; empty if there is none."""
+    tag, date = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+    return date if date and (not tag or tag.startswith("W/")) else tag
 
 
-def _validator_path(partial: Path) -> Path:
-    return partial.with_suffix(".version")
+def _mark_path(file: Path) -> Path:
+    """Where the mark of the version of a night, or of its first part, is kept."""
+    return file.with_name(f".{file.name.removeprefix('.')}.version")
 
 
 def _size(path: Path) -> int:
