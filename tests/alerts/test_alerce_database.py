@@ -182,16 +182,54 @@ def test_the_grid_of_cones_resumes_and_gives_each_object_once(catalog, tmp_path,
         search_cones(catalog, *arguments)
     labelled = set(search(catalog, *centres[0], 8.0, 20, 3)["objectId"])
     selected, counts = search_cones(catalog, *arguments, leave_out=labelled)
-    assert asked == [tuple(c) for c in centres[:5]] + [tuple(c) for c in centres[4:]]
-    plain = [search(catalog, *centre, 8.0, 100, 3) for centre in centres]
+    again = [tuple(centres[0])]  # as many more as are labelled
+    assert asked == [tuple(c) for c in centres[:5]] + again + [tuple(c) for c in centres[4:]]
+    plain = [search(catalog, *centre, 8.0, 120 if i == 0 else 100, 3) for i, centre in enumerate(centres)]
     expected = pd.concat(plain).drop_duplicates("objectId")
     assert set(selected["objectId"]) == set(expected["objectId"]) - labelled
+    assert (selected["cone"] == 0).sum() == 100  # the labelled take no place
     assert selected["objectId"].is_monotonic_increasing
     assert counts["labelled"] == 20
-    assert counts["objects drawn"] == sum(counts.values()) - counts["objects drawn"] == 100 * len(centres)
+    assert counts["objects drawn"] == sum(counts.values()) - counts["objects drawn"] == 100 * len(centres) + 20
     n = len(asked)
     search_cones(catalog, centres, 8.0, 101, 3, tmp_path)  # another cap is another search
     assert len(asked) == n + len(centres)
+
+
+class FakeDatabase(AlerceDatabase):
+    """A cone of some objects, without a server."""
+
+    def __init__(self, database, objects):
+        super().__init__(database)
+        self.objects, self.asked = objects, []
+
+    def search_cone(self, ra, dec, radius, limit, seed, *, min_detections=2):
+        self.asked.append(limit)
+        found = self.objects[:limit]
+        return pd.DataFrame({"objectId": found, "ra": ra, "dec": dec, "n_alerts": 2})
+
+
+def test_answers_are_kept_for_their_database(tmp_path):
+    centres = np.array([[0.0, 0.0]])
+    ours, theirs = (
+        FakeDatabase(f"postgresql://me@{host}/ztf", objects) for host, objects in (("a", ["x", "y"]), ("b", ["z"]))
+    )
+    assert search_cones(ours, centres, 1.0, 5, 1, tmp_path)[0]["objectId"].tolist() == ["x", "y"]
+    assert search_cones(theirs, centres, 1.0, 5, 1, tmp_path)[0]["objectId"].tolist() == ["z"]
+    other_account = FakeDatabase("postgresql://you@a:5432/ztf", [])
+    assert search_cones(other_account, centres, 1.0, 5, 1, tmp_path)[0]["objectId"].tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("labelled", "asked"), [("", [3]), ("abc", [3, 6]), ("abcde", [3, 6, 8]), ("abcdefg", [3, 6, 9])]
+)
+def test_the_labelled_take_no_place_in_a_cone(tmp_path, labelled, asked):
+    database = FakeDatabase("postgresql://me@a/ztf", list("abcdefgh"))
+    selected, counts = search_cones(database, np.array([[0.0, 0.0]]), 1.0, 3, 1, tmp_path, leave_out=labelled)
+    left = [name for name in "abcdefgh" if name not in labelled]
+    assert selected["objectId"].tolist() == left[:3]
+    assert database.asked == asked
+    assert counts["objects drawn"] == len(selected) + counts["labelled"]
 
 
 def test_the_account_can_only_read(database):

@@ -4,6 +4,7 @@ The connection is named, never written down: an environment variable or a file o
 password is printed, logged or passed to a notebook. Needs ``psycopg`` (``pip install "twostamp[database]"``).
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -121,6 +122,12 @@ class AlerceDatabase:
         except (NoSuchModuleError, ModuleNotFoundError):
             raise AlerceDatabaseError('the database needs psycopg: pip install "twostamp[database]"') from None
 
+    @property
+    def digest(self) -> str:
+        """What tells this database from others: server and name, hashed, whoever asks it."""
+        url = self._engine.url
+        return hashlib.sha256(f"{url.host}:{url.port or 5432}/{url.database}".encode()).hexdigest()[:12]
+
     def sample_asteroids(self, limit: int, seed: int, *, min_detections: int = 2) -> pd.DataFrame:
         """Draw objects near a known body of the Solar System (section 3.1.4).
 
@@ -203,10 +210,10 @@ def search_cones(
     radius : float
         Of every cone, degrees.
     cap : int
-        Objects drawn from a cone, at most.
+        Objects drawn from a cone, at most, besides the labelled ones.
     seed : int
     folder : Path
-        Keeps each cone's answer, so that an interrupted search goes on.
+        Keeps each cone's answer by this database, so that an interrupted search goes on.
     leave_out : iterable of str
         objectIds that are not wanted: the labelled ones.
     min_detections : int
@@ -219,16 +226,25 @@ def search_cones(
         Objects drawn, drawn again by another cone, labelled, selected.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    labelled = set(leave_out)
+
+    def ask(ra: float, dec: float, limit: int) -> pd.DataFrame:
+        path = folder / f"{catalog.digest}_{ra:g}_{dec:g}_{radius:g}_{limit}_{seed}_{min_detections}.parquet"
+        if not path.exists():
+            table = catalog.search_cone(ra, dec, radius, limit, seed, min_detections=min_detections)
+            write_file(path, table.to_parquet(index=False))
+        return pd.read_parquet(path)
+
     tables = []
     for index, (ra, dec) in enumerate(tqdm(centres, unit="cone")):
-        path = folder / f"{ra:g}_{dec:g}_{radius:g}_{cap}_{seed}_{min_detections}.parquet"
-        if not path.exists():
-            table = catalog.search_cone(ra, dec, radius, cap, seed, min_detections=min_detections)
-            write_file(path, table.to_parquet(index=False))
-        tables.append(pd.read_parquet(path).assign(cone=index))
+        table, more = ask(ra, dec, cap), 0
+        # More are drawn for those that are labelled, until the cone holds no more.
+        while len(table) == cap + more and (found := int(table["objectId"].isin(labelled).sum())) > more:
+            table, more = ask(ra, dec, cap + found), found
+        tables.append(table.assign(cone=index))
     drawn = pd.concat(tables, ignore_index=True)
     once = drawn.drop_duplicates("objectId")
-    selected = once[~once["objectId"].isin(set(leave_out))].sort_values("objectId", ignore_index=True)
+    selected = once[~once["objectId"].isin(labelled)].sort_values("objectId", ignore_index=True)
     counts = {
         "objects drawn": len(drawn),
         "drawn by another cone as well": len(drawn) - len(once),
