@@ -225,6 +225,19 @@ def test_objects_that_cannot_be_asked_for_say_of_what_class():
         assert len(server.log) == 2
 
 
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_classifier_that_was_renamed_is_named_once(status):
+    answer = (status, {"Content-Type": "application/json"}, json.dumps({"detail": "no such classifier"}).encode())
+    with serve(lambda path, headers: answer) as server:
+        with pytest.raises(AlerceAPIError) as caught:
+            make_broker(server).find_objects("stamp_classifier", "SN", 0.9, 5)
+        assert len(server.log) == 1  # asking again would not help
+    said = str(caught.value)
+    assert said.startswith("objects of stamp_classifier, class SN: ")
+    assert str(status) in said
+    assert said.endswith("; ALeRCE may have renamed the classifier or the class")
+
+
 @pytest.mark.slow
 def test_extraction_from_the_broker_equals_extraction_from_the_whole_archive(tmp_path, spark):
     from twostamp.alerts.extraction import extract_first_two

@@ -1,5 +1,6 @@
 """From parameters alone to labels, alerts and an unlabelled set; what is there is not asked for again."""
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,6 +132,25 @@ def test_nothing_to_label_is_an_error(alerce, tmp_path):
     with pytest.raises(ValueError, match="not one label"):
         prepare_inputs(params, tmp_path / "data")
     assert not (tmp_path / "data" / "labels.csv").exists()
+
+
+def test_a_class_that_the_broker_no_longer_has_is_named_and_costs_itself_alone(alerce, tmp_path, caplog):
+    values = {"broker_labels": ["lc_classifier/SNIa", "lc_classifier/LPV"], "archive": "/somewhere"}
+    _, label_file = prepare_inputs(make_parameters(make_values(alerce, tmp_path, **values)), tmp_path / "data")
+    said = [record.getMessage() for record in caplog.records if "ALeRCE" in record.getMessage()]
+    assert said == ["ALeRCE knows no object of lc_classifier/LPV; ALeRCE may have renamed the classifier or the class"]
+    assert "SNIa" in set(pd.read_csv(label_file)["subclassALeRCE"])
+
+
+def test_labels_may_lie_at_an_address_and_are_read_again_when_they_change(tmp_path):
+    with fsspec.open("memory://labels/mine.csv", "w") as stream:
+        stream.write("oid,class\na,SN\n")
+    values = {"archive": "/somewhere", "labels": "assembled", "label_csvs": ["memory://labels/mine.csv"]}
+    params = make_parameters(values)
+    assert len(pd.read_csv(prepare_inputs(params, tmp_path)[1])) == 1
+    with fsspec.open("memory://labels/mine.csv", "w") as stream:
+        stream.write("oid,class\na,SN\nb,VS\n")
+    assert len(pd.read_csv(prepare_inputs(params, tmp_path)[1])) == 2
 
 
 def fake_database(monkeypatch, names):

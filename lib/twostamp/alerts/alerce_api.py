@@ -32,6 +32,7 @@ PAGE_SIZE = 500
 MOST_DETECTIONS = 10**6
 JOURNAL = "broker.jsonl"
 FAILURES = "broker_failures.csv"
+RENAMED = "ALeRCE may have renamed the classifier or the class"
 
 
 class AlerceAPIError(RuntimeError):
@@ -143,9 +144,11 @@ class AlerceAPI:
             try:
                 answer = self._insist(partial(self._page, query | {"page": page}))
             except Exception as error:
-                if page > 1 and getattr(error, "code", 0) == 404:
+                code = getattr(error, "code", 0)
+                if page > 1 and code == 404:
                     return
-                raise AlerceAPIError(f"objects of {classifier}, class {class_name}: {explain(error)}") from error
+                hint = f"; {RENAMED}" * (code in (400, 404, 422))
+                raise AlerceAPIError(f"objects of {classifier}, class {class_name}: {explain(error)}{hint}") from error
             yield answer["items"]
 
     def _page(self, query: dict[str, Any]) -> dict[str, Any]:

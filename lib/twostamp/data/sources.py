@@ -4,7 +4,6 @@
 and left alone when they are there.
 """
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -18,6 +17,7 @@ from twostamp.data.labels import read_labels
 from twostamp.params import ALERCE, ASSEMBLED, PUBLIC, SIMULATED, Parameters
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import write_file
+from twostamp.utils.fingerprints import describe_input
 
 if TYPE_CHECKING:
     from twostamp.alerts.alerce_api import AlerceAPI
@@ -105,8 +105,7 @@ def _fingerprint(params: Parameters) -> dict[str, Any]:
         *("asteroids", "database", "seed", "broker_labels", "broker_probability", "broker_per_label"),
     )
     files = [*params.label_csvs, *params.bogus_csvs, *filter(None, [params.bogus_reports])]
-    hashes = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files}
-    return {name: getattr(params, name) for name in names} | {"files": hashes}
+    return {name: getattr(params, name) for name in names} | {"files": {name: describe_input(name) for name in files}}
 
 
 def _read_sources(params: Parameters) -> dict[str, pd.DataFrame]:
@@ -125,6 +124,8 @@ def _read_sources(params: Parameters) -> dict[str, pd.DataFrame]:
 
 
 def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
+    from twostamp.alerts.alerce_api import RENAMED
+
     opinions = {}
     for name in params.broker_labels:
         classifier, class_name = name.split("/", 1)
@@ -132,7 +133,7 @@ def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
             classifier, class_name, params.broker_probability, params.broker_per_label
         )
         if found.empty:
-            _log.warning("ALeRCE knows no object of %s: it may have renamed the classifier or the class", name)
+            _log.warning("ALeRCE knows no object of %s; %s", name, RENAMED)
         # The stamp classifier's AGN is a class, the light-curve classifier's a subclass of it.
         column = LABEL_COLUMNS[1 if classifier.startswith("stamp_classifier") else 2]
         opinions[name] = (
