@@ -22,9 +22,12 @@ _KINDS = {
     b"PAR1": "Parquet",
     b"{": "JSON",
 }
+_BEGINNING = 64
+"""Bytes that tell most headers apart: they hold the length of the schema."""
 _HEADERS_KEPT = 64
-_headers: tuple[tuple[bytes, bytes, bytes], ...] = ()
-"""Headers (up to the sync marker), schemas and codecs seen last; replaced and never changed, since threads share it."""
+_headers: dict[bytes, tuple[tuple[bytes, bytes, bytes], ...]] = {}
+"""Beginning -> headers (up to the sync marker) with it, their schemas and codecs; replaced and never changed, since
+threads share it."""
 
 
 class PacketError(ValueError):
@@ -66,11 +69,14 @@ class Container(NamedTuple):
 def read_header(data: bytes) -> Container:
     """Read a container's header, or recognise it: a survey's packets begin with the same 20 kB."""
     global _headers
-    for header, schema, codec in _headers:
+    known = _headers.get(beginning := data[:_BEGINNING], ())
+    for header, schema, codec in known:
         if data.startswith(header) and len(data) >= (start := len(header) + 16):
             return Container(schema, codec, data[start - 16 : start], start)
     container = _parse_header(data)
-    _headers = ((data[: container.start - 16], container.schema, container.codec), *_headers[: _HEADERS_KEPT - 1])
+    entry = data[: container.start - 16], container.schema, container.codec
+    kept = _headers if len(_headers) < _HEADERS_KEPT else {}
+    _headers = kept | {beginning: (entry, *known[: _HEADERS_KEPT - 1])}
     return container
 
 
