@@ -9,8 +9,10 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 
 import fastavro
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +29,7 @@ from twostamp.alerts.packet import (
     PacketError,
     find_candidate,
     read_candidate_types,
+    read_integer,
     read_keys,
     read_packets,
     read_schema,
@@ -204,6 +207,8 @@ def as_record(name, **fields):
         (as_record("lsst.v7_0.alert", diaSourceId="long"), {"diaSourceId": 1}, "an alert of Rubin .schema lsst.v7_0"),
         (as_record("topLevelRecord", diaSource="string"), {"diaSource": ""}, "Rubin"),
         (as_record("winter.alert", objectid="string", candid="long"), {"objectid": "a", "candid": 1}, "of WINTER"),
+        (as_record("elasticc.v0_9.alert", diaSource="string"), {"diaSource": ""}, "a simulation of Rubin"),
+        (as_record("winter.alert", diaSource="string"), {"diaSource": ""}, "of WINTER"),
         (read_schema() | {"namespace": "winter"}, ALERT, "of WINTER"),
         (as_record("decam.alert", objectid="string"), {"objectid": "a"}, "of DECam"),
         (as_record("alert", objectid="string"), {"objectid": "a"}, "another survey, such as WINTER or DECam"),
@@ -225,6 +230,11 @@ def test_packets_of_another_survey_are_named(schema, record, reason):
         (b'{"objectId": 1}', "JSON"),
         (bytes(512), "nothing but zeros"),
         (b"\x00\x05\x16\x07\x00\x02", "AppleDouble"),
+        (b"<!DOCTYPE html>", "HTML or XML"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+        (b"(\xb5/\xfd\x00", "zstandard: decompress it first"),
+        (b"SIMPLE  =                    T", "FITS"),
+        (PACKET + PACKET, "another container is joined to this one"),
     ],
 )
 def test_what_is_no_container_is_named(data, reason):
@@ -337,6 +347,27 @@ avro_values = {
     "boolean": st.booleans(),
     "bytes": st.binary(max_size=9),
 }
+
+
+@pytest.mark.parametrize(
+    "candid", [Decimal("3213262934615015018"), np.int64(3213262934615015018), " 3213262934615015018 "]
+)
+def test_a_candid_keeps_its_last_digits(candid):
+    assert read_integer("candid", candid) == 3213262934615015018
+
+
+@pytest.mark.parametrize(
+    "candid", [3.213262934615015e18, "3.213262934615015e18", Decimal("1.5"), Decimal("NaN"), True, b"1", 2**63]
+)
+def test_a_candid_that_has_lost_its_last_digits_is_refused(candid):
+    with pytest.raises(CorruptPacket, match="candid is"):
+        read_integer("candid", candid)
+
+
+def test_an_objectId_of_fixed_length_is_the_same_object():
+    assert read_keys(write_container([ALERT | {"objectId": "ZTF20aaaaaaa \0\0"}])) == [KEY]
+    with pytest.raises(MissingField, match="no objectId"):
+        read_keys(write_container([ALERT | {"objectId": " \0"}]))
 
 
 @settings(max_examples=100, deadline=None)

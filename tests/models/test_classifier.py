@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from isal import igzip
@@ -283,6 +284,26 @@ def test_only_what_the_model_uses_is_asked_for(folder: Path, objects: Sequence[A
 def test_what_is_no_packet_is_refused(given: Any, message: str, folder: Path) -> None:
     with pytest.raises(PacketError, match=message):
         load_classifier(folder / "stacked").predict([given])
+
+
+@pytest.mark.parametrize("given", [b"Obj", "a path", {"a": 1}, 5])
+def test_what_is_no_list_of_objects_is_refused(given: Any, folder: Path) -> None:
+    with pytest.raises(ValueError, match="objects are an iterable of tuples of packets, not of type"):
+        load_classifier(folder / "stacked").predict(given, on_error="nan")
+
+
+def test_pairs_of_any_form_and_values_of_tables_are_taken(folder: Path, objects: Sequence[Any]) -> None:
+    classifier = load_classifier(folder / "stacked")
+    expected = classifier.predict(objects[:2])
+    array = np.empty((2, 2), object)
+    for row, pair in enumerate(objects[:2]):
+        array[row] = pair
+    np.testing.assert_array_equal(classifier.predict(array), expected)
+    lacking = change(objects[:2], 1, 0, lambda p: p["candidate"].update(chinr=None, isdiffpos="t"))
+    of_a_table = change(objects[:2], 1, 0, lambda p: p["candidate"].update(chinr=pd.NA, isdiffpos=b"t"))
+    np.testing.assert_array_equal(classifier.predict(of_a_table), classifier.predict(lacking))
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        classifier.predict(objects, batch_size=0)
 
 
 def test_a_container_with_two_alerts_is_refused(folder: Path, objects: Sequence[Any]) -> None:

@@ -19,8 +19,14 @@ _KINDS = {
     b"BZh": "bzip2: decompress it first",
     b"PK\x03\x04": "a zip file: unpack it first",
     b"\x00\x05\x16\x07": "macOS's notes on a file (AppleDouble), not the file",
+    b"\xfd7zXZ": "xz: decompress it first",
+    b"(\xb5/\xfd": "zstandard: decompress it first",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file",
     b"PAR1": "Parquet",
+    b"SIMPLE  =": "FITS",
     b"{": "JSON",
+    b"[": "JSON",
+    b"<": "HTML or XML",
 }
 _BEGINNING = 64
 """Bytes that tell most headers apart: they hold the length of the schema."""
@@ -99,6 +105,8 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
     at = container.start
     try:
         while at < len(data):
+            if data.startswith(_MAGIC, at):
+                raise CorruptPacket("another container is joined to this one: split them")
             count, at = read_long(data, at)
             size, at = read_long(data, at)
             end = at + size
@@ -201,7 +209,7 @@ def _name_kind(data: bytes) -> str:
     for magic, kind in _KINDS.items():
         if data.lstrip().startswith(magic):
             return f": it is {kind}"
-    if data[:1] == b"\0" and len(data) > 5 and any(data[1:]):
+    if data[:1] == b"\0" and len(data) > 5 and any(data[1:5]):
         number = struct.unpack(">i", data[1:5])[0]
         return f": it is a message as Confluent's Kafka frames it (schema {number} of its registry), without the schema"
     return "" if data.strip(b"\0") else ": it is empty" if not data else ": it is nothing but zeros"

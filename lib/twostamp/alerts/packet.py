@@ -9,10 +9,12 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
 import fastavro
+import numpy as np
 
 from twostamp.alerts.avro import (
     Container,
@@ -31,6 +33,8 @@ _SYNC_MARKER = b"two-stamp-alerts"
 GZIP = b"\x1f\x8b\x08"
 SENTINEL = -999.0
 """What ZTF writes for a number that there is none of."""
+_LONGEST_OF_A_FLOAT = 2.0**53
+_PADDING = " \t\r\n\0"  # a text of fixed length, as C writes it
 _PLACE_AND_TIME = ("jd", "ra", "dec")
 _BOUNDS = [RANGES[name] for name in _PLACE_AND_TIME]
 
@@ -234,12 +238,11 @@ def _try_key(record: dict[str, Any]) -> AlertKey | PacketError:
 def _make_key(record: dict[str, Any]) -> AlertKey:
     candidate = find_candidate(record)
     object_id, candid = record.get("objectId"), find_candid(record)
-    if object_id is None or object_id == "":
+    if not isinstance(object_id, str | int | None):
+        raise CorruptPacket(f"objectId is of type {type(object_id).__name__}")
+    object_id = "" if object_id is None else str(object_id).strip(_PADDING)
+    if not object_id:
         raise MissingField("the packet has no objectId")
-    if not isinstance(object_id, str):
-        if not isinstance(object_id, int):
-            raise CorruptPacket(f"objectId is of type {type(object_id).__name__}")
-        object_id = str(object_id)
     place: list[Any] = [candidate.get(name) for name in _PLACE_AND_TIME]
     if not all(type(value) is float and low < value < high for value, (low, high) in zip(place, _BOUNDS, strict=True)):
         checked = check_values(candidate, _PLACE_AND_TIME)
@@ -271,13 +274,17 @@ def find_candid(record: Mapping[str, Any]) -> int:
 
 
 def read_integer(name: str, value: Any) -> int:
-    """Read a whole number of 64 bits, of any type; candids are too long for a float."""
+    """Read a whole number of 64 bits, of any type that can hold it; candids are too long for a float."""
     if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
+        value = int(value)
+    if isinstance(value, np.integer) or (isinstance(value, Decimal) and value.is_finite() and value % 1 == 0):
         value = int(value)
     if type(value) is not int:
         number = read_number(name, value)
         if not number.is_integer():
             raise CorruptPacket(f"{name} is {number:g}, which is no whole number")
+        if abs(number) >= _LONGEST_OF_A_FLOAT:
+            raise CorruptPacket(f"{name} is {number:g}, of which a float has not kept the last digits")
         value = int(number)
     if not -(2**63) <= value < 2**63:
         raise CorruptPacket(f"{name} is longer than 64 bits")

@@ -66,8 +66,8 @@ def _check_survey(schema: Any) -> None:
         said = [full_name, schema.get("doc"), *(field.get("default") for field in schema["fields"])]
         said += ["lsst"] * ("diaSource" in names)
     text = " ".join(map(str, said)).lower()
-    if survey := next((survey for word, survey in _SURVEYS.items() if word in text), ""):
-        raise CorruptPacket(f"an alert of {survey} (schema {full_name}), which is not ZTF's")
+    if word := min((word for word in _SURVEYS if word in text), key=text.find, default=""):
+        raise CorruptPacket(f"an alert of {_SURVEYS[word]} (schema {full_name}), which is not ZTF's")
     if "objectid" in names:
         raise CorruptPacket(f"an alert of another survey, such as WINTER or DECam (schema {full_name}), not ZTF's")
     if not {"objectId", "candid", "candidate"} & names:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from twostamp.alerts.avro import CorruptPacket, PacketError
 
@@ -27,8 +28,13 @@ class MissingField(PacketError):  # noqa: N818
     """A field that the pipeline cannot do without is absent or null; the reason names it."""
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a field has no value: None, or what pandas and numpy write for it in tables."""
+    return value is None or value is pd.NA or value is np.ma.masked
+
+
 def read_number(name: str, value: Any) -> float:
-    """Read a number of any type that has one meaning, also a text of one; NaN for None.
+    """Read a number of any type that has one meaning, also a text of one; NaN for what `is_missing`.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def read_number(name: str, value: Any) -> float:
     """
     if type(value) is float:
         return value
-    if value is None:
+    if is_missing(value):
         return math.nan
     try:
         if isinstance(value, bool | np.bool_ | bytes):
@@ -53,7 +59,7 @@ def read_number(name: str, value: Any) -> float:
 
 
 def read_isdiffpos(value: Any) -> float:
-    """Read whether science minus template is positive, in any spelling of ZTF and its brokers: 1, 0, or NaN for None.
+    """Read whether science minus template is positive, in any spelling of ZTF and its brokers: 1, 0, or NaN for none.
 
     Raises
     ------
@@ -65,11 +71,11 @@ def read_isdiffpos(value: Any) -> float:
     >>> [read_isdiffpos(value) for value in ("t", "F", "true", 0, True)]
     [1.0, 0.0, 1.0, 0.0, 1.0]
     """
-    if value is None:
+    if is_missing(value):
         return math.nan
     try:
-        return _IS_POSITIVE[str(value).strip().lower()]
-    except KeyError:
+        return _IS_POSITIVE[(value.decode() if isinstance(value, bytes) else str(value)).strip().lower()]
+    except (KeyError, UnicodeDecodeError):
         raise CorruptPacket(f"isdiffpos is {_show(value)}, which is neither positive nor negative") from None
 
 
@@ -102,11 +108,11 @@ def check_values(candidate: Mapping[str, Any], names: Iterable[str] = MEANT) -> 
     values = {}
     for name in names:
         value = candidate.get(name)
-        if value is None and name in NEVER_NULL:
+        if (missing := is_missing(value)) and name in NEVER_NULL:
             raise MissingField(f"the packet has no candidate.{name}")
         number = values[name] = read_isdiffpos(value) if name == "isdiffpos" else read_number(name, value)
         low, high = RANGES.get(name, (-math.inf, math.inf))
-        if value is not None and not low <= number <= high:
+        if not missing and not low <= number <= high:
             raise CorruptPacket(f"{name} is {number:g}, which is {_WHAT.get(name, 'no magnitude')}")
     return values
 

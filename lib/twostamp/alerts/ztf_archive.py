@@ -200,9 +200,7 @@ def download_nights(
     return report
 
 
-def _is_there(
-    night: Path, checksum: str, find_version: Callable[[str], str], objects: Collection[str] | None
-) -> bool:
+def _is_there(night: Path, checksum: str, find_version: Callable[[str], str], objects: Collection[str] | None) -> bool:
     """Whether a night is there as the archive has it now: whole, or the packets of these objects.
 
     Where there is no checksum, the server's mark of the file's version tells; where there is none, nothing does.

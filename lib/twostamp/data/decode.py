@@ -4,7 +4,7 @@ Decoding names what is wrong and with which object; the rest of the way is that 
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -111,7 +111,8 @@ def _collecting(failures: dict[int, PacketError], position: int) -> Iterator[Non
 
 
 def _decode_object(packets: Sequence[Packet], n_alerts: int, fields: Iterable[str]) -> dict[str, Any]:
-    if isinstance(packets, bytes | str | Mapping) or not isinstance(packets, Sequence) or len(packets) != n_alerts:
+    several = isinstance(packets, Sized) and isinstance(packets, Iterable)  # numpy's arrays are no Sequence
+    if isinstance(packets, bytes | str | Mapping) or not several or len(packets) != n_alerts:
         raise PacketError(f"an object is a tuple of {n_alerts} packet{'s' * (n_alerts > 1)}")
     alerts = [_decode_packet(packet) for packet in packets]
     row: dict[str, Any] = {"objectId": alerts[0].get("objectId")}

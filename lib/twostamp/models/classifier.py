@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,7 +128,13 @@ class Classifier:
         ------
         twostamp.alerts.packet.PacketError
             A packet is damaged or lacks a field, a stamp cannot be read; the message names the object.
+        ValueError
+            The arguments are of no use.
         """
+        if isinstance(objects, bytes | str | Mapping) or not isinstance(objects, Iterable):
+            raise ValueError(f"objects are an iterable of tuples of packets, not of type {type(objects).__name__}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}: it is 1 or more")
         total = -(-len(objects) // batch_size) if isinstance(objects, Sized) else None
         batches = tqdm(
             map_ahead(self._prepare, objects, batch_size),
