@@ -1,8 +1,8 @@
 """Kill a run again and again, and compare what it ends with, byte for byte, with a run that nobody disturbs.
 
-``python -m tests.kill_reproduce --kills 10`` runs notebooks 00-09 with ``params/test.yaml`` twice: twenty minutes on two
-cores. Every other kill takes all processes at once, as a power failure does; the others take ``twostamp run`` alone, as
-``kill -9`` does, and leave its kernel and workers behind.
+``python -m tests.kill_reproduce --kills 10`` runs notebooks 00-09 twice with ``params/test.yaml``: twenty minutes on
+two cores. Every other kill takes all processes at once, as a power failure does; the others take ``twostamp run``
+alone, as ``kill -9`` does, and leave its kernel and workers behind.
 """
 
 import argparse

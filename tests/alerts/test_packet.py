@@ -364,7 +364,7 @@ def test_a_candid_that_has_lost_its_last_digits_is_refused(candid):
         read_integer("candid", candid)
 
 
-def test_an_objectId_of_fixed_length_is_the_same_object():
+def test_a_name_of_fixed_length_is_the_same_object():
     assert read_keys(write_container([ALERT | {"objectId": "ZTF20aaaaaaa \0\0"}])) == [KEY]
     with pytest.raises(MissingField, match="no objectId"):
         read_keys(write_container([ALERT | {"objectId": " \0"}]))
