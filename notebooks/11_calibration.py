@@ -97,6 +97,13 @@ run.save_extra_table(mix, "night_mix", caption=f"Classes among a night's new obj
 print(f"the mix is {origin}; {calibration.summarise_mix(mix)}")
 mix.round(3)
 
+# %% [markdown]
+# The same beside each packaged model, for the night's answers of notebook 16: `calibration.json`, fitted on validation.
+
+# %%
+names = calibration.save_calibrations(run.models, run.records, mix["share"], coverage)
+print(f"calibrated for a night: {', '.join(names)}")
+
 # %%
 best = "ensemble, temperature"
 shifted = evaluation.compare_shifted(calibrated, test.labels, mix["share"], calibration_bins, best)

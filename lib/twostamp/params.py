@@ -183,7 +183,7 @@ class Parameters(BaseModel):
     """Subclasses promoted to classes by notebook 09; ``[all]`` promotes every subclass."""
     promote_repetitions: Positive = 2
 
-    # Beyond the thesis (notebooks 10 to 15)
+    # Beyond the thesis (notebooks 10 and on)
     repeated_splits: Annotated[int, Field(ge=2)] = 4
     """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
@@ -238,6 +238,10 @@ class Parameters(BaseModel):
     """Specifications that notebook 15 tries, of 138 240."""
     specification_repetitions: Positive = 1
     """Trainings of either model of a specification."""
+    night: Annotated[str, Field(pattern=r"^(\d{8})?$")] = ""
+    """UTC date YYYYMMDD that notebook 16 scores; empty for a simulated survey's night with most alerts."""
+    night_candidates: Positive = 20
+    """Candidates that notebook 16 lists."""
     hunter_query: str = ""
     """Which candidates notebook 17 shows: a pandas query, such as ``p_SN > 0.6 and n_alerts == 2``; empty for all."""
     hunter_repeats: Fraction = 0.1

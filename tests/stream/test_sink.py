@@ -107,8 +107,8 @@ def test_books_that_do_not_balance_are_told(sink):
         sink._connection.execute("DELETE FROM answers WHERE object_id = 'ZTF18b'")
         sink._connection.execute("UPDATE places SET next = 4")
     told = sink.check_account()
-    assert told[0].startswith("answers, and first and second alerts: 4 against 5")
-    assert told[1].startswith("offsets passed")
+    assert told[0].startswith("the books: answers, and first and second alerts: 4 against 5")
+    assert told[1].startswith("the books: offsets passed")
     assert len(told) == 2
 
 

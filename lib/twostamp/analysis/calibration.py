@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from twostamp.data.tfrecords import Records
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.calibration import apply_temperature, estimate_shares
+from twostamp.models.architectures import VARIANTS
+from twostamp.models.calibration import Calibration, save_calibration
+from twostamp.models.classifier import CARD, load_classifier
 from twostamp.params import Parameters
 from twostamp.utils.typing import Floats
 
@@ -61,6 +65,39 @@ def choose_mix(
         drawn,
         f"estimated from the {len(table)} unlabelled objects of notebook 07 (expectation and maximisation)",
     )
+
+
+def save_calibrations(models: Path, records: Records, shares: Sequence[float], coverage: float) -> list[str]:
+    """Fit on validation what turns each packaged model's probabilities into answers for a night, and save it beside it.
+
+    Parameters
+    ----------
+    models : Path
+        The run's folder of models.
+    records : Records
+    shares : sequence of float
+        Of the classes among a night's new objects.
+    coverage : float
+        Of conformal sets.
+
+    Returns
+    -------
+    list of str
+        Names of the models.
+    """
+    names = [path.parent.name for path in sorted(models.glob(f"*/{CARD}")) if path.parent.name in VARIANTS]
+    for name in names:
+        classifier = load_classifier(models / name)
+        arrays = classifier.load_split(records, "validation")
+        cases = {classifier.n_alerts: classifier}
+        if name.startswith("one_or_two"):
+            cases[1] = classifier.at_first_alert()
+        fitted = {}
+        for n_alerts, each in cases.items():
+            probabilities = each.predict_arrays(arrays.first_alone() if n_alerts == 1 else arrays)
+            fitted[n_alerts] = Calibration.fit(probabilities, arrays.labels, coverage, shares)
+        save_calibration(models / name, fitted)
+    return names
 
 
 def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Parameters) -> tuple[pd.DataFrame, Floats]:

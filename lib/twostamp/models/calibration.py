@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,7 +41,7 @@ class Calibration:
     shares: Sequence[float]
 
     @classmethod
-    def fit(cls, probabilities: ArrayLike, labels: ArrayLike, coverage: float, shares: ArrayLike) -> "Calibration":
+    def fit(cls, probabilities: ArrayLike, labels: Any, coverage: float, shares: ArrayLike) -> "Calibration":
         """Fit temperature and thresholds on objects that the model has not learned from.
 
         Parameters
@@ -63,13 +64,13 @@ class Calibration:
         return evaluation.make_sets(probabilities, self.thresholds)
 
 
-def save_calibrations(folder: Path, calibrations: Mapping[int, Calibration]) -> None:
+def save_calibration(folder: Path, calibrations: Mapping[int, Calibration]) -> None:
     """Write beside a classifier's card, by the number of alerts that an answer stands on."""
     write_json(folder / CALIBRATION, {str(n_alerts): asdict(each) for n_alerts, each in calibrations.items()})
 
 
-def load_calibrations(folder: Path) -> dict[int, Calibration]:
-    """Read `save_calibrations`'s file; empty if there is none."""
+def load_calibration(folder: Path) -> dict[int, Calibration]:
+    """Read `save_calibration`'s file; empty if there is none."""
     path = folder / CALIBRATION
     content = json.loads(path.read_text()) if path.exists() else {}
     return {int(n_alerts): Calibration(**each) for n_alerts, each in content.items()}

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from twostamp import stream
 from twostamp.alerts.ztf_archive import parse_nights
-from twostamp.models.classifier import CARD, PRETRAINED
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.stream.exports import export_night
 from twostamp.stream.night import Night
@@ -23,8 +22,6 @@ from twostamp.utils.paths import find_parameters, outputs_root
 
 FILE = "tonight.sqlite"
 _REASONS = 10
-_MODELS = (("one_or_two", ""), ("stacked", "stamp_26"), ("separated", "stamp_26"))
-"""Folders of a run's packaged models that answer tonight, and the model for first alerts beside them."""
 
 
 def run_tonight(options: argparse.Namespace) -> int:
@@ -36,39 +33,38 @@ def run_tonight(options: argparse.Namespace) -> int:
         0 if all is answered and the books balance, 1 if a source is damaged or they do not.
     """
     params = read_parameters(find_parameters(options.run)) if options.run else None
-    folder = options.output or outputs_root() / (params.run_name if params else "real") / "tonight"
-    model = NightModel.load(*_find_model(options, params))
+    root = outputs_root() / (params.run_name if params else "real")
     source = _open_source(options, params)
-    meta = {
-        "classes": list(model.classes),
-        "model": {"name": model.name, "version": model.version},
-        "keep_class": options.keep_class,
-        "keep_above": options.keep_above,
-    }
-    sink = Sink(folder / FILE, meta)
-    try:
-        with stopping_at_signals() as stop:
-            return score_night(source, Scorer(model, options.programid), sink, stop, options)
-    finally:
-        sink.close()
-
-
-def score_night(source: Source, scorer: Scorer, sink: Sink, stop: threading.Event, options: argparse.Namespace) -> int:
-    """Score a source, export the nights that have new answers, and print the account; returns as `run_tonight`."""
+    model = NightModel.load(options.model, options.first_model) if options.model else NightModel.of_run(root / "models")
     publish = None
     if options.output_topic:
         publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options)).publish
-    score_stream(source, scorer, sink, stop, publish)
-    sink.forget(options.remember)
-    for night, n in sink.count_nights().items():
-        path = sink.path.parent / f"{night}.parquet"
-        if not path.exists() or pq.read_metadata(path).num_rows != n:
-            export_night(Night(sink.path, night), sink.path.parent, options.alerce_rules)
-    print("\n".join(describe_account(sink)))
-    faults = [*source.damage, *(f"the books do not balance: {line}" for line in sink.check_account())]
+    scorer = Scorer(model, options.programid)
+    path = (options.output or root / "tonight") / FILE
+    with open_sink(path, model, options.keep_class, options.keep_above) as sink, stopping_at_signals() as stop:
+        score_stream(source, scorer, sink, stop, publish)
+        sink.forget(options.remember)
+        export_nights(sink, options.alerce_rules)
+        print("\n".join(describe_account(sink)))
+        faults = [*source.damage, *sink.check_account()]
     for fault in faults:
         print(fault, file=sys.stderr)
     return int(bool(faults))
+
+
+def open_sink(path: Path, model: NightModel, keep_class: str = "SN", keep_above: float = 0.1) -> closing[Sink]:
+    """Open a file of answers of a model, to be closed at the end of a ``with`` block; see `Sink`."""
+    about = {"name": model.name, "version": model.version}
+    meta = {"classes": list(model.classes), "model": about, "keep_class": keep_class, "keep_above": keep_above}
+    return closing(Sink(path, meta))
+
+
+def export_nights(sink: Sink, alerce_rules: bool = False) -> None:
+    """Export the nights that have answers which are not in their Parquet file."""
+    for night, n in sink.count_nights().items():
+        path = sink.path.parent / f"{night}.parquet"
+        if not path.exists() or pq.read_metadata(path).num_rows != n:
+            export_night(Night(sink.path, night), sink.path.parent, alerce_rules)
 
 
 def describe_account(sink: Sink) -> list[str]:
@@ -83,17 +79,6 @@ def describe_account(sink: Sink) -> list[str]:
         lines.append(f"{counts[FORGOTTEN]} objects forgotten, whose alerts are too old")
     lines.append(f"{counts[UNREAD]} messages are unread; answers are in {sink.path}")
     return lines
-
-
-def _find_model(options: argparse.Namespace, params: Parameters | None) -> tuple[str, str]:
-    """Folders of the model and of the one for first alerts, if it takes two: as told, the run's, or the package's."""
-    if options.model:
-        return options.model, options.first_model
-    models = outputs_root() / params.run_name / "models" if params else Path()
-    for name, first in _MODELS if params else ():
-        if (models / name / CARD).exists() and (not first or (models / first / CARD).exists()):
-            return str(models / name), str(models / first) if first else ""
-    return str(PRETRAINED), ""
 
 
 def _read_kafka(options: argparse.Namespace) -> dict[str, str]:

@@ -10,9 +10,12 @@ import numpy as np
 
 from twostamp.data.features import packet_fields
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
-from twostamp.models.calibration import CALIBRATION, Calibration, load_calibrations
+from twostamp.models.calibration import CALIBRATION, Calibration, load_calibration
 from twostamp.models.classifier import CARD, NETWORK, PRETRAINED, SCALER, Classifier, ModelError
 from twostamp.utils.typing import Floats
+
+_PACKAGED = (("one_or_two", "one_or_two"), ("stacked", "stamp_26"), ("separated", "stamp_26"))
+"""Models that a run packages, for an object's two alerts and for its first."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,19 @@ class NightModel:
             raise ModelError(f"{first.variant!r} is no model for first alerts, or {second.variant!r} none for two")
         if first.classes != second.classes:
             raise ModelError(f"{folders[0]} and {folders[-1]} tell other classes apart")
-        calibrations = load_calibrations(folders[-1]) | {
-            n_alerts: each for n_alerts, each in load_calibrations(folders[0]).items() if n_alerts == 1
+        calibrations = load_calibration(folders[-1]) | {
+            n_alerts: each for n_alerts, each in load_calibration(folders[0]).items() if n_alerts == 1
         }
         name = "+".join(dict.fromkeys((first.variant, second.variant)))
         return cls(first, second, name, _hash_models(folders), calibrations)
+
+    @classmethod
+    def of_run(cls, models: Path) -> "NightModel":
+        """Load what a run has packaged: one classifier for one alert or two, else a pair; else the package's own."""
+        for name, first in _PACKAGED:
+            if all((models / folder / CARD).exists() for folder in (name, first)):
+                return cls.load(models / name, "" if first == name else models / first)
+        return cls.load()
 
     @property
     def classes(self) -> tuple[str, ...]:

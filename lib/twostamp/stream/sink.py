@@ -260,7 +260,7 @@ class Sink:
             ("payloads, and messages", n[_PAYLOADS], n[_MESSAGES]),
             ("offsets passed, and what was at them", n[_PASSED], passed),
         ]
-        return [f"{what}: {one} against {other}" for what, one, other in pairs if one != other]
+        return [f"the books: {what}: {one} against {other}" for what, one, other in pairs if one != other]
 
 
 @dataclass
