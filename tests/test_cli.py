@@ -47,7 +47,7 @@ def test_an_unknown_command_shows_the_usage(arguments, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "none"], "no such parameter file (there is: alerce, pretrained, quick"),
+        (["run", "none"], "no such parameter file (there is: alerce, decide, pretrained, quick"),
         (["run", "quick", "--only", "04"], "no notebook is called 04; there are 00_background"),
         (["plan", str(PARAMS / "none.yaml")], "no such parameter file"),
         (["report", "other"], "has no ledger.csv: run `twostamp run other` first"),

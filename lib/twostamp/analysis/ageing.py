@@ -50,7 +50,6 @@ NSIDE = 4
 _BLOCKED = 0.25
 _LEARNED = 0.8
 FORWARD, BOTH = "later", "later, unseen fields"
-_FEWEST = 5  # objects of a class in a year, below which it has no part in the year's mean
 
 
 def make_survey(data: Path, params: Parameters) -> Path:
@@ -148,12 +147,9 @@ class YearlyPredictions:
         return len(next(iter(self.correct.values())))
 
     def find(self, split: str, year: int, label: int | None = None) -> Bools:
-        """Objects tested in a year: all of the classes that it has enough of, or those of one class."""
+        """Objects tested in a year, all or those of one class."""
         here = self.tested[split] & (self.years == year)
-        if label is not None:
-            return here & (self.labels == label)
-        counts = np.bincount(self.labels[here], minlength=len(self.classes))
-        return here & (counts >= min(_FEWEST, counts.max(initial=0)))[self.labels]
+        return here if label is None else here & (self.labels == label)
 
     def resample(self, split: str, bootstrap: Bootstrap, label: int | None = None) -> dict[Key, Resampled]:
         """Mean of the recalls, or one recall, by model, list and year, of the years in which anything is tested.
