@@ -107,14 +107,6 @@ def test_a_statistic_of_weights_is_that_of_the_objects_when_each_counts_once():
     assert mean.estimate().low < 2.5 < mean.estimate().high
 
 
-@pytest.mark.parametrize(("nights", "kind"), [(1, "one night: none"), (4, "range of 4 nights"), (9, "by 9 nights")])
-def test_an_interval_by_night_names_what_it_is(nights, kind):
-    low, high, found = Bootstrap(100, seed=1).interval_by_night(np.arange(18) % 2, np.arange(18) % nights)
-    assert found == kind
-    assert np.isnan(low) == (nights == 1)
-    assert nights == 1 or low <= high
-
-
 def test_an_estimate_is_written_and_laid_out_in_one_way():
     estimate = Estimate(0.5, 0.25, 0.75)
     assert f"{estimate:.0% of objects}" == "50% of objects (95 %: 25% to 75%)"

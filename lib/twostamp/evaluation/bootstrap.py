@@ -206,34 +206,6 @@ class Bootstrap:
         drawn = {name: ((objects @ table.T) * repetitions).sum(axis=1) for name, table in tables.items()}
         return {name: Resampled(float((table @ each).mean()), drawn[name]) for name, table in tables.items()}
 
-    def interval_by_night(self, values: ArrayLike, nights: ArrayLike) -> tuple[float, float, str]:
-        """Interval of a mean when nights are drawn with all their objects (cluster bootstrap).
-
-        Parameters
-        ----------
-        values, nights : array_like, shape (n,)
-
-        Returns
-        -------
-        low, high, kind
-            With one night there is none (NaN); with fewer than `FEW_NIGHTS` the range of the nights' own means.
-
-        Examples
-        --------
-        >>> Bootstrap(100, seed=1).interval_by_night([1, 1, 0, 1], ["a", "a", "b", "b"])
-        (0.5, 1.0, 'range of 2 nights')
-        """
-        names, place = np.unique(np.asarray(nights), return_inverse=True)
-        sizes, sums = np.bincount(place), np.bincount(place, weights=np.asarray(values, float))
-        if len(names) < 2:
-            return np.nan, np.nan, "one night: none"
-        if len(names) < FEW_NIGHTS:
-            means = sums / sizes
-            return float(means.min()), float(means.max()), f"range of {len(names)} nights"
-        drawn = self.weights(np.zeros(len(names)))
-        found = Estimate.from_resamples(sums.sum() / sizes.sum(), drawn @ sums / (drawn @ sizes))
-        return found.low, found.high, f"by {len(names)} nights"
-
 
 def balance(labels: ArrayLike, members: ArrayLike | None = None) -> Floats:
     """Weights of objects in the mean of the classes' recalls, of all or of some members; 0 for the others.
@@ -247,15 +219,3 @@ def balance(labels: ArrayLike, members: ArrayLike | None = None) -> Floats:
     chosen = np.ones(classes.shape, bool) if members is None else np.asarray(members, bool)
     counts = np.bincount(classes[chosen], minlength=int(classes.max(initial=0)) + 1)
     return chosen / np.maximum(counts[classes], 1) / max(1, np.count_nonzero(counts))
-
-
-def mean_known(values: Floats, axis: int) -> Floats:
-    """Mean of what is not NaN along an axis; NaN where there is nothing else.
-
-    Examples
-    --------
-    >>> mean_known(np.array([[1.0, np.nan], [np.nan, np.nan]]), axis=1).tolist()
-    [1.0, nan]
-    """
-    count = (~np.isnan(values)).sum(axis=axis)
-    return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
