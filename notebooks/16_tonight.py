@@ -35,8 +35,6 @@ archive = "simulated"
 labels = "simulated"
 night = ""
 night_candidates = 20
-alarm_batches = 6
-alarm_surveys = 200
 
 # %%
 run = open_run("16_tonight", globals())
@@ -76,12 +74,13 @@ latency.round(3)
 # %% [markdown]
 # ## Is the night like the training set?
 #
-# The drift alarm of notebook 13, set on the run's first alerts: the stability index of each feature, with limits that at most 5 % of
-# stationary surveys pass in any. The run's first alerts are labelled ones, with as many of each class as its labels have, and a
-# night is not: an alarm asks to look, and does not say what is wrong.
+# The stability index (PSI) of notebook 13 between the night's first alerts and the run's, feature by feature. The customary limits
+# know neither a batch's size nor the weather, so the run's own first alerts set the limit: cut into batches of as many as the
+# night has, in the order of time. A feature rings if the night is more unlike the run than every such batch. The run's first alerts
+# have as many of each class as its labels have, and a night does not: an alarm asks to look, and does not say what is wrong.
 
 # %%
-drift = tonight.watch_drift(scored, run.require("first_alerts.parquet"), run.params)
+drift = tonight.watch_drift(scored, run.require("first_alerts.parquet"))
 run.save_extra_table(drift, "tonight_drift", caption="Stability index against the run's first alerts.", source="data")
 drift.head(6).round(3)
 

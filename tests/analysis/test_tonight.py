@@ -77,12 +77,14 @@ def test_a_night_unlike_the_training_set_rings(night, monkeypatch):
     monkeypatch.setattr(tonight, "read_metadata", lambda _: table)
     monkeypatch.setattr(tonight, "compute_features", lambda table, _: values if len(table) == 600 else shifted)
     scored = tonight.ScoredNight(night, SimpleNamespace(name="stub"), [])
-    params = Parameters(alarm_surveys=50)
     shifted = rng.normal(size=(98, values.shape[1]))
-    assert not tonight.watch_drift(scored, None, params)["rings"].any()
+    calm = tonight.watch_drift(scored, None)
+    assert calm["batches"].tolist() == [6, 6]
+    assert (calm["index"] < 0.25).all()
     shifted[:, tonight.ALL_FEATURES.index("fwhm")] += 3
-    drift = tonight.watch_drift(scored, None, params)
-    assert drift[["feature", "rings"]].to_numpy().tolist() == [["fwhm", True], ["magpsf", False]]
+    drift = tonight.watch_drift(scored, None)
+    assert drift["feature"].tolist() == ["fwhm", "magpsf"]
+    assert drift["rings"].tolist() == [True, calm.set_index("feature").loc["magpsf", "rings"]]
     exposures, candidates = tonight.count_exposures(night), tonight.list_candidates(night, "SN", 5)
     said = tonight.summarise_night(scored, candidates, drift, exposures)
     assert "drift alarm: fwhm" in said

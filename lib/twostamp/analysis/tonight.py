@@ -14,12 +14,13 @@ from twostamp.alerts.archive import measure_sources
 from twostamp.data.arrays import read_metadata
 from twostamp.data.decode import decode_objects
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features, packet_fields
-from twostamp.evaluation.drift import StationaryModel, calibrate_alarm, count_bins, measure_psi
+from twostamp.evaluation.drift import count_bins, measure_psi
 from twostamp.params import ParameterError, Parameters
 from twostamp.utils.typing import Floats, Floats32
 
 CROWDED = 1e-3
 """Probability, over all exposures of a night, below which one has more alerts than chance gives it."""
+_FEWEST = 10  # first alerts of a night that can be compared
 
 
 @dataclass(frozen=True)
@@ -131,43 +132,45 @@ def count_exposures(night: stream.Night) -> pd.DataFrame:
     return table.assign(crowded=table["chance"] < CROWDED)
 
 
-def watch_drift(scored: ScoredNight, first_alerts: Path, params: Parameters) -> pd.DataFrame:
-    """Compare the first alerts of a night with those of the run: the drift alarm of notebook 13.
+def watch_drift(scored: ScoredNight, first_alerts: Path) -> pd.DataFrame:
+    """Compare the first alerts of a night with those of the run, feature by feature.
 
-    Coordinates have no alarm. The limits are those that at most 5 % of stationary surveys pass in any feature.
+    The run's first alerts are cut, in the order of time, into batches of as many as the night has, and each is compared
+    with the others. A feature rings if the night is more unlike the run than every one of these batches, weather and
+    all, is unlike the rest: by chance in one of so many nights. Coordinates, which follow the seasons, are left out.
 
     Parameters
     ----------
     scored : ScoredNight
     first_alerts : Path
         ``first_alerts.parquet`` of the run.
-    params : Parameters
-        alarm_batches, alarm_surveys, seed.
 
     Returns
     -------
     DataFrame
-        feature, index (PSI), limit, rings; the largest over its limit first. Empty with fewer than ten first alerts.
+        feature, index (PSI), largest (of the run's own batches), batches, rings; the largest excess first. Empty with
+        fewer than ten first alerts, or too few of the run's own for two batches.
     """
     names = FEATURE_LISTS["drift_safe_no_coordinates"]
+    columns = ["feature", "index", "largest", "batches", "rings"]
     tonight = _read_features(scored.answers, names)
-    if len(tonight) < 10:
-        return pd.DataFrame(columns=["feature", "index", "limit", "rings"])
     table = read_metadata(first_alerts).sort_values("jd_1")
-    reference = np.nan_to_num(_pick(compute_features(table, 1), names))
-    batch = np.arange(len(table)) * params.alarm_batches // len(table)
-    sizes = [*np.bincount(batch).tolist(), len(tonight)]
-    model = StationaryModel.fit(reference, batch)
-    options = {"surveys": params.alarm_surveys, "seed": params.seed}
-    alarm = calibrate_alarm(model, sizes, params.alarm_batches, names, **options)
-    features = np.concatenate([reference, np.nan_to_num(tonight)])
-    batches = np.concatenate([batch, np.full(len(tonight), params.alarm_batches)])
-    counts = count_bins(features, batches, len(sizes), params.alarm_batches)
-    index, limits = measure_psi(counts, params.alarm_batches)[0], alarm.limits[0]
-    found = pd.DataFrame({"feature": names, "index": index, "limit": limits, "rings": index > limits})
-    return (
-        found.assign(over=index / limits).sort_values("over", ascending=False, ignore_index=True).drop(columns="over")
-    )
+    n_batches = len(table) // max(len(tonight), 1)
+    if len(tonight) < _FEWEST or n_batches < 2:
+        return pd.DataFrame(columns=columns)
+    reference = _pick(compute_features(table, 1), names)
+    batch = np.arange(len(table)) * n_batches // len(table)
+    own = [_compare(reference[batch != k], reference[batch == k]) for k in range(n_batches)]
+    index, largest = _compare(reference, tonight), np.max(own, axis=0)
+    rows = zip(names, index, largest, [n_batches] * len(names), index > largest, strict=True)
+    order = np.argsort(largest - index, kind="stable")
+    return pd.DataFrame(rows, columns=columns).iloc[order].reset_index(drop=True)
+
+
+def _compare(reference: Floats, batch: Floats) -> Floats:
+    """Stability index of each feature, shape (p,)."""
+    of_batch = np.repeat([0, 1], [len(reference), len(batch)])
+    return np.asarray(measure_psi(count_bins(np.concatenate([reference, batch]), of_batch, 2, 1), 1)[0])
 
 
 def _read_features(night: stream.Night, names: Sequence[str]) -> Floats:
