@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
 from functools import cache
 from pathlib import Path
@@ -49,24 +50,20 @@ def list_pages() -> dict[str, list[ModuleType]]:
     return pages | {name: [importlib.import_module(f"twostamp.{name}")] for name in MODULES}
 
 
-def find_homes() -> dict[str, str]:
-    """Name under which an object is defined -> name under which its page has it."""
-    homes = {}
-    for modules in list_pages().values():
-        for module in modules:
-            for name in public_names(module):
-                value = getattr(module, name)
-                if inspect.isclass(value) or inspect.isfunction(value):
-                    homes[_path(value)] = f"{module.__name__}.{name}"
-    return homes
+def list_public() -> set[str]:
+    """Names under which public classes and functions are defined."""
+    values = [
+        getattr(module, name) for found in list_pages().values() for module in found for name in public_names(module)
+    ]
+    return {_path(value) for value in values if inspect.isclass(value) or inspect.isfunction(value)}
 
 
 def write_pages(folder: Path) -> None:
     """Write `index.rst` and a page per room into a new folder."""
     folder.mkdir(parents=True)
-    pages, described = list_pages(), set(find_homes())
+    pages, described = list_pages(), list_public()
     for page, modules in pages.items():
-        parts = [f"twostamp.{page}", "=" * 60, "", f".. automodule:: twostamp.{page}\n"]
+        parts = [page, "=" * 60, "", f".. automodule:: twostamp.{page}\n"]
         for module in modules:
             if len(modules) > 1:
                 title = module.__name__.removeprefix(f"twostamp.{page}.")
@@ -155,3 +152,18 @@ def _read_comment(module: ModuleType, name: str) -> str:
 
 def _walk(module: ModuleType) -> list[pkgutil.ModuleInfo]:
     return list(pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}."))
+
+
+def write_parameters() -> str:
+    """Tables of all parameters in Markdown: name and default, meaning; one table per group of the source."""
+    module = importlib.import_module("twostamp.params")
+    docs = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+    lines = []
+    for line in ("    # The run", *inspect.getsource(module.Parameters).split("\n")):
+        if group := re.fullmatch(r"    # (.+)", line):
+            lines += ["", f"## {group[1]}", "", "| parameter, default | |", "|---|---|"]
+        elif (field := re.match(r"    (\w+):", line)) and field[1] in module.Parameters.model_fields:
+            default = module.Parameters.model_fields[field[1]].default
+            text = " ".join(docs.get(("Parameters", field[1]), [])).replace("``", "`").replace("|", "\\|")
+            lines.append(f"| `{field[1]}`<br>`{default!r}` | {text} |")
+    return "\n".join(lines)

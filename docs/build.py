@@ -26,6 +26,8 @@ BESIDE = {
     "outputs/reference/bench.md": "bench.md",
 }
 """Pages that live outside docs/, and their names on the site."""
+PARAMETERS = "```{parameters}\n```"
+"""Place of the tables of parameters in a page."""
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
 
@@ -39,22 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     source, html = options.out / "source", options.out / "html"
     shutil.rmtree(options.out, ignore_errors=True)
     gather(source, options.outputs, options.run)
-    jobs = str(min(4, os.cpu_count() or 1))
-    status = build_main(
-        [
-            "-W",
-            "--keep-going",
-            "-q",
-            "-j",
-            jobs,
-            "-d",
-            f"{options.out}/doctrees",
-            "-c",
-            str(DOCS),
-            str(source),
-            str(html),
-        ]
-    )
+    options_of_sphinx = ["-W", "--keep-going", "-q", "-j", "auto", "-d", str(options.out / "doctrees"), "-c", str(DOCS)]
+    status = build_main([*options_of_sphinx, str(source), str(html)])
     print(f"{html}/index.html" if status == 0 else "the site was not built")
     return status
 
@@ -88,7 +76,10 @@ def _rewrite(path: Path, source: Path, target: Path, pages: dict[Path, Path]) ->
             raise SystemExit(f"{path}: there is no {link[2]}")
         return link[1] + os.path.relpath(source / place, target.parent) + link[3]
 
-    return LINK.sub(turn, path.read_text())
+    text = path.read_text()
+    if PARAMETERS in text:
+        text = text.replace(PARAMETERS, api.write_parameters())
+    return LINK.sub(turn, text)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,8 @@
 """Sphinx's settings; `docs/build.py` gathers the pages that it reads."""
 
-import sys
-from pathlib import Path
+import re
 
-DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS))
-
-import api  # noqa: E402
-
-import twostamp  # noqa: E402
+import twostamp
 
 project = "Two-Stamp"
 author = "The Two-Stamp developers"
@@ -23,6 +17,7 @@ autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
 python_maximum_signature_line_length = 88
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
@@ -53,18 +48,28 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"changes": [], "contributing": []}
+html_context = {"default_mode": "auto"}
+
+LONG = {
+    r"_Buffer \| _SupportsArray\[dtype\[Any\]\] \| _NestedSequence\[_SupportsArray\[dtype\[Any\]\]\] "
+    r"\| complex \| bytes \| str \| _NestedSequence\[complex \| bytes \| str\]": "ArrayLike",
+    r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+)\]\]": r"ndarray[\1]",
+    r"PosixPath\('[^']*/(\w+)'\)": r"\1",
+}
+"""What a signature would show of NumPy's aliases and of this machine, and what a reader wants to see."""
 
 
 def setup(app):
-    """Let a name that a room passes on be found under the room that documents it."""
-    homes = api.find_homes()
+    """Shorten signatures."""
 
-    def resolve(app, env, node, contents):
-        public = homes.get(node.get("reftarget"))
-        if public:
-            domain = env.get_domain("py")
-            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, contents)
-        return None
+    def shorten(app, what, name, value, options, signature, returned):
+        return tuple(text and _shorten(text) for text in (signature, returned))
 
-    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-signature", shorten)
+
+
+def _shorten(text):
+    text = re.sub(r"(?<![\w./'\"])~?(?!twostamp\.)(?:[A-Za-z_]\w*\.)+(?=\w)", "", text)
+    for pattern, short in LONG.items():
+        text = re.sub(pattern, short, text)
+    return text

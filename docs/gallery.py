@@ -1,19 +1,36 @@
 """The notebooks of the site: executed where a run has them, with a thumbnail each."""
 
-import base64
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 from PIL import Image, ImageDraw, ImageOps
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RUNS = ("simulated", "quick", "test")
 """Runs to take executed notebooks from, the best first."""
 SIZE = (480, 300)
+THUMBNAILS = {
+    "00_background": "figure_2.11",
+    "01_data_extraction": "figure_6.12",
+    "02_exploratory_analysis": "figure_3.7",
+    "03_dataset_preparation": "figure_3.9",
+    "04_model_search": "extra_learning_curves",
+    "05_model_comparison": "figure_6.2",
+    "06_inference_time": "figure_6.4",
+    "07_unlabelled_sky": "figure_6.6",
+    "08_metadata_importance": "figure_6.8",
+    "09_additional_classes": "figure_6.11",
+    "10_significance": "extra_comparisons",
+    "11_calibration": "extra_reliability",
+    "12_second_alert": "extra_flips",
+    "13_ageing": "extra_ageing_years",
+    "14_shortcut_audit": "extra_attributions",
+    "15_specification_curve": "extra_specification_curve",
+    "18_real_sky": "extra_real_sky",
+}
+"""Figure of a run that shows what a notebook is about."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOT_EXECUTED = (
     "This notebook is shown **without results**: no run on this machine has executed it. "
@@ -77,7 +94,8 @@ def write_gallery(folder: Path, outputs: Path, run: str = "") -> list[Page]:
         path, found = find_executed(source.stem, outputs, run)
         notebook = read(path)
         title, question = _describe(notebook)
-        _write_thumbnail(source.stem, notebook, folder / "thumbnails")
+        figures = [*([path.parents[1] / "figures"] if found else []), REPOSITORY / "outputs" / "reference" / "figures"]
+        _write_thumbnail(source.stem, figures, folder / "thumbnails" / f"{source.stem}.png")
         _clean(notebook, source.stem, found)
         nbformat.write(notebook, folder / source.name)
         pages.append(Page(source.stem, title, question, found))
@@ -99,39 +117,24 @@ def _clean(notebook: nbformat.NotebookNode, name: str, run: str) -> None:
     note = SMALLEST if run == "test" else EXECUTED.format(run=run) if run else NOT_EXECUTED.format(command=command)
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(f":::{{note}}\n{note}\n:::"))
     notebook.metadata.pop("widgets", None)
+    if any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells):
+        notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
 
 
-def _write_thumbnail(name: str, notebook: nbformat.NotebookNode, folder: Path) -> None:
-    """Shrink the notebook's last figure, else one of the committed reference; a plain card where there is none."""
-    figure = _own_figure(notebook) or _reference_figure(name)
+def _write_thumbnail(name: str, folders: list[Path], target: Path) -> None:
+    """Shrink the figure that stands for a notebook, of the first folder that has it; without one, draw its number."""
+    found = [folder / f"{THUMBNAILS.get(name, name)}.png" for folder in folders]
+    figure = next(filter(Path.is_file, found), None)
     if figure:
-        image = Image.open(io.BytesIO(figure)).convert("RGB")
+        image = Image.open(figure).convert("RGB")
     else:
         image = Image.new("RGB", SIZE, "white")
         number = name.partition("_")[0]
         ImageDraw.Draw(image).text((SIZE[0] / 2, SIZE[1] / 2), number, "gray", anchor="mm", font_size=96)
-    ImageOps.pad(ImageOps.contain(image, SIZE), SIZE, color="white").save(folder / f"{name}.png", optimize=True)
-
-
-def _own_figure(notebook: nbformat.NotebookNode) -> bytes | None:
-    figures = [
-        output.data["image/png"]
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    return base64.b64decode(figures[-1]) if figures else None
-
-
-def _reference_figure(name: str) -> bytes | None:
-    folder = REPOSITORY / "outputs" / "reference"
-    ledger = pd.read_csv(folder / "ledger.csv", keep_default_na=False)
-    files = ledger.loc[(ledger["notebook"] == name) & (ledger["kind"] == "figure"), "files"]
-    found = [path for path in (folder / file.partition(";")[0] for file in files) if path.is_file()]
-    return found[-1].read_bytes() if found else None
+    ImageOps.pad(ImageOps.contain(image, SIZE), SIZE, color="white").save(target, optimize=True)
 
 
 def _write_index(pages: list[Page]) -> str:
