@@ -22,7 +22,7 @@ BY_NOTEBOOK = ("analysis", "plots")
 
 def list_rooms() -> list[str]:
     """Rooms with a public list of names, those of the data's way first."""
-    order = ["alerts", "simulation", "data", "models", "evaluation", "inspection", "stream"]
+    order = ["alerts", "simulation", "data", "models", "evaluation", "inspection", "stream", "hunter"]
     found = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.pyi"))
     return [*(name for name in order if name in found), *(name for name in found if name not in order)]
 

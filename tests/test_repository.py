@@ -24,7 +24,7 @@ FOR_CARDS = {"cuda", "jax", "jax-cuda"}
 
 
 def list_extras(project):
-    """What conda installs, and make with [jax]: the extras that [all] names, and [dev]."""
+    """What conda installs, and make with [docs] and [jax]: the extras that [all] names, and [dev]."""
     (everything,) = project["optional-dependencies"]["all"]
     return {*re.search(r"\[(.*)\]", everything)[1].split(","), "dev"}
 
@@ -49,7 +49,9 @@ def test_environment_is_held_to_pyproject():
 
 def test_lock_holds_every_dependency():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extras = [text for extra in list_extras(project) | {"jax"} for text in project["optional-dependencies"][extra]]
+    extras = [
+        text for extra in list_extras(project) | {"docs", "jax"} for text in project["optional-dependencies"][extra]
+    ]
     wanted = [requirement(text)[0] for text in project["dependencies"] + extras]
     locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
     assert {name.lower() for name in wanted} <= {name.lower() for name in locked}
