@@ -68,8 +68,8 @@ def _rewrite(path: Path, source: Path, target: Path, pages: dict[Path, Path]) ->
         linked = (path.parent / link[2]).resolve()
         if linked in pages:
             place = pages[linked]
-        elif linked.parent.name in ("api", "notebooks") and linked.suffix in (".rst", ".md", ".ipynb"):
-            place = linked.relative_to(DOCS if DOCS in linked.parents else REPOSITORY)
+        elif linked.suffix == ".ipynb":
+            place = linked.relative_to(REPOSITORY)
         elif linked.is_file():
             place = Path("files") / linked.relative_to(REPOSITORY)
             (source / place).parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def _tonight(options: argparse.Namespace) -> int:
 
 def _pretrain(options: argparse.Namespace) -> None:
     classifier = pipeline.make_pretrained(_read(options.run), options.folder)
-    print(f"{options.folder} has a classifier {classifier.variant}; its card.json says what it is worth")
+    print(f"{options.folder} has a classifier {classifier.variant}; its card.json has what it reaches")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -127,7 +127,7 @@ def _download(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> None:
     params = _read(options.run)
     folder = data.write_dataset(params, _folder(params))
-    print(f"{len(data.open_dataset(folder))} labelled pairs are in {folder}; README.md says what they are")
+    print(f"{len(data.open_dataset(folder))} labelled pairs are in {folder}; README.md describes them")
 
 
 def _read(run: str) -> Parameters:

@@ -49,7 +49,7 @@ class Parameters(BaseModel):
     language: Literal["en", "es"] = "en"
     """Of titles in the ledger, captions and the report; ``es`` has the thesis's own names."""
     mark: str = ""
-    """Sentence put on every figure and table of the run; a simulated run says "simulated survey" by itself."""
+    """Sentence put on every figure and table of the run; a simulated run puts "simulated survey" there by itself."""
 
     # Alerts
     archive: str = SIMULATED
@@ -66,7 +66,7 @@ class Parameters(BaseModel):
     bogus_reports: str = ""
     """CSV file with one report of a bogus a row; empty for none."""
     report_columns: dict[str, str] = {}
-    """objectId, astronomer -> their names in ``bogus_reports``; verdict -> a column that says ``bogus`` where it is."""
+    """objectId, astronomer -> their names in ``bogus_reports``; verdict -> a column with ``bogus`` where it is one."""
     bogus_astronomers: Positive = 2
     """Astronomers that must have reported a bogus."""
     asteroids: Count = 0
@@ -374,7 +374,7 @@ def read_parameters(path: str | Path, without: Collection[str] = ()) -> Paramete
     ----------
     path : path-like
     without : collection of str
-        Parameters that the caller does without: left at their defaults, whatever the file says.
+        Parameters that the caller does without: left at their defaults, whatever the file has.
 
     Returns
     -------

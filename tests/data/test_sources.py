@@ -138,7 +138,7 @@ def test_a_class_that_the_broker_no_longer_has_is_named_and_costs_itself_alone(a
     values = {"broker_labels": ["lc_classifier/SNIa", "lc_classifier/LPV"], "archive": "/somewhere"}
     _, label_file = prepare_inputs(make_parameters(make_values(alerce, tmp_path, **values)), tmp_path / "data")
     said = [record.getMessage() for record in caplog.records if "ALeRCE" in record.getMessage()]
-    assert said == ["ALeRCE knows no object of lc_classifier/LPV; ALeRCE may have renamed the classifier or the class"]
+    assert said == ["ALeRCE has no object of lc_classifier/LPV; ALeRCE may have renamed the classifier or the class"]
     assert "SNIa" in set(pd.read_csv(label_file)["subclassALeRCE"])
 
 

@@ -23,7 +23,7 @@ from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32, Ints
 
 POSITION = ("xpos", "ypos")
-"""Fields of ``candidate`` that say where on the chip a stamp was cut."""
+"""Fields of ``candidate`` that give the place on the chip where a stamp was cut."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Preparation:
 
     @classmethod
     def of(cls, params: Parameters) -> "Preparation":
-        """What a run's parameters say."""
+        """Take the preparation from a run's parameters."""
         return cls(params.normalisation, params.nan_value, params.crop_before_normalising)
 
     def prepare(self, images: Floats32, crop: int) -> Floats32:

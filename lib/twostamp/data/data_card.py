@@ -63,7 +63,7 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
 
 
 def describe_rights(not_public: int, partnership: bool) -> str:
-    """Say what became of objects with alerts of ZTF's partnership (programid 2 and 3)."""
+    """Describe what became of objects with alerts of ZTF's partnership (programid 2 and 3)."""
     if not not_public:
         return ""
     objects = f"{not_public} object{'s' * (not_public > 1)}"

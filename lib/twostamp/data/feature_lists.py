@@ -8,7 +8,7 @@ ALERCE23 = (
 _THESIS26 = (*ALERCE23, "elong", "fid_g", "fid_r")
 _AGEING = ("ndethist", "ncovhist", "non_detections")
 COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
-"""What says where on the sky an object is, and nothing of the object itself."""
+"""Features that give an object's place on the sky, and nothing of the object itself."""
 
 _AFTER_DIFFMAGLIM = ALERCE23.index("diffmaglim") + 1
 
@@ -33,7 +33,7 @@ published checkpoint; ``thesis24`` is one alert's part of the literal 49 of sect
 ``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: redetection_ratio =
 (ndethist - 1) / ncovhist, the share of the visits to this position that had seen something before. (Without the - 1
 what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
-``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use instead of looking at the object.
+``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use in place of the stamps.
 """
 
 DELTAJD_FLOOR = 1e-4

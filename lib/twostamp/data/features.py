@@ -90,7 +90,7 @@ def compute_features(table: pd.DataFrame, alert: int) -> Floats32:
     KeyError
         A candidate field is missing.
     ValueError
-        isdiffpos holds a value that says neither positive nor negative.
+        isdiffpos holds a value that means neither positive nor negative.
 
     Examples
     --------

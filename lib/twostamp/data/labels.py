@@ -47,13 +47,13 @@ def assemble_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join labels of several sources into one label per object (section 3.1.4, Table 3.3, D5).
 
-    An object with two classes, or two subclasses of one, is dropped whole, since nobody can say which is right; a bare
-    class yields to a subclass of it. What a classifier thinks (`opinions`) counts only where nobody else knows.
+    An object with two classes, or two subclasses of one, is dropped whole, since either may be right; a bare class
+    yields to a subclass of it. What a classifier predicts (`opinions`) counts only where there is no other label.
 
     Parameters
     ----------
     sources, opinions : mapping
-        Name -> table of `LABEL_COLUMNS`, in any spelling that `twostamp.taxonomy.map_label` knows.
+        Name -> table of `LABEL_COLUMNS`, in any spelling that `twostamp.taxonomy.map_label` takes.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def assemble_labels(
 
 
 def _canonical(source: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table canonical names, or say of all its unknown ones how many rows have them."""
+    """Give a table canonical names, or raise with all unknown names and how many rows have each."""
     table = table[LABEL_COLUMNS].fillna("").astype(str)
     pairs = list(zip(table["classALeRCE"], table["subclassALeRCE"]))
     names: dict[tuple[str, str], tuple[str, str]] = {}

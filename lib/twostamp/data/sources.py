@@ -1,4 +1,4 @@
-"""What a run's alerts and labels are made of: simulated, given, or fetched from where its parameters say.
+"""What a run's alerts and labels are made of: simulated, given, or fetched from the sources that its parameters name.
 
 ``twostamp fetch alerce`` assembles the labels and fetches the alerts of a run ahead of its notebooks. Both are resumed,
 and left alone when they are there.
@@ -133,7 +133,7 @@ def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
             classifier, class_name, params.broker_probability, params.broker_per_label
         )
         if found.empty:
-            _log.warning("ALeRCE knows no object of %s; %s", name, RENAMED)
+            _log.warning("ALeRCE has no object of %s; %s", name, RENAMED)
         # The stamp classifier's AGN is a class, the light-curve classifier's a subclass of it.
         column = LABEL_COLUMNS[1 if classifier.startswith("stamp_classifier") else 2]
         opinions[name] = (
@@ -150,7 +150,7 @@ def make_broker(params: Parameters) -> "AlerceAPI":
 
 
 def fetch_alerts(params: Parameters, object_ids: pd.Series, folder: Path) -> list[str]:
-    """Fetch the alerts of objects from where a run's parameters say, and report on it in lines."""
+    """Fetch the alerts of objects from the source that a run's parameters name, and report on it in lines."""
     if params.archive == ALERCE:
         from twostamp.alerts.alerce_api import fetch_first_two
 

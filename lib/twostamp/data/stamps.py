@@ -28,7 +28,7 @@ def normalise_stamps(
     Parameters
     ----------
     stamps : ndarray, shape (..., h, w), float32
-        Images in DN; pixels that are not finite are taken as missing and have no say in the scale.
+        Images in DN; pixels that are not finite are missing and do not enter the scale.
     method : {"range", "literal", "minmax"}
         ``range``: (x - q10) / (q90 - q10). ``literal``: (x - q10) / q90, the thesis's sentence word for word. Both are
         clipped to [-1, 1]. ``minmax``: (x - min) / max(x - min), as ALeRCE does (Carrasco-Davis et al. 2021).
@@ -142,7 +142,7 @@ def _centre(size: int) -> tuple[slice, slice]:
 
 
 _HANDS, _MARGIN = 9, 28
-"""Hands dealt, and cards of each looked at on either side of a quantile: four standard deviations of a tenth of 441."""
+"""Strided subsets, and values of each that are merged on either side of a quantile (four sigma of a tenth of 441)."""
 
 
 def _find_quantiles(images: Floats32, missing: Bools, quantiles: tuple[float, float]) -> tuple[Floats, Floats]:

@@ -1,7 +1,7 @@
 """Writing the TFRecords of a data set (thesis section 3.6; decisions S3, M4, M8). `twostamp.data.tfrecords` reads them.
 
 A folder of records holds ``<split>/<class>/*.tfrecord``, the statistics of the training set (``scaler.json``, and
-``scaler_alerce.json`` for the other recipe) and ``dataset.json``, which says what is in it.
+``scaler_alerce.json`` for the other recipe) and ``dataset.json``, which describes it.
 """
 
 import hashlib
@@ -170,7 +170,7 @@ def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: 
     """Stamps of one alert as they are stored, what is odd about them added to the report (S2, M4)."""
     raw = read_images(table, alert)
     normalised = normalise_stamps(raw, preparation.normalisation, preparation.nan_value)
-    # a few pixels rule nearly all stamps out, so that only suspects are looked at whole
+    # a few pixels rule nearly all stamps out, so that only suspects are checked whole
     probe = normalised[..., ::16, ::16]
     suspect = ((probe == 0) | (probe == preparation.nan_value)).all(axis=(2, 3)).any(axis=1)
     degenerate = count_degenerate(normalised[suspect], preparation.nan_value)

@@ -46,7 +46,7 @@ def safe_name(class_name: str) -> str:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What ``dataset.json`` says.
+    """Content of ``dataset.json``.
 
     Attributes
     ----------
@@ -280,7 +280,7 @@ def _refusing_corrupt(folder: Path) -> Iterator[None]:
 
 
 def _read_info(folder: Path) -> DatasetInfo:
-    """Read and check what a folder of records says about itself."""
+    """Read and check the description that a folder of records holds."""
     try:
         content = json.loads((folder / "dataset.json").read_text())
     except FileNotFoundError:

@@ -141,7 +141,7 @@ class StoredRows:
     labels : ndarray, shape (n,)
         Of all objects.
     train, validation : ndarray
-        Rows to learn from, and rows that are only looked at: the weights are those of the last epoch.
+        Rows to learn from, and rows that are only evaluated: the weights are those of the last epoch.
     recipe : {"thesis", "alerce"}
         Of the metadata, whose statistics are those of the rows learnt from.
     hidden : tuple of str
@@ -185,7 +185,7 @@ class StoredRows:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """A training on some rows, whose result is what it says of all objects."""
+    """A training on some rows, which predicts all objects."""
 
     trial: Trial
     data: StoredRows
@@ -227,7 +227,7 @@ class CrossFit:
 
 
 def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.float32]]:
-    """Train what is not trained yet, on Spark, and return what every training says of all objects.
+    """Train what is not trained yet, on Spark, and return every training's predictions of all objects.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def take(inputs: dict[str, Any], rows: Any) -> dict[str, Any]:
 
 
 def complete(inputs: dict[str, Any], variant: str) -> dict[str, Any]:
-    """Inputs that a variant takes; where nothing says which second alerts are seen, all are."""
+    """Inputs that a variant takes; where no input marks which second alerts are seen, all are."""
     names = input_shapes(variant, crop_size=0)
     if SECOND_SEEN in names and SECOND_SEEN not in inputs:
         inputs = {**inputs, SECOND_SEEN: jnp.ones_like(inputs["deltajd"])}
@@ -33,7 +33,7 @@ def draw_rows(key: Any, epoch: Any, counts: Sequence[int], steps: int, batch_siz
     """Draw the batches of an epoch on the device, balanced by class (decision T3).
 
     Each class is a stream that is shuffled anew at every pass and goes on from epoch to epoch;
-    `twostamp.data.balance.class_turns` says whose turn it is.
+    `twostamp.data.balance.class_turns` gives the turns.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def put_on_device(train: Any, validation: Any, variant: str, mixed_precision: bo
 
 
 def free_memory() -> float:
-    """Bytes of the device that are free; infinite where it does not say (a processor)."""
+    """Bytes of the device that are free; infinite where it reports none (a processor)."""
     stats = jax.devices()[0].memory_stats() or {}
     return stats.get("bytes_limit", float("inf")) - stats.get("bytes_in_use", 0)
 

@@ -124,7 +124,7 @@ class Programme:
         return self._compiled(*arguments)
 
     def epoch(self, state: Any, best: Any, data: Any, settings: Any, key: Any, number: Any) -> tuple[Any, Any, Any]:
-        """Train one epoch and judge it.
+        """Train one epoch and evaluate it.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ def train_model(
     ----------
     variant, hyperparameters
     train, validation : twostamp.data.arrays.Arrays
-        With labels; what is learnt from, in batches balanced by class, and what judges every epoch.
+        With labels; what is learnt from, in batches balanced by class, and what every epoch is evaluated on.
     n_classes, steps_per_epoch, epochs, warmup_fraction, seed, dropout_layers, siamese, width, batch_normalisation, \
 entropy_beta
         As there. On a GPU two trainings of one seed agree but for rounding.
@@ -327,7 +327,7 @@ def _read_weights(model: keras.Model, trainable: Any, others: Any) -> list[np.nd
 
 
 def _memory_mb() -> float:
-    """Peak of the device, or where it does not say of this process, MB."""
+    """Peak of the device, or where it reports none of this process, MB."""
     stats = jax.devices()[0].memory_stats() or {}
     peak = stats.get("peak_bytes_in_use") or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20

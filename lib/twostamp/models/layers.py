@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from twostamp.utils.typing import Shape
 
-# The user's keras.json may say otherwise; networks, and their stored weights, are of these.
+# The user's keras.json may differ; networks, and their stored weights, are of these.
 keras.config.set_image_data_format("channels_last")
 keras.config.set_floatx("float32")
 

@@ -28,7 +28,7 @@ _OBJECTS_PER_TASK = 1000
 """A worker needs as long to load TensorFlow as to predict some thousand objects."""
 
 MADE_FROM = "_made_from.json"
-"""Says what the parts beside it were predicted from; readers of Parquet folders pass over names with an underscore."""
+"""Record of what the parts beside it were made from; readers of Parquet folders pass over names with an underscore."""
 
 
 def predict_pairs(

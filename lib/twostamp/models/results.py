@@ -130,7 +130,7 @@ class TrialResult:
         )
 
     def _describe(self, info: DatasetInfo) -> dict[str, Any]:
-        """What the card of its classifier says of the training."""
+        """Describe the training for the card of its classifier."""
         training = {"trial": self.trial_id, "seed": int(self.content["seed"]), "weights": self.report_weights}
         scores = {split: {"accuracy": self.accuracy(split), "confusion": self.confusion(split)} for split in SPLITS}
         return {
@@ -315,7 +315,7 @@ def package_winners(
     params : Parameters
         That they were trained with; the cards have them, and the fingerprints of the ``manifest.json`` above `models`.
     mark : str
-        What figures and tables of the run say about its data.
+        Sentence on the figures and tables of the run about its data.
 
     Returns
     -------

@@ -102,7 +102,7 @@ def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, p
 
 
 def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> list[Job]:
-    """Say where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
+    """Describe where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe, params.cache_bytes)
     config = TrainingConfig.of(params)

@@ -20,7 +20,7 @@ def describe_layers(stages: Iterable[layers.Layer], input_shape: Shape | None = 
         ``model.layers``, or the stages of a :class:`DeepHiTS`.
     input_shape : tuple, optional
         Shape that enters the first of consecutive stages, (None, rows, columns, channels); not needed for the layers
-        of a model, which know their own.
+        of a model, which have their own.
 
     Returns
     -------

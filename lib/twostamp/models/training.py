@@ -22,7 +22,7 @@ _KEPT_NETWORKS = 2
 
 
 class _Validation(keras.callbacks.Callback):
-    """Judge each epoch on the validation set, and remember the weights of the most accurate one.
+    """Evaluate each epoch on the validation set, and keep the weights of the most accurate one.
 
     It predicts through the graph that the final evaluation uses too, which saves tracing another one.
     """
@@ -124,7 +124,7 @@ def make_repeatable(seed: int) -> None:
 def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
     """Keep of each batch the inputs that a variant takes, and prepare one batch ahead.
 
-    Where nothing says which second alerts are seen (`twostamp.models.augmentation`), all are.
+    Where no input marks which second alerts are seen (`twostamp.models.augmentation`), all are.
     """
     names = list(input_shapes(variant, crop_size=0))
 
@@ -222,7 +222,7 @@ def train_model(
     batches : tf.data.Dataset
         Endless, of (dict of inputs, one-hot labels); see `twostamp.data.tfrecords.Records.batches`.
     validation : Arrays
-        Judged after every epoch.
+        Evaluated after every epoch.
     n_classes : int
     steps_per_epoch, epochs : int
     warmup_fraction : float

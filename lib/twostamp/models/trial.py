@@ -86,7 +86,7 @@ class TrainingConfig:
 
     @classmethod
     def of(cls, params: Parameters, epochs: int | None = None) -> "TrainingConfig":
-        """What a run's parameters say; `epochs` in place of the run's own."""
+        """Take the settings from a run's parameters; `epochs` in place of the run's own."""
         share = params.cadence_share if params.cadence_augmentation else 0.0
         drawn = Augmentation(params.hide_second, share, params.cadence_gap, params.cadence_start)
         count = params.epochs if epochs is None else epochs
@@ -286,7 +286,7 @@ def _score(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[
 
 
 WORKER_ENVIRONMENT = {
-    # 3 also hides what TensorFlow's own graph rewriting says about itself; an error still arrives as an exception.
+    # 3 also hides what TensorFlow's own graph rewriting prints about itself; an error still arrives as an exception.
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32),

@@ -86,7 +86,7 @@ def plot_attributions(
     stamps, attributions : mapping of ndarray, shape (n, crop, crop, 3)
         By alert: ``stamps_1`` and, if there is one, ``stamps_2``; other inputs are left out.
     titles : mapping of int to str
-        What to say of each object shown, by its place; a row of the figure each.
+        Text beside each object shown, by its place; a row of the figure each.
     """
     names = sorted(name for name in stamps if name.startswith("stamps"))
     columns = [(name, channel) for name in names for channel in range(3)]

@@ -67,7 +67,7 @@ def make_panels(columns: int, height: float, rows: int = 1, **options: Any) -> t
 
 
 def draw_legend(figure: Figure, ax: Axes, columns: int | None = None) -> None:
-    """Put the legend of `ax` above the whole figure, in one row unless `columns` says otherwise."""
+    """Put the legend of `ax` above the whole figure, in one row unless `columns` is given."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=columns or len(labels))
 

@@ -8,8 +8,8 @@ the same scene, deep, without the change; the difference is left with the residu
 
 Every number stands in `constants`, "measured" on real packets or "assumption". The times between alerts and the pairs
 of filters (`constants.DELTAJD`, `constants.OTHER_FILTER`) are assumptions after the words of thesis section 3.3; so
-are the shares of subclasses and of causes of bogus. A classifier's accuracy on this survey says how well the chain
-works, not how well it would do on the sky.
+are the shares of subclasses and of causes of bogus. A classifier's accuracy on this survey tests the chain. It does
+not predict an accuracy on the sky.
 """
 
 from twostamp.utils.extras import attach_room

@@ -49,13 +49,13 @@ class Ageing:
     first_year : float
         Objects of the first year over those of a later one.
     grows : bool
-        Whether counts grow and references change; if not, every year looks as the first (a stationary survey).
+        Whether counts grow and references change; if not, every year is like the first (a stationary survey).
     coverage_growth : float
         Relative growth a year of the rate at which fields are visited. Measured: ncovhist has the median 102 in 2018
         November and 1 302 in 2023 October.
     renewal : float
         Share of fields that get a new reference in a year, of `constants.RENEWED_FRAMES`. An assumption that is hard
-        on classifiers: all 131 real packets of 2023 (asteroids and VS) that we know still have a reference of 2018.
+        on classifiers: all 131 real packets of 2023 (asteroids and VS) that we have still have a reference of 2018.
     """
 
     years: int = 7
@@ -69,7 +69,7 @@ class Ageing:
         return round(pairs_per_class * (self.first_year if year == 0 else 1))
 
     def rejuvenation(self, year: int) -> float:
-        """Days by which a year looks younger than its date."""
+        """Days by which a year's counts lag behind its date."""
         return 0.0 if self.grows else DAYS_PER_YEAR * year
 
     def rate_factor(self, jd: float) -> float:

@@ -1,8 +1,8 @@
 """Every number that the simulated survey rests on, with its source.
 
 "measured" means on the real packets of 2018 to 2025 that the project tests with; "assumption" means ours, chosen to be
-plausible and never looked at through a classifier's accuracy. Magnitudes are AB, lengths pixels of 1.012 arcsec unless
-said otherwise, fluxes DN of a 30 s science exposure.
+plausible and never tuned on a classifier's accuracy. Magnitudes are AB, lengths pixels of 1.012 arcsec unless
+stated otherwise, fluxes DN of a 30 s science exposure.
 """
 
 from typing import Final

@@ -61,7 +61,7 @@ class Psf:
 
 @dataclass(slots=True)
 class Triplet:
-    """The three 63 x 63 images (float32, DN, NaN where masked) and what a measurement needs to know of them.
+    """The three 63 x 63 images (float32, DN, NaN where masked) and what a measurement of them needs.
 
     ``difference`` has the sign in which the candidate is positive; ``psf`` is the unit PSF at the candidate, ``noise``
     the pixel noise of the difference (DN), ``positive`` the candidate's isdiffpos.

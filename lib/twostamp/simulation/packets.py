@@ -106,7 +106,7 @@ def _draw_history(target: Target, nights: Nights, rng: np.random.Generator) -> I
 
 
 def _exposure(visit: Visit, thing: _Object) -> Record:
-    """Fields that say which exposure it was."""
+    """Fields that identify the exposure."""
     rcid, number = thing.target.rcid, thing.field["field"]
     ccd, quadrant = divmod(rcid, 4)
     fraction = int((visit.jd + 0.5) % 1 * 1e6)

@@ -169,7 +169,7 @@ def _simulate(parts: Path, plan: Nights, targets: list[Target], seed: int, worke
 
 
 def _simulate_part(task: tuple[Path, list[Target]], plan: Nights, seed: int) -> list[Place]:
-    """Alerts of some objects into one file; its index is written last and says that it is whole."""
+    """Write the alerts of some objects into one file; its index comes last, as the sign that it is whole."""
     path, targets = task
     index = path.with_suffix(".json")
     if index.is_file():

@@ -38,7 +38,7 @@ EXTRAS = {
 
 
 class MissingExtraError(ModuleNotFoundError):
-    """An optional dependency is not installed; the sentence says how to install it."""
+    """An optional dependency is not installed; the message names the command that installs it."""
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in one step, as its ending says; ``.csv`` or ``.parquet``, and any other is a `ValueError`."""
+    """Write a table in one step, in the format of its ending: ``.csv`` or ``.parquet``; any other is a `ValueError`."""
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{path} is neither a .csv nor a .parquet")
     with replacing(path) as part:
@@ -82,7 +82,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _is_of_killed_process(name: str) -> bool:
-    """Say whether a temporary name is of a process of this machine that no longer runs."""
+    """Tell whether a temporary name is of a process of this machine that no longer runs."""
     host, _, pid = name[1:].partition(_MARK)[0].rpartition(".")
     if host != _HOST or not pid.isdigit():
         return False

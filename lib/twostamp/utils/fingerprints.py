@@ -13,15 +13,15 @@ _NOTES = {".csv", ".json", ".jsonl", ".md", ".txt"}
 _SMALL = 64 << 20
 """Bytes up to which a file is known by its content; a larger one by size, time of its last change and inode."""
 _CHANGES = {"size", "etag", "contentmd5", "digest", "lastmodified", "mtime", "created", "contentlength", "generation"}
-"""What servers and file systems say of a file that changes with its content."""
+"""What servers and file systems report of a file that changes with its content."""
 _TIMEOUT = 20  # seconds
 
 
 def describe_input(name: str) -> str:
     """Describe a file, a folder or a URL by what changes with its content.
 
-    A small file is known by its hash, a large one and the alerts in a folder by size, time and inode, what a server
-    has by what it says of it, such as its ETag. Notes in a folder (`_NOTES`) do not count.
+    A small file is described by its hash, a large one and the alerts in a folder by size, time and inode, a file of a
+    server by what the server reports, such as its ETag. Notes in a folder (`_NOTES`) do not count.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def describe_input(name: str) -> str:
     Returns
     -------
     str
-        Equal as long as nothing changes; that of a server that does not answer says only so.
+        Equal as long as nothing changes; that of a server that does not answer holds only that.
 
     Examples
     --------

@@ -74,7 +74,7 @@ class PoliteSession(requests.Session):
     """A session that waits its turn and tries again after a transient fault, each time later.
 
     Transient are time-outs, lost connections, bodies that end early and the statuses of `_TRANSIENT`; where the server
-    says how long to wait (``Retry-After``), all threads do.
+    asks for a wait (``Retry-After``), all threads wait.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class PoliteSession(requests.Session):
 
 
 def explain(error: Exception) -> str:
-    """Say in a few words why a request failed, without addresses that change from run to run.
+    """Explain in a few words why a request failed, without addresses that change from run to run.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def _is_transient(response: requests.Response) -> bool:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Seconds that the server asks to wait; 0 if it does not say or nobody can read it."""
+    """Seconds that the server asks to wait; 0 if it asks for none or the value cannot be read."""
     try:
         wanted = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
     except InvalidHeader:

@@ -1,4 +1,4 @@
-"""The Java and the settings that Spark starts with: those of this package, whatever the user's environment says."""
+"""The Java and the settings that Spark starts with: those of this package, whatever the user's environment sets."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _SETTINGS = ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
 
 
 class SparkUnavailableError(RuntimeError):
-    """Spark cannot start on this machine; the message says what to install."""
+    """Spark cannot start on this machine; the message names what to install."""
 
 
 def require_java() -> None:

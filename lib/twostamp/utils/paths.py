@@ -3,7 +3,7 @@
 A *study* is a folder with the notebooks in ``notebooks/`` and parameter files in ``params/``: a checkout of the
 repository, or what ``twostamp init`` makes. The study of a process is the nearest one at or above its working folder,
 so that a kernel started in ``notebooks/`` finds it; else the repository, where this package runs from one. Elsewhere,
-say in an empty folder, the working folder gets the outputs, and the package's own notebooks and parameters are used.
+as in an empty folder, the working folder gets the outputs, and the package's own notebooks and parameters are used.
 """
 
 import os

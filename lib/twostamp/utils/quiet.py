@@ -1,4 +1,4 @@
-"""Import a framework without what its C++ says before any setting of its log counts."""
+"""Import a framework without what its C++ prints before any setting of its log counts."""
 
 import importlib.util
 import os
