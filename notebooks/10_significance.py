@@ -166,4 +166,6 @@ run.save_extra_figure(fig, "false_positives", caption=caption, **made_from)
 for title, table in rates.items():
     name = f"false_positives_{title.split()[-1]}"
     run.save_extra_table(table, name, caption=f"False-positive rates, {title}.", **made_from)
-print(*significance.summarise_false_positives(rates), sep="\n")
+worth = significance.claim_rates(rates)
+run.save_extra_table(worth, "claims_10b", caption="False differences of every procedure.", **made_from)
+print(*summarise_claims(worth), sep="\n")

@@ -10,9 +10,9 @@ from twostamp.analysis.significance.false_positive_rates import (
     NullComparison,
     Sizes,
     choose_sizes,
+    claim_rates,
     count_false_positives,
     fit_shared,
-    summarise_false_positives,
 )
 from twostamp.params import Parameters
 
@@ -76,8 +76,9 @@ def test_the_noise_in_common_follows_how_alike_the_models_of_a_run_are():
 
 
 def test_every_procedure_is_told_of(rates):
-    lines = summarise_false_positives({"small": rates.reset_index()})
-    assert all(any(procedure in line for line in lines) for procedure in rates.index)
+    claims = claim_rates({"small": rates.reset_index()})
+    assert all(any(procedure in claim for claim in claims["claim"]) for procedure in rates.index)
+    assert claims["verdict"].tolist() == rates["verdict"].tolist()
 
 
 def test_intervals_hold_the_rates(rates):

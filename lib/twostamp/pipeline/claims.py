@@ -20,6 +20,7 @@ objects, and each claim is by itself, not corrected for their number. Fewer than
 _TITLES = {
     "05": "Networks against baselines on metadata (notebook 05)",
     "10": "What the thesis claims, on repeated splits (notebook 10)",
+    "10b": "Where there is no difference (notebook 10, appendix): random numbers, n worlds",
     "12": "What the second alert adds (notebook 12)",
     "13": "Ageing (notebook 13)",
     "14": "Coordinates as a shortcut (notebook 14)",

@@ -11,11 +11,12 @@ from twostamp.analysis.significance.comparisons import (
     measure_spreads,
     tabulate_curves,
 )
-from twostamp.analysis.significance.false_positive_rates import measure_false_positives, summarise_false_positives
+from twostamp.analysis.significance.false_positive_rates import claim_rates, measure_false_positives
 from twostamp.analysis.significance.repeated_splits import train_splits
 
 __all__ = [
     "check_claims",
+    "claim_rates",
     "compare_on_objects",
     "compare_on_splits",
     "compare_scores",
@@ -24,7 +25,6 @@ __all__ = [
     "measure_false_positives",
     "measure_likeness",
     "measure_spreads",
-    "summarise_false_positives",
     "tabulate_curves",
     "train_splits",
 ]

@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate
+from twostamp.evaluation.bootstrap import LEVEL, Bootstrap
 from twostamp.evaluation.hypothesis_tests import (
     cochran_test,
     corrected_t_test,
@@ -27,6 +27,7 @@ from twostamp.evaluation.hypothesis_tests import (
     welch_test,
 )
 from twostamp.evaluation.metrics import exchange_scores
+from twostamp.evaluation.verdicts import COLUMNS
 from twostamp.params import Parameters
 from twostamp.thesis import REPETITIONS
 from twostamp.utils.typing import Floats, Ints
@@ -244,11 +245,17 @@ def measure_false_positives(params: Parameters, likeness: float) -> dict[str, pd
     return {title: count_false_positives(size, **options) for title, size in fitted.items()}  # type: ignore[arg-type]
 
 
-def summarise_false_positives(rates: dict[str, pd.DataFrame]) -> list[str]:
-    """Say how often every procedure finds a false difference, the thesis's and ours, a sentence for each verdict."""
-    lines = []
-    for title, table in rates.items():
-        for verdict, rows in table.groupby("verdict", sort=False):
-            named = [f"{r['procedure']} {Estimate.from_row(r, 'rate').value:.0%}" for r in rows.to_dict("records")]
-            lines.append(f"{title}, {verdict}: {'; '.join(named)}")
-    return lines
+def claim_rates(rates: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Lay out how often every procedure, the thesis's and ours, finds a false difference; n is the number of worlds.
+
+    Returns
+    -------
+    DataFrame
+        As of `twostamp.evaluation.tabulate_claims`.
+    """
+    tables = [
+        table.assign(claim=f"false differences, {title}: " + table["procedure"], value=table["rate"], n=table["worlds"])
+        for title, table in rates.items()
+    ]
+    claims = pd.concat(tables, ignore_index=True)
+    return claims.assign(trainings=claims["n"])[list(COLUMNS)]
