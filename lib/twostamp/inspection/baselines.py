@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from twostamp.data.arrays import Arrays
@@ -40,7 +41,8 @@ def predict_baseline(baseline: str, train: Arrays, tests: Sequence[Arrays], seed
     for each: nothing about it varies but the objects.
     """
     drawn = list(seeds) if baseline == "random forest" else list(seeds[:1])
-    fitted = [BASELINES[baseline](seed).fit(stack_metadata(train), train.labels) for seed in drawn]
+    with threadpool_limits(1):  # of some thousand objects threads only wait for each other
+        fitted = [BASELINES[baseline](seed).fit(stack_metadata(train), train.labels) for seed in drawn]
     repeats = len(seeds) // len(drawn)
     return [
         np.stack([model.predict_proba(stack_metadata(test)) for model in fitted] * repeats).astype(float)
