@@ -14,7 +14,7 @@ from twostamp.evaluation.predictions import Predictions
 from twostamp.inspection.forest import stack_metadata
 from twostamp.utils.typing import Floats
 
-_TREES = 200
+_TREES = 100
 BASELINES: dict[str, Any] = {
     "logistic regression": lambda seed: LogisticRegression(max_iter=2000, random_state=seed),
     "random forest": lambda seed: RandomForestClassifier(_TREES, random_state=seed),
