@@ -7,7 +7,7 @@ TEST_OUTPUTS := $(or $(TWOSTAMP_TEST_OUTPUTS),$(CURDIR)/.test-outputs)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce extend decide plan pretrained report reference alerts dataset tonight test test-lowest docs bench lint notebooks lab tensorboard lock clean
+.PHONY: help setup reproduce extend decide plan pretrained report reference alerts dataset tonight hunter test test-lowest docs bench lint notebooks lab tensorboard lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -87,6 +87,11 @@ lint: $(READY) ## ruff, mypy, and the layers of the rooms
 
 notebooks: $(READY) ## write the .ipynb from the edited .py
 	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
+
+hunter: $(READY) ## hunt for supernovae in the night that RUN scored last (after make tonight), in JupyterLab
+	mkdir -p outputs/$(RUN)/hunter
+	$(BIN)/papermill --prepare-only --log-level ERROR notebooks/17_supernova_hunter.ipynb outputs/$(RUN)/hunter/17_supernova_hunter.ipynb -p run_name $(RUN)
+	TWOSTAMP_OUTPUTS=$(CURDIR)/outputs $(BIN)/jupyter lab outputs/$(RUN)/hunter/17_supernova_hunter.ipynb
 
 lab: $(READY) ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

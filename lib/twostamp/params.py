@@ -239,7 +239,7 @@ class Parameters(BaseModel):
     specification_repetitions: Positive = 1
     """Trainings of either model of a specification."""
     night: Annotated[str, Field(pattern=r"^(\d{8})?$")] = ""
-    """UTC date YYYYMMDD that notebook 16 scores; empty for a simulated survey's night with most alerts."""
+    """UTC date YYYYMMDD that notebook 16 scores and 17 shows; empty for a simulated survey's night with most alerts."""
     night_candidates: Positive = 20
     """Candidates that notebook 16 lists."""
     hunter_query: str = ""

@@ -15,6 +15,7 @@ PARTS = {
     "models": ("training", "feeding", "prediction", "end_to_end"),
     "cluster": ("extraction", "search"),
     "memory": ("memory",),
+    "hunter": ("hunter",),
 }
 
 

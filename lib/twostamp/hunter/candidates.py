@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from twostamp.data.features import ALL_FEATURES, PACKET_FIELDS, compute_features
 from twostamp.hunter.light_curve import find_rise, read_light_curve
-from twostamp.utils.typing import Floats
+from twostamp.utils.typing import Floats, Floats32
 
 ORDERS = {"score": False, "age": True, "rise": False, "informative": False, "random": True}
 """Orders with a meaning of their own, and whether the least comes first; any column is one too, its least first."""
@@ -36,7 +37,7 @@ class HunterError(ValueError):
     """Something that was asked of the hunter and cannot be; one sentence."""
 
 
-def make_candidates(night: ScoredNight, target: str = "SN") -> pd.DataFrame:
+def make_candidates(night: ScoredNight, target: str = "SN") -> tuple[pd.DataFrame, Floats32]:
     """Put together what is known of the objects of a night whose packets were kept.
 
     Parameters
@@ -47,27 +48,33 @@ def make_candidates(night: ScoredNight, target: str = "SN") -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    candidates : DataFrame
         The columns of `twostamp.stream.Night.latest`, and: rank, 1 for the highest probability of `target`; p, that
         probability; p_first, the same at the first alert, NaN where only the second was answered; change, p - p_first;
         entropy of the answer, 0 to 1, in which a verdict tells most where it is large; age, days from the first known
         detection to the latest alert; mag and band of the latest alert; rise, mag/day (`find_rise`); seen_before, the
         survey saw it before these alerts; simulated. Sorted by rank.
+    features : ndarray, shape (n, 2, len(ALL_FEATURES)), float32
+        Of both alerts; NaN where there is no second one.
     """
     if target not in night.classes:
         raise HunterError(f"no class is called {target!r}; the model knows {', '.join(night.classes)}")
     answers = night.answers()
     first = answers[answers["n_alerts"] == 1].drop_duplicates("object_id", keep="last").set_index("object_id")
     table = answers.drop_duplicates("object_id", keep="last")
-    table = table[table["has_packets"]].reset_index(drop=True)
+    table = table[table["has_packets"]]
     p, p_first = table[f"p_{target}"], table["object_id"].map(first[f"p_{target}"])
     table = table.assign(p=p, p_first=p_first, change=(p - p_first).where(table["n_alerts"] > 1))
     table["entropy"] = _entropy(table[[f"p_{name}" for name in night.classes]].to_numpy(float))
-    bars = tqdm(table.itertuples(), total=len(table), desc="packets", unit="object", disable=len(table) < 200)
-    measured = pd.DataFrame([_measure(night, row) for row in bars], columns=["age", "mag", "band", "rise"])
-    table = table.join(measured).assign(seen_before=table["first_unseen"], simulated=night.simulated)
     table["rank"] = table["p"].rank(ascending=False, method="first").astype(int)
-    return table.sort_values("rank", ignore_index=True)
+    table = table.sort_values("rank", ignore_index=True)
+    measured, fields = [], []
+    for row in tqdm(table.itertuples(), total=len(table), desc="packets", unit="object", disable=len(table) < 200):
+        alerts = [night.alert(candid) for candid in list_candids(row)]
+        measured.append(_measure(row, read_light_curve(alerts[-1:])))
+        fields.append([{name: alert["candidate"].get(name) for name in PACKET_FIELDS} for alert in alerts])
+    table = table.join(pd.DataFrame(measured, columns=["age", "mag", "band", "rise"]))
+    return table.assign(seen_before=table["first_unseen"], simulated=night.simulated), _compute_features(fields)
 
 
 def list_candids(row: Any) -> list[int]:
@@ -146,9 +153,18 @@ def _entropy(p: Floats) -> Floats:
     return -np.sum(p * np.log(np.maximum(p, 1e-12)), axis=1) / np.log(p.shape[1])
 
 
-def _measure(night: ScoredNight, row: Any) -> tuple[float, float, str, float]:
+def _compute_features(fields: list[list[dict[str, Any]]]) -> Floats32:
+    features = np.full((len(fields), 2, len(ALL_FEATURES)), np.nan, np.float32)
+    for alert in (0, 1):
+        rows = [row for row, alerts in enumerate(fields) if len(alerts) > alert]
+        if rows:
+            table = pd.DataFrame([fields[row][alert] for row in rows]).add_suffix("_1")
+            features[rows, alert] = compute_features(table, 1)
+    return features
+
+
+def _measure(row: Any, curve: pd.DataFrame) -> tuple[float, float, str, float]:
     """Age, magnitude, band and rise of one candidate."""
-    curve = read_light_curve([night.alert(list_candids(row)[-1])])
     first, *_, last = np.flatnonzero(curve["mag"].notna()).tolist() * 2  # its own detection is always there
     age, mag, band = row.jd - curve["jd"].iloc[first], curve["mag"].iloc[last], curve["band"].iloc[last]
     return float(age), float(mag), str(band), find_rise(curve)

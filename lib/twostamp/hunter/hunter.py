@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from twostamp.data.feature_ranges import rank_in_training
-from twostamp.data.features import ALL_FEATURES, compute_features
+from twostamp.data.features import compute_features
 from twostamp.hunter import agreement, exports
 from twostamp.hunter.candidates import (
     HunterError,
@@ -72,7 +72,7 @@ class Hunter:
         seed: int = 0,
     ) -> None:
         self.night, self.store, self.target = night, VerdictStore(verdicts, person), target
-        self.candidates = make_candidates(night, target)
+        self.candidates, self._features = make_candidates(night, target)
         self.place, self.stretch, self.is_blind = 0, STRETCHES[0], False
         self._query, self._order = "", "score"
         self._ascending: bool | None = None
@@ -246,14 +246,10 @@ class Hunter:
         values, percentiles : ndarray, shape (2, len(ALL_FEATURES))
             NaN where there is no second alert, no value or no training set.
         """
-        values = np.full((2, len(ALL_FEATURES)), np.nan)
-        percentiles = values.copy()
-        for number, packet in enumerate(self.open_packets(row)):
-            table = pd.DataFrame([packet["candidate"]]).add_suffix("_1")
-            values[number] = compute_features(table, 1)[0]
-            if self._training is not None:
-                percentiles[number] = rank_in_training(values[number], self._training[number])
-        return values, percentiles
+        values = self._features[row].astype(float)
+        if self._training is None:
+            return values, np.full(values.shape, np.nan)
+        return values, np.array([rank_in_training(*pair) for pair in zip(values, self._training)])
 
     def show(self) -> Any:
         """Make the widget: what `display` shows in JupyterLab (extra ``hunter``)."""

@@ -1,6 +1,6 @@
 // The page of a hunter: it shows what the kernel sent, takes keys, and asks ahead, so that a key needs no answer first.
 
-const SIDE = 63, NO_PIXEL = 255, ROW = 42, AHEAD = 6, KEPT = 80;
+const SIDE = 63, NO_PIXEL = 255, ROW = 42, AHEAD = 10, KEPT = 80;
 const STAMPS = ["science", "template", "difference"];
 const KEYS = { s: "SN", n: "not SN", u: "unsure" };
 const SIGNS = { SN: "SN", bogus: "bogus", "not SN": "not", unsure: "?" };
@@ -33,6 +33,7 @@ class Page {
     this.asked = new Set();
     this.place = 0;
     this.bogus = false;
+    this.history = []; // places of what this page said, to go back to
     this.started = null;
     this.setup = { verdicts: [], kinds: [], colours: {}, bands: {}, mark: "", target: "" };
     this.build(el);
@@ -68,6 +69,7 @@ class Page {
     this.shown = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     this.rows = message.rows;
     this.details.clear();
+    this.history = [];
     this.asked.clear();
     this.blind = message.blind;
     this.stretch = message.stretch;
@@ -100,6 +102,7 @@ class Page {
   }
 
   take_error(message) {
+    this.history = [];
     this.say(message.text, true);
     this.take_undone();
   }
@@ -131,6 +134,7 @@ class Page {
   judge(verdict, kind = "") {
     if (!this.shown.length || this.undoing) return;
     const seconds = (performance.now() - this.since) / 1000;
+    this.history.push(this.place);
     this.send({ do: "verdict", place: this.place, row: this.row, verdict, kind, seconds });
     this.say(`${this.rows.object_id[this.row]}: ${verdict}${kind && `, ${kind}`}`);
     this.go(this.place + 1, false);
@@ -156,14 +160,17 @@ class Page {
     this.entry.hidden = true;
     this.root.focus();
     if (save && text) {
+      this.history.push(this.place);
       this.send({ do: "comment", place: this.place, row: this.row, text });
       this.say(`commented on ${this.rows.object_id[this.row]}`);
     }
   }
 
   undo() {
-    this.undoing = true; // until the kernel says where that leads, no verdict could be meant for what is seen
-    this.send({ do: "undo" });
+    const known = this.history.length > 0;
+    if (known) this.go(this.history.pop(), false);
+    else this.undoing = true; // until the kernel says where that leads, no verdict could be meant for what is seen
+    this.send({ do: "undo", known });
   }
 
   askHelp() { this.help.open ? this.help.close() : this.help.showModal(); }

@@ -5,6 +5,8 @@ sent and asks for the next candidates ahead, so that a key needs no answer befor
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +65,15 @@ class Panel(anywidget.AnyWidget):
         self._send_place()
 
     def _do_go(self, place: int) -> None:
-        self._page_knows_place = True  # it went there before it said so, and may be further by now
-        try:
+        with self._page_is_there():
             self.hunter.go(place)
+
+    @contextmanager
+    def _page_is_there(self) -> Iterator[None]:
+        """The page went there before it said so, and may be further by now: do not send it back."""
+        self._page_knows_place = True
+        try:
+            yield
         finally:
             self._page_knows_place = False
 
@@ -88,8 +96,9 @@ class Panel(anywidget.AnyWidget):
         self._look_at(place, row)
         self.hunter.comment(text)
 
-    def _do_undo(self) -> None:
-        undone = self.hunter.undo()
+    def _do_undo(self, known: bool = False) -> None:
+        with self._page_is_there() if known else nullcontext():
+            undone = self.hunter.undo()
         self.send({"type": "undone"} if undone else {"type": "error", "text": "there is nothing to undo"})
 
     def _send_shown(self) -> None:

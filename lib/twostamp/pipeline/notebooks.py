@@ -48,6 +48,7 @@ EXTENDED: dict[str, tuple[str, ...]] = {
     "14_shortcut_audit": ("04_model_search", "07_unlabelled_sky"),
     "15_specification_curve": ("04_model_search",),
     "16_tonight": ("04_model_search",),
+    "17_supernova_hunter": ("16_tonight",),
     "18_real_sky": ("04_model_search",),
 }
 """The notebooks beyond the thesis, which ``twostamp extend`` runs on what the others left."""
