@@ -13,6 +13,7 @@ from tests.benchmarks.table import save
 PARTS = {
     "reading": ("keys", "tarballs", "stamps", "preparation"),
     "models": ("training", "feeding", "prediction", "end_to_end"),
+    "stream": ("stream", "arrival"),
     "cluster": ("extraction", "search"),
     "memory": ("memory",),
     "hunter": ("hunter",),
