@@ -94,9 +94,10 @@ def write_gallery(folder: Path, outputs: Path, run: str = "") -> list[Page]:
         path, found = find_executed(source.stem, outputs, run)
         notebook = read(path)
         title, question = _describe(notebook)
+        is_older = bool(found) and _code(notebook) != _code(read(source))
         figures = [*([path.parents[1] / "figures"] if found else []), REPOSITORY / "outputs" / "reference" / "figures"]
         _write_thumbnail(source.stem, figures, folder / "thumbnails" / f"{source.stem}.png")
-        _clean(notebook, source.stem, found)
+        _clean(notebook, source.stem, found, is_older)
         nbformat.write(notebook, folder / source.name)
         pages.append(Page(source.stem, title, question, found))
     (folder / "index.md").write_text(_write_index(pages))
@@ -104,19 +105,28 @@ def write_gallery(folder: Path, outputs: Path, run: str = "") -> list[Page]:
 
 
 def _describe(notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """Title of a notebook, and the first sentence of its question."""
+    """Title of a notebook, and its question up to the first question mark."""
     text = notebook.cells[0].source
     title = text.split("\n", 1)[0].lstrip("# ")
     question = text.partition("**Question.**")[2].replace("\n", " ").split("**In.**")[0]
-    return title, question.partition("?")[0].strip() + "?"
+    return title, question[: question.find("?") + 1].strip() or question.strip()
 
 
-def _clean(notebook: nbformat.NotebookNode, name: str, run: str) -> None:
+def _code(notebook: nbformat.NotebookNode) -> list[str]:
+    """Code of a notebook without its parameters, which differ from run to run."""
+    named = ("parameters", "injected-parameters")
+    cells = [cell for cell in notebook.cells if not set(named) & set(cell.metadata.get("tags", []))]
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def _clean(notebook: nbformat.NotebookNode, name: str, run: str, is_older: bool) -> None:
     """Add where the results are from; leave out progress bars and what a browser would need widgets for."""
     command = "run" if name < "10" else "extend"
     note = SMALLEST if run == "test" else EXECUTED.format(run=run) if run else NOT_EXECUTED.format(command=command)
+    note += " The notebook has changed since." if is_older else ""
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(f":::{{note}}\n{note}\n:::"))
     notebook.metadata.pop("widgets", None)
+    # papermill keeps the defaults beside what it was given
     if any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells):
         notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
     for cell in notebook.cells:

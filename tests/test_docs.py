@@ -19,6 +19,7 @@ api = pytest.importorskip("api", reason="the extra docs is not installed")
 gallery = importlib.import_module("gallery")
 EXECUTED = "02_exploratory_analysis"
 SHOWN = ("index", "notebooks/index", f"notebooks/{EXECUTED}", "api/evaluation", "guide/parameters", "decisions")
+NOTEBOOKS = {path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb")}
 PAGES = sorted(path for path in (REPOSITORY / "docs").rglob("*.md") if "_build" not in path.parts)
 
 
@@ -100,7 +101,7 @@ def test_notebooks_show_their_results_or_that_there_are_none(site):
     assert "printed by the test" in shown
     assert "params/quick.yaml" in shown
     assert "without results" in (site / "notebooks" / "10_significance.html").read_text()
-    assert len(list((site / "notebooks").glob("*.html"))) == len(gallery.THUMBNAILS) + 1
+    assert {path.stem for path in (site / "notebooks").glob("*.html")} == {*NOTEBOOKS, "index"}
 
 
 @pytest.mark.slow
@@ -129,5 +130,5 @@ def test_examples_are_python_and_import_what_exists(page):
                         importlib.import_module(f"{node.module}.{alias.name}")
 
 
-def test_every_notebook_has_a_thumbnail():
-    assert sorted(gallery.THUMBNAILS) == sorted(path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
+def test_thumbnails_are_of_notebooks():
+    assert set(gallery.THUMBNAILS) <= NOTEBOOKS
