@@ -28,6 +28,7 @@ THUMBNAILS = {
     "13_ageing": "extra_ageing_years",
     "14_shortcut_audit": "extra_attributions",
     "15_specification_curve": "extra_specification_curve",
+    "16_tonight": "extra_tonight_sky",
     "18_real_sky": "extra_real_sky",
 }
 """Figure of a run that shows what a notebook is about."""
