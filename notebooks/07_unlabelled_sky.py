@@ -27,7 +27,6 @@ from matplotlib import pyplot as plt
 
 from twostamp.alerts import extract_first_two
 from twostamp.analysis import unlabelled_sky
-from twostamp.data import read_metadata
 from twostamp.models import load_classifier, predict_on_spark
 from twostamp.pipeline import open_run
 from twostamp.plots.sky_maps import plot_sky_maps
@@ -58,7 +57,7 @@ survey = run.require("survey") if run.simulated else None
 # The thesis searches cones on a grid of 10° with a radius of $10\sqrt{2}$ "arcseconds", which would find almost nothing;
 # in degrees the cones would cover the sky nine times over. Here the radius is $5\sqrt{2}$ degrees, which just tiles the
 # sphere, and each cone gives at most `cone_cap` objects, drawn at random under the seed (decision D6). They are looked up
-# among the archive's alerts, or in ALeRCE's database (`unlabelled_from`).
+# among the archive's alerts, whose keys notebook 01 has stored, or in ALeRCE's database (`unlabelled_from`).
 
 # %%
 spark = make_spark(params.spark_master)
@@ -75,7 +74,7 @@ run.record_number("3", "objects seen by the survey", seen, note="in the archive,
 run.record_number("6.6", "step of the cones", f"{params.cone_step:g} deg")
 run.record_number("6.6", "detections of an unlabelled object at least", unlabelled_sky.MIN_ALERTS)
 run.record_number("6.6", "radius of the cones", f"{params.cone_radius:.4g} deg", note="a parameter (D6)")
-run.record_number("6.6", "unlabelled objects found", len(selected), note="in cones, two alerts or more (D6)")
+run.record_number("6.6", "unlabelled objects found", counts["selected"], note="in cones, two alerts or more (D6)")
 
 # %% [markdown]
 # ## Their first two alerts
@@ -86,10 +85,11 @@ run.record_number("6.6", "unlabelled objects found", len(selected), note="in con
 report = extract_first_two(spark, alerts, selected[["objectId"]], run.data, prefix="unlabelled_")
 
 # %% tags=["nbval-check-output"]
-pairs = read_metadata(run.data / "unlabelled_pairs.parquet")
+pairs = pd.read_parquet(run.data / "unlabelled_pairs.parquet", columns=["objectId", "deltajd"])
 recent = pairs.loc[pairs["deltajd"] <= params.deltajd_max, "objectId"]
 print(
-    f"{len(selected)} objects found, {len(pairs)} with two whole alerts, {len(recent)} within {params.deltajd_max:g} d"
+    f"{counts['selected']} objects found, {len(pairs)} with two whole alerts, "
+    f"{len(recent)} within {params.deltajd_max:g} d"
 )
 
 # %%

@@ -28,8 +28,8 @@ from tests.conftest import make_alert
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.avro import read_header
 from twostamp.alerts.cutouts import STAMPS
-from twostamp.alerts.extraction import _OPENED, _RESERVED
-from twostamp.alerts.extraction_tasks import KEY, SCAN, open_source, scan_source
+from twostamp.alerts.extraction import _RESERVED
+from twostamp.alerts.extraction_tasks import KEY, OPENED, SCAN, open_source, scan_source
 from twostamp.alerts.packet import (
     PacketError,
     read_candidate_types,
@@ -150,7 +150,7 @@ def read_all_ways(data: bytes, path: Path) -> Iterator[str]:
         except PacketError as error:
             yield error.reason
     path.write_bytes(data)
-    rows = list(scan_source(str(path), None, None))
+    rows = list(scan_source(str(path)))
     alerts = [row for row in rows if row["kind"] == "alert"]
     assert sum(row.get("alerts", 0) for row in rows) >= len(alerts)
     fields = json.loads(rows[-1]["text"])
@@ -158,7 +158,7 @@ def read_all_ways(data: bytes, path: Path) -> Iterator[str]:
     winners = {path.name: [{name: row[name] for name in ("record", *KEY)} for row in alerts]}
     opened = list(open_source(str(path), winners, fields)) if alerts else []
     assert len(opened) == len(alerts)
-    for given, columns in ((rows, SCAN), (opened, _OPENED | fields | dict.fromkeys(STAMPS, "binary"))):
+    for given, columns in ((rows, SCAN), (opened, OPENED | fields | dict.fromkeys(STAMPS, "binary"))):
         pa.RecordBatch.from_pylist(
             given, pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
         )

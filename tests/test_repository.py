@@ -16,11 +16,11 @@ CONDA_NAMES = {"isal": "python-isal", "matplotlib": "matplotlib-base", "types-Py
 
 
 def requirement(text):
-    name, constraint = re.match(r"([A-Za-z0-9_.-]+)(?:\[[a-z]+\])?\s*(.*)", text).groups()
+    name, constraint = re.match(r"([A-Za-z0-9_.-]+)(?:\[[a-z0-9,]+\])?\s*(.*)", text).groups()
     return name, constraint
 
 
-FOR_CARDS = {"cuda", "jax", "jax-cuda"}
+FOR_SOME = {"cuda", "jax", "jax-cuda", "gcs", "http", "s3"}
 
 
 def list_extras(project):
@@ -29,9 +29,9 @@ def list_extras(project):
     return {*re.search(r"\[(.*)\]", everything)[1].split(","), "dev"}
 
 
-def test_all_is_every_extra_but_dev_docs_and_those_for_cards():
+def test_all_is_every_extra_but_dev_docs_and_those_for_cards_and_stores():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert list_extras(project) == set(project["optional-dependencies"]) - {"all", "docs"} - FOR_CARDS
+    assert list_extras(project) == set(project["optional-dependencies"]) - {"all", "docs"} - FOR_SOME
 
 
 def test_environment_is_held_to_pyproject():

@@ -181,7 +181,7 @@ def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, ex
         patch.setattr("twostamp.alerts.extraction._write_pairs", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             extract_first_two(spark, str(archive), LABELS, tmp_path)
-    monkeypatch.setattr("twostamp.utils.spark.replacing", lambda *_: pytest.fail("a finished chunk is done again"))
+    monkeypatch.setattr("twostamp.utils.spark_store.replacing", lambda *_: pytest.fail("it is done again"))
     extract_first_two(spark, str(archive), LABELS, tmp_path)
     for path in chain(tmp_path.glob("*/*"), tmp_path.glob("*.parquet")):
         if path.is_file():
@@ -202,8 +202,8 @@ def test_no_object_found(spark, archive, tmp_path):
     assert pd.read_parquet(tmp_path / "unlabelled_pairs.parquet").empty
 
 
-def test_read_objects(spark, archive):
-    objects = read_objects(spark, str(archive)).set_index("objectId")
+def test_read_objects(spark, archive, tmp_path):
+    objects = read_objects(spark, str(archive), tmp_path).toPandas().set_index("objectId")
     assert objects["n_alerts"].to_dict() == {name: len({jd for _, jd, _ in rows}) for name, rows in ALERTS.items()}
     assert set(objects) == {"ra", "dec", "n_alerts"}
 

@@ -63,50 +63,57 @@ def test_a_smaller_radius_leaves_gaps():
     assert covered_fraction(sky.cone_centres(10), 7.0, np.array([[5.0, 5.0]])) == 0
 
 
-@given(directions, st.floats(1, 30), st.integers(0, 3))
+@given(directions, st.floats(1, 30))
 @settings(deadline=None, max_examples=30)
-def test_selection_equals_the_slow_obvious_one(points, radius, seed):
-    objects, centres = make_objects(points), sky.cone_centres(60)
-    selected, counts = sky.select_in_cones(objects, centres, radius, cap=1000, seed=seed)
+def test_cones_of_an_object_are_those_of_the_slow_obvious_way(points, radius):
+    centres = sky.cone_centres(60)
+    (found,) = sky.find_cones([make_objects(points)], centres, radius)
     at, around = (SkyCoord(*np.array(p, dtype=float).T * u.deg) for p in (points, centres))
     distance = at[:, None].separation(around[None]).deg
-    near_edge = np.abs(distance - radius).min(axis=1) < 1e-6
-    inside = set(objects.loc[(distance <= radius).any(axis=1) & ~near_edge, "objectId"])
-    assert inside == set(selected["objectId"]) - set(objects.loc[near_edge, "objectId"])
-    assert counts["objects read"] == sum(n for name, n in counts.items() if name != "objects read")
+    for cones, distances in zip(found["cones"], distance, strict=True):
+        near_edge = set(np.flatnonzero(np.abs(distances - radius) < 1e-6))
+        assert set(cones) - near_edge == set(np.flatnonzero(distances <= radius)) - near_edge
+        assert cones == sorted(cones)
 
 
-@given(directions, st.integers(1, 5), st.randoms())
-@settings(deadline=None, max_examples=30)
-def test_cap_holds_and_order_of_rows_does_not_matter(points, cap, random):
-    objects = make_objects(points)
-    shuffled = objects.sample(frac=1, random_state=random.randrange(1000))
-    shuffled = pd.concat([shuffled, shuffled.head(3)])
-    args = (sky.cone_centres(45), 35, cap, 7)
-    selected, counts = sky.select_in_cones(objects, *args)
-    again, _ = sky.select_in_cones(shuffled, *args)
+def select(spark, objects, *args, labelled=(), parts=2):
+    """The selection as a table of pandas, from objects spread over some partitions."""
+    frame = spark.createDataFrame(objects.assign(labelled=objects["objectId"].isin(labelled))).repartition(parts)
+    selected, counts = sky.select_in_cones(frame, *args)
+    assert counts["objects in the archive"] == len(objects)
+    assert 2 * len(objects) == sum(counts.values())
+    return selected.toPandas().sort_values("objectId", ignore_index=True), counts
+
+
+@pytest.mark.slow
+def test_cap_holds_and_neither_order_nor_parts_matter(spark, tmp_path):
+    rng = np.random.default_rng(0)
+    objects = make_objects(rng.uniform(5, 45, (300, 2)), n_alerts=rng.integers(1, 4, 300))
+    args = (sky.cone_centres(20), 12, 15, 7, tmp_path)
+    labelled = ["o001", "o002"]
+    selected, counts = select(spark, objects, *args, labelled=labelled)
+    again, _ = select(spark, objects.sample(frac=1, random_state=1), *args, labelled=labelled, parts=5)
     pd.testing.assert_frame_equal(selected, again)
     assert selected["objectId"].is_unique
-    assert selected["cone"].value_counts().max() <= cap
-    assert counts["selected"] == len(selected)
-    assert counts["objects read"] == sum(n for name, n in counts.items() if name != "objects read")
+    assert not set(labelled) & set(selected["objectId"])
+    assert selected["cone"].value_counts().max() <= 15
+    assert counts["selected"] == len(selected) > 30
+    assert counts["beyond the cap of their cones"] > 0
+    assert counts["too few alerts"] == ((objects["n_alerts"] < 2) & ~objects["objectId"].isin(labelled)).sum()
+    whole, _ = select(spark, objects, sky.cone_centres(20), 12, 1000, 7, tmp_path)
+    (cones,) = sky.find_cones([whole], sky.cone_centres(20), 12)
+    assert whole["cone"].tolist() == [inside[0] for inside in cones["cones"]]
+    other, _ = select(spark, objects, *args[:3], 8, tmp_path)
+    assert set(other["objectId"]) != set(selected["objectId"])
+    assert [path.name for path in tmp_path.iterdir()] == [sky.SELECTED]
 
 
-def test_seed_changes_the_draw_and_single_alerts_are_left_out():
-    rng = np.random.default_rng(0)
-    objects = make_objects(rng.uniform(5, 15, (200, 2)), n_alerts=rng.integers(1, 4, 200))
-    centres = np.array([[10.0, 10.0]])
-    first, counts = sky.select_in_cones(objects, centres, 10, 20, seed=1)
-    second, _ = sky.select_in_cones(objects, centres, 10, 20, seed=2)
-    assert set(first["objectId"]) != set(second["objectId"])
-    assert counts["too few alerts"] == (objects["n_alerts"] < 2).sum()
-    assert (first["n_alerts"] >= 2).all()
-
-
-def test_no_objects_select_nothing():
-    selected, counts = sky.select_in_cones(make_objects([(0, 0)]).iloc[:0], sky.cone_centres(10), 7.1, 5, 0)
+@pytest.mark.slow
+def test_no_objects_select_nothing(spark, tmp_path):
+    objects = make_objects([(0, 0)], n_alerts=1)
+    selected, counts = select(spark, objects, sky.cone_centres(10), 7.1, 5, 0, tmp_path)
     assert selected.empty
-    assert set(counts.values()) == {0}
+    assert counts["too few alerts"] == 1
 
 
 def make_predictions(n=500):

@@ -1,13 +1,12 @@
 """Run the benchmarks, each part in a process of its own: all of them, or those that are named."""
 
 import argparse
+import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
-from tests.benchmarks.inputs import bench_folder
-from tests.benchmarks.measure import HEADER, describe_machine, format_row, run_part
+from tests.benchmarks import inputs
+from tests.benchmarks.measure import HEADER, describe_machine, format_row, run_apart, run_part
 from tests.benchmarks.table import save
 
 PARTS = {
@@ -18,6 +17,8 @@ PARTS = {
     "memory": ("memory",),
     "hunter": ("hunter",),
 }
+SIMULATED = {"training", "feeding", "prediction", "search", "memory"}
+"""Parts that read no real packets, even where there are some."""
 
 
 def main() -> int:
@@ -27,23 +28,26 @@ def main() -> int:
     parser.add_argument(
         "parts", nargs="*", help=f"of {', '.join(places)}, or {', '.join(PARTS)}; all by default; or accelerator"
     )
-    named = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--tiny", action="store_true", help="to see that each part runs; its rates mean nothing")
+    options = parser.parse_args()
+    if options.tiny and not inputs.TINY:  # sizes are read when modules are
+        return subprocess.call([sys.executable, *sys.orig_argv[1:]], env=os.environ | {"TWOSTAMP_BENCH_TINY": "1"})
+    named = options.parts or list(PARTS)
     if named == ["accelerator"]:  # a table of its own, made where little else is installed
         return subprocess.call([sys.executable, "-m", "tests.benchmarks.accelerator"])
     parts = [part for name in named for part in PARTS.get(name, (name,))]
     if unknown := [part for part in parts if part not in places]:
         parser.error(f"no rows are called {unknown[0]}; there are {', '.join(places)}")
-    path = bench_folder() / ("bench.json" if parts == list(places) else "partial.json")
+    path = inputs.bench_folder() / ("bench.json" if parts == list(places) else "partial.json")
     machine, rows, failed = describe_machine(), [], 0
     print(HEADER, flush=True)
     for part in parts:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            try:
-                found = process.submit(run_part, places[part], part).result()
-            except Exception as error:  # the other rows are worth having
-                print(f"{part} failed: {type(error).__name__}: {error}", flush=True)
-                failed = 1
-                continue
+        try:
+            found = run_apart(run_part, places[part], part, part in SIMULATED)
+        except Exception as error:  # the other rows are worth having
+            print(f"{part} failed: {type(error).__name__}: {error}", flush=True)
+            failed = 1
+            continue
         rows += found
         print(*map(format_row, found), sep="\n", flush=True)
         save(path, machine, rows)

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from tests.benchmarks import inputs, plain
 from tests.benchmarks.measure import Row, compare, growth, rate_of
 from twostamp.alerts.extraction import extract_first_two
+from twostamp.alerts.extraction_tasks import make_schema
 from twostamp.params import Parameters
-from twostamp.utils.spark import make_spark, map_inputs, open_spark
+from twostamp.utils.spark import make_spark, open_spark
+from twostamp.utils.spark_store import batch_rows
 
-NIGHTS, ALERTS, LABELLED = 20, 1000, 0.01
-GROWING = (2, 4, 8, 16)
-EXTRACTIONS = 3
+NIGHTS, ALERTS, LABELLED = inputs.sized(20, 4), inputs.sized(1000, 20), inputs.sized(1, 5) / 100
+GROWING = (1, 2) if inputs.TINY else (2, 4, 8, 16)
+EXTRACTIONS = inputs.sized(3, 1)
 ALERT = {"objectId": "string", "candid": "int64", "jd": "double"}
 STAMPS = dict.fromkeys(plain.STAMPS, "binary")
-TRIALS = {"search_variants": ["stacked"], "grid_batch_size": [64], "n_combinations": 2, "n_repetitions": 2, "epochs": 2}
+TRIALS = {"search_variants": ["stacked"], "grid_batch_size": [32, 64], "n_repetitions": 2}
+TRIALS |= {"n_combinations": 2, "epochs": inputs.sized(2, 1)}
 
 
 def extraction() -> Iterator[Row]:
@@ -79,16 +83,22 @@ def extract_plainly(spark: Any, archive: Path, labels: pd.DataFrame, folder: Pat
     """Decode every packet whole, keep the labelled ones, rank them by a window; returns the alerts kept."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sql
+    from pyspark.sql.pandas.types import from_arrow_schema
 
-    sizes = {str(path): path.stat().st_size for path in sorted(archive.glob("*.tar.gz"))}
-    wanted = frozenset(labels["objectId"])
-    alerts = map_inputs(spark, dict.fromkeys(sizes), sizes, partial(decode_all, wanted=wanted), ALERT | STAMPS)
+    paths = [str(path) for path in sorted(archive.glob("*.tar.gz"), key=lambda path: -path.stat().st_size)]
+    wanted, schema = frozenset(labels["objectId"]), make_schema(ALERT | STAMPS)
+
+    def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        numbers = [number for batch in batches for number in batch.column(0).to_pylist()]
+        yield from batch_rows((row for at in numbers for row in decode_all(paths[at], wanted)), schema, 64)
+
+    alerts = spark.range(0, len(paths), 1, len(paths)).mapInArrow(decode, from_arrow_schema(schema))
     order = sql.row_number().over(Window.partitionBy("objectId").orderBy("jd"))
     alerts.withColumn("place", order).where("place <= 2").write.mode("overwrite").parquet(str(folder))
     return spark.read.parquet(str(folder)).count()
 
 
-def decode_all(source: str, _: None, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
+def decode_all(source: str, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
     """Rows of the labelled packets of a tarball."""
     import tarfile
 

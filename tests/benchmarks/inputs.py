@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from isal import igzip
 
+from tests.benchmarks.measure import TINY
 from twostamp.alerts.archive import iter_members
-from twostamp.alerts.packet import PacketError, read_keys
+from twostamp.alerts.cutouts import read_cutouts
+from twostamp.alerts.packet import read_keys, read_packets
 from twostamp.data.arrays import read_metadata
 from twostamp.data.splits import make_splits
 from twostamp.data.tfrecord_writer import write_records
@@ -24,12 +27,19 @@ from twostamp.utils.paths import outputs_root
 
 SEED = 20210901
 SMALL_SURVEY = {"pairs_per_class": 60, "unlabelled_objects": 100, "nights": 30, "seed": SEED}
+SMALL_SURVEY |= {"pairs_per_class": 8, "unlabelled_objects": 10, "nights": 8} if TINY else {}
+SHARES = {"cap": 60, "held_out": 2 if TINY else 15}
 ALERTS_PER_OBJECT = 4
+
+
+def sized(usual: int, tiny: int) -> int:
+    """Choose a size."""
+    return tiny if TINY else usual
 
 
 def bench_folder() -> Path:
     """Where the benchmarks keep what they need again."""
-    return outputs_root() / "bench"
+    return outputs_root() / ("bench-tiny" if TINY else "bench")
 
 
 def find_survey() -> Path:
@@ -46,15 +56,26 @@ def real_alerts() -> Path | None:
 
 @lru_cache(maxsize=1)
 def read_alerts() -> list[bytes]:
-    """Sound packets with one alert each, in memory."""
+    """Packets of one alert each with three stamps, in memory; an archive holds others on purpose."""
     packets = []
     for member in iter_members(str(real_alerts() or find_survey()), progress=False):
         try:
-            if len(read_keys(member.data)) == 1:
-                packets.append(member.data)
-        except PacketError:
+            (alert,) = read_packets(member.data, history=False)
+            read_cutouts(alert)
+        except ValueError:
             continue
+        packets.append(member.data)
     return packets
+
+
+def describe(simulated: bool) -> str:
+    """What a row is measured on, and the mean size of its packets."""
+    if simulated:
+        packets = [member.data for member in iter_members(str(find_survey()), progress=False)]
+    else:
+        packets = read_alerts()
+    kind = "real" if real_alerts() and not simulated else "simulated"
+    return f"{kind}, {np.mean([*map(len, packets)]) / 1000:.0f} kB"
 
 
 def copy_packet(data: bytes, number: int, objectId: str, jd: float) -> bytes:
@@ -137,7 +158,7 @@ def extract_pairs() -> Path:
     return folder / "pairs.parquet"
 
 
-def find_records(pairs: Path, folder: Path, cap: int = 60, held_out: int = 15) -> Records:
+def find_records(pairs: Path, folder: Path, cap: int = SHARES["cap"], held_out: int = SHARES["held_out"]) -> Records:
     """TFRecords of pairs, made once."""
     shares = {"cap_per_class": cap, "validation_per_class": held_out, "test_per_class": held_out}
     assignment, _ = make_splits(read_metadata(pairs), Parameters(seed=SEED, **shares))

@@ -6,13 +6,17 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PAIRS = 5
+TINY = bool(os.environ.get("TWOSTAMP_BENCH_TINY"))
+"""Whether every part runs at a tiny size: not to measure, but to see that it runs."""
+PAIRS = 1 if TINY else 5
 LINEAR = 1.1
 """Slope that a linear cost must not exceed: a tenth for the noise of a machine."""
 FAST_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -23,7 +27,7 @@ Rate = Callable[[], float]
 @dataclass(frozen=True)
 class Row:
     """One line of the table; `ratio` is the median of the pairs, `low` and `high` their extremes, 1 or more is good
-    once divided by `target`."""
+    once divided by `target`. `input`: real or simulated packets, and their mean size."""
 
     row: str
     unit: str
@@ -33,6 +37,7 @@ class Row:
     low: float
     high: float
     target: float
+    input: str = ""
 
 
 def rate_of(work: float, call: Callable[[], Any]) -> Rate:
@@ -115,10 +120,22 @@ def growth_of(name: str, works: Sequence[int], seconds: Callable[[int], float], 
     return bound(f"growth of {name}, {sizes}", "log-log slope", slopes, LINEAR)
 
 
-def run_part(module: str, part: str) -> list[Row]:
+def run_part(module: str, part: str, simulated: bool) -> list[Row]:
     """Measure the rows of one part of a module of this package."""
+    from tests.benchmarks.inputs import describe
+
     warnings.simplefilter("ignore")  # of astropy: real packets have cards that are not quite FITS
-    return list(getattr(importlib.import_module(f"tests.benchmarks.{module}"), part)())
+    measured = describe(simulated)
+    rows = getattr(importlib.import_module(f"tests.benchmarks.{module}"), part)()
+    return [replace(row, input=row.input or measured) for row in rows]
+
+
+def run_apart(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call in a process of its own; in this one where nothing is measured."""
+    if TINY:
+        return call(*arguments)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(call, *arguments).result()
 
 
 def has_fast_bfloat16() -> bool:
@@ -150,8 +167,8 @@ def format_row(row: Row) -> str:
     mark = " " if row.ratio >= row.target else "<"
     return (
         f"{row.row:<74}{row.unit:<14}{row.ours:>11.4g}{row.reference:>11.4g}{row.ratio:>9.2f}{row.low:>8.2f}"
-        f"{row.high:>8.2f} {mark}{row.target:>7g}"
+        f"{row.high:>8.2f} {mark}{row.target:>7g}  {row.input}"
     )
 
 
-HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}"
+HEADER = f"{'row':<74}{'unit':<14}{'ours':>11}{'reference':>11}{'ratio':>9}{'low':>8}{'high':>8}  {'target':>7}  of"

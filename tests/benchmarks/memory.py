@@ -3,21 +3,21 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tests.benchmarks import inputs
-from tests.benchmarks.measure import Row, bound
+from tests.benchmarks.measure import Row, bound, run_apart
 from twostamp.data.tfrecords import Records
 from twostamp.params import Parameters
 from twostamp.pipeline.notebooks import _PeakMemory
 
-QUICK = Parameters()
-LIMIT, LARGER = 1.5, 4
+LIMIT, LARGER = 1.5, inputs.sized(4, 2)
+TINY = {"survey_pairs_per_class": 8, "survey_unlabelled_objects": 10, "survey_nights": 8}
+TINY |= {"validation_per_class": 2, "cap_per_class": 20, "width": 0.1}
+QUICK = Parameters(**TINY if inputs.TINY else {})
 
 
 def memory() -> Iterator[Row]:
@@ -32,8 +32,8 @@ def memory() -> Iterator[Row]:
 def peak_of(step: Callable[[Path, int], Any], folder: Path, size: int) -> int:
     """Peak of a step's processes together, MB."""
     folder.mkdir(exist_ok=True)
-    with _PeakMemory() as peak, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        process.submit(step, folder, size).result()
+    with _PeakMemory() as peak:
+        run_apart(step, folder, size)
     return peak.peak_mb
 
 

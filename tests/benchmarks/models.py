@@ -20,10 +20,10 @@ from twostamp.models.classifier import Classifier
 from twostamp.models.inference import ONEDNN_BFLOAT16, make_server, model_inputs
 from twostamp.models.training import Hyperparameters, train_model
 
-VARIANT, CROP, BATCH, CLASSES = "stacked", 21, 256, 5
-STEPS, EPOCHS, LEARNING_RATE = 3, 4, 5e-3
-SWEEPS = 2  # every epoch of another length takes a model of its own
-CALLS = {1: 30, 64: 10, 1000: 3}
+VARIANT, CROP, BATCH, CLASSES = "stacked", 21, inputs.sized(256, 16), 5
+STEPS, EPOCHS, LEARNING_RATE = inputs.sized(3, 1), inputs.sized(4, 2), 5e-3
+SWEEPS = inputs.sized(2, 1)  # every epoch of another length takes a model of its own
+CALLS = {1: inputs.sized(30, 2), 64: inputs.sized(10, 2), 1000: inputs.sized(3, 1)}
 FAST = has_fast_bfloat16()
 
 
@@ -138,7 +138,7 @@ def prediction() -> Iterator[Row]:
             rates = [[size / np.percentile(side, share) for side in pair] for pair in times]
             row = f"predict {size}, {name} / Model.predict, fp32"
             yield pair_up(row, "objects/s", *zip(*rates, strict=True), target=target)
-    works = [125, 250, 500, 1000]
+    works = [inputs.sized(1000, 40) // share for share in (8, 4, 2, 1)]
     yield growth("predict", works, lambda n: partial(server, take_batch(given, n)))
 
 
@@ -156,7 +156,7 @@ def end_to_end() -> Iterator[Row]:
     """Avro bytes to probabilities; a pair is a packet and the next one, copied as its object's second alert."""
     records, train, _ = find_objects()
     scaler, (_, model) = records.scaler, train_plain(train, seed=0)
-    pairs = inputs.make_pairs(512)
+    pairs = inputs.make_pairs(inputs.sized(512, 16))
     classifier = Classifier(model, VARIANT, ("a", "b", "c", "d", "e"), CROP, scaler, Preparation())
 
     def plainly() -> Any:

@@ -16,7 +16,9 @@ from twostamp.alerts.packet import read_keys, read_packets
 from twostamp.data.stamps import normalise_stamps
 
 CROP = 21
-STAMPS = 600
+STAMPS = inputs.sized(600, 48)
+PACKETS = inputs.sized(1000, 40)
+WORKS = [PACKETS // share for share in (8, 4, 2, 1)]
 
 
 def decode_alerts(count: int | None = STAMPS // 3) -> list[dict]:
@@ -26,32 +28,33 @@ def decode_alerts(count: int | None = STAMPS // 3) -> list[dict]:
 
 def keys() -> Iterator[Row]:
     """Keys from packets in memory."""
-    packets = inputs.read_alerts()[:1000]
+    packets = inputs.read_alerts()[:PACKETS]
     few = packets[:200]
     ours = rate_of(len(few), lambda: [read_keys(data) for data in few])
     reference = rate_of(len(few), lambda: [plain.read_key(data) for data in few])
     yield compare("keys from packets in memory / fastavro.reader", "alerts/s", ours, reference, 8)
-    make = lambda n: lambda: [read_keys(data) for data in (packets * 2)[:n]]  # noqa: E731
-    yield growth("keys from packets", [125, 250, 500, 1000], make)
+    make = lambda n: lambda: [read_keys(data) for data in (packets * 8)[:n]]  # noqa: E731
+    yield growth("keys from packets", WORKS, make)
 
 
 def tarballs() -> Iterator[Row]:
     """Keys from a nightly tarball, beside the plain way and beside what decompression alone takes."""
-    packets = inputs.read_alerts()[:1000]
+    packets = inputs.read_alerts()[:PACKETS]
     with tempfile.TemporaryDirectory() as folder:
-        paths = {n: Path(folder) / f"ztf_public_{n}.tar.gz" for n in (125, 250, 500, 1000)}
+        paths = {n: Path(folder) / f"ztf_public_{n}.tar.gz" for n in WORKS}
         for n, path in paths.items():
             inputs.write_tarball(path, (packets * 8)[:n])
-        path = paths[500]
-        ours = rate_of(500, lambda: read_tarball(path))
-        name, plainly = "keys from .tar.gz / tarfile + fastavro.reader", rate_of(500, lambda: plain.read_tarball(path))
+        half = WORKS[-2]
+        path = paths[half]
+        ours = rate_of(half, lambda: read_tarball(path))
+        name, plainly = "keys from .tar.gz / tarfile + fastavro.reader", rate_of(half, lambda: plain.read_tarball(path))
         yield (row := compare(name, "alerts/s", ours, plainly, 3.5))
-        size = path.stat().st_size / 500 / 1e6
+        size = path.stat().st_size / half / 1e6
         rates = {"ours": row.ours * size, "reference": row.reference * size}
         yield replace(row, row="the same by compressed bytes", unit="MB/s", **rates)
-        limit = rate_of(500, lambda: walk_only(path))
+        limit = rate_of(half, lambda: walk_only(path))
         yield compare("keys from .tar.gz / the limit: isal + tar headers", "alerts/s", ours, limit, 0.7)
-        yield growth("keys from .tar.gz", list(paths), lambda n: lambda: read_tarball(paths[n]))
+        yield growth("keys from .tar.gz", WORKS, lambda n: lambda: read_tarball(paths[n]))
 
 
 def read_tarball(path: Path) -> int:

@@ -26,8 +26,8 @@ def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None:
 def make_markdown(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     """Make the page for readers; a ratio below its target is bold."""
     lines = [
-        "| row | unit | ours | reference | ratio | least | greatest | at least |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | unit | ours | reference | ratio | least | greatest | at least | packets |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         ratio = f"{row.ratio:.2f}" if row.ratio >= row.target else f"**{row.ratio:.2f}**"
@@ -38,6 +38,7 @@ def make_markdown(machine: dict[str, Any], rows: Sequence[Row]) -> str:
             f"{row.low:.2f}",
             f"{row.high:.2f}",
             f"{row.target:g}",
+            row.input,
         )
         lines.append(f"| {' | '.join((row.row, row.unit, *numbers))} |")
     described = ", ".join(f"{name} {value}" for name, value in machine.items())

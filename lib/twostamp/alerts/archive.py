@@ -4,8 +4,7 @@ ZTF's public archive is one ``.tar.gz`` a night, with one Avro file an alert. A 
 tarball, a folder that holds Avro files, or a single Avro file. What looks like alerts and is not read is named.
 """
 
-import os
-import re
+import io
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,14 +14,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from tqdm.auto import tqdm
 
-from twostamp.alerts.tarballs import DAMAGE, is_packet, is_tarball, looks_like_alerts, read_packet, read_tar
+from twostamp.alerts.archive_listing import ArchiveError, find_filesystem, is_folder, list_sources
+from twostamp.alerts.avro import cut_blocks
+from twostamp.alerts.tarballs import DAMAGE, Share, is_packet, is_tarball, read_packet, read_tar
 
-_VERSIONS = ("ETag", "LastModified", "md5Hash", "mtime", "created")
-"""What stores say of a file's content."""
-
-
-class ArchiveError(ValueError):
-    """An archive without alerts, or a source that is damaged; the message names it."""
+SHARE_BYTES = 512 << 20
+"""Bytes of a source that one task reads where it can be shared; of no machine's size, so that any of them resumes."""
+_AT_ONCE = 64
+"""Files that a store is asked for at the same time: each takes some hundredths of a second, whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -30,70 +29,17 @@ class Member:
     """One Avro file of a source: usually one alert.
 
     ``fault`` says why it was passed over, with no data read, where its name promises alerts and it holds none.
+    ``first`` is the place of its first record in a container of which this is a part.
     """
 
     source: str
     name: str
     data: bytes
     fault: str = ""
+    first: int = 0
 
 
-def measure_sources(archive: str) -> dict[str, int]:
-    """Find the sources of an archive and their sizes.
-
-    Parameters
-    ----------
-    archive : str
-        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec knows
-        (``s3://...``).
-
-    Returns
-    -------
-    dict
-        Source -> bytes, sorted by source.
-
-    Raises
-    ------
-    ArchiveError
-        If there is nothing to read.
-    """
-    return survey_archive(archive)[0]
-
-
-def survey_archive(archive: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Find the sources of an archive, and what looks like alerts and cannot be read.
-
-    Returns
-    -------
-    sizes : dict
-        As of `measure_sources`, with its errors.
-    passed_over : dict
-        Path -> why it is no source, sorted.
-    """
-    filesystem, root = fsspec.core.url_to_fs(archive)
-    sizes: dict[str, int] = {}
-    passed_over: dict[str, str] = {}
-    for path, size in filter(lambda file: looks_like_alerts(file[0]), _find_files(filesystem, root)):
-        if reason := _why_not_read(path, root, size):
-            passed_over[filesystem.unstrip_protocol(_find_hidden(path, root) or path).removeprefix("file://")] = reason
-            continue
-        source = path.rpartition("/")[0] if is_packet(path) and path != root else path
-        source = filesystem.unstrip_protocol(source).removeprefix("file://")
-        sizes[source] = sizes.get(source, 0) + (size or 0)
-    if not sizes:
-        others = "".join(f"; {path}: {reason}" for path, reason in sorted(passed_over.items())[:3])
-        raise ArchiveError(
-            f"{archive} holds no .tar.gz, .tar or .avro file: set `archive` to a folder or URL of alerts{others}"
-        )
-    return dict(sorted(sizes.items())), dict(sorted(passed_over.items()))
-
-
-def list_sources(archive: str) -> list[str]:
-    """List the sources of an archive, sorted; arguments and errors of `measure_sources`."""
-    return list(measure_sources(archive))
-
-
-def read_members(source: str, names: Container[str] | None = None) -> Iterator[Member]:
+def read_members(source: str, names: Container[str] | None = None, share: Share | None = None) -> Iterator[Member]:
     """Read the Avro files of one source, in the order of the tarball or of their names.
 
     Parameters
@@ -102,6 +48,8 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
         As `list_sources` gives it.
     names : container of str, optional
         Members to give; the others are passed over. Default: all.
+    share : Share, optional
+        Part of the source, as `list_shares` gives it; all of them together give what the whole gives.
 
     Raises
     ------
@@ -110,19 +58,35 @@ def read_members(source: str, names: Container[str] | None = None) -> Iterator[M
     OSError
         When the store fails, so that the task can be tried again: not a property of the data.
     """
-    filesystem, path = fsspec.core.url_to_fs(source)
-    folder = filesystem.isdir(path)
-    if folder or is_packet(path):
-        yield from _read_files(filesystem, path, folder, source, names)
-        return
-    with _open(source) as raw:
-        yield from read_tarball(raw, source, names)
+    filesystem, path = find_filesystem(source)
+    folder = is_folder(filesystem, path)
+    if not folder and _is_large_container(source):
+        yield from _read_blocks(source, share)
+    elif folder or is_packet(path):
+        yield from _read_files(filesystem, path, folder, source, names, share)
+    else:
+        with _open(source) as raw:
+            yield from read_tarball(raw, source, names, share)
 
 
-def read_tarball(raw: IO[bytes], source: str, names: Container[str] | None = None) -> Iterator[Member]:
+def list_shares(source: str, size: int) -> list[Share | None]:
+    """List the parts of a source that tasks can read apart from each other; None is the whole.
+
+    A folder has them, and a plain tar or Avro file, unless it is in a store, where every jump is a request. A
+    compressed tarball has not: the longest one bounds a run.
+    """
+    folder = not is_tarball(source) and not is_packet(source)
+    plain = "://" not in source and source.endswith((".tar", ".avro"))
+    count = -(-size // SHARE_BYTES) if folder or plain else 1
+    return [Share(number, count) for number in range(count)] if count > 1 else [None]
+
+
+def read_tarball(
+    raw: IO[bytes], source: str, names: Container[str] | None = None, share: Share | None = None
+) -> Iterator[Member]:
     """Read the Avro files of a tarball from a stream that is only read forwards, as `read_members` does."""
     try:
-        for name, data, fault in read_tar(raw, names):
+        for name, data, fault in read_tar(raw, names, share):
             yield Member(source, name, data, fault)
     except DAMAGE as error:  # type: ignore[misc]  # the stub of isal's error is no class
         raise ArchiveError(f"{source} is damaged: {error or type(error).__name__}") from error
@@ -155,51 +119,40 @@ def _open(source: str) -> IO[bytes]:
 
 
 def _read_files(
-    filesystem: Any, root: str, folder: bool, source: str, names: Container[str] | None
+    filesystem: Any, root: str, folder: bool, source: str, names: Container[str] | None, share: Share | None
 ) -> Iterator[Member]:
-    for path in sorted(filesystem.ls(root, detail=False)) if folder else [root]:
-        name = PurePosixPath(path).name
-        if not is_packet(name) or (folder and name.startswith(".")) or not (names is None or name in names):
-            continue
-        try:
-            data, fault = read_packet(name, filesystem.cat_file(path))
-        except IsADirectoryError:  # a folder of its own, whatever its name
-            continue
-        except (FileNotFoundError, PermissionError) as error:
-            data, fault = b"", f"it cannot be opened: {error.strerror or error}"
-        yield Member(source, name, data, fault)
+    paths = [path.rstrip("/") for path in filesystem.ls(root, detail=False)] if folder else [root]
+    paths = sorted(path for path in paths if is_packet(path) and not (folder and _name(path).startswith(".")))
+    paths = paths[slice(*share.cut(len(paths)))] if share else paths
+    paths = [path for path in paths if names is None or _name(path) in names]
+    at_once = 1 if isinstance(filesystem, LocalFileSystem) else _AT_ONCE
+    for start in range(0, len(paths), at_once):
+        batch = paths[start : start + at_once]
+        for path, content in zip(batch, filesystem.cat_ranges(batch, None, None, on_error="return"), strict=True):
+            if isinstance(content, IsADirectoryError):  # a folder of its own, whatever its name
+                continue
+            if isinstance(content, FileNotFoundError | PermissionError):
+                yield Member(source, _name(path), b"", f"it cannot be opened: {content.strerror or content}")
+            elif isinstance(content, Exception):
+                raise content
+            else:
+                yield Member(source, _name(path), *read_packet(path, content))
 
 
-def _find_files(filesystem: Any, root: str) -> Iterator[tuple[str, int | None]]:
-    """Find all files below a folder, through links, with their sizes; None for a link that leads nowhere."""
-    if not isinstance(filesystem, LocalFileSystem):
-        yield from ((path, entry["size"]) for path, entry in filesystem.find(root, detail=True).items())
-        return
-    for path in _walk(Path(root)) if Path(root).is_dir() else [Path(root)]:
-        if path.exists() or path.is_symlink():
-            yield str(path), path.stat().st_size if path.exists() else None
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, inner, files in os.walk(root, followlinks=True):  # fsspec takes a link to a folder for no folder
-        inner[:] = [name for name in inner if not _leads_back(Path(folder, name))]
-        yield from map(Path(folder).joinpath, files)
+def _is_large_container(source: str) -> bool:
+    return "://" not in source and source.endswith(".avro") and Path(source).stat().st_size > SHARE_BYTES
 
 
-def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that holds it, which would never end."""
-    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("_").parents
-
-
-def _find_hidden(path: str, root: str) -> str:
-    """Find the topmost part of a path below `root` that is hidden; empty if none is."""
-    hidden = re.search(r"/\.[^/]*", path[len(root) :])
-    return path[: len(root) + hidden.end()] if hidden else ""
-
-
-def _why_not_read(path: str, root: str, size: int | None) -> str:
-    if _find_hidden(path, root):
-        return "it is hidden"
-    if size is None:
-        return "it is a link that leads nowhere"
-    return "" if is_packet(path) or is_tarball(path) else "its kind of file is not read: unpack it"
+def _read_blocks(source: str, share: Share | None) -> Iterator[Member]:
+    """Read a container that may be larger than memory, some of its blocks at a time."""
+    with Path(source).open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        for part in [share] if share else list_shares(source, size):
+            stream.seek(0)
+            data, first = cut_blocks(stream, *(part or Share(0, 1)).cut(size))
+            if data:
+                yield Member(source, _name(source), data, first=first)

@@ -7,7 +7,7 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import fastavro
 
@@ -31,6 +31,8 @@ _KINDS = {
 _BEGINNING = 64
 """Bytes that tell most headers apart: they hold the length of the schema."""
 _HEADERS_KEPT = 64
+_HEAD_BYTES = 1 << 20
+"""More than any header of a survey has."""
 _headers: dict[bytes, tuple[tuple[bytes, bytes, bytes], ...]] = {}
 """Beginning -> headers (up to the sync marker) with it, their schemas and codecs; replaced and never changed, since
 threads share it."""
@@ -97,6 +99,51 @@ def count_records(data: bytes) -> int | None:
             counts.append(count if count <= size else 0)  # a record has a byte or more
             at += max(size, 0) + 16
     return sum(counts) if counts and min(counts) > 0 else None
+
+
+def cut_blocks(stream: IO[bytes], first: int, end: int) -> tuple[bytes, int]:
+    """Cut the blocks out of a large container that begin in a range of its bytes.
+
+    Returns
+    -------
+    data : bytes
+        A container of these blocks; empty if there are none. Behind damage nothing is found.
+    before : int
+        Records before them.
+    """
+    head = stream.read(_HEAD_BYTES)
+    try:
+        container = read_header(head)
+    except PacketError:  # whose reader says why
+        return (head if first == 0 else b""), 0
+    at, before, blocks = container.start, 0, b""
+    with contextlib.suppress(PacketError, IndexError):
+        while at < end:
+            stream.seek(at)
+            count, width = read_long(start := stream.read(20), 0)
+            size, width = read_long(start, width)
+            if size < 0:
+                raise CorruptPacket("a block's size is negative")
+            if at >= first:
+                break
+            before += count
+            at += width + size + 16
+    if first <= at < end:
+        stream.seek(at)
+        blocks = stream.read(end - at)
+        blocks += stream.read(_find_end(blocks) - len(blocks))
+    return (head[: container.start] + blocks if blocks else b""), before
+
+
+def _find_end(blocks: bytes) -> int:
+    """Where the last of some blocks ends, which may be cut short."""
+    at = 0
+    with contextlib.suppress(PacketError, IndexError):
+        while at < len(blocks):
+            _, width = read_long(blocks, at)
+            size, width = read_long(blocks, width)
+            at = max(width + size + 16, width)
+    return max(at, len(blocks))
 
 
 def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.BytesIO, int]]:

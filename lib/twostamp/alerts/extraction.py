@@ -1,8 +1,8 @@
 """First two alerts of every labelled object, on Spark (thesis, section 3.2).
 
-The key pass reads the key of every alert and keeps those of labelled objects. The stamp pass opens only the packets
-that rank first and second, and an object's next ones when a stamp is bad. Stamps that lose are never shuffled, nor even
-decoded.
+The key pass stores the key of every alert, once for all that ask for it. The stamp pass opens only the packets that
+rank first and second, and an object's next ones when a stamp is bad. Stamps that lose are never shuffled, nor even
+decoded. Nothing with a row for every alert or object comes to the driver.
 """
 
 import hashlib
@@ -13,51 +13,76 @@ from collections.abc import Iterator
 from functools import partial, reduce
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
-from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from twostamp.alerts.archive import measure_sources, survey_archive
+from twostamp.alerts.archive import list_shares
+from twostamp.alerts.archive_listing import Source, survey_archive
 from twostamp.alerts.cutouts import STAMPS
-from twostamp.alerts.extraction_report import ExtractionReport
-from twostamp.alerts.extraction_tasks import KEY, PLACE, SCAN, SUMS, merge_types, open_source, scan_source, write_part
-from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
+from twostamp.alerts.extraction_report import UNREAD, ExtractionReport, make_report
+from twostamp.alerts.extraction_tasks import (
+    KEY,
+    OPENED,
+    PLACE,
+    SCAN,
+    SUMS,
+    make_opened_schema,
+    make_schema,
+    merge_types,
+    open_winners,
+    scan,
+    write_part,
+)
+from twostamp.alerts.first_two import bad_alerts, choose_alerts, count_outcomes, first_two
 from twostamp.alerts.packet import read_candidate_types, read_schema, write_packets
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
-from twostamp.utils.fingerprints import describe_input, hash_code
-from twostamp.utils.spark import map_and_store, map_inputs, store
+from twostamp.utils.fingerprints import hash_code
+from twostamp.utils.spark import settings
+from twostamp.utils.spark_store import Input, map_and_store, spread, store
 
-_OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
-_PANDAS_TYPES = {"string": "object", "int64": "int64", "double": "float64", "bool": "object"}
+_KEYS = "keys"
 _ALERTS_PER_PART = 2000
-_LONGEST_SUPERNOVA = 365.0  # days between the first two alerts of one, at most
-_UNREAD = ("bad", "damaged", "passed")
-_NOTES = ("kind", "source", "member", "text", *SUMS)
-_RESERVED = {*_OPENED, *STAMPS, *LABEL_COLUMNS, "place", "deltajd"}
+_ALERTS_PER_BUCKET = 200_000
+"""Alerts of the archive for each share of the objects that a task looks at together: what bounds its memory."""
+_PACKETS_AT_ONCE = 64  # rows that weigh some 100 kB
+_READER_ROWS = "spark.sql.parquet.columnarReaderBatchSize"
+_RESERVED = {*OPENED, *STAMPS, *LABEL_COLUMNS, "place", "deltajd"}
+_QUARANTINE = ("source", "member", "candid", "reason")
+_QUARANTINE_DDL = "source string, member string, candid bigint, reason string"
+
+
+class Scan(NamedTuple):
+    """The key pass over an archive: its sources, what is passed over in it and why, and rows of `SCAN`."""
+
+    sources: dict[str, Source]
+    passed_over: dict[str, str]
+    rows: DataFrame
 
 
 def extract_first_two(
-    spark: SparkSession, archive: str, labels: pd.DataFrame | None, folder: Path, *, prefix: str = ""
+    spark: SparkSession, archive: str, labels: pd.DataFrame | DataFrame | None, folder: Path, *, prefix: str = ""
 ) -> ExtractionReport:
     """Extract the first two alerts of every wanted object.
 
     The first two are the two smallest distinct jd among distinct candid with three whole stamps; of several at one jd
     the smallest candid (decision D9). Writes ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
     ``quarantine.parquet``. An output made from the same files and labels is left as it is, and a run that was
-    killed goes on with what it had stored.
+    killed goes on with what it had stored, on any number of cores. The keys stay in ``keys``; of an archive that
+    grows, only the new sources are read.
 
     Parameters
     ----------
     spark : SparkSession
     archive : str
         Folder, tarball or URL of alerts.
-    labels : DataFrame or None
+    labels : pandas or Spark DataFrame, or None
         objectId (unique), classALeRCE, subclassALeRCE. With objectId alone, or None for every object of the archive,
         the output has no labels.
     folder : Path
@@ -77,11 +102,12 @@ def extract_first_two(
         If an object is labelled twice.
     """
     started = time.monotonic()
-    labels = None if labels is None else _check_labels(labels)
-    prefix = prefix or ("" if labels is not None and "classALeRCE" in labels else "unlabelled_")
-    sizes, passed_over = survey_archive(archive)
-    fingerprint = _make_fingerprint(archive, sizes | passed_over, labels)
+    wanted, digest = (None, "") if labels is None else _check_labels(spark, labels)
+    prefix = prefix or ("" if wanted is not None and "classALeRCE" in wanted.columns else "unlabelled_")
     folder = Path(folder).resolve()
+    sources, passed_over = survey_archive(archive, partial(spread, spark))
+    found = json.dumps([sources, passed_over, digest, hash_code(Path(__file__).parent)])
+    fingerprint = hashlib.sha256(found.encode()).hexdigest()
     report_path = folder / f"{prefix}extraction.json"
     outputs = {name: folder / f"{prefix}{name}.parquet" for name in ("first_alerts", "pairs", "quarantine")}
     done = ExtractionReport.load(report_path, fingerprint)
@@ -91,85 +117,128 @@ def extract_first_two(
     scratch = folder / f".{prefix}extraction-{fingerprint[:12]}"
     for left in set(folder.glob(f".{prefix}extraction-*")) - {scratch}:  # of a killed run on other inputs
         shutil.rmtree(left)
-    report = _extract(spark, sizes, labels, scratch, outputs, passed_over)
+    rows = _store_keys(spark, archive, sources, folder)
+    report = _extract(Scan(sources, passed_over, rows), wanted, scratch, outputs)
     report.seconds = round(time.monotonic() - started, 3)
     report.save(report_path, fingerprint)
     shutil.rmtree(scratch)
     return report
 
 
-def read_objects(spark: SparkSession, archive: str) -> pd.DataFrame:
+def read_objects(spark: SparkSession, archive: str, folder: Path) -> DataFrame:
     """List the objects of an archive (section 6.6).
+
+    Parameters
+    ----------
+    spark : SparkSession
+    archive : str
+        As for `extract_first_two`.
+    folder : Path
+        Where `extract_first_two` writes; it and this function share the keys.
 
     Returns
     -------
-    DataFrame
-        objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd), sorted by objectId.
+    DataFrame of Spark
+        objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd).
     """
-    sizes = measure_sources(archive)
-    scan = map_inputs(spark, dict.fromkeys(sizes), sizes, partial(scan_source, wanted=None), SCAN)
+    sources, _ = survey_archive(archive, partial(spread, spark))
     order = sql.struct("jd", "candid")
     positions = [sql.min_by(name, order).alias(name) for name in ("ra", "dec")]
     exposures = sql.count_distinct("jd").alias("n_alerts")
-    objects = scan.where("kind = 'alert'").groupBy("objectId").agg(*positions, exposures)
-    return objects.toPandas().sort_values("objectId", ignore_index=True)
+    keys = _store_keys(spark, archive, sources, Path(folder).resolve()).where("kind = 'alert'")
+    return keys.groupBy("objectId").agg(*positions, exposures)
 
 
-def _check_labels(labels: pd.DataFrame) -> pd.DataFrame:
-    twice = labels.loc[labels["objectId"].duplicated(), "objectId"]
-    if len(twice):
-        raise ValueError(f"{twice.iloc[0]} is labelled twice: clean the labels with twostamp.data.labels.read_labels")
-    return labels[[name for name in LABEL_COLUMNS if name in labels]].sort_values("objectId", ignore_index=True)
+def _check_labels(spark: SparkSession, labels: pd.DataFrame | DataFrame) -> tuple[DataFrame, str]:
+    """Make a table of Spark of labels, and what tells them from others."""
+    names = [name for name in LABEL_COLUMNS if name in labels.columns]
+    if isinstance(labels, pd.DataFrame):
+        labels = spark.createDataFrame(labels[names], ", ".join(f"{name} string" for name in names))
+    frame = labels.select(names)
+    objects = frame.groupBy("objectId").agg(sql.count("*").alias("n"), sql.first(sql.xxhash64(*names)).alias("hash"))
+    worst, n, total, digest = objects.agg(
+        sql.max_by("objectId", "n"), sql.max("n"), sql.count("*"), sql.bit_xor("hash")
+    ).first()
+    if n and n > 1:
+        raise ValueError(f"{worst} is labelled twice: clean the labels with twostamp.data.labels.read_labels")
+    return frame, f"{names} {total} {digest}"
 
 
-def _make_fingerprint(archive: str, found: dict[str, int | str], labels: pd.DataFrame | None) -> str:
-    wanted = "" if labels is None else labels.to_csv(index=False)
-    text = json.dumps(found) + describe_input(archive) + hash_code(Path(__file__).parent) + wanted
-    return hashlib.sha256(text.encode()).hexdigest()
+def _store_keys(spark: SparkSession, archive: str, sources: dict[str, Source], folder: Path) -> DataFrame:
+    """Run the key pass over the sources that it has not seen, each stored as it ends."""
+    code = hash_code(Path(__file__).parent)
+    inputs = []
+    for name, source in sources.items():
+        for share in (shares := list_shares(name, source.size)):
+            key = _shorten(f"{code} {name} {share} {source}")
+            inputs.append(Input(key, (name, share), source.size // len(shares)))
+    return map_and_store(spark, inputs, scan, make_schema(SCAN), folder / _KEYS / _shorten(archive))
 
 
-def _extract(
-    spark: SparkSession,
-    sizes: dict[str, int],
-    labels: pd.DataFrame | None,
-    scratch: Path,
-    outputs: dict[str, Path],
-    passed_over: dict[str, str],
-) -> ExtractionReport:
-    wanted = None if labels is None else frozenset(labels["objectId"])
-    work = partial(scan_source, wanted=wanted)
-    scan = map_and_store(spark, dict.fromkeys(sizes), sizes, work, SCAN, scratch / "keys")
-    candid = sql.col("candid").cast("string")  # pandas would make a float of it
-    notes = scan.where("kind != 'alert'").select(*_NOTES, candid.alias("candid")).toPandas()
-    alerts = store(_rank_alerts(scan), scratch / "alerts")
-    first = alerts.where("exposure <= 2").toPandas()
-    opened, tried = _open_winners(alerts, first, sizes, _find_fields(notes), scratch)
-    used = first_two(tried)
-    _write_pairs(opened, used, labels, outputs)
-    quarantine = _make_quarantine(notes, tried, passed_over)
-    with replacing(outputs["quarantine"]) as part:
-        quarantine.to_parquet(part, index=False)
-    report = _make_report(notes, alerts, used, bad_alerts(tried))
+def _shorten(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _extract(found: Scan, labels: DataFrame | None, scratch: Path, outputs: dict[str, Path]) -> ExtractionReport:
+    notes, keys = found.rows.where("kind != 'alert'"), found.rows.where("kind = 'alert'")
+    sums = _sum_notes(notes)
+    passed_over = found.passed_over | dict.fromkeys(_find_empty(notes), "it holds no alerts")
+    n_buckets = -(-int(sums.loc[sums["kind"] == "night", "alerts"].sum()) // _ALERTS_PER_BUCKET)
+    bucket = sql.pmod(sql.xxhash64("objectId"), sql.lit(max(1, n_buckets))).alias("bucket")
+    alerts = store(_rank_alerts(keys, labels), scratch / "alerts").select("*", bucket)
+    opened = _open_winners(alerts, found.sources, _find_fields(sums), scratch, bucket)
+    tried = opened.select(*OPENED, bucket)
+    counts = _count_outcomes(alerts, tried)
+    _write_pairs(opened, labels, counts.get(("state", "used"), 0), outputs)
+    _write_quarantine(notes, tried, passed_over, outputs["quarantine"])
+    unlabelled = 0 if labels is None else keys.join(labels, "objectId", "left_anti").count()
+    report = make_report(sums, counts, unlabelled, _count_labels(labels))
     report.passed_over += len(passed_over)
-    _count_objects(report, first["objectId"].nunique(), used, labels)
-    report.sources, report.archive_bytes = len(sizes), sum(sizes.values())
+    report.sources, report.archive_bytes = len(found.sources), sum(source.size for source in found.sources.values())
     report.written_bytes = sum(file.stat().st_size for path in outputs.values() for file in path.glob("*.parquet"))
     report.check()
     return report
 
 
-def _rank_alerts(scan: DataFrame) -> DataFrame:
+def _count_labels(labels: DataFrame | None) -> pd.DataFrame | None:
+    """Count objects by label; all of them in one row where there are no classes."""
+    if labels is None:
+        return None
+    return labels.groupBy(*labels.columns[1:]).agg(sql.count("*").alias("objects")).toPandas()
+
+
+def _sum_notes(notes: DataFrame) -> pd.DataFrame:
+    """Sum what the key pass notes beside the keys: by night, by set of fields, and by kind."""
+    text = sql.when(sql.col("kind").isin("night", "fields"), sql.col("text")).alias("text")
+    totals = [sql.sum(name).alias(name) for name in SUMS]
+    sums = notes.groupBy("kind", text).agg(sql.count("*").alias("rows"), *totals).toPandas()
+    return sums.astype(dict.fromkeys(SUMS, float)).fillna(dict.fromkeys(SUMS, 0)).astype(dict.fromkeys(SUMS, int))
+
+
+def _find_empty(notes: DataFrame) -> list[str]:
+    """Find the sources without an alert; of those that several tasks share, no one task knows."""
+    members = notes.where("kind in ('fields', 'damaged')").groupBy("source")
+    empty = members.agg(sql.sum(sql.coalesce("alerts", sql.lit(1))).alias("n")).where("n = 0")
+    return [row.source for row in empty.select("source").collect()]
+
+
+def _rank_alerts(keys: DataFrame, labels: DataFrame | None) -> DataFrame:
     """Keep one of the copies of an alert (same candid), the first in the order of the archive; rank the exposures."""
-    keys = scan.where("kind = 'alert'").select(*PLACE, *KEY).repartition("objectId")  # the one shuffle of both steps
+    wanted = keys.select(*PLACE, *KEY) if labels is None else keys.select(*PLACE, *KEY).join(labels, "objectId")
+    shared = [] if labels is None else labels.columns[1:]
     first = sql.min(sql.struct(*PLACE, "jd")).alias("first")
-    alerts = keys.groupBy("objectId", "candid").agg(first, sql.count("*").alias("copies"))
-    exposure = sql.dense_rank().over(Window.partitionBy("objectId").orderBy("jd"))
-    return alerts.select("first.*", "objectId", "candid", "copies").withColumn("exposure", exposure)
+    one_each = wanted.repartition("objectId").groupBy("objectId", "candid", *shared)  # the one shuffle of both steps
+    alerts = one_each.agg(first, sql.count("*").alias("copies"))
+    alerts = alerts.select("first.*", "objectId", "candid", "copies", *shared)
+    order = Window.partitionBy("objectId").orderBy("jd", "candid")
+    exposure = sql.dense_rank().over(Window.partitionBy("objectId").orderBy("jd")).alias("exposure")
+    leads = (sql.coalesce(sql.lag("jd").over(order), sql.lit(-1.0)) != sql.col("jd")).alias("leads")
+    return alerts.select("*", exposure, leads)
 
 
-def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
+def _find_fields(sums: pd.DataFrame) -> dict[str, str]:
     """Fields of ``candidate`` in schema 3.3 and in any packet of the archive, with their Arrow types."""
-    seen = notes.loc[notes["kind"] == "fields", "text"].unique()
+    seen = sums.loc[sums["kind"] == "fields", "text"]
     base = read_candidate_types(write_packets([], read_schema()))
     fields = reduce(merge_types, map(json.loads, sorted(seen)), base)
     fields |= {
@@ -180,134 +249,87 @@ def _find_fields(notes: pd.DataFrame) -> dict[str, str]:
 
 
 def _open_winners(
-    alerts: DataFrame, first: pd.DataFrame, sizes: dict[str, int], fields: dict[str, str], scratch: Path
-) -> tuple[DataFrame, pd.DataFrame]:
+    alerts: DataFrame, sources: dict[str, Source], fields: dict[str, str], scratch: Path, bucket: Column
+) -> DataFrame:
     """Open packets, round after round, until every object has two whole alerts or none left to try."""
-    columns = _OPENED | fields | dict.fromkeys(STAMPS, "binary")
-    work, spark = partial(open_source, fields=fields), alerts.sparkSession
-    opened = map_inputs(spark, {}, sizes, work, columns)
-    tried = pd.DataFrame({name: pd.Series(dtype=_PANDAS_TYPES[kind]) for name, kind in _OPENED.items()})
+    spark, schema = alerts.sparkSession, make_opened_schema(fields)
+    opened = spark.createDataFrame([], from_arrow_schema(schema))
     for attempt in count():
-        bad = tried.loc[tried["reason"].notna(), ["objectId"]].drop_duplicates()
-        if attempt:  # of the objects with a bad alert, all alerts are candidates
-            first = alerts.join(spark.createDataFrame(bad), "objectId").toPandas() if len(bad) else first[:0]
-        left = choose_alerts(first, tried, effort=4**attempt)
-        if left.empty:
-            return opened, tried
-        frame = map_and_store(spark, _make_tasks(left), sizes, work, columns, scratch / f"stamps-{attempt + 1}")
-        opened = opened.union(frame) if attempt else frame
-        tried = opened.select(*_OPENED).toPandas()
-    raise AssertionError  # count() does not end
+        if attempt and opened.where("reason is not null").isEmpty():
+            break
+        first = alerts.where("exposure <= 2 and leads")
+        chosen = _choose_again(alerts, opened, 4**attempt, bucket) if attempt else first
+        places = scratch / f"winners-{attempt + 1}"
+        winners = chosen.select(*PLACE, *KEY).repartition("source").sortWithinPartitions(*PLACE)
+        names = [row.source for row in store(winners, places).select("source").distinct().collect()]
+        if not names:
+            break
+        inputs = [Input(_shorten(name), name, sources[name].size) for name in names]
+        work = partial(open_winners, winners=places, fields=fields)
+        found = map_and_store(spark, inputs, work, schema, scratch / f"stamps-{attempt + 1}")
+        opened = opened.union(found) if attempt else found
+    return opened
 
 
-def _make_tasks(left: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
-    """Group the alerts to open by source and member."""
-    tasks: dict[str, dict[str, list[dict]]] = {}
-    for row in left.sort_values(list(PLACE))[[*PLACE, *KEY]].to_dict("records"):
-        tasks.setdefault(row.pop("source"), {}).setdefault(row.pop("member"), []).append(row)
-    return tasks
+def _choose_again(alerts: DataFrame, opened: DataFrame, effort: int, bucket: Column) -> DataFrame:
+    """Choose among all alerts of the objects that have a bad one."""
+
+    def choose(alerts: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
+        return choose_alerts(alerts, tried, effort)[[*PLACE, *KEY]]
+
+    tried = opened.select(*OPENED, bucket)
+    bad = tried.where("reason is not null").select("objectId").distinct()
+    left, right = (table.join(bad, "objectId", "left_semi").groupBy("bucket") for table in (alerts, tried))
+    return left.cogroup(right).applyInPandas(choose, from_arrow_schema(make_schema(PLACE | KEY)))
 
 
-def _write_pairs(opened: DataFrame, used: pd.DataFrame, labels: pd.DataFrame | None, outputs: dict[str, Path]) -> None:
+def _count_outcomes(alerts: DataFrame, tried: DataFrame) -> dict[tuple[str, str], int]:
+    both = alerts.drop(*PLACE, "exposure", "leads").groupBy("bucket").cogroup(tried.groupBy("bucket"))
+    rows = both.applyInPandas(count_outcomes, "what string, name string, n bigint").groupBy("what", "name")
+    return {(row.what, row.name): row.n for row in rows.agg(sql.sum("n").alias("n")).collect()}
+
+
+def _write_pairs(opened: DataFrame, labels: DataFrame | None, n_used: int, outputs: dict[str, Path]) -> None:
     """Write both tables in parts that objectId alone decides, so that the same alerts give the same files."""
-    shared = [] if labels is None else [name for name in LABEL_COLUMNS[1:] if name in labels]
-    places = used[["objectId", "candid", "place"]]
-    places = places if labels is None else places.merge(labels, on="objectId")
-    ddl = "objectId string, candid bigint, place bigint" + "".join(f", {name} string" for name in shared)
-    winners = opened.join(opened.sparkSession.createDataFrame(places, ddl), ["objectId", "candid"])
-    winners = winners.drop(*_OPENED.keys() - KEY).repartition(max(4, -(-len(used) // _ALERTS_PER_PART)), "objectId")
+    shared = [] if labels is None else labels.columns[1:]
+    winners = opened.drop("source", "member", "record")
+    winners = winners if labels is None or not shared else winners.join(sql.broadcast(labels), "objectId")
+    winners = winners.repartition(max(4, -(-n_used // _ALERTS_PER_PART)), "objectId")
     schema = to_arrow_schema(winners.schema)
+    empty = schema.empty_table().append_column("place", pa.array([], pa.int64())).drop(["reason", "square"])
     with replacing(outputs["first_alerts"]) as first, replacing(outputs["pairs"]) as pairs:
         folders = {"first_alerts": first, "pairs": pairs}
 
         def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            number = TaskContext.get().partitionId()
-            write_part(pa.Table.from_batches(batches, schema), number, shared, folders)
+            number, table = TaskContext.get().partitionId(), pa.Table.from_batches(batches, schema)
+            used = first_two(table.select([*KEY, "reason"]).to_pandas())
+            alerts = table.drop(["reason", "square"]).take(pa.array(used.index))
+            write_part(alerts.append_column("place", pa.array(used["place"])), number, shared, folders)
             yield pa.RecordBatch.from_pydict({"part": pa.array([number], pa.int32())})
 
         for folder in folders.values():
             folder.mkdir()
-        if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
-            write_part(schema.empty_table(), 0, shared, folders)
+        with settings(winners.sparkSession, **{_READER_ROWS: _PACKETS_AT_ONCE}):
+            if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
+                write_part(empty, 0, shared, folders)
 
 
-def _make_quarantine(notes: pd.DataFrame, tried: pd.DataFrame, passed_over: dict[str, str]) -> pd.DataFrame:
+def _write_quarantine(notes: DataFrame, tried: DataFrame, passed_over: dict[str, str], path: Path) -> None:
     """List every alert, member and source that could not be used, with the reason."""
-    columns = ["source", "member", "candid", "reason"]
-    others = pd.DataFrame({"source": passed_over.keys(), "member": "", "candid": None, "text": passed_over.values()})
-    unread = pd.concat([notes[notes["kind"].isin(_UNREAD)], others]).rename(columns={"text": "reason"})[columns]
-    unread["candid"] = unread["candid"].map(int, na_action="ignore").astype("Int64")
-    table = pd.concat([unread, bad_alerts(tried)[columns].astype({"candid": "Int64"})])
-    return table.sort_values(columns[:3], ignore_index=True)
+    unread = notes.where(sql.col("kind").isin(*UNREAD)).select(*_QUARANTINE[:3], sql.col("text").alias("reason"))
+    others = [(source, "", None, reason) for source, reason in passed_over.items()]
+    bad = tried.where("reason is not null").select("objectId").distinct()
+    lost = tried.join(bad, "objectId", "left_semi").groupBy("bucket")
+    alerts = lost.applyInPandas(lambda group: bad_alerts(group)[[*_QUARANTINE]], _QUARANTINE_DDL)
+    rows = unread.union(notes.sparkSession.createDataFrame(others, _QUARANTINE_DDL)).union(alerts)
+    schema = to_arrow_schema(rows.schema)
+    order = [(name, "ascending") for name in _QUARANTINE]
+    integers = {pa.int64(): pd.Int64Dtype()}
 
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        table = pa.Table.from_batches(batches, schema).sort_by(order)
+        with replacing(path) as part:
+            table.to_pandas(types_mapper=integers.get).to_parquet(part, index=False)
+        yield pa.RecordBatch.from_pydict({"rows": pa.array([len(table)], pa.int64())})
 
-def _make_report(notes: pd.DataFrame, alerts: DataFrame, used: pd.DataFrame, bad: pd.DataFrame) -> ExtractionReport:
-    """Count where every alert went, each count by itself, so that their sum can be checked."""
-    nights = notes[notes["kind"] == "night"].groupby("text")[list(SUMS)].sum().astype("int64")
-    kinds = notes["kind"].value_counts()
-    unread = int(notes.loc[notes["kind"] == "bad", "alerts"].sum())
-    states, n_keys = _count_states(alerts, used, bad)
-    both = used.groupby("objectId")["square"].agg(["first", "last", "size"]).query("size == 2")[["first", "last"]]
-    both = both.astype(bool)
-    return ExtractionReport(
-        alerts_read=int(nights["alerts"].sum()) + unread,
-        alerts_used=states.get("used", 0),
-        alerts_quarantined=unread + states.get("quarantined", 0),
-        alerts_not_selected={
-            "object not labelled": int(nights["unlabelled"].sum()),
-            "copy of an alert (same candid)": n_keys - sum(states.values()),
-            "same exposure as a used alert": states.get("same exposure", 0),
-            "third or later": states.get("later", 0),
-        },
-        not_public=int(nights["partnership"].sum()),
-        damaged_sources=int(kinds.get("damaged", 0)),
-        passed_over=int(kinds.get("passed", 0)),
-        square_stamps={
-            "first": float(both["first"].mean()),
-            "second": float(both["last"].mean()),
-            "both": float(both.all(axis=1).mean()),
-        },
-        bytes_per_night={str(night): int(size) for night, size in nights["bytes"].items()},
-    )
-
-
-def _count_states(alerts: DataFrame, used: pd.DataFrame, bad: pd.DataFrame) -> tuple[dict[str, int], int]:
-    """Count the distinct alerts of wanted objects by what became of them, and all keys, copies among them."""
-    spark, key = alerts.sparkSession, ["objectId", "candid"]
-    wide = used.pivot_table(index="objectId", columns="place", values="jd").reindex(columns=[1, 2]).reset_index()
-    places = spark.createDataFrame(
-        wide.set_axis(["objectId", "jd_1", "jd_2"], axis=1), "objectId string, jd_1 double, jd_2 double"
-    )
-    marked = pd.concat([used[key].assign(mark="used"), bad[key].assign(mark="quarantined")])
-    marks = spark.createDataFrame(marked, "objectId string, candid bigint, mark string")
-    state = (
-        sql.when(sql.col("mark").isNotNull(), sql.col("mark"))
-        .when((sql.col("jd") == sql.col("jd_1")) | (sql.col("jd") == sql.col("jd_2")), "same exposure")
-        .when(sql.col("jd") > sql.col("jd_2"), "later")
-        .otherwise("unexplained")
-    )
-    joined = alerts.join(places, "objectId", "left").join(marks, key, "left").groupBy(state.alias("state"))
-    counts = joined.agg(sql.count("*"), sql.sum("copies")).collect()
-    return {state: n for state, n, _ in counts}, sum(copies for *_, copies in counts)
-
-
-def _count_objects(report: ExtractionReport, found: int, used: pd.DataFrame, labels: pd.DataFrame | None) -> None:
-    n_used = used.groupby("objectId").size()
-    wanted = found if labels is None else len(labels)
-    report.objects = {
-        "wanted": wanted,
-        "found in the archive": found,
-        "absent from the archive": wanted - found,
-        "without a whole alert": found - len(n_used),
-        "with one alert only": int((n_used == 1).sum()),
-        "with two alerts": int((n_used == 2).sum()),
-    }
-    if labels is not None and "classALeRCE" in labels:
-        supernovae = labels.loc[labels["classALeRCE"] == "SN", "objectId"]
-        spans = used[used["objectId"].isin(supernovae)].groupby("objectId")["jd"].agg(np.ptp)
-        report.contradicted = sorted(spans.index[spans > _LONGEST_SUPERNOVA])
-    if labels is not None and {*LABEL_COLUMNS} <= {*labels}:
-        n = labels["objectId"].map(n_used).fillna(0)
-        groups = labels.assign(found=n > 0, pairs=n == 2).groupby(LABEL_COLUMNS[1:])
-        counts = groups.agg(labelled=("objectId", "size"), found=("found", "sum"), pairs=("pairs", "sum"))
-        report.classes = counts.reset_index().to_numpy().tolist()
+    rows.repartition(1).mapInArrow(write, "rows bigint").collect()

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import write_file
+
+UNREAD = ("bad", "damaged", "passed")
+"""Kinds of notes of the key pass that are rows of the quarantine."""
 
 
 @dataclass
@@ -113,3 +117,67 @@ class ExtractionReport:
         """Read a report; None when there is none, or when it was made from other inputs."""
         content = json.loads(path.read_text()) if path.exists() else {}
         return cls(**content) if content.pop("fingerprint", None) == fingerprint else None
+
+
+def make_report(
+    sums: pd.DataFrame, counts: dict[tuple[str, str], int], unlabelled: int, labels: pd.DataFrame | None
+) -> ExtractionReport:
+    """Make a report of counts that were made apart from each other, so that their sum can be checked.
+
+    Parameters
+    ----------
+    sums : DataFrame
+        Of the key pass's notes: kind, text (night or fields), rows, alerts, partnership, bytes.
+    counts : dict
+        (what, name) -> number, of `twostamp.alerts.first_two.count_outcomes`.
+    unlabelled : int
+        Alerts of objects that are not wanted.
+    labels : DataFrame or None
+        ``objects``: wanted objects, by classALeRCE and subclassALeRCE where there are any; None for all objects.
+    """
+    kinds = sums.groupby("kind")[["rows", "alerts", "partnership"]].sum()
+    totals = {kind: dict(row) for kind, row in kinds.reindex(["night", *UNREAD], fill_value=0).astype(int).iterrows()}
+    nights = sums[sums["kind"] == "night"].sort_values("text")
+    unread = int(totals["bad"]["alerts"])
+    by = {what: {name: n for (kind, name), n in counts.items() if kind == what} for what, _ in counts}
+    states = by.get("state", {})
+    report = ExtractionReport(
+        alerts_read=int(totals["night"]["alerts"]) + unread,
+        alerts_used=states.get("used", 0),
+        alerts_quarantined=unread + states.get("quarantined", 0),
+        alerts_not_selected={
+            "object not labelled": unlabelled,
+            "copy of an alert (same candid)": counts.get(("copies", ""), 0) - sum(states.values()),
+            "same exposure as a used alert": states.get("same exposure", 0),
+            "third or later": states.get("later", 0),
+        },
+        not_public=int(totals["night"]["partnership"]),
+        damaged_sources=int(totals["damaged"]["rows"]),
+        passed_over=int(totals["passed"]["rows"]),
+        square_stamps=_share_square(by.get("square", {})),
+        bytes_per_night={night: int(size) for night, size in zip(nights["text"], nights["bytes"], strict=True)},
+    )
+    none, one, two = (by.get("alerts", {}).get(number, 0) for number in "012")
+    found = none + one + two
+    wanted = found if labels is None else int(labels["objects"].sum())
+    report.objects = {
+        "wanted": wanted,
+        "found in the archive": found,
+        "absent from the archive": wanted - found,
+        "without a whole alert": none,
+        "with one alert only": one,
+        "with two alerts": two,
+    }
+    report.contradicted = sorted(by.get("contradicted", {}))
+    if labels is not None and {*LABEL_COLUMNS[1:]} <= {*labels}:
+        for names, group in labels.groupby(LABEL_COLUMNS[1:]):
+            of_both = (by.get(what, {}).get(json.dumps(names), 0) for what in ("found", "pairs"))
+            report.classes.append([*names, int(group["objects"].sum()), *of_both])
+    return report
+
+
+def _share_square(pairs: dict[str, int]) -> dict[str, float]:
+    """Shares of pairs whose first, second or both alerts have square stamps; `pairs` are counts by ``10`` and so on."""
+    total = sum(pairs.values()) or float("nan")
+    first, second = (sum(n for name, n in pairs.items() if name[at] == "1") for at in (0, 1))
+    return {"first": first / total, "second": second / total, "both": pairs.get("11", 0) / total}

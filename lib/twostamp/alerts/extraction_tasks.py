@@ -5,6 +5,7 @@ put whatever is wrong with an alert into a row instead of raising it.
 """
 
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from twostamp.alerts.archive import ArchiveError, read_members
+from twostamp.alerts.archive import ArchiveError, Member, read_members
 from twostamp.alerts.avro import collecting_reasons, count_records
 from twostamp.alerts.cutouts import STAMPS, read_cutouts
 from twostamp.alerts.packet import (
@@ -28,33 +29,48 @@ from twostamp.alerts.packet import (
     read_packets,
     try_keys,
 )
+from twostamp.alerts.tarballs import Share
 from twostamp.alerts.values import check_values, read_number
 from twostamp.taxonomy import PARTNERSHIP
 from twostamp.utils.dates import night_of
 from twostamp.utils.files import replacing
+from twostamp.utils.spark_store import batch_rows
 
 Row = dict[str, Any]
 
 PLACE = {"source": "string", "member": "string", "record": "int64"}
 KEY = {"objectId": "string", "candid": "int64", "jd": "double"}
+OPENED = PLACE | KEY | {"reason": "string", "square": "bool"}
 ROWS_PER_GROUP = 256
 """Rows of a Parquet row group: a pair weighs about 100 kB, and readers take one group at a time."""
 
-SUMS = ("alerts", "unlabelled", "partnership", "bytes")
+SUMS = ("alerts", "partnership", "bytes")
 SCAN = {"kind": "string"} | PLACE | KEY | {"ra": "double", "dec": "double", "text": "string"}
 SCAN |= dict.fromkeys(SUMS, "int64")
-"""Columns of the key pass. Its rows are of six kinds: ``alert`` (the key of a wanted alert), ``bad`` (``alerts`` that
-cannot be used; ``text``: the reason), ``damaged`` (a source that is lost from some place on), ``passed`` (a source or a
-member without alerts), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON)."""
+"""Columns of the key pass. Its rows are of six kinds: ``alert`` (the key of an alert), ``bad`` (``alerts`` that cannot
+be used; ``text``: the reason), ``damaged`` (a source that is lost from some place on), ``passed`` (a source or a member
+without alerts), ``night`` (``text``: the date, with sums) and ``fields`` (``text``: JSON; ``alerts``: members)."""
+_KEYS_AT_ONCE = 20_000
+_PACKETS_AT_ONCE = 64
 
 
-def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator[Row]:
-    """Read the keys of one source, of the `wanted` objects or of all (None); give rows with the columns of `SCAN`."""
+def make_schema(columns: dict[str, str]) -> pa.Schema:
+    """Make an Arrow schema of names and types."""
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+
+
+def scan(part: tuple[str, Share | None]) -> Iterator[pa.RecordBatch]:
+    """Read the keys of one source, or of a share of it, as batches with the columns of `SCAN`."""
+    return batch_rows(scan_source(*part), make_schema(SCAN), _KEYS_AT_ONCE)
+
+
+def scan_source(source: str, share: Share | None = None) -> Iterator[Row]:
+    """Read the keys of one source; rows of `SCAN`."""
     nights: dict[str, Counter[str]] = defaultdict(Counter)
     schemas: list[dict[str, str]] = []
     found = 0
     try:
-        for member in read_members(source):
+        for member in read_members(source, share=share):
             place = {"source": source, "member": member.name}
             found += 1
             if member.fault:
@@ -69,30 +85,45 @@ def scan_source(source: str, _: None, wanted: frozenset[str] | None) -> Iterator
                 continue
             if fields not in schemas:
                 schemas.append(fields)
-            for record, key in enumerate(keys):
+            for record, key in enumerate(keys, start=member.first):
                 if isinstance(key, PacketError):
                     bad = {"kind": "bad", "record": record, "candid": key.candid, "text": key.reason, "alerts": 1}
                     yield place | bad
                     continue
-                unlabelled = wanted is not None and key.objectId not in wanted
-                nights[night_of(key.jd)].update(
-                    alerts=1,
-                    unlabelled=int(unlabelled),
-                    partnership=int(key.programid in PARTNERSHIP),
-                    bytes=len(member.data) // len(keys),
-                )
-                if not unlabelled:
-                    names = (*KEY, "ra", "dec")
-                    yield place | {"kind": "alert", "record": record} | {name: getattr(key, name) for name in names}
+                sums = nights[night_of(key.jd)]
+                sums["alerts"] += 1
+                sums["partnership"] += key.programid in PARTNERSHIP
+                sums["bytes"] += len(member.data) // len(keys)
+                yield place | {
+                    "kind": "alert",
+                    "record": record,
+                    "objectId": key.objectId,
+                    "candid": key.candid,
+                    "jd": key.jd,
+                    "ra": key.ra,
+                    "dec": key.dec,
+                }
     except ArchiveError as error:
         yield {"kind": "damaged", "source": source, "member": "", "text": str(error)}
         found += 1
-    if not found:
-        yield {"kind": "passed", "source": source, "member": "", "text": "it holds no alerts"}
     for night, sums in sorted(nights.items()):
         yield {"kind": "night", "source": source, "text": night} | {name: sums[name] for name in SUMS}
     merged = reduce(merge_types, schemas or [{}])
-    yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True)}
+    yield {"kind": "fields", "source": source, "text": json.dumps(merged, sort_keys=True), "alerts": found}
+
+
+def open_winners(source: str, winners: Path, fields: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    """Open the packets of one source that won, which stand in a table of `PLACE` and `KEY`, by `open_source`."""
+    chosen: dict[str, list[Row]] = defaultdict(list)
+    rows = pq.read_table(winners, columns=[*PLACE, *KEY], filters=[("source", "==", source)])
+    for row in rows.sort_by([(name, "ascending") for name in (*PLACE, "candid")]).drop("source").to_pylist():
+        chosen[row.pop("member")].append(row)
+    return batch_rows(open_source(source, chosen, fields), make_opened_schema(fields), _PACKETS_AT_ONCE)
+
+
+def make_opened_schema(fields: dict[str, str]) -> pa.Schema:
+    """Make the Arrow schema of what `open_source` gives."""
+    return make_schema(OPENED | fields | dict.fromkeys(STAMPS, "binary"))
 
 
 def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
@@ -105,9 +136,11 @@ def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, st
     waiting = {(member, row["record"], row["candid"]): row for member, rows in winners.items() for row in rows}
     with suppress(ArchiveError):  # the key pass has put it in the quarantine
         for member in read_members(source, names=winners):
-            for row, found in _open_member(member.data, winners[member.name], fields):
+            for row, found in _open_member(member, winners[member.name], fields):
                 if found is not None and waiting.pop((member.name, row["record"], row["candid"]), {}):
                     yield {"source": source, "member": member.name} | row | found
+            if not waiting:
+                break
     for (name, _, _), row in waiting.items():
         yield {"source": source, "member": name} | row | {"reason": "the packet was not found again"}
 
@@ -156,21 +189,27 @@ def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]
     return first | {name: next(k for k in ("string", "double", "int64") if k in both) for name, both in kinds.items()}
 
 
-def _open_member(data: bytes, rows: list[Row], fields: dict[str, str]) -> Iterator[tuple[Row, Row | None]]:
-    """Open the alerts of one member that won, with what is found in each or why it cannot be used."""
+def _open_member(member: Member, rows: list[Row], fields: dict[str, str]) -> Iterator[tuple[Row, Row | None]]:
+    """Open the alerts of one member that won, with what is found in each or why it cannot be used.
+
+    The member is decoded once, however many of its alerts won.
+    """
     packets: list[dict[str, Any]] = []
     with collecting_reasons() as unread:
-        packets = read_packets(data, history=False)
+        packets = read_packets(member.data, history=False)
+    end = member.first + (count_records(member.data) or sys.maxsize)
     for row in rows:
+        if unread and not member.first <= row["record"] < end:  # of another part of a large container
+            continue
         found = None
         with collecting_reasons() as reasons:
-            found = None if unread else _open_alert(packets, row, fields)
+            found = None if unread else _open_alert(packets, row["record"] - member.first, row["candid"], fields)
         yield row, {"reason": reason} if (reason := next(iter(unread or reasons), "")) else found
 
 
-def _open_alert(packets: list[dict[str, Any]], row: Row, fields: dict[str, str]) -> Row | None:
+def _open_alert(packets: list[dict[str, Any]], at: int, candid: int, fields: dict[str, str]) -> Row | None:
     """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
-    if row["record"] >= len(packets) or find_candid(packet := packets[row["record"]]) != row["candid"]:
+    if not 0 <= at < len(packets) or find_candid(packet := packets[at]) != candid:
         return None
     candidate = find_candidate(packet)
     check_values(candidate)

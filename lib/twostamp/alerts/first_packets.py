@@ -21,6 +21,7 @@ from twostamp.alerts.values import check_values
 _log = logging.getLogger(__name__)
 _KEY = ["objectId", "candid", "jd"]
 _LEFT_OUT = ["source", "member", "objectId", "reason"]
+_NOT_FOUND = "the packet was not found again"
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,13 @@ def read_first_packets(archive: str, n_alerts: int = 2, fewest: int | None = Non
 def open_packet(data: bytes, record: int) -> dict[str, Any]:
     """Decode an alert of a container without its history; `PacketError` if its values or stamps cannot be used."""
     packet = read_packets(data, history=False)[record]
+    _check_packet(packet)
+    return packet
+
+
+def _check_packet(packet: dict[str, Any]) -> None:
     check_values(find_candidate(packet))
     read_cutouts(packet)
-    return packet
 
 
 def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[Any, ...]]:
@@ -100,7 +105,7 @@ def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[A
                 for reason in filter(None, [member.fault, *reasons]):
                     _log.warning("%s in %s is left out: %s", member.name, source, reason)
                     leave_out(member.name, reason)
-                for record, key in enumerate(keys):
+                for record, key in enumerate(keys, start=member.first):
                     if isinstance(key, AlertKey):
                         yield key.objectId, key.candid, key.jd, source, member.name, record
         except ArchiveError as error:
@@ -111,14 +116,22 @@ def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[A
 def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
     """Open alerts, add those that can be used to `packets`, and say what is wrong with the others."""
     reasons: dict[Any, Any] = {}
+    by_member = chosen.groupby(["source", "member"])
     for source, alerts in chosen.groupby("source"):
         with suppress(ArchiveError):  # which the first reading has logged
             for member in read_members(str(source), frozenset(alerts["member"])):
+                opened: list[dict[str, Any]] = []
+                with collecting_reasons() as unread:  # a container once, however many of its alerts are chosen
+                    opened = read_packets(member.data, history=False)
                 alert: Any
-                for alert in alerts[alerts["member"] == member.name].itertuples():
+                for alert in by_member.get_group((source, member.name)).itertuples():
                     key = alert.objectId, alert.candid
+                    if not 0 <= (at := alert.record - member.first) < len(opened):
+                        reasons.setdefault(key, next(iter(unread), _NOT_FOUND))
+                        continue
+                    packets[key] = opened[at]
                     with collecting_reasons() as failed:
-                        packets[key] = open_packet(member.data, alert.record)
+                        _check_packet(packets[key])
                     reasons[key] = next(iter(failed), None)
     keys = zip(chosen["objectId"], chosen["candid"], strict=True)
-    return chosen.assign(reason=[reasons.get(key, "the packet was not found again") for key in keys])
+    return chosen.assign(reason=[reasons.get(key, _NOT_FOUND) for key in keys])

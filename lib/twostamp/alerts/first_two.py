@@ -4,8 +4,14 @@ Pure functions on tables of alerts: objectId, candid, jd, and, once their packet
 alert whose three stamps are whole).
 """
 
+import json
+
 import numpy as np
 import pandas as pd
+
+from twostamp.taxonomy import LABEL_COLUMNS
+
+_LONGEST_SUPERNOVA = 365.0  # days between the first two alerts of one, at most
 
 
 def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) -> pd.DataFrame:
@@ -67,3 +73,54 @@ def bad_alerts(tried: pd.DataFrame) -> pd.DataFrame:
     second = used[used["place"] == 2].set_index("objectId")["jd"]
     before = tried["jd"] <= tried["objectId"].map(second).fillna(np.inf)
     return tried[tried["reason"].notna() & before]
+
+
+def count_outcomes(alerts: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
+    """Count what became of the alerts and the objects, each count by itself, so that their sums can be checked.
+
+    Parameters
+    ----------
+    alerts : DataFrame
+        objectId, candid (distinct), jd, ``copies`` (alerts that have this candid) and, where the objects are labelled,
+        classALeRCE and subclassALeRCE.
+    tried : DataFrame
+        objectId, candid, jd, reason and ``square`` of the alerts of these objects that were opened.
+
+    Returns
+    -------
+    DataFrame
+        what, name, n. ``state``: alerts by what became of them; ``copies``: all alerts; ``alerts``: objects by the
+        number of alerts used; ``square``: pairs by whether the first and the second have square stamps (``10``: only
+        the first); ``found`` and ``pairs``: objects with an alert and with two by label (JSON); ``contradicted``:
+        supernovae that lasted too long.
+    """
+    used = first_two(tried)
+    keys = ["objectId", "candid"]
+    times = used.pivot_table(index="objectId", columns="place", values="jd").reindex(columns=[1, 2])
+    jd_1, jd_2 = (alerts["objectId"].map(times[place]) for place in (1, 2))
+    index = pd.MultiIndex.from_frame(alerts[keys])
+    state = pd.Series("unexplained", alerts.index)
+    state[alerts["jd"] > jd_2] = "later"
+    state[(alerts["jd"] == jd_1) | (alerts["jd"] == jd_2)] = "same exposure"
+    state[index.isin(pd.MultiIndex.from_frame(bad_alerts(tried)[keys]))] = "quarantined"
+    state[index.isin(pd.MultiIndex.from_frame(used[keys]))] = "used"
+    objects = alerts.drop_duplicates("objectId").set_index("objectId")
+    n_used = used.groupby("objectId").size().reindex(objects.index, fill_value=0)
+    both = used[used["objectId"].map(n_used) == 2].sort_values(["objectId", "place"])
+    first, second = (both["square"].iloc[at::2].astype(int).astype(str).to_numpy() for at in (0, 1))
+    square = pd.Series(first + second, dtype=object)
+    counts = {"state": state.value_counts(), "copies": pd.Series({"": alerts["copies"].sum()})}
+    counts |= {"alerts": n_used.value_counts(), "square": square.value_counts()}
+    if set(LABEL_COLUMNS) <= set(alerts):
+        for what, least in (("found", 1), ("pairs", 2)):
+            count = objects[n_used >= least].groupby(LABEL_COLUMNS[1:]).size()
+            counts[what] = count.set_axis([json.dumps(label) for label in count.index])
+    if "classALeRCE" in objects:
+        span = (times[2] - times[1]).reindex(objects.index)
+        names = objects.index[(objects["classALeRCE"] == "SN") & (span > _LONGEST_SUPERNOVA)]
+        counts["contradicted"] = pd.Series(1, names)
+    tables = [
+        pd.DataFrame({"what": what, "name": count.index.astype(str), "n": count.to_numpy("int64")})
+        for what, count in counts.items()
+    ]
+    return pd.concat(tables, ignore_index=True)

@@ -4,16 +4,20 @@ import bz2
 import io
 import lzma
 import re
+import sys
 import tarfile
 import zlib
 from collections.abc import Container, Iterator
 from gzip import BadGzipFile
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from isal import igzip, isal_zlib
 
 _TAR_BLOCK = 512
 _END = bytes(_TAR_BLOCK)
+_EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE)
+"""Headers that say something of the file behind them."""
+_ANYWHERE = range(sys.maxsize)
 DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, lzma.LZMAError, tarfile.HeaderError)
 _TARBALL = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 _PACKET = re.compile(r"\.avro(\.(gz|bz2|xz))?$", re.IGNORECASE)
@@ -35,7 +39,20 @@ def looks_like_alerts(path: str) -> bool:
     return bool(_ALERTS.search(path))
 
 
-def read_tar(raw: IO[bytes], names: Container[str] | None = None) -> Iterator[tuple[str, bytes, str]]:
+class Share(NamedTuple):
+    """One of several equal parts of a source, from 0."""
+
+    number: int
+    of: int
+
+    def cut(self, length: int) -> tuple[int, int]:
+        """First item of a sequence that is in this part, and the first that is no more."""
+        return self.number * length // self.of, (self.number + 1) * length // self.of
+
+
+def read_tar(
+    raw: IO[bytes], names: Container[str] | None = None, share: Share | None = None
+) -> Iterator[tuple[str, bytes, str]]:
     """Read the Avro files of a tar stream, those of tars within it too.
 
     Parameters
@@ -44,6 +61,9 @@ def read_tar(raw: IO[bytes], names: Container[str] | None = None) -> Iterator[tu
         Compressed or not, which its first bytes tell.
     names : container of str, optional
         Files to give. Default: all.
+    share : Share, optional
+        Part of the bytes whose files are wanted. Only a plain tar in a file can be entered anywhere: the first share of
+        a compressed one is all of it. Damage shows in the share that it is in.
 
     Yields
     ------
@@ -60,7 +80,20 @@ def read_tar(raw: IO[bytes], names: Container[str] | None = None) -> Iterator[tu
         The stream ends early or is damaged; what came before has been given.
     """
     with _decompress(raw) as stream:
-        yield from _walk_tar(stream, names, "")
+        plain = stream is raw
+        if share is None or not plain:
+            if share is None or share.number == 0:
+                yield from _walk_tar(stream, names, "", _ANYWHERE if plain else None)
+            return
+        first, end = (_TAR_BLOCK * block for block in share.cut(-(-stream.seek(0, io.SEEK_END) // _TAR_BLOCK)))
+        stream.seek(0)
+        last = share.number == share.of - 1
+        try:
+            yield from _walk_tar(stream, names, "", range(first, sys.maxsize if last else end))
+        except DAMAGE:  # type: ignore[misc]
+            at = stream.tell()
+            if last if not stream.read(1) else first < at and (last or at <= end):  # what is cut short is so at the end
+                raise
 
 
 def read_packet(name: str, data: bytes) -> tuple[bytes, str]:
@@ -99,8 +132,13 @@ class _Bzip2(bz2.BZ2File):
             raise  # the store's
 
 
-def _walk_tar(stream: IO[bytes], names: Container[str] | None, within: str) -> Iterator[tuple[str, bytes, str]]:
-    """Walk a tar stream's headers; `tarfile` takes longer, and ends in silence at a bad header."""
+def _walk_tar(
+    stream: IO[bytes], names: Container[str] | None, within: str, places: range | None = None
+) -> Iterator[tuple[str, bytes, str]]:
+    """Walk a tar stream's headers; `tarfile` takes longer, and ends in silence at a bad header.
+
+    `places` are where the headers stand whose files are wanted, in a stream that can skip the others.
+    """
     long_name, ended = "", False
     while header := stream.read(_TAR_BLOCK):
         if ended := header == _END:  # another tar may be joined to this one
@@ -112,6 +150,13 @@ def _walk_tar(stream: IO[bytes], names: Container[str] | None, within: str) -> I
             raise tarfile.HeaderError("a file's size is negative")
         name, data = within + (long_name or entry.name), b""
         plain = entry.isreg() and name.endswith(".avro")
+        if places and entry.type not in _EXTENSIONS:
+            elsewhere = stream.tell() - _TAR_BLOCK not in places
+            if elsewhere or (plain and names is not None and name not in names):
+                long_name = ""
+                if stream.seek(entry.size + -entry.size % _TAR_BLOCK, io.SEEK_CUR) >= places.stop:
+                    return
+                continue
         if not plain and entry.isreg() and is_tarball(name) and not _is_hidden(name):
             part = _Part(stream, entry.size)
             yield from _read_inner(part, names, f"{name}/")
@@ -124,7 +169,7 @@ def _walk_tar(stream: IO[bytes], names: Container[str] | None, within: str) -> I
         elif entry.type == tarfile.XHDTYPE:
             match = re.search(rb"(?:^|\n)\d+ path=([^\n]*)\n", data)
             long_name = match[1].decode("utf-8", "surrogateescape") if match else ""
-        elif entry.type not in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
+        elif entry.type not in _EXTENSIONS:
             long_name = ""
             if names is not None and name not in names:
                 continue

@@ -1,12 +1,14 @@
 """The unlabelled set of thesis section 6.6: cones on a grid (D6), of the archive's objects or of ALeRCE's database."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import BallTree
+from scipy.spatial import cKDTree
 
 from twostamp import alerts
 from twostamp.alerts.extraction import read_objects
@@ -15,21 +17,24 @@ from twostamp.data.sources import fetch_alerts, find_archive, find_labels
 from twostamp.params import ALERCE, Parameters
 from twostamp.taxonomy import CLASSES
 from twostamp.utils.coordinates import add_coordinates
-from twostamp.utils.files import write_file
-from twostamp.utils.typing import Bools, Floats, Ints
+from twostamp.utils.files import replacing, write_file
+from twostamp.utils.spark_store import store
+from twostamp.utils.typing import Floats
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _FETCHED = "unlabelled_alerts"
 _CONES = "cones"
+_LOCATED, SELECTED = "unlabelled_objects_located", "unlabelled_objects.parquet"
+_LABELLED = "objectId string, labelled boolean"
 MIN_ALERTS = 2
 """Alerts of an object that a cone search takes, at least (thesis 6.6)."""
 
 
 def find_unlabelled(
     spark: "SparkSession", params: Parameters, data: Path, labelled: pd.Series | None = None
-) -> tuple[str, pd.DataFrame, dict[str, int]]:
+) -> tuple[str, "pd.DataFrame | DataFrame", dict[str, int]]:
     """Find the objects in the cones that nobody has labelled, and where their alerts are.
 
     Parameters
@@ -46,8 +51,8 @@ def find_unlabelled(
     -------
     archive : str
         Where their alerts are.
-    selected : DataFrame
-        objectId, ra, dec (degrees), n_alerts, cone; each object once, sorted by objectId.
+    selected : DataFrame of Spark, or of pandas for those of the database
+        objectId, ra, dec (degrees), n_alerts, cone; each object once.
     counts : dict
         Objects by what became of them; all but the first sum to the first.
     """
@@ -56,11 +61,9 @@ def find_unlabelled(
     centres, archive = cone_centres(params.cone_step, params.min_dec), find_archive(params, data)
     cones = centres, params.cone_radius, params.cone_cap, params.seed
     if params.unlabelled_from == "archive":
-        objects = read_objects(spark, archive)
-        others = objects[~objects["objectId"].isin(labelled)]
-        selected, counts = select_in_cones(others, *cones)
-        found = {"objects in the archive": len(objects), "labelled": len(objects) - len(others)}
-        return archive, selected, found | {name: n for name, n in counts.items() if name != "objects read"}
+        names = spark.createDataFrame(pd.DataFrame({"objectId": labelled.unique(), "labelled": True}), _LABELLED)
+        objects = read_objects(spark, archive, data).join(names, "objectId", "left")
+        return archive, *select_in_cones(objects, *cones, data)
     selected, counts = alerts.search_cones(
         alerts.AlerceDatabase(params.database), *cones, data / _CONES, leave_out=labelled, min_detections=MIN_ALERTS
     )
@@ -97,14 +100,20 @@ def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> Floats:
 
 
 def select_in_cones(
-    objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int, min_alerts: int = MIN_ALERTS
-) -> tuple[pd.DataFrame, dict[str, int]]:
+    objects: "DataFrame",
+    centres: Floats,
+    radius: float,
+    cap: int,
+    seed: int,
+    folder: Path,
+    min_alerts: int = MIN_ALERTS,
+) -> tuple["DataFrame", dict[str, int]]:
     """Objects inside at least one cone, at most `cap` of each cone, none twice (D6).
 
     Parameters
     ----------
-    objects : DataFrame
-        objectId, ra, dec (degrees), n_alerts; one row an object, any order.
+    objects : DataFrame of Spark
+        objectId (unique), ra, dec (degrees), n_alerts and ``labelled``.
     centres : ndarray, shape (n, 2)
         Right ascension and declination, degrees.
     radius : float
@@ -112,50 +121,68 @@ def select_in_cones(
     cap : int
         Objects drawn from a cone at most, at random under `seed`.
     seed : int
+    folder : Path
+        Where to store them: ``unlabelled_objects.parquet``.
     min_alerts : int
 
     Returns
     -------
-    selected : DataFrame
-        The rows kept, sorted by objectId, with the index of the cone that drew them in ``cone``.
+    selected : DataFrame of Spark
+        objectId, ra, dec, n_alerts, and the index of the first cone that drew the object in ``cone``.
     counts : dict
-        Objects read, dropped by reason and selected; the parts sum to the whole.
-
-    Examples
-    --------
-    >>> objects = pd.DataFrame({"objectId": ["a", "b", "c"], "ra": [1.0, 359, 180], "dec": 0.0, "n_alerts": [2, 3, 1]})
-    >>> selected, counts = select_in_cones(objects, np.array([[0.0, 0.0]]), radius=5, cap=10, seed=1)
-    >>> list(selected["objectId"]), counts["too few alerts"]
-    (['a', 'b'], 1)
+        Objects in the archive, dropped by reason and selected; the parts sum to the whole.
     """
-    repeated = objects.drop_duplicates("objectId").sort_values("objectId", ignore_index=True)
-    enough = repeated[repeated["n_alerts"] >= min_alerts].reset_index(drop=True)
-    cone, inside = _draw_from_cones(enough, centres, radius, cap, seed)
-    selected = enough.assign(cone=cone)[cone >= 0].reset_index(drop=True)
-    counts = {
-        "objects read": len(objects),
-        "repeated": len(objects) - len(repeated),
-        "too few alerts": len(repeated) - len(enough),
-        "outside every cone": int((~inside).sum()),
-        "beyond the cap of their cones": int((inside & (cone < 0)).sum()),
-        "selected": len(selected),
+    from pyspark.sql import Window
+    from pyspark.sql import functions as sql
+
+    names = ("objectId", "ra", "dec", "n_alerts")
+    work = partial(find_cones, centres=centres, radius=radius)
+    schema = "objectId string, ra double, dec double, n_alerts long, labelled boolean, cones array<int>"
+    located = folder / _LOCATED
+    shutil.rmtree(located, ignore_errors=True)  # of a killed run
+    table = store(objects.mapInPandas(work, schema), located)
+    states = {
+        "labelled": sql.col("labelled"),
+        "too few alerts": sql.col("n_alerts") < min_alerts,
+        "outside every cone": sql.size("cones") == 0,
     }
+    state = sql.coalesce(*(sql.when(condition, name) for name, condition in states.items()))
+    inside = table.where(state.isNull())
+    found = inside.select("objectId", sql.explode("cones").alias("cone"))
+    order = Window.partitionBy("cone").orderBy(sql.xxhash64("objectId", "cone", sql.lit(seed)), "objectId")
+    drawn = found.withColumn("place", sql.row_number().over(order)).where(sql.col("place") <= cap)
+    first = drawn.groupBy("objectId").agg(sql.min("cone").alias("cone"))
+    with replacing(folder / SELECTED) as part:
+        inside.join(first, "objectId").select(*names, "cone").write.parquet(str(part))
+    selected = objects.sparkSession.read.parquet(str(folder / SELECTED))
+    counted = {row.state: row["count"] for row in table.groupBy(state.alias("state")).count().collect()}
+    shutil.rmtree(located)
+    counts = {"objects in the archive": sum(counted.values())} | {name: counted.get(name, 0) for name in states}
+    n_selected = selected.count()
+    counts |= {"beyond the cap of their cones": counted.get(None, 0) - n_selected, "selected": n_selected}
     return selected, counts
 
 
-def _draw_from_cones(objects: pd.DataFrame, centres: Floats, radius: float, cap: int, seed: int) -> tuple[Ints, Bools]:
-    """First cone that draws each object, -1 for none, and whether it lies in any."""
-    cone, inside = np.full(len(objects), -1), np.zeros(len(objects), dtype=bool)
-    if objects.empty:
-        return cone, inside
-    tree = BallTree(np.radians(objects[["dec", "ra"]].to_numpy(float)), metric="haversine")
-    for index, centre in enumerate(np.radians(centres[:, ::-1])):
-        found = np.sort(tree.query_radius(centre[None], np.radians(radius))[0])
-        inside[found] = True
-        if len(found) > cap:
-            found = np.random.default_rng([seed, index]).choice(found, cap, replace=False)
-        cone[found[cone[found] < 0]] = index
-    return cone, inside
+def find_cones(batches: Iterable[pd.DataFrame], centres: Floats, radius: float) -> Iterator[pd.DataFrame]:
+    """Add the indices of the cones that each object lies in, in ascending order, as ``cones``.
+
+    Examples
+    --------
+    >>> objects = pd.DataFrame({"objectId": ["a", "b"], "ra": [359.0, 180.0], "dec": 0.0})
+    >>> next(find_cones([objects], np.array([[0.0, 0.0]]), radius=5))["cones"].tolist()
+    [[0], []]
+    """
+    tree = cKDTree(_to_vectors(centres))
+    chord = 2 * np.sin(np.radians(min(radius, 180)) / 2)
+    for objects in batches:
+        vectors = _to_vectors(objects[["ra", "dec"]].to_numpy(float))
+        yield objects.assign(cones=list(tree.query_ball_point(vectors, chord, return_sorted=True)))
+
+
+def _to_vectors(places: Floats) -> Floats:
+    """Unit vectors, shape (n, 3), of right ascensions and declinations in degrees, shape (n, 2)."""
+    ra, dec = np.radians(places).T
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
 
 
 def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:

@@ -12,6 +12,9 @@ except (
     lazy_loader = None
 
 EXTRAS = {
+    "aiohttp": "http",
+    "gcsfs": "gcs",
+    "s3fs": "s3",
     "jax": "jax",
     "confluent_kafka": "stream",
     "cramjam": "codecs",

@@ -78,13 +78,14 @@ def _describe_remote(url: str) -> dict[str, dict[str, str]] | str:
         if url.startswith(("http://", "https://")):
             answer = requests.head(url, allow_redirects=True, timeout=_TIMEOUT)
             answer.raise_for_status()
-            return {url: _pick_changes(dict(answer.headers))}
+            return {url: pick_changes(dict(answer.headers))}
         filesystem, root = fsspec.core.url_to_fs(url)
         found = filesystem.find(root, detail=True) or {root: filesystem.info(root)}
-        return {name: _pick_changes(entry) for name, entry in found.items()}
+        return {name: pick_changes(entry) for name, entry in found.items()}
     except (OSError, ImportError, ValueError) as error:
         return f"no answer: {type(error).__name__}"
 
 
-def _pick_changes(entry: dict[str, object]) -> dict[str, str]:
+def pick_changes(entry: dict[str, object]) -> dict[str, str]:
+    """Pick what changes with a file's content of what a server or a file system says of it."""
     return {name: str(value) for name, value in entry.items() if name.replace("-", "").lower() in _CHANGES}

@@ -1,0 +1,31 @@
+"""An S3 server on this machine, for tests."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+
+
+@contextmanager
+def serve_s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Put a folder into a bucket of a server; its URL, and the variables by which a process finds the server."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    variables = {"AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())}
+    variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    before = dict(os.environ)
+    os.environ.update(variables)
+    store = fsspec.filesystem("s3", skip_instance_cache=True)
+    try:
+        store.mkdir("alerts")
+        store.put(f"{folder}/", "alerts/survey/", recursive=True)
+        yield "s3://alerts/survey", variables
+    finally:
+        server.stop()
+        os.environ.clear()
+        os.environ.update(before)
+        type(store).clear_instance_cache()
