@@ -109,9 +109,8 @@ def extract(cluster: Cluster, archive: str, folder: Path) -> None:
     from twostamp.utils.spark import make_spark
 
     labels = pd.read_csv(folder / "survey" / "labels.csv")
-    keys = folder / "cluster" / "keys"
     spark = make_spark(cluster.url)
-    with losing_a_worker(cluster, lambda: len(list(keys.glob("*/[!.]*.parquet"))) >= 3):
+    with losing_a_worker(cluster, lambda: len(list((folder / "cluster").glob("keys-*/[!.]*.parquet"))) >= 3):
         extract_first_two(spark, archive, labels, folder / "cluster").check()
     spark.stop()
     compare(folder / "cluster", folder / "local")
@@ -155,7 +154,7 @@ def compare(first: Path, second: Path) -> None:
     names = [sorted(path.relative_to(way) for path in way.rglob("*.parquet")) for way in (first, second)]
     assert names[0] == names[1] != [], names
     for name in names[0]:
-        if name.parts[0] == "keys":
+        if name.parts[0].startswith("keys-"):
             tables = [pq.read_table(way / name) for way in (first, second)]
             assert tables[0].equals(tables[1]), name
         else:

@@ -103,3 +103,19 @@ def test_engines_are_compared_by_seed(tmp_path, capsys):
     p, *_ = ttost_paired(jax, tensorflow, -0.05, 0.05)
     assert f"-0.0025 (90 %: -0.0226 to +0.0176); TOST, margin 0.05: p {p:.2g}" in shown
     assert "stacked      0.6875 +- 0.3276 (n 4), gain +0.1000" in shown
+
+
+@pytest.mark.slow
+def test_every_part_runs_in_a_clone_without_real_packets(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TWOSTAMP_REAL_ALERTS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--tiny"],
+        cwd=REPOSITORY,
+        env=environment | {"TWOSTAMP_OUTPUTS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    rows = json.loads((tmp_path / "bench-tiny" / "bench.json").read_text())["rows"]
+    assert len(rows) > 40
+    assert all(row["input"] for row in rows)

@@ -3,7 +3,11 @@
 import io
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from collections import Counter
 from itertools import chain
 
@@ -12,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import REPOSITORY
 from tests.conftest import STAMP, make_alert, make_stamp
 from twostamp.alerts.archive import iter_members
 from twostamp.alerts.cutouts import expected_shape, read_stamp
@@ -186,6 +191,52 @@ def test_a_killed_extraction_resumes_and_gives_the_same_files(spark, archive, ex
     for path in chain(tmp_path.glob("*/*"), tmp_path.glob("*.parquet")):
         if path.is_file():
             assert path.read_bytes() == (extraction[0] / path.relative_to(tmp_path)).read_bytes()
+
+
+KILLED = """
+import sys
+from tests.alerts.test_extraction import LABELS
+from twostamp.alerts.extraction import extract_first_two
+from twostamp.utils.spark import make_spark
+
+extract_first_two(make_spark("local[1,4]"), sys.argv[1], LABELS, sys.argv[2])
+"""
+
+
+def test_kill_9_resumes_on_another_number_of_cores(spark, archive, extraction, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY / "lib"), str(REPOSITORY)])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(archive), str(tmp_path)], env=environment, start_new_session=True
+    )
+    while process.poll() is None and not (stored := list(tmp_path.glob("keys-*/[!.]*.parquet"))):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert stored
+    before = {path: path.stat().st_mtime_ns for path in stored}
+    extract_first_two(spark, str(archive), LABELS, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in stored} == before
+    written = [path for path in extraction[0].rglob("*.parquet") if path.is_file() and "keys-" not in str(path)]
+    assert len(written) > 8
+    for path in written:
+        assert path.read_bytes() == (tmp_path / path.relative_to(extraction[0])).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_of_an_archive_that_grows_only_what_is_new_is_read(spark, archive, tmp_path):
+    shutil.copytree(archive, tmp_path / "archive", copy_function=shutil.copy2)
+    new = tmp_path / "archive" / "night-b.tar.gz"
+    new.rename(tmp_path / "later.tar.gz")
+    extract_first_two(spark, str(tmp_path / "archive"), LABELS, tmp_path / "data")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").glob("keys-*/*.parquet")}
+    (tmp_path / "later.tar.gz").rename(new)
+    assert len(read_objects(spark, str(tmp_path / "archive"), tmp_path / "data").collect()) == len(ALERTS)
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").glob("keys-*/*.parquet")}
+    assert before.items() < after.items()
+    assert len(after) == len(before) + 1
+    extract_first_two(spark, str(tmp_path / "archive"), LABELS, tmp_path / "data")
+    assert {path: path.stat().st_mtime_ns for path in after} == after
+    assert candids(tmp_path / "data") == USED
 
 
 def test_without_labels(spark, archive, tmp_path):

@@ -13,7 +13,8 @@ PARTS = {
     "reading": ("keys", "tarballs", "stamps", "preparation"),
     "models": ("training", "feeding", "prediction", "end_to_end"),
     "stream": ("stream", "arrival"),
-    "cluster": ("extraction", "search"),
+    "spark": ("extraction", "search"),
+    "cluster": ("cluster",),
     "memory": ("memory",),
     "hunter": ("hunter",),
 }
@@ -24,7 +25,7 @@ SIMULATED = {"training", "feeding", "prediction", "search", "memory"}
 def main() -> int:
     """Print the table part by part and write it as JSON; 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    places = {part: module for module, parts in PARTS.items() for part in parts}
+    places = {part: {"spark": "cluster"}.get(module, module) for module, parts in PARTS.items() for part in parts}
     parser.add_argument(
         "parts", nargs="*", help=f"of {', '.join(places)}, or {', '.join(PARTS)}; all by default; or accelerator"
     )

@@ -5,16 +5,21 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from tests.benchmarks import inputs, plain
+from tests.benchmarks.driver import driver_rows
 from tests.benchmarks.measure import Row, compare, growth, rate_of
+from tests.benchmarks.scheduling import schedule
 from twostamp.alerts.extraction import extract_first_two
 from twostamp.alerts.extraction_tasks import make_schema
 from twostamp.params import Parameters
@@ -22,6 +27,9 @@ from twostamp.utils.spark import make_spark, open_spark
 from twostamp.utils.spark_store import batch_rows
 
 NIGHTS, ALERTS, LABELLED = inputs.sized(20, 4), inputs.sized(1000, 20), inputs.sized(1, 5) / 100
+TOTAL, APART = inputs.sized(200_000, 80), np.geomspace(1, 10, inputs.sized(40, 4))
+SIZES = [*np.diff(np.round(np.cumsum([0, *APART]) / APART.sum() * TOTAL).astype(int)).tolist()]
+"""Alerts of nights that are up to ten times apart."""
 GROWING = (1, 2) if inputs.TINY else (2, 4, 8, 16)
 EXTRACTIONS = inputs.sized(3, 1)
 ALERT = {"objectId": "string", "candid": "int64", "jd": "double"}
@@ -38,7 +46,7 @@ def extraction() -> Iterator[Row]:
 
 def compare_extractions(spark: Any, folder: Path) -> Iterator[Row]:
     """Both ways on nights of copied packets."""
-    labels = inputs.write_archive(folder / "alerts", NIGHTS, ALERTS, LABELLED)
+    labels = inputs.write_archive(folder / "alerts", [ALERTS] * NIGHTS, LABELLED)
     work = NIGHTS * ALERTS
     shuffled: dict[str, int] = {}
 
@@ -63,6 +71,61 @@ def compare_extractions(spark: Any, folder: Path) -> Iterator[Row]:
     yield growth(
         "first two alerts, Spark, by nights", GROWING, partial(extract_part, spark, folder, labels), EXTRACTIONS
     )
+
+
+def cluster() -> Iterator[Row]:
+    """The extraction of more alerts in nights ten times apart, and how large the driver grows with the keys."""
+    packets = sorted(inputs.read_alerts(), key=len)[: len(inputs.read_alerts()) // 10]  # the disk is not to be measured
+    described = f"smallest tenth, {sum(map(len, packets)) / len(packets) / 1000:.0f} kB"
+    folder = inputs.bench_folder() / "data" / f"cluster-{sum(SIZES)}"
+    labels = inputs.write_archive(folder, SIZES, LABELLED, packets)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield from (replace(row, input=described) for row in compare_cluster(folder, labels, Path(scratch)))
+    yield from driver_rows()
+
+
+def compare_cluster(archive: Path, labels: pd.DataFrame, scratch: Path) -> Iterator[Row]:
+    """Both ways on two cores; how busy the key pass keeps them, and what its tasks on one core foretell for two."""
+    seconds: dict[str, list[float]] = {"keys on 2 cores": [], "computed": []}
+    busy, work = [], sum(SIZES)
+
+    def ours() -> None:
+        shutil.rmtree(scratch / "ours", ignore_errors=True)
+        report = extract_first_two(spark, str(archive), labels, scratch / "ours")
+        assert report.objects["with two alerts"] == len(labels), report
+        tasks = list_tasks(spark, "keys-")
+        seconds["keys on 2 cores"].append(max(end for _, end in tasks) - min(start for start, _ in tasks))
+        busy.append(sum(end - start for start, end in tasks) / (2 * seconds["keys on 2 cores"][-1]))
+
+    def plainly() -> None:
+        assert extract_plainly(spark, archive, labels, scratch / "plain") == 2 * len(labels)
+
+    with open_spark("local[2,4]") as spark:
+        name = f"first two alerts, Spark local[2], {work} packets in {len(SIZES)} nights / decode all, window"
+        yield compare(name, "alerts/s", rate_of(work, ours), rate_of(work, plainly), 3.5, pairs=EXTRACTIONS)
+        low, middle, high = (float(f(busy)) for f in (min, median, max))
+        name = "cores busy between the first and the last task of its key pass"
+        yield Row(name, "share", middle, 1, middle, low, high, 0.85)
+    with open_spark("local[1,4]") as spark:
+        for _ in range(EXTRACTIONS):
+            shutil.rmtree(scratch / "ours")
+            extract_first_two(spark, str(archive), labels, scratch / "ours")
+            durations = [end - start for start, end in list_tasks(spark, "keys-")]
+            seconds["computed"].append(schedule(durations, 2).seconds)
+    ratios = sorted(one / two for one, two in zip(seconds["computed"], seconds["keys on 2 cores"], strict=False))
+    both = (median(seconds["computed"]), median(seconds["keys on 2 cores"]), median(ratios))
+    yield Row("key pass on two cores, computed from one core / measured", "s", *both, ratios[0], ratios[-1], 0.7)
+
+
+def list_tasks(spark: Any, name: str) -> list[tuple[float, float]]:
+    """Begin and end in seconds of the tasks of the last job whose description begins with a name."""
+    store = spark.sparkContext._jsc.sc().statusStore()
+    jobs = store.jobsList(None)
+    described = [job for job in map(jobs.apply, range(jobs.size())) if job.description().isDefined()]
+    job = max((job for job in described if job.description().get().startswith(name)), key=lambda job: job.jobId())
+    tasks = store.taskList(job.stageIds().apply(0), 0, 1_000_000)
+    begun = [(task.launchTime().getTime(), task.duration().get()) for task in map(tasks.apply, range(tasks.size()))]
+    return [(start / 1000, (start + took) / 1000) for start, took in begun]
 
 
 def extract_part(spark: Any, folder: Path, labels: pd.DataFrame, nights: int) -> Callable[[], Any]:

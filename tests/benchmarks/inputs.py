@@ -4,7 +4,7 @@ import io
 import os
 import struct
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def _write_long(value: int) -> bytes:
     return bytes(content + bytes([rest]))
 
 
-def write_tarball(path: Path, packets: Sequence[bytes]) -> None:
+def write_tarball(path: Path, packets: Iterable[bytes]) -> None:
     """Write packets as a nightly tarball."""
     with igzip.open(path, "wb", compresslevel=1) as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
         for data in packets:
@@ -113,30 +113,37 @@ def write_tarball(path: Path, packets: Sequence[bytes]) -> None:
             tar.addfile(entry, io.BytesIO(data))
 
 
-def write_archive(folder: Path, nights: int, alerts: int, labelled: float) -> pd.DataFrame:
-    """Write nights of copied packets and return the labels of a share of their objects.
+def write_archive(folder: Path, sizes: Sequence[int], labelled: float, packets: Sequence[bytes] = ()) -> pd.DataFrame:
+    """Write nights of copied packets, once, and return the labels of a share of their objects.
 
     Parameters
     ----------
     folder : Path
-    nights, alerts : int
-        Tarballs, and alerts in each; an object has `ALERTS_PER_OBJECT` alerts in different nights.
+    sizes : sequence of int
+        Alerts in each night; an object has `ALERTS_PER_OBJECT` alerts in different nights.
     labelled : float
         Share of the objects that have a label.
+    packets : sequence of bytes
+        What is copied; `read_alerts` by default.
     """
+    if (folder / "labels.csv").exists():
+        return pd.read_csv(folder / "labels.csv")
     folder.mkdir(parents=True, exist_ok=True)
-    packets = read_alerts()
-    n_objects = nights * alerts // ALERTS_PER_OBJECT
+    packets = packets or read_alerts()
+    n_objects = sum(sizes) // ALERTS_PER_OBJECT
     names = [f"ZTF19{_letters(i)}" for i in range(n_objects)]
-    for night in range(nights):
-        numbers = range(night * alerts, (night + 1) * alerts)
+    first = 0
+    for night, size in enumerate(sizes):
         copies = (
             copy_packet(packets[i % n_objects % len(packets)], i, names[i % n_objects], 2458700.5 + night + i / 1e6)
-            for i in numbers
+            for i in range(first, first + size)
         )
-        write_tarball(folder / f"ztf_public_{20190901 + night}.tar.gz", list(copies))
+        write_tarball(folder / f"ztf_public_{20190901 + night}.tar.gz", copies)
+        first += size
     chosen = names[:: round(1 / labelled)]  # spread, as in a survey: nearly every night holds a first or second alert
-    return pd.DataFrame({"objectId": chosen, "classALeRCE": "SN", "subclassALeRCE": "SNIa"})
+    labels = pd.DataFrame({"objectId": chosen, "classALeRCE": "SN", "subclassALeRCE": "SNIa"})
+    labels.to_csv(folder / "labels.csv", index=False)
+    return labels
 
 
 def _letters(index: int) -> str:

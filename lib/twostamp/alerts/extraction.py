@@ -74,7 +74,7 @@ def extract_first_two(
     The first two are the two smallest distinct jd among distinct candid with three whole stamps; of several at one jd
     the smallest candid (decision D9). Writes ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
     ``quarantine.parquet``. An output made from the same files and labels is left as it is, and a run that was
-    killed goes on with what it had stored, on any number of cores. The keys stay in ``keys``; of an archive that
+    killed goes on with what it had stored, on any number of cores. The keys stay in ``keys-*``; of an archive that
     grows, only the new sources are read.
 
     Parameters
@@ -142,11 +142,15 @@ def read_objects(spark: SparkSession, archive: str, folder: Path) -> DataFrame:
         objectId, ra and dec (degrees, of the first alert), n_alerts (exposures: distinct jd).
     """
     sources, _ = survey_archive(archive, partial(spread, spark))
+    return list_objects(_store_keys(spark, archive, sources, Path(folder).resolve()))
+
+
+def list_objects(rows: DataFrame) -> DataFrame:
+    """List the objects in rows of the key pass, as `read_objects` does."""
     order = sql.struct("jd", "candid")
     positions = [sql.min_by(name, order).alias(name) for name in ("ra", "dec")]
     exposures = sql.count_distinct("jd").alias("n_alerts")
-    keys = _store_keys(spark, archive, sources, Path(folder).resolve()).where("kind = 'alert'")
-    return keys.groupBy("objectId").agg(*positions, exposures)
+    return rows.where("kind = 'alert'").groupBy("objectId").agg(*positions, exposures)
 
 
 def _check_labels(spark: SparkSession, labels: pd.DataFrame | DataFrame) -> tuple[DataFrame, str]:
@@ -172,17 +176,18 @@ def _store_keys(spark: SparkSession, archive: str, sources: dict[str, Source], f
         for share in (shares := list_shares(name, source.size)):
             key = _shorten(f"{code} {name} {share} {source}")
             inputs.append(Input(key, (name, share), source.size // len(shares)))
-    return map_and_store(spark, inputs, scan, make_schema(SCAN), folder / _KEYS / _shorten(archive))
+    return map_and_store(spark, inputs, scan, make_schema(SCAN), folder / f"{_KEYS}-{_shorten(archive)}")
 
 
 def _shorten(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _extract(found: Scan, labels: DataFrame | None, scratch: Path, outputs: dict[str, Path]) -> ExtractionReport:
     notes, keys = found.rows.where("kind != 'alert'"), found.rows.where("kind = 'alert'")
     sums = _sum_notes(notes)
-    passed_over = found.passed_over | dict.fromkeys(_find_empty(notes), "it holds no alerts")
+    empty = _find_empty(notes) if sums.loc[sums["kind"] == "fields", "none"].any() else []
+    passed_over = found.passed_over | dict.fromkeys(empty, "it holds no alerts")
     n_buckets = -(-int(sums.loc[sums["kind"] == "night", "alerts"].sum()) // _ALERTS_PER_BUCKET)
     bucket = sql.pmod(sql.xxhash64("objectId"), sql.lit(max(1, n_buckets))).alias("bucket")
     alerts = store(_rank_alerts(keys, labels), scratch / "alerts").select("*", bucket)
@@ -211,14 +216,14 @@ def _sum_notes(notes: DataFrame) -> pd.DataFrame:
     """Sum what the key pass notes beside the keys: by night, by set of fields, and by kind."""
     text = sql.when(sql.col("kind").isin("night", "fields"), sql.col("text")).alias("text")
     totals = [sql.sum(name).alias(name) for name in SUMS]
+    totals.append(sql.sum((sql.col("alerts") == 0).cast("int")).alias("none"))
     sums = notes.groupBy("kind", text).agg(sql.count("*").alias("rows"), *totals).toPandas()
     return sums.astype(dict.fromkeys(SUMS, float)).fillna(dict.fromkeys(SUMS, 0)).astype(dict.fromkeys(SUMS, int))
 
 
 def _find_empty(notes: DataFrame) -> list[str]:
     """Find the sources without an alert; of those that several tasks share, no one task knows."""
-    members = notes.where("kind in ('fields', 'damaged')").groupBy("source")
-    empty = members.agg(sql.sum(sql.coalesce("alerts", sql.lit(1))).alias("n")).where("n = 0")
+    empty = notes.where("kind = 'fields'").groupBy("source").agg(sql.sum("alerts").alias("n")).where("n = 0")
     return [row.source for row in empty.select("source").collect()]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from twostamp import stream
-from twostamp.alerts.archive import measure_sources
+from twostamp.alerts.archive_listing import measure_sources
 from twostamp.data.arrays import read_metadata
 from twostamp.data.decode import decode_objects
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features, packet_fields

@@ -48,8 +48,8 @@ def map_and_store(
     schema : Schema
         Of the batches.
     folder : Path
-        On a file system that all workers share; its name titles the progress bar. It gets one Parquet file an input,
-        and loses those of other inputs.
+        On a file system that all workers share; its name titles the progress bar and the job. It gets one Parquet file
+        an input, and loses those of other inputs.
 
     Returns
     -------
@@ -61,16 +61,20 @@ def map_and_store(
     for key in there - wanted:
         (folder / f"{key}.parquet").unlink()
 
-    def store(group: list[Input]) -> None:
-        for item in group:
+    def store(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for item in (item for batch in numbers for at in batch.column(0).to_pylist() for item in groups[at]):
             with replacing(folder / f"{item.key}.parquet") as part, pq.ParquetWriter(part, schema) as writer:
                 for batch in work(item.value):
                     writer.write_batch(batch)
+        yield from ()
 
     groups = _group([item for item in inputs if item.key not in there], _TASKS_PER_CORE * _count_cores(spark))
     if groups:
+        spark.sparkContext.setJobDescription(folder.name)
         with show_progress(spark, len(groups), folder.name):
-            spark.sparkContext.parallelize(groups, len(groups)).foreach(store)
+            # In Arrow's workers, as what comes before and after: others would have to start, and import all anew.
+            spark.range(0, len(groups), 1, len(groups)).mapInArrow(store, "done int").collect()
+        spark.sparkContext.setJobDescription(None)
     return read_stored(spark, folder, schema)
 
 
