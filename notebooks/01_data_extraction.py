@@ -122,9 +122,10 @@ display(objects.head(10))
 # %% [markdown]
 # ## The first two alerts of each object
 #
-# One pass reads the key of every alert, without its stamps. A second pass opens only the packets that rank first and
-# second in time; where a stamp is missing, unreadable or of a shape that the chip's edge does not explain, the alert goes
-# to the quarantine and the object's next one is tried. Two candidates of one exposure are one observation (D9).
+# One pass reads the key of every alert, without its stamps, and stores it, for notebook 07 too. A second pass opens only
+# the packets that rank first and second in time; where a stamp is missing, unreadable or of a shape that the chip's edge
+# does not explain, the alert goes to the quarantine and the object's next one is tried. Two candidates of one exposure
+# are one observation (D9).
 
 # %%
 spark = make_spark(params.spark_master)

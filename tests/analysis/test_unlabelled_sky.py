@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from sklearn.neighbors import BallTree
 
+from twostamp.alerts.extraction import extract_first_two, read_objects
 from twostamp.analysis import unlabelled_sky as sky
-from twostamp.params import Parameters
+from twostamp.params import Parameters, make_parameters
 from twostamp.plots.sky_maps import plot_sky_maps
+from twostamp.simulation.survey import write_survey
 from twostamp.utils.coordinates import add_coordinates, ecliptic_line
 from twostamp.utils.healpix import healpix_counts, sample_density, write_healpix_counts
 
@@ -114,6 +116,27 @@ def test_no_objects_select_nothing(spark, tmp_path):
     selected, counts = select(spark, objects, sky.cone_centres(10), 7.1, 5, 0, tmp_path)
     assert selected.empty
     assert counts["too few alerts"] == 1
+
+
+@pytest.mark.slow
+def test_the_keys_of_the_labelled_objects_serve_the_unlabelled_ones(spark, tmp_path):
+    survey = tmp_path / "survey"
+    write_survey(survey, pairs_per_class=2, unlabelled_objects=30, nights=10, seed=3, workers=1)
+    labels = pd.read_csv(survey / "labels.csv")
+    extract_first_two(spark, str(survey), labels, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("keys-*/*")}
+    archive, selected, counts = sky.find_unlabelled(spark, make_parameters({"min_dec": -90.0}), tmp_path)
+    report = extract_first_two(spark, archive, selected[["objectId"]], tmp_path, prefix="unlabelled_")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("keys-*/*")} == before
+    assert len(before) == 10
+    truth = pd.read_csv(survey / "truth.csv")
+    names = {row.objectId for row in selected.collect()}
+    assert names <= set(truth["objectId"])
+    found = {row.objectId for row in read_objects(spark, archive, tmp_path).collect()}
+    assert counts["labelled"] == len(found & set(labels["objectId"]))
+    assert counts["outside every cone"] == 0
+    assert report.objects["wanted"] == report.objects["found in the archive"] == counts["selected"] == len(names) > 5
+    assert len(pd.read_parquet(tmp_path / "unlabelled_pairs.parquet")) == report.objects["with two alerts"] > 0
 
 
 def make_predictions(n=500):
