@@ -6,11 +6,12 @@ from pathlib import Path
 
 import nbformat
 
+from tests.benchmarks import inputs
 from tests.benchmarks.measure import Row, bound
 from tests.browser import Browser
 from tests.jupyter_lab import JupyterLab, Notebook
 
-CANDIDATES, LIMIT_MS, KEYS = 10_000, 100.0, "jjjjkjsnujb1jjszk"
+CANDIDATES, LIMIT_MS, KEYS = inputs.sized(10_000, 100), 100.0, "jjjjkjsnujb1jjszk"
 ROOT = "document.querySelector('.ts-hunter')"
 CODE = f"""
 from pathlib import Path

@@ -14,8 +14,8 @@ from tests.benchmarks.measure import Row, bound, compare, rate_of
 from twostamp.stream import ArchiveSource, KafkaSource, NightModel, Scorer, name_topics, open_sink, score_stream
 from twostamp.stream.payloads import Extent, Payload, Place, Source
 
-ALERTS = 600
-RATE, STEADY, BURST = 33.0, 400, 10_000
+ALERTS = inputs.sized(600, 16)
+RATE, STEADY, BURST = 33.0, inputs.sized(400, 16), inputs.sized(10_000, 64)
 """Alerts a second of ZTF's stream; alerts measured at that rate, and of a burst (Rubin sends as many at once)."""
 _PLACE = Place("bench", 0)
 
