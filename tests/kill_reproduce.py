@@ -6,6 +6,7 @@ alone, as ``kill -9`` does, and leave its kernel and workers behind.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -15,16 +16,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 
 from tests import PARAMS
 
-_TIMES = re.compile(
-    r"(^|/)(manifest\.json|notebooks/.*|.*\.log|extraction\.json|unlabelled_extraction\.json)$"
-    r"|(figures|tables)/[a-z_]*(6\.[45]|latency|inference|queue)"
+_NOT_COMPARED = re.compile(
+    r"/(manifest\.json|notebooks/.*|\w*extraction\.json)$"  # times, and what was printed
+    r"|/(figures|tables)/(figure_6\.[45]|extra_stages|extra_batch_time)\.\w+$"  # inference time
 )
-"""Files that hold times, or what was printed with them."""
+_TIMES = {"seconds", "objects_per_second", "memory", "peak_mb"}
 
 
 def main() -> int:
@@ -32,35 +35,40 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--run", default=str(PARAMS / "test.yaml"), help="parameter file (%(default)s)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NOTEBOOK", help="these alone, such as 04_model_search"
+    )
     parser.add_argument("--folder", type=Path, help="where to keep the outputs of both runs")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    differences = kill_and_compare(options.run, folder, options.kills, options.seed)
+    differences = kill_and_compare(options.run, folder, options.kills, options.seed, tuple(options.only))
     print(*differences, sep="\n", file=sys.stderr)
     return int(bool(differences))
 
 
 def kill_and_compare(run: str, folder: Path, kills: int, seed: int, notebooks: tuple[str, ...] = ()) -> list[str]:
     """Run parameters twice below a folder, the second time with kills; what differs in the end, one file a line."""
+    outputs = folder / "outputs"  # of both runs, as tables name their sources
     started = time.monotonic()
-    if _start(run, folder / "whole", notebooks).wait():
+    if _start(run, outputs, notebooks).wait():
         return ["the undisturbed run stopped"]
     seconds = time.monotonic() - started
+    outputs.rename(folder / "whole")
     print(f"undisturbed: {seconds:.0f} s", flush=True)
     rng = random.Random(seed)
     for kill in range(kills):
-        process = _start(run, folder / "killed", notebooks)
+        process = _start(run, outputs, notebooks)
         try:
-            process.wait(rng.uniform(0.05, 1) * 1.5 * seconds / max(kills, 2))
+            process.wait(rng.uniform(0.1, 1.5) * seconds / max(kills / 2, 2))
         except subprocess.TimeoutExpired:
             all_at_once = kill % 2 == 0
             _kill(process, all_at_once)
             print(f"kill {kill + 1}, of {'all processes' if all_at_once else 'the run alone'}", flush=True)
         else:
             print(f"the run had ended before kill {kill + 1}, with {process.returncode}", flush=True)
-    if _start(run, folder / "killed", notebooks).wait():
+    if _start(run, outputs, notebooks).wait():
         return ["the run after the kills stopped"]
-    return compare(folder / "whole", folder / "killed")
+    return compare(folder / "whole", outputs)
 
 
 def compare(whole: Path, killed: Path) -> list[str]:
@@ -89,9 +97,25 @@ def _kill(process: subprocess.Popen[bytes], all_at_once: bool) -> None:
     process.wait()
 
 
-def _read(root: Path) -> dict[str, bytes]:
-    files = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
-    return {name: path.read_bytes() for name, path in files.items() if not _TIMES.search(name)}
+def _read(root: Path) -> dict[str, Any]:
+    files = {f"/{path.relative_to(root).as_posix()}": path for path in sorted(root.rglob("*")) if path.is_file()}
+    return {name: _read_file(path) for name, path in files.items() if not _NOT_COMPARED.search(name)}
+
+
+def _read_file(path: Path) -> Any:
+    """Read a file's bytes, but of JSON and the ledger what is no time."""
+    if path.suffix == ".json":
+        return _without_times(json.loads(path.read_text()))
+    if path.name == "ledger.csv":
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return rows.mask(rows["notebook"] == "06_inference_time", "").to_csv()
+    return path.read_bytes() if path.name != "run.log" else b""
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(part) for name, part in value.items() if name not in _TIMES}
+    return [_without_times(part) for part in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

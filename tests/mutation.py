@@ -1,13 +1,14 @@
 """Change the code line by line, and see which changes the tests notice: ``python -m tests.mutation [--only stamps]``.
 
 mutmut (``pip install mutmut``) mutates the modules of ``[tool.mutmut]`` in ``pyproject.toml``, in a copy of the
-repository, and runs for each mutant the tests that reach it. Half an hour on two cores; the mutants that survive are
-listed with ``--show``.
+repository, and runs for each mutant the tests that reach it: 1700 of them, an hour on two idle cores. ``--sample 60``
+tries so many of each module, and ``--show`` prints those that survive.
 """
 
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ _COPIED = ("tests", "params", "notebooks", "pyproject.toml")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], metavar="MODULE", help="such as stamps; by default all")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each module, drawn at random")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="mutants at once (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where to keep what mutmut makes; what is there is used again")
     parser.add_argument("--show", action="store_true", help="print the mutants that survive")
@@ -32,11 +34,18 @@ def main() -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="mutation-"))
     _stage(folder)
     environment = os.environ | {"PYTHONPATH": ""}
+    mutmut = [sys.executable, "-m", "mutmut"]
+
+    def run(wanted: list[str]) -> int:
+        command = [*mutmut, "run", "--max-children", str(options.workers), *wanted]
+        with (folder / "mutmut.log").open("w") as log:
+            return subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log, check=False).returncode
+
     wanted = [f"twostamp.*{name}.*" for name in options.only]
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.workers), *wanted]
-    with (folder / "mutmut.log").open("w") as log:
-        code = subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log, check=False).returncode
-    if code:
+    if options.sample:
+        run(["twostamp.none"])  # makes the mutants
+        wanted = _draw(folder, options.only, options.sample)
+    if code := run(wanted):
         print(*(folder / "mutmut.log").read_text().splitlines()[-40:], sep="\n", file=sys.stderr)
         return code
     counts = _count(folder, options.only)
@@ -45,7 +54,7 @@ def main() -> int:
     for module, (n, names) in [*sorted(counts.items()), ("all", (killed, survivors))]:
         print(f"{module:40} {n:5d} of {n + len(names):5d} killed: {n / max(n + len(names), 1):6.1%}")
     for name in survivors if options.show else ():
-        subprocess.run([sys.executable, "-m", "mutmut", "show", name], cwd=folder, env=environment, check=False)
+        subprocess.run([*mutmut, "show", name], cwd=folder, env=environment, check=False)
     if not options.folder:
         shutil.rmtree(folder)
     return int(killed < LEAST * (killed + len(survivors)))
@@ -61,14 +70,26 @@ def _stage(folder: Path) -> None:
             shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
+def _find_mutants(folder: Path, only: list[str]) -> dict[str, dict[str, int | None]]:
+    """List the mutants of every module, and the exit codes of those that were tried."""
+    found = {}
+    for path in sorted(folder.glob("mutants/src/**/*.py.meta")):
+        module = ".".join(path.relative_to(folder / "mutants/src").parts).removesuffix(".py.meta")
+        codes = json.loads(path.read_text())["exit_code_by_key"]
+        if codes and (not only or any(name in module for name in only)):
+            found[module] = codes
+    return found
+
+
+def _draw(folder: Path, only: list[str], count: int) -> list[str]:
+    rng, modules = random.Random(1), _find_mutants(folder, only).values()
+    return [name for names in modules for name in rng.sample(sorted(names), min(count, len(names)))]
+
+
 def _count(folder: Path, only: list[str]) -> dict[str, tuple[int, list[str]]]:
     """Count the killed mutants, and list the others, of every module."""
     counts = {}
-    for path in sorted(folder.glob("mutants/src/**/*.py.meta")):
-        module = ".".join(path.relative_to(folder / "mutants/src").parts).removesuffix(".py.meta")
-        if only and not any(name in module for name in only):
-            continue
-        codes = json.loads(path.read_text())["exit_code_by_key"]
+    for module, codes in _find_mutants(folder, only).items():
         tried = {name: code for name, code in codes.items() if code is not None}
         survivors = [name for name, code in tried.items() if code not in _KILLED]
         counts[module] = len(tried) - len(survivors), survivors

@@ -223,3 +223,20 @@ def test_alerts_that_are_not_public_are_left_out_unless_asked_for():
     assert counts["objects"] == sum(counts.values()) - counts["objects"]
     assert len(filter_pairs(pairs, partnership=True)[0]) == 4
     assert "alerts that are not public" not in filter_pairs(pairs[:1])[1]
+
+
+def test_alerts_that_are_not_public_are_split_only_where_the_run_says_so():
+    pairs = pd.DataFrame({"objectId": [f"o{i}" for i in range(20)], "classALeRCE": "SN", "subclassALeRCE": "SNIa"})
+    pairs = pairs.assign(deltajd=1.0, ssdistnr_1=-999.0, ssdistnr_2=-999.0, programid_1=[1, 2] * 10, programid_2=1)
+    for partnership, count in ((False, 10), (True, 20)):
+        params = Parameters(partnership=partnership, validation_per_class=1, test_per_class=1)
+        objects, classes = make_splits(pairs, params)
+        assert (len(objects), classes) == (count, ("SN",))
+
+
+def test_subclasses_are_counted_in_the_order_of_table_3_5():
+    names = [("VS", "RRL"), ("SN", "SNII"), ("AGN", "QSO"), ("SN", "SNIa"), ("AGN", "AGN"), ("SN", "SNII")]
+    counts = count_subclasses(pd.DataFrame(names, columns=["classALeRCE", "subclassALeRCE"]))
+    assert counts["subclassALeRCE"].tolist() == ["QSO", "AGN", "SNIa", "SNII", "RRL"]
+    assert counts["objects"].tolist() == [1, 1, 1, 2, 1]
+    assert counts.index.tolist() == [0, 1, 2, 3, 4]

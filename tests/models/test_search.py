@@ -1,5 +1,6 @@
 """The search: what is drawn, that it resumes, that it repeats for any number of workers, and that nothing is lost."""
 
+import json
 import multiprocessing
 import shutil
 import threading
@@ -22,9 +23,11 @@ from twostamp.data.tfrecords import Records
 from twostamp.models.inference import predict
 from twostamp.models.results import SearchResults
 from twostamp.models.search import (
+    draw_seeds,
     make_jobs,
     make_repeats,
     make_trials,
+    run_groups,
     run_trials,
     sample_combinations,
     train_repeats,
@@ -45,6 +48,7 @@ TINY = Parameters(
     epochs=1,
     workers=2,
 )
+SEEDS, DRAWN = (1614486972, 460993623), [1575802435, 672139453]
 FULL_GRID: dict[str, Any] = {
     "grid_kernel_size": [3, 5],
     "grid_crop_size": [21, 42, 63],
@@ -129,6 +133,83 @@ def test_a_trial_keeps_its_seed_whatever_else_is_searched() -> None:
     assert few[0] != make_repeats("stacked", SMALL, 1, seed=6)[0]
 
 
+def test_seeds_are_those_of_every_earlier_version() -> None:
+    """A changed seed would train all anew, and give other numbers."""
+    trials = make_repeats("stacked", SMALL, 2, seed=5)
+    assert trials == [Trial("stacked", SMALL, 0, SEEDS[0]), Trial("stacked", SMALL, 1, SEEDS[1])]
+    assert draw_seeds(5, 12, 2) == DRAWN
+    assert draw_seeds(5, 12, 3)[:2] == DRAWN
+    assert not set(DRAWN) & {*draw_seeds(5, 13, 2), *draw_seeds(6, 12, 2)}
+    assert make_trials(TINY) == [
+        t for name in TINY.search_variants for t in make_repeats(name, sample_combinations(TINY)[0], 1, TINY.seed)
+    ]
+
+
+def test_combinations_come_in_the_order_of_the_grid() -> None:
+    every = sample_combinations(Parameters(**FULL_GRID, n_combinations=108))
+    assert every[0] == Hyperparameters(3, 21, 64, 1e-4, 0.3)
+    assert every[1] == Hyperparameters(3, 21, 64, 1e-4, 0.5)
+    assert every[-1] == Hyperparameters(5, 63, 256, 5e-3, 0.5)
+    few = sample_combinations(Parameters(**FULL_GRID, n_combinations=20))
+    assert few == sorted(few, key=every.index)
+
+
+def train_in_name_only(jobs: list[Job], params: Parameters) -> None:
+    """Write results as a training would, without one; the second trial fails."""
+    for job in jobs:
+        CALLS.append((job, params))
+        if job.trial.repetition == 1:
+            job.record_failure("no memory")
+        else:
+            scores = {"last": {"test_accuracy": 0.5}, "best": {"test_accuracy": 0.9}}
+            write_json(job.path, {**job.describe(), **scores, "status": "done"})
+
+
+CALLS: list[tuple[Job, Parameters]] = []
+
+
+def test_groups_are_trained_together_and_each_has_its_index(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("twostamp.models.search.train_jobs", train_in_name_only)
+    CALLS.clear()
+    params = TINY.model_copy(update={"report_weights": "best", "tensorboard": True, "cache_bytes": 77, "epochs": 8})
+    repeats = make_repeats("stacked", SMALL, 2, seed=5)
+    monkeypatch.chdir(tmp_path)
+    other = Records(records.folder, "alerce")
+    groups = [make_jobs(repeats, records, Path("some/a"), params), make_jobs(repeats[:1], other, Path("b"), params)]
+    first, second, again = run_groups([*groups, groups[0]], params)
+    assert [job.path for job, _ in CALLS] == [job.path for group in groups for job in group]  # once each
+    assert {id(given) for _, given in CALLS} == {id(params)}
+    for job, _ in CALLS:
+        assert job.output_folder.is_absolute()
+        assert job.records.folder.is_absolute()
+        assert job.records.cache_bytes == 77
+        assert job.config == TrainingConfig.of(params)
+        assert job.tensorboard
+    assert [job.records.recipe for job, _ in CALLS] == ["thesis", "thesis", "alerce"]
+    assert json.loads((tmp_path / "some/a/index.json").read_text()) == [trial.id for trial in repeats]
+    assert json.loads((tmp_path / "b/index.json").read_text()) == [repeats[0].id]
+    assert [trial.is_done for trial in first] == [True, False]
+    assert first[0].accuracy("test") == second[0].accuracy("test") == again[0].accuracy("test") == 0.9
+    assert f"trial {repeats[1].id} failed twice and has no result: no memory" in capsys.readouterr().out
+
+
+def test_repeats_and_searches_say_what_is_to_be_trained(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twostamp.models.search.train_jobs", train_in_name_only)
+    CALLS.clear()
+    results = train_repeats("separated", SMALL, 2, records, tmp_path / "repeats", TINY)
+    assert [job.trial for job, _ in CALLS] == make_repeats("separated", SMALL, 2, TINY.seed)
+    assert [trial.repetition for trial in results] == [0, 1]
+    assert {job.output_folder for job, _ in CALLS} == {tmp_path / "repeats"}
+    assert {job.records.folder for job, _ in CALLS} == {records.folder}
+    assert not any(job.tensorboard for job, _ in CALLS)
+    trials = make_trials(TINY)
+    assert [t.trial_id for t in run_trials(trials, records, tmp_path / "search", TINY)] == [t.id for t in trials]
+
+
 @pytest.mark.slow
 def test_results_hold_scores_matrices_and_weights_of_each_trial(searched: tuple[Path, SearchResults]) -> None:
     _, results = searched
@@ -147,7 +228,7 @@ def test_only_a_run_that_asks_for_it_is_logged_for_tensorboard(
 ) -> None:
     asked: list[Path | None] = []
 
-    def note(trial: Trial, data: Any, config: Any, log_folder: Path | None) -> None:
+    def note(trial: Trial, data: Any, config: Any, log_folder: Path | None, *_: Any) -> None:
         asked.append(log_folder)
         raise RuntimeError("enough")
 
