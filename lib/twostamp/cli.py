@@ -9,7 +9,7 @@ import twostamp
 from twostamp import alerts, data, models, pipeline, stream, utils
 from twostamp.params import ParameterError, Parameters, read_parameters
 
-INPUT_ERRORS = (ValueError, RuntimeError, OSError, utils.MissingExtraError)
+INPUT_ERRORS = (ValueError, RuntimeError, OSError, ImportError, utils.MissingExtraError)
 """What a command prints as one sentence: bad parameters or files, no network, no Java, a missing extra."""
 
 

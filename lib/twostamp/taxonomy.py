@@ -41,9 +41,9 @@ class Subclass:
 
 
 SUBCLASSES: tuple[Subclass, ...] = (
-    Subclass("QSO", "AGN", "Stochastic", "QSO"),
+    Subclass("QSO", "AGN", "Stochastic", "QSO", ("Quasar",)),
     Subclass("AGN", "AGN", "Stochastic", "AGN"),
-    Subclass("Blazar", "AGN", "Stochastic", "Blazar"),
+    Subclass("Blazar", "AGN", "Stochastic", "Blazar", ("BL Lac",)),
     Subclass(
         "SNIa", "SN", "Transient", "SNIa", ("SNIa-91T", "SNIa-91bg", "SNIa-norm", "SNIa-pec", "SNIa-CSM", "SNIa-SC")
     ),
@@ -55,7 +55,7 @@ SUBCLASSES: tuple[Subclass, ...] = (
     Subclass("EB/EW", "VS", "Periodic", "E", ("EB", "EW")),
     Subclass("EA", "VS", "Periodic", "E"),
     Subclass("LPV", "VS", "Periodic", "LPV"),
-    Subclass("RRL", "VS", "Periodic", "RRL", ("RRLyr",)),
+    Subclass("RRL", "VS", "Periodic", "RRL", ("RRLyr", "RR Lyrae")),
     Subclass("YSO", "VS", "Stochastic", "YSO"),
     Subclass("RSCVn", "VS", "Periodic", "Periodic-Other"),
     Subclass("DSCT", "VS", "Periodic", "DSCT"),
@@ -70,17 +70,19 @@ SUBCLASSES: tuple[Subclass, ...] = (
 
 def _plain(name: str) -> str:
     """A name without case, spaces and signs, of which every source has its own."""
-    return re.sub(r"[\W_]", "", name).lower()
+    return re.sub(r"[^\w?]|_", "", name).lower()  # "SN?" is no supernova
 
 
 _CANONICAL = {_plain(alias): sub for sub in SUBCLASSES for alias in (sub.name, *sub.aliases)}
 _CLASSES = {_plain(name): name for name in CLASSES}
-_EMPTY = ("", "-", "--", "nan", "na", "n/a", "none", "null")
+_CLASSES |= dict.fromkeys(("sne", "supernova", "supernovae"), "SN") | {"variablestar": "VS", "asteroids": "asteroid"}
+_EMPTY = ("nan", "na", "n/a", "none", "null")
 
 
 def is_empty(name: str | None) -> bool:
     """Whether a cell says nothing; Table 3.3 prints ``-`` where there is no class."""
-    return (name or "").strip().lower() in _EMPTY
+    said = (name or "").strip().lower()
+    return said in _EMPTY or not re.search(r"\w", said)
 
 
 def canonical_subclass(class_name: str, subclass_name: str | None) -> tuple[str, str]:
@@ -160,7 +162,7 @@ def map_label(class_name: str, subclass_name: str) -> tuple[str, str]:
     if known := _CLASSES.get(_plain(name)):
         return known, f"{known}-unspecified"
     for other in SUBCLASSES:
-        if name and _plain(other.level2) == _plain(name) and other.class_name:
+        if other.level2 and _plain(other.level2) == _plain(name) and other.class_name:
             return other.class_name, f"{other.class_name}-unspecified"
     raise ValueError(f"unknown label {name!r}: it is neither a class nor a subclass of twostamp.taxonomy")
 

@@ -1,12 +1,15 @@
 """Labels from many sources: one label an object, nothing lost silently, everybody's columns."""
 
+import bz2
 import gzip
+import lzma
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.local_server import serve
 from twostamp.data.label_files import read_label_csv, read_table
 from twostamp.data.labels import (
     STATES,
@@ -229,3 +232,94 @@ def test_one_label_an_object_and_every_row_in_one_state(tmp_path_factory, first,
     again, counts = read_labels(path)  # what notebook 01 does with the file drops nothing more
     pd.testing.assert_frame_equal(again, labels, check_dtype=False)
     assert counts["kept"] == len(labels)
+
+
+HEADERS = {
+    "objectId": ["objectId", "oid", "object_id", "OBJECTID", "Object ID", "ztf-name"],
+    "classALeRCE": ["classALeRCE", "class", "Class_Name"],
+    "subclassALeRCE": ["subclassALeRCE", "subclass", "SUBCLASS NAME"],
+}
+SPELLINGS = {
+    ("SN", "SNIa"): [("SN", "SNIa"), ("sn", "SN Ia"), ("Supernova", "SNIa-91T"), ("", "sn_ia"), ("SN-Ia", "")],
+    ("SN", "SLSN"): [("SN", "SLSN-II"), ("SLSN", "")],
+    ("VS", "RRL"): [("VS", "RR Lyrae"), ("variable star", "rrl"), ("RRL", "-")],
+    ("asteroid", "asteroid"): [("Asteroid", "asteroid"), ("asteroids", "Asteroid")],
+    ("bogus", "bogus-unspecified"): [("BOGUS", ""), ("bogus", "None"), ("Bogus", "--")],
+    ("AGN", "QSO"): [("AGN", "Quasar"), ("QSO", "N/A")],
+}
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_labels_mean_the_same_however_they_are_written(tmp_path_factory, data):
+    meant = data.draw(st.lists(st.sampled_from(list(SPELLINGS)), min_size=1, max_size=6))
+    rows = [(f"ZTF18{i}", *data.draw(st.sampled_from(SPELLINGS[pair]))) for i, pair in enumerate(meant)]
+    header = [data.draw(st.sampled_from(names)) for names in HEADERS.values()]
+    order = data.draw(st.permutations(range(3)))
+    table = pd.DataFrame(rows, columns=header).iloc[:, order]
+    path = tmp_path_factory.mktemp("labels") / "labels"
+    if data.draw(st.booleans(), label="parquet"):
+        path = path.with_suffix(".parquet")
+        table.replace("", None).to_parquet(path)
+    else:
+        pad, quote = data.draw(st.sampled_from(["", " ", "\u00a0"])), data.draw(st.sampled_from(["", '"', "'"]))
+        separator, end = data.draw(st.sampled_from(",;\t|")), data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+        cells = [list(table), *table.to_numpy().tolist()]
+        lines = [separator.join(f"{quote}{pad}{cell}{pad}{quote}" for cell in line) for line in cells]
+        above = data.draw(st.sampled_from(["", "# made by hand, 2026" + end, f"sep={separator}" + end, end * 2]))
+        content = (above + end.join(lines) + data.draw(st.sampled_from(["", end]))).encode(
+            data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+        )
+        path.write_bytes(data.draw(st.sampled_from([bytes, gzip.compress, bz2.compress, lzma.compress]))(content))
+    labels, counts = read_labels(path)
+    assert labels.to_numpy().tolist() == sorted([row[0], *pair] for row, pair in zip(rows, meant, strict=True))
+    assert counts["kept"] == counts["rows read"] == len(rows)
+
+
+@pytest.mark.parametrize("name", ["SN?", "AGN/QSO", "Seyfert", "star", "SN Ia or II"])
+def test_what_has_more_than_one_meaning_is_not_guessed(tmp_path, name):
+    (tmp_path / "mine.csv").write_text(f"objectId,class\na,{name}\n")
+    with pytest.raises(ValueError, match="unknown label"):
+        read_labels(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("objectId class\na SN\nb VS\n", 2),
+        ("| objectId | class |\n|---|---|\n| a | SN |\n", 1),
+        ("objectId,class\n?,???\na,SN\n", 1),
+        ("objectId,class\na,SN,\nb,VS,\n", 2),
+        ("#objectId,class\na,SN\n", None),
+    ],
+    ids=["spaces", "a page's table", "signs alone", "a comma too many", "a header that is a note"],
+)
+def test_odd_tables_lose_no_column(tmp_path, text, kept):
+    (tmp_path / "mine.csv").write_text(text)
+    if kept is None:
+        with pytest.raises(ValueError, match="has no column 'objectId'"):
+            read_labels(tmp_path / "mine.csv")
+    else:
+        labels, _ = read_labels(tmp_path / "mine.csv")
+        assert labels[["objectId", "classALeRCE"]].to_numpy().tolist() == [["a", "SN"], ["b", "VS"]][:kept]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"PK\x03\x04rest", "a zip file or a workbook"), ("objectId,class\na,SN\n".encode("utf-32"), "it is no text")],
+)
+def test_what_is_no_text_is_named(tmp_path, content, said):
+    (tmp_path / "mine.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        read_labels(tmp_path / "mine.csv")
+
+
+def test_a_table_at_an_address_needs_no_other_package():
+    with serve(lambda path, headers: (200, {}, b"oid,class\na,SN\n")) as server:
+        labels, _ = read_labels(f"{server.url}/labels.csv")
+    assert labels["objectId"].tolist() == ["a"]
+
+
+def test_the_index_of_a_parquet_file_is_a_column(tmp_path):
+    pd.DataFrame({"class": ["SN"]}, index=pd.Index(["a"], name="oid")).to_parquet(tmp_path / "mine.parquet")
+    assert read_labels(tmp_path / "mine.parquet")[0]["objectId"].tolist() == ["a"]

@@ -7,13 +7,18 @@ import lzma
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pandas as pd
+import requests
 
 from twostamp.taxonomy import LABEL_COLUMNS, is_empty
 
 _SEPARATORS = ",;\t|"
+_NOTES = re.compile(r"\A\s*(sep=.\n|(#.*\n)+)")
+"""What spreadsheets and astronomers write above a header."""
+_TIMEOUT = 60  # seconds
 _PADDING = " \t\r\n\u00a0\ufeff\"'"
 _UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
@@ -29,7 +34,7 @@ _HEADERS = {
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of text, separated by comma, semicolon, tab or bar, compressed or not, or Parquet.
+    """Read a table of text, separated by comma, semicolon, tab, bar or spaces, compressed or not, or Parquet.
 
     Returns
     -------
@@ -43,22 +48,15 @@ def read_table(path: str | Path) -> pd.DataFrame:
     OSError
         If there is no such file.
     """
-    with fsspec.open(str(path), "rb") as stream:
-        data = stream.read()
+    data = _read_bytes(str(path))
     try:
         unpack = next((unpack for magic, unpack in _UNPACK.items() if data.startswith(magic)), bytes)
         data = unpack(data)
         if data.startswith(b"PAR1"):
             table = pd.read_parquet(io.BytesIO(data))
+            table = table.reset_index() if any(table.index.names) else table
         else:
-            text = _decode(data)
-            head = text.lstrip(_PADDING).partition("\n")[0]
-            if not head:
-                raise ValueError("it is empty")
-            separator = max(_SEPARATORS, key=head.count)
-            table = pd.read_csv(
-                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True
-            )
+            table = _parse(_decode(data))
     except (ValueError, OSError, EOFError, lzma.LZMAError) as error:  # of pandas, pyarrow and zlib too
         raise ValueError(f"{path} is no table: {str(error).splitlines()[0]}") from None
     table = table.set_axis([str(name).strip(_PADDING) for name in table], axis=1)
@@ -103,6 +101,32 @@ def read_column(path: str | Path, name: str) -> pd.Series:
     if not (column := find_column(table, name)):
         raise ValueError(f"{path} has no column {name!r}; it has {', '.join(table.columns)}")
     return table[column]
+
+
+def _read_bytes(path: str) -> bytes:
+    if path.startswith(("http://", "https://")):  # fsspec would need one more package for it
+        answer = requests.get(path, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        return answer.content
+    with fsspec.open(path, "rb") as stream:
+        return bytes(stream.read())
+
+
+def _parse(text: str) -> pd.DataFrame:
+    if text.startswith("PK\x03\x04"):
+        raise ValueError("it is a zip file or a workbook: unpack it, or save it as CSV")
+    text = _NOTES.sub("", re.sub("\r\n?", "\n", text))
+    head = text.lstrip(_PADDING).partition("\n")[0]
+    if not head:
+        raise ValueError("it is empty")
+    if "\0" in head:
+        raise ValueError("it is no text")
+    separator = max(_SEPARATORS, key=head.count)
+    if separator not in head and re.search(r"\S\s+\S", head):
+        separator = r"\s+"
+    # Without index_col, a row that is longer than the header would shift all columns.
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "index_col": False}
+    return pd.read_csv(io.StringIO(text), sep=separator, **options)
 
 
 def _decode(data: bytes) -> str:
