@@ -138,7 +138,7 @@ def _document(module: ModuleType, name: str) -> str:
     text = _read_comment(module, name).replace("\n", "\n   ")
     shown = repr(value)
     signature = f"\n   :value: {shown}" if len(shown) <= 80 and "\n" not in shown else ""
-    return f".. py:data:: {path}{signature}\n\n   {text}\n"
+    return f".. py:data:: {name}\n   :module: {module.__name__}{signature}\n\n   {text}\n"
 
 
 def _read_comment(module: ModuleType, name: str) -> str:

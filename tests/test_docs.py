@@ -61,7 +61,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    return {path.resolve(): Page(path.read_text()) for path in site.rglob("*.html")}
+    return {path.resolve(): Page(path.read_text()) for path in site.rglob("*.html") if "_static" not in path.parts}
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def _make_parser() -> argparse.ArgumentParser:
     ):
         executing = add(name, _run, text, parents=[run])
         executing.set_defaults(extend=name == "extend")
-        executing.add_argument("--force", action="store_true", help="execute also the notebooks that are done")
+        executing.add_argument("--force", action="store_true", help="run the notebooks that are done, too")
         executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, such as 04_model_search")
     text = "classify the packets of a folder or tarball, one answer an object, with the classifier of the package"
     classify = add("classify", _classify, text)
@@ -190,7 +190,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add("plan", _plan, "trials, hours and cost of a run's search on several machines", parents=[run])
     add("release", _release, "write a run's pairs as a data set to give away: outputs/RUN/dataset", parents=[run])
     _add_fetch(add("fetch", _fetch, "assemble the labels and fetch the alerts of a run, or of the objects of a CSV"))
-    _add_download(add("download", _download, "download nights of ZTF's public archive, from where it stopped"))
+    _add_download(add("download", _download, "download nights of ZTF's public archive; a stopped download continues"))
     return parser
 
 
@@ -198,7 +198,7 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     fetch.add_argument("source", help="a run or FILE.yaml; with FOLDER, a CSV with a column objectId")
     fetch.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="where the packets of a CSV's objects go")
     fetch.add_argument("--rate", type=float, default=5.0, help="requests a second for a CSV (%(default)g)")
-    fetch.add_argument("--workers", type=int, default=4, help="requests under way at once (%(default)s)")
+    fetch.add_argument("--workers", type=int, default=4, help="requests at a time (%(default)s)")
     fetch.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
     fetch.add_argument("--avro-url", default="", help="another server of its packets")
 

@@ -22,10 +22,6 @@ FEATURE_LISTS: dict[str, tuple[str, ...]] = {
     "thesis24": tuple(name for name in _THESIS26 if name not in ("elong", "non_detections")),
     "drift_safe": (*(name for name in _THESIS26 if name not in _AGEING), "redetection_ratio"),
 }
-FEATURE_LISTS |= {
-    f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
-    for name in ("thesis26", "drift_safe")
-}
 """Named lists of features per alert (M1, M2, M10).
 
 ``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
@@ -35,6 +31,11 @@ published checkpoint; ``thesis24`` is one alert's part of the literal 49 of sect
 what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
 ``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use in place of the stamps.
 """
+
+FEATURE_LISTS |= {
+    f"{name}_no_coordinates": tuple(feature for feature in FEATURE_LISTS[name] if feature not in COORDINATES)
+    for name in ("thesis26", "drift_safe")
+}
 
 DELTAJD_FLOOR = 1e-4
 """Days between two alerts that count as the fewest, 8.6 s (M7)."""

@@ -47,8 +47,8 @@ def assemble_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join labels of several sources into one label per object (section 3.1.4, Table 3.3, D5).
 
-    An object with two classes, or two subclasses of one, is dropped whole, since either may be right; a bare class
-    yields to a subclass of it. What a classifier predicts (`opinions`) counts only where there is no other label.
+    An object with two classes, or two subclasses of one, is dropped, since either may be right. A bare class yields
+    to a subclass of it. What a classifier predicts (`opinions`) counts only where there is no other label.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ def split_objects(table: pd.DataFrame, validation_per_class: int, test_per_class
     """Assign every object to training, validation or test, stratified by subclass (section 3.4, D4).
 
     Each class gives the same number of objects to validation and to test, shared among its subclasses in proportion
-    by largest remainders; a subclass too small for a share stays in training.
+    by largest remainders. A subclass too small for a share stays in training.
 
     Parameters
     ----------

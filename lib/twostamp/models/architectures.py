@@ -155,7 +155,7 @@ def _make_separated(inputs: dict[str, Any], design: _Design) -> Any:
 def _make_one_or_two(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of a separated classifier whose second alert may be missing (not in the thesis).
 
-    The output of the second branch, and ln(deltajd), count as zero where `SECOND_SEEN` is 0; the layers that join the
+    The output of the second branch, and ln(deltajd), count as zero where `SECOND_SEEN` is 0. The layers that join the
     branches are told which it is. The second alert's inputs are then of no effect, and may be anything finite.
     """
     first, second = _two_branches(inputs, design)

@@ -1,6 +1,6 @@
 """Every number that the simulated survey rests on, with its source.
 
-"measured" means on the real packets of 2018 to 2025 that the project tests with; "assumption" means ours, chosen to be
+"measured" means on the real packets of 2018 to 2025 that the project tests with. "assumption" means ours, chosen to be
 plausible and never tuned on a classifier's accuracy. Magnitudes are AB, lengths pixels of 1.012 arcsec unless
 stated otherwise, fluxes DN of a 30 s science exposure.
 """

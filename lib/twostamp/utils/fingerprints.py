@@ -20,8 +20,9 @@ _TIMEOUT = 20  # seconds
 def describe_input(name: str) -> str:
     """Describe a file, a folder or a URL by what changes with its content.
 
-    A small file is described by its hash, a large one and the alerts in a folder by size, time and inode, a file of a
-    server by what the server reports, such as its ETag. Notes in a folder (`_NOTES`) do not count.
+    A small file is described by its hash. A large one, and the alerts in a folder, are described by size, time and
+    inode. A file of a server is described by what the server reports, such as its ETag. Notes in a folder (`_NOTES`)
+    do not count.
 
     Parameters
     ----------

@@ -2,8 +2,9 @@
 
 A *study* is a folder with the notebooks in ``notebooks/`` and parameter files in ``params/``: a checkout of the
 repository, or what ``twostamp init`` makes. The study of a process is the nearest one at or above its working folder,
-so that a kernel started in ``notebooks/`` finds it; else the repository, where this package runs from one. Elsewhere,
-as in an empty folder, the working folder gets the outputs, and the package's own notebooks and parameters are used.
+so that a kernel started in ``notebooks/`` finds it. Without one it is the repository that this package runs from.
+Elsewhere, as in an empty folder, the working folder gets the outputs, and the package's own notebooks and parameters
+are used.
 """
 
 import os
