@@ -42,7 +42,8 @@ run = open_run("17_supernova_hunter", globals())
 folder = run.root / "hunter"
 scored = Night(run.root / "tonight" / "tonight.sqlite", night)
 training = read_metadata(run.require("pairs.parquet"))
-hunter = Hunter(scored, folder / "verdicts.sqlite", training=training, repeats=hunter_repeats, seed=seed)
+options = {"training": training, "at_least": scored.meta["keep_above"], "repeats": hunter_repeats, "seed": seed}
+hunter = Hunter(scored, folder / "verdicts.sqlite", **options)
 print(f"night {scored.night}: {len(hunter.candidates)} candidates", scored.mark and f"({scored.mark})")
 
 # %% [markdown]

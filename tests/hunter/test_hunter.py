@@ -38,6 +38,15 @@ def test_what_is_known_of_a_candidate(hunter):
     assert set(table["band"]) == {"r"}
 
 
+def test_who_never_looked_like_it_is_left_out(hunter, night, tmp_path):
+    some = Hunter(night, tmp_path / "verdicts.sqlite", at_least=0.3).candidates
+    best = hunter.candidates[["p", "p_first"]].max(axis=1)
+    assert 0 < len(some) < 30
+    assert set(some["object_id"]) == set(hunter.candidates.loc[best >= 0.3, "object_id"])
+    assert (some["p"] < 0.3).any()  # the second alert changed the answer
+    assert Hunter(night, tmp_path / "verdicts.sqlite", at_least=2.0).candidates.empty
+
+
 def test_orders(hunter):
     assert hunter.shown["p"].is_monotonic_decreasing
     assert hunter.order("age").shown["age"].is_monotonic_increasing

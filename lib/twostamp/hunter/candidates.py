@@ -37,7 +37,7 @@ class HunterError(ValueError):
     """Something that was asked of the hunter and cannot be; one sentence."""
 
 
-def make_candidates(night: ScoredNight, target: str = "SN") -> tuple[pd.DataFrame, Floats32]:
+def make_candidates(night: ScoredNight, target: str = "SN", at_least: float = 0.0) -> tuple[pd.DataFrame, Floats32]:
     """Put together what is known of the objects of a night whose packets were kept.
 
     Parameters
@@ -45,6 +45,8 @@ def make_candidates(night: ScoredNight, target: str = "SN") -> tuple[pd.DataFram
     night : ScoredNight
     target : str
         Class that is hunted for.
+    at_least : float
+        Objects to which no answer gave as much for `target` are left out.
 
     Returns
     -------
@@ -62,7 +64,8 @@ def make_candidates(night: ScoredNight, target: str = "SN") -> tuple[pd.DataFram
     answers = night.answers()
     first = answers[answers["n_alerts"] == 1].drop_duplicates("object_id", keep="last").set_index("object_id")
     table = answers.drop_duplicates("object_id", keep="last")
-    table = table[table["has_packets"]]
+    highest = answers.groupby("object_id")[f"p_{target}"].max()
+    table = table[table["has_packets"] & (table["object_id"].map(highest) >= at_least)]
     p, p_first = table[f"p_{target}"], table["object_id"].map(first[f"p_{target}"])
     table = table.assign(p=p, p_first=p_first, change=(p - p_first).where(table["n_alerts"] > 1))
     table["entropy"] = _entropy(table[[f"p_{name}" for name in night.classes]].to_numpy(float))

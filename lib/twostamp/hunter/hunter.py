@@ -45,6 +45,8 @@ class Hunter:
         Who judges; by default the user of the computer.
     target : str
         Class that is hunted for.
+    at_least : float
+        Objects to which no answer gave as much for `target` are left out.
     training : DataFrame, optional
         Pairs that the model learned from, of `twostamp.data.read_metadata`, among which each feature is ranked.
     repeats : float
@@ -67,12 +69,13 @@ class Hunter:
         *,
         person: str = "",
         target: str = "SN",
+        at_least: float = 0.0,
         training: pd.DataFrame | None = None,
         repeats: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.night, self.store, self.target = night, VerdictStore(verdicts, person), target
-        self.candidates, self._features = make_candidates(night, target)
+        self.candidates, self._features = make_candidates(night, target, at_least)
         self.place, self.stretch, self.is_blind = 0, STRETCHES[0], False
         self._query, self._order = "", "score"
         self._ascending: bool | None = None
