@@ -11,6 +11,7 @@ version = release = twostamp.__version__.partition("+")[0]
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb", "sphinx_design"]
 default_role = "code"
+highlight_language = "none"  # a block without a language is a command
 exclude_patterns = ["files"]
 
 autosummary_generate = False
