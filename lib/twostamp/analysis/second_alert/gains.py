@@ -169,7 +169,8 @@ def _fit_baselines(
     """Answers of the baselines under the designs that change what they see or learn from."""
     raw, found = UnscaledArrays.load(stored.path), {}
     for design in designs:
-        if STAMPS not in design.hidden and METADATA not in design.hidden and (design.epochs or design.width) is None:
+        of_networks = design.epochs or design.width or {STAMPS, METADATA} & set(design.hidden)
+        if not of_networks and design != PLACEBOS[1]:  # second stamps alone: for metadata a copy of the first
             rows, labels = _choose_rows(design, stored.labels, split["train"], params.seed)
             arrays = raw.scale(raw.fit_scaler(rows, stored.recipe), "thesis26", labels)
             seen = hide(arrays, design.hidden)
