@@ -354,7 +354,47 @@ def test_any_tarball_is_read_or_named(tmp_path_factory, parts, mode, nested):
     within = "inner.tar/" if nested else ""
     expected = [within + name for part in parts for name in part if name != "6.txt"]
     members = list(read_members(str(source)))
+    if nested and not expected:
+        assert [(member.name, member.fault) for member in members] == [("inner.tar", "it holds no alerts")]
+        return
     assert [member.name for member in members] == expected
     given = [data for part in parts for name, data in part.items() if name != "6.txt"]
     for member, data in zip(members, given, strict=True):
         assert member.fault or member.data == data
+
+
+KINDS = st.sampled_from(["packet", "hidden", "link", "folder", "notes", "zipped", "empty tar", "inner tar"])
+
+
+def add(archive, number, kind):
+    """Add an entry to a tar; returns the names that have to be given, and whether they can be read."""
+    names = {"hidden": f"._{number}.avro", "notes": f"{number}.txt", "zipped": f"{number}.avro.zst"}
+    names |= {"folder": f"{number}", "empty tar": f"{number}.tar", "inner tar": f"{number}.tar"}
+    entry, data = tarfile.TarInfo(names.get(kind, f"{number}.avro")), b"Obj" * number
+    if kind in ("folder", "link"):
+        entry.type = tarfile.DIRTYPE if kind == "folder" else tarfile.SYMTYPE
+        entry.linkname, data = "elsewhere.avro" * (kind == "link"), b""
+    if kind.endswith("tar"):
+        data = make_tar({"a.avro": b"Obj"} if kind == "inner tar" else {"README": b"?"})
+    entry.size = len(data)
+    archive.addfile(entry, io.BytesIO(data))
+    if kind in ("folder", "notes"):
+        return []
+    return [(entry.name + "/a.avro" * (kind == "inner tar"), kind in ("packet", "inner tar"))]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(KINDS, max_size=8), st.sampled_from(["", "gz", "bz2", "xz"]), st.integers(0, 20_000))
+def test_every_entry_is_read_or_named_and_a_cut_loses_only_what_follows(tmp_path_factory, kinds, mode, end):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{mode}") as archive:
+        expected = [found for number, kind in enumerate(kinds, start=1) for found in add(archive, number, kind)]
+    source = tmp_path_factory.mktemp("tars") / "night.tar"
+    source.write_bytes(stream.getvalue())
+    members = list(read_members(str(source)))
+    assert [(member.name, not member.fault) for member in members] == expected
+    source.write_bytes(stream.getvalue()[:end])
+    before, fault = read_until_damage(source)
+    assert [member.name for member in before] == [member.name for member in members[: len(before)]]
+    assert all(member.fault or member == whole for member, whole in zip(before, members, strict=False))
+    assert fault or len(before) == len(members) or end == 0

@@ -31,7 +31,7 @@ from twostamp.data.balance import class_turns
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, Scaler, compute_features
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import normalise_stamps
-from twostamp.data.tfrecord_writer import write_records
+from twostamp.data.tfrecord_writer import _fingerprint, write_records
 from twostamp.data.tfrecords import Records, RecordsError
 
 pytestmark = pytest.mark.slow
@@ -196,6 +196,14 @@ def test_shards_are_bounded_and_order_follows_the_seed(
         orders.append(Records(tmp_path / str(seed)).arrays("train").object_ids.tolist())
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
+
+
+def test_pairs_of_the_same_size_are_other_pairs(pairs: pd.DataFrame, tmp_path: Path) -> None:
+    plan, marks = make_assignment(pairs), set()
+    for content in (b"PAR1a", b"PAR1b"):
+        (tmp_path / "part-0.parquet").write_bytes(content)
+        marks.add(_fingerprint(tmp_path, plan, CLASSES, Preparation()))
+    assert len(marks) == 2
 
 
 def test_a_finished_data_set_is_not_written_again(

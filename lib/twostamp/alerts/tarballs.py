@@ -183,9 +183,14 @@ def _walk_tar(
 
 def _read_inner(part: "_Part", names: Container[str] | None, within: str) -> Iterator[tuple[str, bytes, str]]:
     """Read a tar within a tar; its damage is its own."""
+    found = False
     try:
         with _decompress(io.BufferedReader(part)) as stream:
-            yield from _walk_tar(stream, names, within)
+            for entry in _walk_tar(stream, names, within):
+                found = True
+                yield entry
+        if names is None and not found:
+            yield within.rstrip("/"), b"", "it holds no alerts"
     except DAMAGE as error:  # type: ignore[misc]
         if part.cut:
             raise

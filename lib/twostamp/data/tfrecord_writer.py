@@ -111,9 +111,12 @@ def _plan_shards(assignment: pd.DataFrame, classes: Sequence[str], seed: int) ->
 
 
 def _fingerprint(pairs_path: Path, plan: pd.DataFrame, classes: Sequence[str], preparation: Preparation) -> str:
-    """Hash of the plan, the settings and the sizes of the Parquet files, which change with their content."""
-    sizes = sorted(path.stat().st_size for path in Path(pairs_path).glob("*.parquet"))
-    settings = [SCHEMA_VERSION, _SHARD_OBJECTS, ALL_FEATURES, list(classes), asdict(preparation), sizes]
+    """Hash of the plan, the settings and the content of the Parquet files."""
+    digests = []
+    for path in sorted(Path(pairs_path).glob("*.parquet")):
+        with path.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    settings = [SCHEMA_VERSION, _SHARD_OBJECTS, ALL_FEATURES, list(classes), asdict(preparation), digests]
     digest = hashlib.sha256(json.dumps(settings).encode())
     digest.update(plan.to_csv(index=False).encode())
     return digest.hexdigest()
