@@ -144,7 +144,7 @@ def predict(cluster: Cluster, _: str, folder: Path) -> None:
         prediction.predict_on_spark(spark, pairs, model, out, deltajd_max=1e9)
     spark.stop()
     found = pd.read_parquet(out).sort_values("objectId", ignore_index=True)
-    expected = prediction.predict_pairs(pairs, found["objectId"], classifier)
+    expected = prediction.predict_pairs(pairs, found["objectId"].tolist(), classifier)
     assert len(found) == len(pd.read_parquet(pairs, columns=["objectId"]))
     pd.testing.assert_frame_equal(found, expected, atol=1e-5)
 

@@ -131,9 +131,7 @@ def run_part(module: str, part: str, simulated: bool) -> list[Row]:
 
 
 def run_apart(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call in a process of its own; in this one where nothing is measured."""
-    if TINY:
-        return call(*arguments)
+    """Call in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(call, *arguments).result()
 
