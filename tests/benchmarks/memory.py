@@ -33,7 +33,7 @@ def peak_of(step: Callable[[Path, int], Any], folder: Path, size: int) -> int:
     """Peak of a step's processes together, MB."""
     folder.mkdir(exist_ok=True)
     with _PeakMemory() as peak:
-        step(folder, size) if inputs.TINY else run_apart(step, folder, size)
+        run_apart(step, folder, size)
     return peak.peak_mb
 
 
