@@ -26,7 +26,7 @@ BESIDE = {
     "outputs/reference/bench.md": "bench.md",
 }
 """Pages that live outside docs/, and their names on the site."""
-WHERE_THERE = ("../cluster", "claims")
+WHERE_THERE = ("claims",)
 """Entries of tables of contents whose pages may not be there yet."""
 PARAMETERS = "```{parameters}\n```"
 """Place of the tables of parameters in a page."""
