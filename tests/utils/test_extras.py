@@ -10,7 +10,7 @@ import pytest
 from tests import REPOSITORY
 from twostamp.utils.extras import EXTRAS, MissingExtraError, naming_extras
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "IPython": "ipykernel"}
+DISTRIBUTIONS = {"confluent_kafka": "confluent-kafka", "sklearn": "scikit-learn", "IPython": "ipykernel"}
 
 
 def test_extras_are_pyprojects():
