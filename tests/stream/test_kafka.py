@@ -73,12 +73,12 @@ def packets(alerts):
 
 @pytest.fixture(scope="module")
 def wanted(packets, tmp_path_factory):
-    """The answers to the same alerts as an archive, in one go; the file, and its account."""
+    """The answers to the same alerts as an archive, in one go: the file, its account, and the archive."""
     folder = tmp_path_factory.mktemp("archive")
     for n, packet in enumerate(packets):
         (folder / f"{n:05}.avro").write_bytes(packet)
     path = tmp_path_factory.mktemp("wanted") / "tonight.sqlite"
-    return path, score(ArchiveSource(str(folder)), path)
+    return path, score(ArchiveSource(str(folder)), path), folder
 
 
 KINDS = ("read", "first", "second", "later", "duplicate", "quarantined")
@@ -88,9 +88,9 @@ def pick(account):
     return [account[name] for name in KINDS]
 
 
-def start(path, broker, topic):
+def start(path, *source):
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'lib'}", "TQDM_DISABLE": "1"}
-    command = [sys.executable, "-m", "tests.stream.stub", str(path), broker.servers, topic]
+    command = [sys.executable, "-m", "tests.stream.stub", str(path), *source]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -111,20 +111,22 @@ def test_a_broker_gives_the_rows_of_an_archive(broker, packets, wanted, tmp_path
     assert score(kafka_source(broker.servers, topic), path)["read"] == len(packets)
 
 
-def test_killed_at_random_points_it_ends_at_the_same_rows(broker, packets, wanted, tmp_path):
-    topic = broker.make_topic("ztf_killed_programid1")
+@pytest.mark.parametrize("way", ["kafka", "archive"])
+def test_killed_at_random_points_it_ends_at_the_same_rows(broker, packets, wanted, tmp_path, way):
+    topic = broker.make_topic(f"ztf_killed_{way}_programid1")
     broker.send(topic, [(0, None, packet) for packet in packets])
+    named = (broker.servers, topic) if way == "kafka" else (str(wanted[2]),)
     path, rng, grown = tmp_path / "tonight.sqlite", random.Random(2), [0]
-    for _ in range(4):
-        with start(path, broker, topic) as process:
-            deadline = time.monotonic() + 60
+    for _ in range(3):
+        with start(path, *named) as process:
+            deadline = time.monotonic() + 300
             while count(path) <= grown[-1] and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(rng.random() * 0.1)
             process.kill()
         grown.append(count(path))
     assert grown[1] > 0
-    account = score(kafka_source(broker.servers, topic), path)
+    account = score(kafka_source(*named) if way == "kafka" else ArchiveSource(*named), path)
     assert pick(account) == pick(wanted[1])
     pd.testing.assert_frame_equal(read_answers(path), read_answers(wanted[0]))
 
