@@ -321,6 +321,15 @@ def test_tars_within_tars(tmp_path):
     assert "ends early" in read_until_damage(tmp_path / "year.tar")[1]
 
 
+def test_a_compressed_tar_that_ends_within_an_inner_one_is_cut_and_the_inner_one_is_not_named(tmp_path):
+    whole = make_tar({"1.tar": make_tar({"a.avro": b"Obj"})}, mode="w:gz")
+    for end in range(90, len(whole) - 8):
+        (tmp_path / "night.tar").write_bytes(whole[:end])
+        members, fault = read_until_damage(tmp_path / "night.tar")
+        assert fault
+        assert [member.name for member in members if member.fault] == []
+
+
 def test_a_link_within_a_tar_is_named(tmp_path):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:

@@ -244,7 +244,11 @@ class _Part(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        block = self.stream.read(min(len(buffer), self.left))
+        try:
+            block = self.stream.read(min(len(buffer), self.left))
+        except DAMAGE:  # of what holds this part
+            self.cut = True
+            raise
         self.cut = not block and self.left > 0
         if self.cut:
             raise EOFError("it ends early")
