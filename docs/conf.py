@@ -49,6 +49,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
+html_sidebars = {"getting_started": []}  # a page without others beside it
 html_context = {"default_mode": "auto"}
 
 LONG = {
