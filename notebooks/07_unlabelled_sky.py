@@ -87,10 +87,8 @@ report = extract_first_two(spark, alerts, selected[["objectId"]], run.data, pref
 # %% tags=["nbval-check-output"]
 pairs = pd.read_parquet(run.data / "unlabelled_pairs.parquet", columns=["objectId", "deltajd"])
 recent = pairs.loc[pairs["deltajd"] <= params.deltajd_max, "objectId"]
-print(
-    f"{counts['selected']} objects found, {len(pairs)} with two whole alerts, "
-    f"{len(recent)} within {params.deltajd_max:g} d"
-)
+found = f"{counts['selected']} objects found, {len(pairs)} with two whole alerts"
+print(f"{found}, {len(recent)} within {params.deltajd_max:g} d")
 
 # %%
 run.record_number(

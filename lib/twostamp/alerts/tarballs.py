@@ -246,7 +246,7 @@ class _Part(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             block = self.stream.read(min(len(buffer), self.left))
-        except DAMAGE:  # of what holds this part
+        except DAMAGE:  # type: ignore[misc]  # of what holds this part
             self.cut = True
             raise
         self.cut = not block and self.left > 0
