@@ -70,6 +70,15 @@ def test_what_is_damaged_is_logged_and_left_out(
     assert left_out["reason"].str.len().min() > 10
 
 
+def test_files_that_look_like_alerts_and_are_not_read_are_named(tmp_path: Path, make_packet: Packet) -> None:
+    write(tmp_path, make_packet("ZTF18a", 1, 2458001.5), "1")
+    (tmp_path / "._1.avro").write_bytes(b"AppleDouble")
+    (tmp_path / "night.tar.zst").write_bytes(b"other")
+    left_out = read_first_packets(str(tmp_path), 1).left_out
+    assert left_out["source"].map(lambda name: Path(name).name).tolist() == ["._1.avro", "night.tar.zst"]
+    assert left_out["reason"].str.len().min() > 10
+
+
 def test_fewer_alerts_than_wanted_are_given_where_they_are_enough(tmp_path: Path, make_packet: Packet) -> None:
     write(tmp_path, make_packet("ZTF18a", 1, 2458001.5), "1")
     write(tmp_path, make_packet("ZTF18a", 2, 2458002.5), "2")

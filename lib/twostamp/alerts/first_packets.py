@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from twostamp.alerts.archive import ArchiveError, list_sources, read_members
+from twostamp.alerts.archive import ArchiveError, read_members
+from twostamp.alerts.archive_listing import survey_archive
 from twostamp.alerts.avro import collecting_reasons
 from twostamp.alerts.cutouts import read_cutouts
 from twostamp.alerts.first_two import choose_alerts, first_two
@@ -33,7 +34,7 @@ class FirstPackets:
     objects : dict of tuple of dict
         Decoded packets without their history, the earliest first, by objectId in sorted order.
     left_out : DataFrame
-        source, member, objectId, reason: what could not be read, or not be used.
+        source, member, objectId, reason: what could not be read, or not be used, and files that look like alerts.
     """
 
     objects: dict[str, tuple[dict[str, Any], ...]]
@@ -92,10 +93,13 @@ def _check_packet(packet: dict[str, Any]) -> None:
 def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[Any, ...]]:
     """Keys and places of all alerts; adds what cannot be read to `left_out`."""
 
-    def leave_out(member: str, reason: str) -> None:
+    def leave_out(source: str, member: str, reason: str) -> None:
         left_out.append(pd.DataFrame([(source, member, "", reason)], columns=_LEFT_OUT))
 
-    for source in list_sources(archive):
+    sources, passed_over = survey_archive(archive)
+    for path, reason in passed_over.items():
+        leave_out(path, "", reason)
+    for source in sources:
         try:
             for member in read_members(source):
                 keys: list[AlertKey | PacketError] = []
@@ -104,13 +108,13 @@ def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[A
                     reasons += [key.reason for key in keys if isinstance(key, PacketError)]
                 for reason in filter(None, [member.fault, *reasons]):
                     _log.warning("%s in %s is left out: %s", member.name, source, reason)
-                    leave_out(member.name, reason)
+                    leave_out(source, member.name, reason)
                 for record, key in enumerate(keys, start=member.first):
                     if isinstance(key, AlertKey):
                         yield key.objectId, key.candid, key.jd, source, member.name, record
         except ArchiveError as error:
             _log.warning("%s; what could be read before is used", error)
-            leave_out("", str(error))
+            leave_out(source, "", str(error))
 
 
 def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
