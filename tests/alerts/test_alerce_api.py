@@ -118,7 +118,7 @@ def test_every_fault_on_the_way_and_no_object_lost(tmp_path):
         ("detections", "truncated", "the answer ends early"),
         ("get_avro", "500", "status 500"),
         ("get_avro", "truncated", "the answer ends early"),
-        ("get_avro", "page", "not an Avro container"),
+        ("get_avro", "page", "not an Avro container: it is HTML or XML"),
         ("get_avro", "reset", "no connection"),
     ],
 )

@@ -18,6 +18,7 @@ from twostamp.analysis.model_comparison import (
 from twostamp.data.arrays import arrays_from_table
 from twostamp.data.decode import decode_objects
 from twostamp.data.features import ALL_FEATURES, Scaler
+from twostamp.evaluation.predictions import Predictions
 from twostamp.models.architectures import build_model
 from twostamp.models.inference import make_server, model_inputs
 from twostamp.models.results import SearchResults
@@ -186,7 +187,8 @@ def test_table_6_4_has_models_then_tests(results):
     validation = compare_winners(chosen, "validation")
     assert validation["comparison"].tolist() == ["M0 (23) < M1", "M0 (23) < M2", "M2 < M1"]
     assert validation["thesis"].tolist() == ["1.668e-5", "1.817e-4", "2.749e-2"]
-    table = make_summary(chosen, validation)
+    nothing = Predictions(np.empty(0, np.int64), (), {})
+    table = make_summary(chosen, validation, {"validation": nothing, "test": nothing})
     assert table["model"].tolist()[:3] == ["M0 (23) stamp_23", "M1 stacked", "M2 separated"]
     assert table.loc[1, "accuracy validation"] == "0.905 ± 0.005"
     assert table.loc[1, "thesis test"] == "0.937 ± 0.003"

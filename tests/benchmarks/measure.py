@@ -68,7 +68,7 @@ def pair_up(row: str, unit: str, ours: Sequence[float], reference: Sequence[floa
     Examples
     --------
     >>> pair_up("keys", "alerts/s", [8.0, 9.0, 10.0], [1.0, 1.0, 1.0], target=8)
-    Row(row='keys', unit='alerts/s', ours=9.0, reference=1.0, ratio=9.0, low=8.0, high=10.0, target=8)
+    Row(row='keys', unit='alerts/s', ours=9.0, reference=1.0, ratio=9.0, low=8.0, high=10.0, target=8, input='')
     """
     ratios = np.divide(ours, reference)
     low, middle, high = (float(f(ratios)) for f in (np.min, np.median, np.max))
@@ -83,7 +83,7 @@ def bound(row: str, unit: str, measured: Sequence[float], limit: float) -> Row:
     Examples
     --------
     >>> bound("slope", "log-log", [1.0, 0.5, 2.0], limit=1.0)
-    Row(row='slope', unit='log-log', ours=1.0, reference=1.0, ratio=1.0, low=0.5, high=2.0, target=1.0)
+    Row(row='slope', unit='log-log', ours=1.0, reference=1.0, ratio=1.0, low=0.5, high=2.0, target=1.0, input='')
     >>> bound("difference", "probability", [0.0], limit=1.0).ratio
     1000.0
     """
