@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 from astropy.time import Time
@@ -188,10 +189,9 @@ def _write_time(jd: float) -> str:
 
 def _read_csv(path: Path | str) -> pd.DataFrame:
     """Read a CSV of TNS; the daily list has a line with its date before the header."""
-    table = read_table(path)
-    if not any(re.match(r"\d{4}-\d\d-\d\d", name) for name in table.columns[:1]):
-        return table
-    return pd.read_csv(path, skiprows=1, dtype=str, keep_default_na=False)
+    with fsspec.open(str(path), "rt", compression="infer", errors="replace") as stream:
+        dated = re.match(r'"?\d{4}-\d\d-\d\d', stream.readline())
+    return pd.read_csv(path, skiprows=1, dtype=str, keep_default_na=False) if dated else read_table(path)
 
 
 def _degrees(column: pd.Series, hours: bool) -> "np.ndarray[Any, np.dtype[np.float64]]":
