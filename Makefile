@@ -32,7 +32,7 @@ extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
 
 DECIDED := 01_data_extraction 03_dataset_preparation 04_model_search 05_model_comparison 07_unlabelled_sky
 EXAMINED := 10_significance 11_calibration 12_second_alert 13_ageing 14_shortcut_audit 15_specification_curve
-decide: $(READY) ## repeat the runs behind every claim and write docs/claims.md: about an hour on two cores, resumable
+decide: $(READY) ## repeat the runs behind every claim and write docs/claims.md: some hours on two cores, resumable
 	$(BIN)/twostamp run decide --only $(DECIDED)
 	$(BIN)/twostamp extend decide --only $(EXAMINED)
 	$(BIN)/twostamp claims decide docs/claims.md

@@ -26,8 +26,6 @@ BESIDE = {
     "outputs/reference/bench.md": "bench.md",
 }
 """Pages that live outside docs/, and their names on the site."""
-WHERE_THERE = ("claims",)
-"""Entries of tables of contents whose pages may not be there yet."""
 PARAMETERS = "```{parameters}\n```"
 """Place of the tables of parameters in a page."""
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
@@ -81,9 +79,6 @@ def _rewrite(path: Path, source: Path, target: Path, pages: dict[Path, Path]) ->
     text = path.read_text()
     if PARAMETERS in text:
         text = text.replace(PARAMETERS, api.write_parameters())
-    for entry in WHERE_THERE:
-        if (path.parent / f"{entry}.md").resolve() not in pages:
-            text = text.replace(f"\n{entry}\n", "\n")
     return LINK.sub(turn, text)
 
 
