@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from email.utils import formatdate
 
 import pandas as pd
 import pytest
@@ -57,7 +58,8 @@ class PublicArchive:
         data = self.files[name]
         version = hashlib.md5(data).hexdigest()
         sent = {"ETag": f'"{version}"'} if self.etag else {}
-        sent |= {"Last-Modified": f"Mon, 04 Jun 2018 00:00:{int(version, 16) % 60:02d} GMT"} if self.date else {}
+        date = formatdate(int(version, 16) % 2**30, usegmt=True)  # other data have another
+        sent |= {"Last-Modified": date} if self.date else {}
         match = re.fullmatch(r"bytes=(\d+)-", headers.get("Range", ""))
         if not match or not self.ranges or headers.get("If-Range") != f'"{version}"':
             return 200, sent, data
