@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ from jax import lax
 
 from twostamp.models.architectures import build_model
 from twostamp.models.augmentation import Augmentation, augment, first_late_step
-from twostamp.models.checkpoint import Checkpoint
 from twostamp.models.engines import (
     EngineError,
     Hyperparameters,
@@ -33,6 +32,9 @@ from twostamp.models.engines import (
 )
 from twostamp.models.jax_data import complete, draw_rows, keep_on_device, take
 from twostamp.models.layers import Dropout
+
+if TYPE_CHECKING:
+    from twostamp.models.checkpoint import Checkpoint
 
 _KEPT_PROGRAMMES = 4
 _JUDGED_AT_ONCE = 512
@@ -236,7 +238,7 @@ def train_model(
     mixed_precision: bool = False,
     augmentation: Augmentation | None = None,
     deltajd: tuple[float, float] = (0.0, 1.0),
-    checkpoint: Checkpoint | None = None,
+    checkpoint: "Checkpoint | None" = None,
 ) -> Training:
     """Train one classifier from fresh weights, as `twostamp.models.training.train_model` does.
 
