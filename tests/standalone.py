@@ -151,7 +151,9 @@ def predict(cluster: Cluster, _: str, folder: Path) -> None:
 
 def compare(first: Path, second: Path) -> None:
     """Make sure that two extractions wrote the same files."""
-    names = [sorted(path.relative_to(way) for path in way.rglob("*.parquet")) for way in (first, second)]
+    names = [
+        sorted(path.relative_to(way) for path in way.rglob("*.parquet") if path.is_file()) for way in (first, second)
+    ]
     assert names[0] == names[1] != [], names
     for name in names[0]:
         if name.parts[0].startswith("keys-"):
