@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site as built with one executed notebook."""
+    """The site as built with one executed notebook, whatever else ran in this clone."""
     folder = tmp_path_factory.mktemp("site")
     notebook = gallery.read(REPOSITORY / "notebooks" / f"{EXECUTED}.ipynb")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -54,7 +55,8 @@ def site(tmp_path_factory):
     executed.mkdir(parents=True)
     nbformat.write(notebook, executed / f"{EXECUTED}.ipynb")
     command = [sys.executable, "docs/build.py", "--out", str(folder / "site"), "--outputs", str(folder / "outputs")]
-    built = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    variables = {**os.environ, "TWOSTAMP_TEST_OUTPUTS": str(folder / "of tests")}
+    built = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder / "site" / "html"
 
