@@ -26,8 +26,8 @@ class Reference:
 
     @property
     def noise(self) -> float:
-        """Pixel noise, DN."""
-        return float(c.TEMPLATE_NOISE * np.sqrt(c.REFERENCE_FRAMES / self.frames))
+        """Pixel noise over that of a first reference."""
+        return float(np.sqrt(c.REFERENCE_FRAMES / self.frames))
 
     @property
     def depth(self) -> float:

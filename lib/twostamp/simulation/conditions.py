@@ -1,6 +1,6 @@
 """Nights, observing conditions and the stars and galaxies around a position."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from functools import lru_cache
 
@@ -62,11 +62,16 @@ class Visit:
     candid: int | None = None
     ssdistnr: float = SENTINEL
     fault: str = ""
+    clouded: bool = False
 
     @property
     def psf_area(self) -> float:
         """Effective noise area of the PSF, pixels."""
         return psf_noise_area(self.seeing)
+
+    def through_cloud(self, extinction: float) -> "Visit":
+        """The same exposure behind a cloud (mag)."""
+        return replace(self, zeropoint=self.zeropoint - extinction, limit=self.limit - extinction, clouded=True)
 
     def detectable_flux(self, star: float) -> float:
         """Faintest change (DN) that becomes an alert on top of a star of this flux (DN)."""
@@ -188,7 +193,7 @@ def galaxy_radius(magnitude: Floats, rng: np.random.Generator) -> Floats:
 def draw_field(latitude: float, rng: np.random.Generator, depth: float = c.REFERENCE_DEPTH) -> Sources:
     """Stars and galaxies brighter than ``depth`` (mag) within `NEIGHBOUR_RADIUS` of a galactic latitude (deg)."""
     area = np.pi * c.NEIGHBOUR_RADIUS**2
-    density = _star_density(latitude) * np.exp(rng.normal(0, 0.3))
+    density = _star_density(latitude) * np.exp(rng.normal(0, c.STAR_DENSITY_SCATTER))
     deeper = depth - c.REFERENCE_DEPTH
     n_stars = rng.poisson(density * area * 10 ** (c.STAR_SLOPE * deeper))
     n_galaxies = rng.poisson(c.GALAXY_DENSITY * area * 10 ** (c.GALAXY_SLOPE * deeper))

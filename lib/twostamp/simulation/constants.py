@@ -22,29 +22,29 @@ SATURATION: Final = 25_000.0  # DN; measured: stars brighter than 12.5 to 13 mag
 FILTERS: Final = {1: "g", 2: "r", 3: "i"}
 
 # --- nights (assumptions, compared with diffmaglim, magzpsci and sky level of real packets)
-SEEING: Final = {1: 2.15, 2: 2.0, 3: 1.9}  # FWHM in pixels, median per filter
+SEEING: Final = {1: 1.97, 2: 1.86, 3: 1.76}  # FWHM in pixels, median, without the pixel; with it 2.1, 2.0, 1.9 arcsec
 SEEING_NIGHT_SCATTER: Final = 0.24  # ln, night to night
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
 PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
 # a Moffat profile of beta = 4 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak)
 PSF_WIDTHS: Final = (0.325, 0.500, 0.900)
 PSF_SHARES: Final = (0.190, 0.628, 0.182)
-ZEROPOINT: Final = {1: 26.15, 2: 26.15, 3: 25.75}  # DN; measured in clear nights
-CLOUD_SCALE: Final = 0.32  # mag, exponential: thin cloud and airmass
-SKY_LEVEL: Final = {1: 70.0, 2: 100.0, 3: 160.0}  # DN, dark; measured
-MOON_LEVEL: Final = {1: 110.0, 2: 90.0, 3: 60.0}  # DN, added at full moon
+ZEROPOINT: Final = {1: 26.35, 2: 26.40, 3: 25.85}  # DN; measured in clear nights
+CLOUD_SCALE: Final = 0.15  # mag, exponential: thin cloud and airmass; measured: magzpsci
+SKY_LEVEL: Final = {1: 75.0, 2: 155.0, 3: 220.0}  # DN, dark; measured
+MOON_LEVEL: Final = {1: 70.0, 2: 100.0, 3: 70.0}  # DN, added at full moon
 SKY_SCATTER: Final = 0.18  # ln
-TEMPLATE_SEEING: Final = 0.97  # of the filter's median
-TEMPLATE_NOISE: Final = 1.0  # DN; measured, 15 or more coadded exposures
+TEMPLATE_SEEING: Final = 1.04  # of the filter's median
+TEMPLATE_NOISE: Final = {1: 1.3, 2: 1.75, 3: 2.1}  # DN; measured: the sky's noise over the root of 15 exposures
+RESAMPLING: Final = (-0.055, 0.11, 1.0, 0.11, -0.055)  # of a coadd, per axis; measured: its noise at lags 1 and 2
 TEMPLATE_SATURATION: Final = 30_000.0  # DN
 REFERENCE_FRAMES: Final = 15  # measured: the median, and 90 % of them, in every year
 RENEWED_FRAMES: Final = 40  # of a reference made anew (`ageing`)
 
 # --- image subtraction (calibrated on neighbours in real difference stamps, ZOGY: Zackay et al. 2016)
-REGISTRATION_ERROR: Final = 0.030  # pixels per axis
-PSF_ERROR: Final = 0.022  # relative error of the matched width
-GAIN_ERROR: Final = 0.006  # relative error of the matched flux
-RINGING: Final = 0.016  # pixel noise of a residual over the star's flux in that pixel
+REGISTRATION_ERROR: Final = 0.050  # pixels per axis
+PSF_ERROR: Final = 0.035  # relative error of the matched width
+GAIN_ERROR: Final = 0.008  # relative error of the matched flux
 SCORR_EFFICIENCY: Final = 0.70  # measured: scorr over the ideal matched-filter signal to noise
 PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error
 LIMIT_NOISE_FACTOR: Final = 1.7  # measured: diffmaglim over the ideal 5-sigma limit
@@ -54,8 +54,9 @@ DETECTION_SNR: Final = 5.0  # an alert needs it, in magpsf / sigmapsf
 # --- the sky (densities per square arcsec at magnitudes below the reference depth; measured: nmtchps, distnr, distpsnr)
 REFERENCE_DEPTH: Final = 23.3
 STAR_DENSITY_POLE: Final = 0.00075  # brighter than REFERENCE_DEPTH
-STAR_DENSITY_PLANE: Final = 3.9  # ln of the factor between plane and pole
-STAR_DENSITY_HEIGHT: Final = 14.0  # deg
+STAR_DENSITY_PLANE: Final = 4.5  # ln of the factor between plane and pole
+STAR_DENSITY_HEIGHT: Final = 17.0  # deg
+STAR_DENSITY_SCATTER: Final = 0.4  # ln: the plane is denser towards its centre
 GALAXY_DENSITY: Final = 0.0026
 STAR_SLOPE: Final = 0.20  # d log10 N / d mag
 GALAXY_SLOPE: Final = 0.47
@@ -118,7 +119,7 @@ MATCHING_RADIUS: Final = 1.5  # arcsec
 VARIABLES: Final[dict[str, tuple[tuple[float, float], tuple[float, float], str]]] = {
     "EB/EW": ((0.15, 0.8), (0.23, 1.5), "contact"),
     "EA": ((0.2, 1.5), (0.8, 12.0), "eclipse"),
-    "LPV": ((0.5, 4.0), (80.0, 500.0), "sine"),
+    "LPV": ((0.15, 2.5), (80.0, 500.0), "sine"),
     "RRL": ((0.3, 1.2), (0.28, 0.85), "sawtooth"),
     "YSO": ((0.2, 2.0), (1.0, 15.0), "noise"),
     "RSCVn": ((0.08, 0.5), (1.0, 40.0), "sine"),
@@ -127,8 +128,8 @@ VARIABLES: Final[dict[str, tuple[tuple[float, float], tuple[float, float], str]]
     "Periodic-Other": ((0.1, 1.0), (0.3, 60.0), "sine"),
     "ZZ": ((0.1, 0.4), (0.004, 0.015), "sine"),
 }
-VARIABLE_MAGNITUDE = (12.5, 20.2)
-VARIABLE_SLOPE: Final = 0.20
+VARIABLE_MAGNITUDE = (12.5, 20.5)
+VARIABLE_SLOPE: Final = 0.22
 GALACTIC_HEIGHT: Final = {  # deg, scale of exp(-|b| / height)
     "EB/EW": 22.0, "EA": 18.0, "LPV": 9.0, "RRL": 35.0, "YSO": 5.0, "RSCVn": 25.0, "DSCT": 25.0, "Ceph": 6.0,
     "Periodic-Other": 20.0, "ZZ": 60.0,
@@ -136,18 +137,18 @@ GALACTIC_HEIGHT: Final = {  # deg, scale of exp(-|b| / height)
 AVOIDANCE: Final = 14.0  # deg, extragalactic objects are hidden by the plane below this
 AGN_AMPLITUDE: Final = {"QSO": 0.22, "AGN": 0.18, "Blazar": 0.45}  # mag, standard deviation (MacLeod et al. 2010: 0.2)
 AGN_TIMESCALE: Final = 200.0  # days, damped random walk
-AGN_MAGNITUDE: Final = {"QSO": (16.8, 20.3), "AGN": (16.2, 19.8), "Blazar": (15.8, 19.8)}
-AGN_SLOPE: Final = 0.25
+AGN_MAGNITUDE: Final = {"QSO": (16.3, 21.0), "AGN": (15.8, 20.5), "Blazar": (15.5, 20.8)}
+AGN_SLOPE: Final = 0.28
 HOST_BELOW_NUCLEUS: Final = {"QSO": (3.0, 0.8), "AGN": (-0.3, 0.7), "Blazar": (2.0, 1.0)}  # mag fainter, scatter
-SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], faintest and brightest peak seen
-    "SNIa": (17.0, 0.06, 17.2, 20.3),
-    "SNII": (8.0, 0.012, 17.3, 20.3),
-    "SNIbc": (16.0, 0.07, 17.5, 20.3),
-    "SNIIn": (25.0, 0.015, 17.2, 20.2),
-    "SLSN": (40.0, 0.02, 18.0, 20.3),
-    "SNIIb": (20.0, 0.06, 17.5, 20.3),
+SUPERNOVAE: Final = {  # rise time [d], decline [mag / d], brightest and faintest peak seen: spectra reach 18.5 to 19.5
+    "SNIa": (17.0, 0.06, 16.8, 19.6),  # (Fremling et al. 2020, Perley et al. 2020: the Bright Transient Survey)
+    "SNII": (8.0, 0.012, 16.8, 19.6),
+    "SNIbc": (16.0, 0.07, 17.0, 19.6),
+    "SNIIn": (25.0, 0.015, 17.0, 19.6),
+    "SLSN": (40.0, 0.02, 17.6, 20.0),
+    "SNIIb": (20.0, 0.06, 17.0, 19.6),
 }
-HOST_MAGNITUDE = (19.8, 1.7)  # of a supernova, r band
+HOST_MAGNITUDE = (18.3, 1.8)  # of a supernova, r band; Perley et al. 2020; measured: light of the template around SN
 SLSN_HOST_FAINTER: Final = 2.3
 HOST_RADIUS: Final = 1.7  # pixels at mag 19, half light; assumption after galaxy counts
 HOST_RADIUS_SLOPE: Final = 0.13  # d log10 / d mag
@@ -159,10 +160,15 @@ ASTEROID_MAGNITUDE = (16.5, 20.6)
 ASTEROID_SLOPE: Final = 0.5
 ASTEROID_LATITUDE: Final = 7.0  # deg, ecliptic, Laplace scale
 EPHEMERIS_ERROR: Final = 0.35  # arcsec per axis
-BOGUS_KINDS: Final = {
-    "dipole": 0.27, "saturated": 0.20, "hot pixel": 0.11, "cosmic ray": 0.12, "bad column": 0.08, "mask": 0.10,
-    "edge": 0.05, "noise": 0.07,
+BOGUS_KINDS: Final = {  # of those in fair weather; measured: empty templates, stars at the centre, saturated stars
+    "dipole": 0.10, "residual": 0.15, "saturated": 0.15, "hot pixel": 0.24, "cosmic ray": 0.12, "bad column": 0.06,
+    "mask": 0.08, "edge": 0.05, "noise": 0.05,
 }  # fmt: skip
+CLOUDED_BOGUS: Final = 0.20  # through thick cloud, stars whose flux is scaled wrongly; measured: magzpsci below 25
+CLOUDED_EXTINCTION = (2.0, 4.5)  # mag
+CLOUDED_STAR = (12.8, 15.5)
+KNOWN_RECURRENCE = (1.3, 2.0)  # beta law of detections per visit of a known variable; measured: ndethist over ncovhist
+KNOWN_SUPERNOVA_DAYS: Final = 40.0  # since the first alert, at most
 RENDERED_RADIUS: Final = 1.2  # pixels; smaller galaxies are drawn as points
 RENDERED_MAGNITUDE: Final = 20.3  # fainter galaxies are drawn as points
 RECURRENCE: Final = 0.03  # chance per earlier visit of a detection too weak for an alert, on a variable or bright star

@@ -1,7 +1,8 @@
 """Science, template and difference stamps of one visit.
 
 Science = stars, galaxies, change, sky and noise through the night's PSF; template = the same scene without the change,
-deep, through its own PSF; difference = science minus the scene matched with a slightly wrong PSF, place and gain.
+deep, through its own PSF; difference = ZTF's optimal subtraction of the two (Zackay, Ofek and Gal-Yam 2016) with a
+slightly wrong PSF, place and gain. Its noise, and the rings around stars and hot pixels, follow from that.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 import galsim
 import numpy as np
 from isal import igzip
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import convolve1d
 
 from twostamp.alerts.cutouts import CENTRE, expected_shape, missing_before
 from twostamp.simulation import artefacts
@@ -19,6 +22,9 @@ from twostamp.simulation.light_curves import Change
 from twostamp.utils.typing import Bools, Floats
 
 _MARGIN = 8  # pixels around the stamp from which light still reaches it
+_BORDER = 9  # pixels of mirrored image around a stamp, so that the edges of a subtraction stay outside it
+_SIZE = c.STAMP + 2 * _BORDER
+_FREQUENCY = np.meshgrid(2 * np.pi * np.fft.rfftfreq(_SIZE), 2 * np.pi * np.fft.fftfreq(_SIZE))
 _FAINTEST = np.float32(-30.0)  # ln; smaller factors would become denormal numbers, which are slow
 _LOOSE = galsim.GSParams(
     folding_threshold=0.02,
@@ -47,6 +53,14 @@ class Psf:
         sizes = self.fwhm * np.array(c.PSF_WIDTHS)
         stretch = 1 + self.ellipticity
         return [(np.sqrt((size * stretch) ** 2 + blur), np.sqrt((size / stretch) ** 2 + blur)) for size in sizes]
+
+    def transform(self) -> Floats:
+        """Fourier transform of the profile at the frequencies of a subtraction."""
+        parts = (
+            share * np.exp(-0.5 * ((sx * _FREQUENCY[0]) ** 2 + (sy * _FREQUENCY[1]) ** 2))
+            for share, (sx, sy) in zip(c.PSF_SHARES, self.widths())
+        )
+        return np.asarray(sum(parts))
 
     def galsim(self) -> galsim.GSObject:
         """The same profile for galsim."""
@@ -142,20 +156,27 @@ def _make_scene(sources: Sources, visit: Visit, centre: tuple[float, float]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """A visit without noise: images (DN above the sky) of stars, galaxies, the unit PSF at the candidate, the template.
+    """A visit without noise: images (DN above the sky) of the scene, the unit PSF at the candidate, the template.
 
-    ``scene`` and ``psf`` made them; ``masked`` are the pixels lost around bright stars, ``reference`` the template.
+    ``psf`` and ``coadd`` are the PSFs of scene and template; ``centre`` is the candidate's place; ``masked`` are the
+    pixels lost around bright stars, ``reference`` the template's depth.
     """
 
     visit: Visit
-    scene: Scene
     psf: Psf
-    stars: Floats
-    galaxies: Floats
+    coadd: Psf
+    scene: Floats
     point: Floats
     template: Floats
+    centre: tuple[float, float]
     masked: Bools
     reference: Reference
+
+    @property
+    def template_noise(self) -> float:
+        """Pixel noise of the template (DN), on the science image's scale."""
+        dimmed = 10 ** (0.4 * (self.visit.zeropoint - c.ZEROPOINT[self.visit.fid]))
+        return self.reference.noise * c.TEMPLATE_NOISE[self.visit.fid] * dimmed
 
 
 def render(
@@ -168,12 +189,12 @@ def render(
     x, y = sources.x + centre[0] - visit.dx, sources.y + centre[1] - visit.dy
     return Exposure(
         visit,
-        scene,
         psf,
-        scene.points(psf),
-        scene.galaxies(psf),
+        coadd,
+        scene.points(psf) + scene.galaxies(psf),
         draw_points(np.array([centre[0]]), np.array([centre[1]]), np.ones(1), psf),
         scene.points(coadd) + scene.galaxies(coadd),
+        centre,
         artefacts.mask_bright_stars(x, y, sources.magnitude[:, 1], centre),
         reference,
     )
@@ -181,36 +202,53 @@ def render(
 
 def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Generator) -> Triplet:
     """Add to an exposure the `change` of its flux (DN), noise and damage, and subtract the template."""
-    visit, point, reference = exposure.visit, exposure.point, exposure.reference
-    light = exposure.stars + exposure.galaxies + flux * point
-    variance = visit.noise**2 + np.clip(light, 0, None) / c.GAIN
-    noise = rng.standard_normal(light.shape) * np.sqrt(variance)
+    visit, reference = exposure.visit, exposure.reference
+    light = exposure.scene + flux * exposure.point
+    noise = rng.standard_normal(light.shape) * np.sqrt(visit.noise**2 + np.clip(light, 0, None) / c.GAIN)
     noise += rng.normal(0, c.COLUMN_NOISE * visit.noise, c.STAMP)
     damage = artefacts.draw(change.artefact, visit.noise, rng)
     observed = np.minimum(light, c.SATURATION) + noise + damage.light
-    difference = observed - _match(exposure, change.shift, rng)
-    variance = reference.noise**2 + exposure.template / c.GAIN / reference.frames
-    template = np.minimum(exposure.template, c.TEMPLATE_SATURATION) + rng.standard_normal(light.shape) * np.sqrt(
-        variance
-    )
+    variance = exposure.template_noise**2 + exposure.template / c.GAIN / reference.frames
+    template = np.minimum(exposure.template, c.TEMPLATE_SATURATION) + _draw_resampled_noise(rng) * np.sqrt(variance)
+    difference, point = _subtract(observed, template, exposure, change, rng)
     masked = damage.masked | exposure.masked
     positive = bool((difference * point)[~masked].sum() >= 0)
     images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
-    noise_level = float(np.hypot(visit.noise, 0.4 * reference.noise))
     science, deep, subtracted = (np.where(masked, np.nan, image) for image in images)
+    noise_level = float(1.4826 * np.median(np.abs(difference - np.median(difference))))
     return Triplet(science, deep, subtracted, point, noise_level, positive)
 
 
-def _match(exposure: Exposure, shift: tuple[float, float], rng: np.random.Generator) -> Floats:
-    """The template as matched to the science image, with the errors that leave residuals of neighbours."""
-    stars, psf = exposure.stars, exposure.psf
-    gain = 1 + rng.normal(0, c.GAIN_ERROR)
-    matched = Psf(psf.fwhm * (1 + rng.normal(0, c.PSF_ERROR)), psf.ellipticity + rng.normal(0, 0.5 * c.PSF_ERROR))
-    dx, dy = np.array(shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
-    wrong = exposure.scene.points(matched, (dx, dy)) * gain
-    ringing = c.RINGING * rng.standard_normal(stars.shape) * (stars + 0.3 * exposure.galaxies)
-    smooth = 0.4 * exposure.reference.noise * rng.standard_normal(stars.shape)
-    return np.asarray(np.minimum(wrong + gain * exposure.galaxies, c.SATURATION) + ringing + smooth)
+def _draw_resampled_noise(rng: np.random.Generator) -> Floats:
+    """Noise of unit variance as a resampled coadd has it: neighbouring pixels share some."""
+    noise = rng.standard_normal((c.STAMP, c.STAMP))
+    for axis in (0, 1):
+        noise = convolve1d(noise, c.RESAMPLING, axis, mode="wrap")
+    return np.asarray(noise / np.sum(np.square(c.RESAMPLING)))
+
+
+def _subtract(
+    science: Floats, template: Floats, exposure: Exposure, change: Change, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Difference by Zackay et al. 2016, equation 13, in units of the science image, and its PSF at the candidate.
+
+    The PSFs, the registration and the gain that it believes in are a little wrong, which leaves residuals of stars.
+    """
+    blurred = exposure.psf.fwhm * (1 + change.blur + rng.normal(0, c.PSF_ERROR))
+    believed = Psf(blurred, exposure.psf.ellipticity + rng.normal(0, 0.5 * c.PSF_ERROR))
+    dx, dy = np.array(change.shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
+    gain = 1 + change.gain + rng.normal(0, c.GAIN_ERROR)
+    noise, template_noise = exposure.visit.noise, exposure.template_noise
+    new, old = believed.transform(), exposure.coadd.transform()
+    weight = np.hypot(noise, template_noise) / np.sqrt((noise * old) ** 2 + (template_noise * new) ** 2)
+    shift = np.exp(-1j * (dx * _FREQUENCY[0] + dy * _FREQUENCY[1]))
+    seen, reference = (rfft2(np.pad(image, _BORDER, mode="symmetric")) for image in (science, template))
+    difference = weight * (old * seen - gain * shift * new * reference)
+    x, y = (_BORDER + place for place in exposure.centre)
+    point = weight * old * exposure.psf.transform() * np.exp(-1j * (x * _FREQUENCY[0] + y * _FREQUENCY[1]))
+    inside = slice(_BORDER, -_BORDER)
+    images = (irfft2(spectrum, (_SIZE, _SIZE))[inside, inside] for spectrum in (difference, point))
+    return tuple(np.asarray(image) for image in images)  # type: ignore[return-value]
 
 
 def cut_at_chip_edges(image: Floats, xpos: float, ypos: float) -> Floats:

@@ -5,6 +5,7 @@ A source is drawn again until every visit that the plan calls an alert is one: Z
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,20 +22,28 @@ class Change:
     """The counterpart in the template, and the change on top of it.
 
     ``flux`` (DN) has one value per visit; ``artefact`` names the cause of a bogus detection, whose image is made by
-    `images`; ``shift`` is its registration error in pixels.
+    `images`; ``shift`` (pixels), ``blur`` and ``gain`` (relative) are the subtraction's errors of place, PSF and flux.
     """
 
     counterpart: Sources | None
     flux: Floats
     artefact: str = ""
     shift: tuple[float, float] = (0.0, 0.0)
+    blur: float = 0.0
+    gain: float = 0.0
 
 
-def draw_change(class_name: str, subclass: str, visits: Sequence[Visit], rng: np.random.Generator) -> Change:
-    """Draw a source of a class of `twostamp.taxonomy` that is detected in all of ``visits`` (in time)."""
+def draw_change(
+    class_name: str, subclass: str, visits: Sequence[Visit], rng: np.random.Generator, days_known: float = 0.0
+) -> Change:
+    """Draw a source of a class of `twostamp.taxonomy` that is detected in all of ``visits`` (in time).
+
+    A supernova has been seen for ``days_known`` days when its first visit comes.
+    """
     if class_name == "bogus":
         return _draw_bogus(visits, rng)
-    draw = {"AGN": _draw_agn, "SN": _draw_supernova, "VS": _draw_variable, "asteroid": _draw_asteroid}[class_name]
+    draw_sn = partial(_draw_supernova, days_known=days_known)
+    draw = {"AGN": _draw_agn, "SN": draw_sn, "VS": _draw_variable, "asteroid": _draw_asteroid}[class_name]
     for _ in range(_TRIES):
         change = draw(subclass, visits, rng)
         floor = _detectable(change, visits)
@@ -75,7 +84,7 @@ def _light_curve(shape: str, jd: Floats, amplitude: float, period: float, rng: n
         return np.asarray(amplitude * (0.45 * np.cos(4 * np.pi * phase) + 0.05 * np.cos(2 * np.pi * phase)))
     if shape == "eclipse":
         primary, secondary = (np.exp(-0.5 * ((phase - at) / 0.035) ** 2) for at in (0.3, 0.8))
-        return np.asarray(amplitude * (primary + 0.4 * secondary - 0.1))
+        return np.asarray(amplitude * (primary + 0.4 * secondary))  # a coadd without outliers is out of eclipse
     if shape == "sawtooth":
         return np.asarray(amplitude * np.where(phase < 0.85, phase / 0.85 - 0.5, (1 - phase) / 0.15 - 0.5))
     return _random_walk(jd, amplitude / 2.5, period, rng)
@@ -128,10 +137,10 @@ def _make_host(x: float, y: float, magnitude: float, rng: np.random.Generator, c
     )
 
 
-def _draw_supernova(subclass: str, visits: Sequence[Visit], rng: np.random.Generator) -> Change:
+def _draw_supernova(subclass: str, visits: Sequence[Visit], rng: np.random.Generator, days_known: float) -> Change:
     rise, decline, brightest, faintest = c.SUPERNOVAE[subclass]
     peak = float(draw_magnitudes(1, 0.4, (brightest, faintest), rng)[0])
-    age = _times(visits) - visits[0].jd + rng.uniform(0.15, 0.9) * rise
+    age = _times(visits) - visits[0].jd + rng.uniform(0.15, 0.9) * rise + days_known
     growth = np.clip(age / rise, 0.02, 1)
     magnitude = peak - 5 * np.log10(growth * (2 - growth)) + decline * np.clip(age - rise, 0, None)
     magnitude += np.array([{1: -0.05, 2: 0.05, 3: 0.3}[visit.fid] for visit in visits])
@@ -153,6 +162,7 @@ def _draw_asteroid(subclass: str, visits: Sequence[Visit], rng: np.random.Genera
 
 def _draw_bogus(visits: Sequence[Visit], rng: np.random.Generator) -> Change:
     kind = str(rng.choice(list(c.BOGUS_KINDS), p=np.array(list(c.BOGUS_KINDS.values()))))
+    kind = "cloud" if visits[0].clouded else kind
     change = Change(None, np.zeros(len(visits)), kind)
     direction = rng.uniform(0, 2 * np.pi)
     unit = np.array([np.cos(direction), np.sin(direction)])
@@ -161,6 +171,12 @@ def _draw_bogus(visits: Sequence[Visit], rng: np.random.Generator) -> Change:
         lobe = unit * rng.uniform(0.9, 1.7)
         change.shift = (float(shift[0]), float(shift[1]))
         change.counterpart = make_source(-lobe[0], -lobe[1], star, rng.normal(0.7, 0.3))
+    elif kind == "residual":
+        change.blur = float(rng.choice([-1, 1]) * rng.uniform(0.04, 0.15))
+        change.counterpart = make_source(*rng.normal(0, 0.2, 2), rng.uniform(13.3, 16.5), rng.normal(0.7, 0.3))
+    elif kind == "cloud":
+        change.gain = float(rng.choice([-1, 1]) * np.exp(rng.uniform(*np.log([0.05, 0.4]))))
+        change.counterpart = make_source(*rng.normal(0, 0.1, 2), rng.uniform(*c.CLOUDED_STAR), rng.normal(0.7, 0.3))
     elif kind == "saturated":
         away = unit * rng.exponential(1.8)
         change.counterpart = make_source(away[0], away[1], rng.uniform(10.8, 13.2), rng.normal(0.7, 0.3))

@@ -75,12 +75,12 @@ def make_alerts(target: Target, nights: Nights, seed: int) -> list[Alert]:
 
 
 def _make_object(target: Target, rng: np.random.Generator) -> _Object:
-    change = draw_change(target.class_name, target.subclass, target.visits, rng)
+    days_known = rng.uniform(0, c.KNOWN_SUPERNOVA_DAYS) if target.known and target.class_name == "SN" else 0.0
+    change = draw_change(target.class_name, target.subclass, target.visits, rng, days_known)
     sources = draw_field(target.latitude, rng, target.reference.depth)
     if change.counterpart is not None:
         sources = change.counterpart + sources
-    flickers = change.counterpart is not None and bool((np.hypot(sources.x, sources.y) < 2)[0])
-    recurrence = rng.exponential(c.RECURRENCE) if flickers and target.class_name != "SN" else 0.0
+    recurrence = _draw_recurrence(target, change, days_known, rng)
     start = 2458150.5 + rng.uniform(0, 60)
     dec_zone = int((target.dec + 31.5) / 7.2)
     field = {
@@ -91,6 +91,16 @@ def _make_object(target: Target, rng: np.random.Generator) -> _Object:
         "nmatches": int(200 * (len(sources.x) / 95) ** 0.9 * np.exp(rng.normal(0, 0.3))),
     }
     return _Object(target, change, sources, make_catalogue(sources, rng, target.reference.depth), recurrence, field)
+
+
+def _draw_recurrence(target: Target, change: Change, days_known: float, rng: np.random.Generator) -> float:
+    """Share of the visits before the first alert that detected something at its place."""
+    if target.known and target.class_name in ("AGN", "VS"):
+        return float(rng.beta(*c.KNOWN_RECURRENCE))
+    if target.class_name == "SN" or change.counterpart is None:
+        return days_known / (target.visits[0].jd - c.JD_START)
+    near = np.hypot(change.counterpart.x, change.counterpart.y)[0] < 2
+    return float(rng.exponential(c.RECURRENCE)) if near else 0.0
 
 
 def _draw_history(target: Target, nights: Nights, rng: np.random.Generator) -> Iterator[Visit]:
@@ -175,7 +185,7 @@ def _detections(thing: _Object, number: int, rng: np.random.Generator) -> Record
     first, visit = thing.target.visits[0], thing.target.visits[number]
     start_jd = c.JD_START + thing.target.rejuvenation
     covered = max(1, round(thing.target.rate * (first.jd - start_jd)))
-    earlier = np.random.default_rng([thing.target.index, 3]).binomial(covered, min(thing.recurrence, 0.6))
+    earlier = np.random.default_rng([thing.target.index, 3]).binomial(covered, min(thing.recurrence, 0.95))
     now = max(covered + number, round(thing.target.rate * (visit.jd - start_jd)) + number)
     start = first.jd if earlier == 0 else c.JD_START + 60 + 0.5 * max(first.jd - c.JD_START - 60, 0)
     return {"ndethist": int(earlier + number + 1), "ncovhist": now, "jdstarthist": start, "jdendhist": visit.jd}

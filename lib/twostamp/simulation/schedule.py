@@ -57,7 +57,7 @@ class Nights:
 class Target:
     """An object of the survey. ``ra, dec, latitude`` (galactic) in deg; ``xpos, ypos`` on the chip; ``rate`` visits a
     day; ``visits`` are its alerts in time, ``candid`` set; ``reference`` is its field's, and ``rejuvenation`` the
-    days by which its counts are younger than its date (`ageing`)."""
+    days by which its counts are younger than its date (`ageing`); ``known`` says that it had sent alerts before."""
 
     index: int
     object_id: str
@@ -74,10 +74,16 @@ class Target:
     visits: tuple[Visit, ...]
     reference: Reference = FIRST_REFERENCE
     rejuvenation: float = 0.0
+    known: bool = False
 
 
 def make_plan(
-    pairs_per_class: int, unlabelled_objects: int, nights: int, seed: int, ageing: Ageing | None = None
+    pairs_per_class: int,
+    unlabelled_objects: int,
+    nights: int,
+    seed: int,
+    ageing: Ageing | None = None,
+    known_share: float = 0.0,
 ) -> tuple[Nights, list[Target]]:
     """Plan a survey; arguments as for `twostamp.simulation.survey.write_survey`.
 
@@ -96,6 +102,8 @@ def make_plan(
     targets = [_make_target(i, spec, plan, np.random.default_rng([seed, 1, i])) for i, spec in enumerate(specs)]
     if ageing:
         targets = [_age(target, spec.year, ageing, seed) for target, spec in zip(targets, specs, strict=True)]
+    known = np.random.default_rng([seed, 5]).random(len(targets)) < known_share
+    targets = [replace(target, known=bool(old)) for target, old in zip(targets, known)]
     targets = _observe_one_exposure_twice(_move_to_edges(targets))
     return plan, _number_candidates(targets)
 
@@ -123,6 +131,8 @@ def _make_target(index: int, spec: Spec, nights: Nights, rng: np.random.Generato
     visits = sorted(visits, key=lambda visit: visit.jd)
     if spec.class_name == "asteroid":
         visits = _move_asteroid(visits, rng)
+    if spec.class_name == "bogus" and rng.random() < c.CLOUDED_BOGUS:
+        visits = [visit.through_cloud(rng.uniform(*c.CLOUDED_EXTINCTION)) for visit in visits]
     if spec.fault:
         at = int(spec.class_name in ("SN", "bogus"))  # a bad first alert and a bad second one both occur
         visits[at] = replace(visits[at], fault=spec.fault)

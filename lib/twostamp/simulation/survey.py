@@ -59,6 +59,7 @@ def write_survey(
     seed: int,
     workers: int | None = None,
     ageing: Ageing | None = None,
+    known_share: float = 0.0,
 ) -> SurveyReport:
     """Write a simulated survey into a folder, or leave an identical finished one as it is.
 
@@ -79,6 +80,8 @@ def write_survey(
         Processes; all processors by default. The files do not depend on it.
     ageing : Ageing, optional
         Makes a survey of several years that ages; pairs_per_class and nights are then those of a year.
+    known_share : float
+        Share of the objects that had sent alerts before the archive begins, as most of a night's variables have.
 
     Returns
     -------
@@ -111,11 +114,13 @@ def write_survey(
     wanted: dict[str, Any] = sizes | {"seed": seed, "code": _digest_code()}
     if ageing:
         wanted["ageing"] = asdict(ageing)
+    if known_share:
+        wanted["known_share"] = known_share
     finished = _read_json(folder / _FINGERPRINT)
     if finished.get("survey") == wanted and all((folder / name).is_file() for name in finished["files"]):
         return SurveyReport(folder, reused=True, **finished["report"])
     _clear(folder, wanted, finished)
-    plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing)
+    plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing, known_share)
     workers = workers or os.cpu_count() or 1
     places = _simulate(folder / _PART_FOLDER, plan, targets, seed, workers)
     tarballs = _assemble(folder, places, workers)
