@@ -26,9 +26,10 @@ SEEING: Final = {1: 1.97, 2: 1.86, 3: 1.76}  # FWHM in pixels, median, without t
 SEEING_NIGHT_SCATTER: Final = 0.24  # ln, night to night
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
 PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
-# a Moffat profile of beta = 4 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak)
-PSF_WIDTHS: Final = (0.325, 0.500, 0.900)
-PSF_SHARES: Final = (0.190, 0.628, 0.182)
+# a Moffat profile of beta = 3 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak);
+# measured: the wings of asteroids, 3 to 5 pixels from the centre
+PSF_WIDTHS: Final = (0.331, 0.537, 1.005)
+PSF_SHARES: Final = (0.221, 0.559, 0.220)
 ZEROPOINT: Final = {1: 26.35, 2: 26.40, 3: 25.85}  # DN; measured in clear nights
 CLOUD_SCALE: Final = 0.15  # mag, exponential: thin cloud and airmass; measured: magzpsci
 SKY_LEVEL: Final = {1: 75.0, 2: 155.0, 3: 220.0}  # DN, dark; measured
@@ -42,8 +43,8 @@ REFERENCE_FRAMES: Final = 15  # measured: the median, and 90 % of them, in every
 RENEWED_FRAMES: Final = 40  # of a reference made anew (`ageing`)
 
 # --- image subtraction (calibrated on neighbours in real difference stamps, ZOGY: Zackay et al. 2016)
-REGISTRATION_ERROR: Final = 0.050  # pixels per axis
-PSF_ERROR: Final = 0.035  # relative error of the matched width
+REGISTRATION_ERROR: Final = 0.065  # pixels per axis
+PSF_ERROR: Final = 0.045  # relative error of the matched width
 GAIN_ERROR: Final = 0.008  # relative error of the matched flux
 SCORR_EFFICIENCY: Final = 0.70  # measured: scorr over the ideal matched-filter signal to noise
 PSF_NOISE_FACTOR: Final = 2.0  # measured: sigmapsf over the ideal error

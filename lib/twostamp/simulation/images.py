@@ -215,8 +215,12 @@ def expose(exposure: Exposure, change: Change, flux: float, rng: np.random.Gener
     positive = bool((difference * point)[~masked].sum() >= 0)
     images = (observed + visit.sky, template + visit.sky, difference if positive else -difference)
     science, deep, subtracted = (np.where(masked, np.nan, image) for image in images)
-    noise_level = float(1.4826 * np.median(np.abs(difference - np.median(difference))))
-    return Triplet(science, deep, subtracted, point, noise_level, positive)
+    return Triplet(science, deep, subtracted, point, _measure_noise(difference), positive)
+
+
+def _measure_noise(image: Floats) -> float:
+    """Robust scatter of the pixels: in a crowded field it holds faint stars too, as ZTF's does."""
+    return float(1.4826 * np.median(np.abs(image - np.median(image))))
 
 
 def _draw_resampled_noise(rng: np.random.Generator) -> Floats:
@@ -238,7 +242,7 @@ def _subtract(
     believed = Psf(blurred, exposure.psf.ellipticity + rng.normal(0, 0.5 * c.PSF_ERROR))
     dx, dy = np.array(change.shift) + rng.normal(0, c.REGISTRATION_ERROR, 2)
     gain = 1 + change.gain + rng.normal(0, c.GAIN_ERROR)
-    noise, template_noise = exposure.visit.noise, exposure.template_noise
+    noise, template_noise = _measure_noise(science), _measure_noise(template)
     new, old = believed.transform(), exposure.coadd.transform()
     weight = np.hypot(noise, template_noise) / np.sqrt((noise * old) ** 2 + (template_noise * new) ** 2)
     shift = np.exp(-1j * (dx * _FREQUENCY[0] + dy * _FREQUENCY[1]))
