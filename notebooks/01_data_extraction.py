@@ -43,6 +43,7 @@ labels = "simulated"
 survey_pairs_per_class = 230
 survey_unlabelled_objects = 400
 survey_nights = 60
+survey_known_share = 0.0
 spark_master = "local[*,4]"
 core_nodes = 30
 core_price = 0.185
@@ -87,6 +88,7 @@ if run.simulated:
         unlabelled_objects=params.survey_unlabelled_objects,
         nights=params.survey_nights,
         seed=params.seed,
+        known_share=params.survey_known_share,
     )
 
 # %% tags=["nbval-check-output"]

@@ -99,6 +99,8 @@ class Parameters(BaseModel):
     survey_pairs_per_class: Positive = 230
     survey_unlabelled_objects: Count = 400
     survey_nights: Positive = 60
+    survey_known_share: Fraction = 0.0
+    """Share of the simulated objects that had sent alerts before the archive begins."""
     spark_master: str = "local[*,4]"
     core_nodes: Positive = 30
     core_price: PositiveFloat = 0.185

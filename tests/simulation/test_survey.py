@@ -377,7 +377,7 @@ def test_a_stationary_survey_does_not_age():
 
 def test_without_ageing_nothing_is_young_or_renewed(plan):
     assert {(t.reference, t.rejuvenation) for t in plan[1]} == {(FIRST_REFERENCE, 0.0)}
-    assert (FIRST_REFERENCE.noise, FIRST_REFERENCE.depth) == (c.TEMPLATE_NOISE, c.REFERENCE_DEPTH)
+    assert (FIRST_REFERENCE.noise, FIRST_REFERENCE.depth) == (1.0, c.REFERENCE_DEPTH)
 
 
 def test_a_renewed_reference_is_deeper():

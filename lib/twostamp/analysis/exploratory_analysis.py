@@ -173,7 +173,7 @@ _AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_r
 _COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
 """Left out as well in the second AUC: 2018's real packets come from few fields, so position alone betrays them."""
 
-_MINIMUM, _FOLDS = 20, 5
+_MINIMUM, _FOLDS = 15, 5
 
 
 def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None = 2018) -> pd.DataFrame:
@@ -307,7 +307,7 @@ def realism_auc(simulated: pd.DataFrame, real: pd.DataFrame, seed: int, *, coord
     Returns
     -------
     DataFrame
-        Of the classes with 20 alerts or more on both sides: classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0
+        Of the classes with 15 alerts or more on both sides: classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0
         over five stratified folds) and ``tells``, the three most important features.
 
     Notes
