@@ -29,3 +29,9 @@ def test_a_random_walk_forgets_after_its_timescale():
 
 def test_a_walk_of_one_time():
     assert _random_walk(np.zeros(1), 0.2, 10.0, np.random.default_rng(4)).shape == (1,)
+
+
+def test_out_of_eclipse_a_binary_is_as_bright_as_in_the_coadd():
+    curve = _light_curve("eclipse", TIMES, 0.6, 2.0, np.random.default_rng(1))
+    assert np.median(np.abs(curve)) < 0.01
+    assert curve.min() > -0.01

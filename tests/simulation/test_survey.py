@@ -19,6 +19,7 @@ from twostamp.simulation.ageing import FIRST_REFERENCE, Ageing, Reference
 from twostamp.simulation.conditions import FIRST_NIGHT, draw_field, draw_nights
 from twostamp.simulation.images import Psf, cut_at_chip_edges, draw_points, encode_stamp, expose, render
 from twostamp.simulation.light_curves import Change, draw_change
+from twostamp.simulation.packets import make_alerts
 from twostamp.simulation.population import share_out
 from twostamp.simulation.schedule import Nights, Target, make_plan
 from twostamp.simulation.survey import SurveyReport, write_survey
@@ -64,6 +65,10 @@ def read_survey(folder, report):
                 except EOFError:
                     broken.append(member.name)
     return Survey(folder, report, packets, broken, members, read_labels(folder / "labels.csv")[0])
+
+
+def read_first_packet(alerts):
+    return next(iter(fastavro.reader(io.BytesIO(alerts[0].data))))
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +276,20 @@ def test_second_alerts_come_when_the_thesis_says(plan):
     assert min(within_a_day["asteroid"], within_a_day["SN"]) > 0.5 > max(within_a_day["AGN"], within_a_day["VS"])
     assert max(map(max, gaps.values())) > 100
     assert np.median(gaps["asteroid"]) < 0.1
+
+
+def test_known_objects_have_been_detected_before():
+    nights, targets = make_plan(30, 0, 16, seed=3, known_share=0.5)
+    known = [target for target in targets if target.known]
+    assert len(known) == pytest.approx(0.5 * len(targets), rel=0.2)
+    counts = {name: [] for name in CLASSES}
+    for target in known[::4]:
+        if not any(visit.fault for visit in target.visits):
+            packet = read_first_packet(make_alerts(target, nights, seed=3))
+            counts[target.class_name].append(packet["candidate"]["ndethist"])
+    medians = {name: np.median(found) for name, found in counts.items()}
+    assert min(medians["AGN"], medians["VS"]) > 10 > medians["SN"] > 1 == medians["asteroid"]
+    assert not any(target.known for target in make_plan(30, 0, 16, seed=3)[1])
 
 
 def test_every_class_and_subclass_appears(plan):

@@ -26,7 +26,7 @@ SEEING: Final = {1: 1.97, 2: 1.86, 3: 1.76}  # FWHM in pixels, median, without t
 SEEING_NIGHT_SCATTER: Final = 0.30  # ln, night to night; measured: medians of fwhm from 1.9 to 3.8 pixels
 SEEING_VISIT_SCATTER: Final = 0.09  # ln, within a night
 PSF_ELLIPTICITY: Final = 0.06  # Rayleigh scale; elong of real asteroids
-# a Moffat profile of beta = 3 as three Gaussians: width over FWHM, share of the flux (least squares, < 1 % of the peak);
+# a Moffat profile of beta = 3 as three Gaussians: width over FWHM, share of flux (least squares, < 1 % of the peak),
 # measured: the wings of asteroids, 3 to 5 pixels from the centre
 PSF_WIDTHS: Final = (0.331, 0.537, 1.005)
 PSF_SHARES: Final = (0.221, 0.559, 0.220)
@@ -133,7 +133,7 @@ VARIABLE_MAGNITUDE = (12.5, 20.5)
 VARIABLE_SLOPE: Final = 0.22
 GALACTIC_HEIGHT: Final = {  # deg, scale of exp(-|b| / height); RR Lyrae are of the halo (Sesar et al. 2017), and the
     # catalogues that label other periodic stars hold most of theirs off the plane (Drake et al. 2014: |b| > 20)
-    "EB/EW": 35.0, "EA": 25.0, "LPV": 9.0, "RRL": 90.0, "YSO": 5.0, "RSCVn": 35.0, "DSCT": 45.0, "Ceph": 6.0,
+    "EB/EW": 45.0, "EA": 25.0, "LPV": 9.0, "RRL": 90.0, "YSO": 5.0, "RSCVn": 35.0, "DSCT": 45.0, "Ceph": 6.0,
     "Periodic-Other": 30.0, "ZZ": 60.0,
 }  # fmt: skip
 AVOIDANCE: Final = 14.0  # deg, extragalactic objects are hidden by the plane below this
@@ -160,7 +160,7 @@ SN_OFFSET_SCALE: Final = 1.4  # half-light radii, exponential
 SN_OFFSET_MINIMUM: Final = 0.3  # arcsec
 ASTEROID_MAGNITUDE = (16.5, 20.6)
 ASTEROID_SLOPE: Final = 0.5
-ASTEROID_LATITUDE: Final = 7.0  # deg, ecliptic, Laplace scale
+ASTEROID_LATITUDE: Final = 9.0  # deg, ecliptic, Laplace scale; half the main belt is inclined by more
 EPHEMERIS_ERROR: Final = 0.35  # arcsec per axis
 BOGUS_KINDS: Final = {  # of those in fair weather; measured: empty templates, stars at the centre, saturated stars
     "dipole": 0.10, "residual": 0.15, "saturated": 0.15, "hot pixel": 0.24, "cosmic ray": 0.12, "bad column": 0.06,
