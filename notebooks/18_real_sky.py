@@ -31,7 +31,8 @@ import matplotlib.pyplot as plt
 
 from twostamp import load_classifier
 from twostamp.analysis import real_sky
-from twostamp.data import NO_PACKETS, extract_real, read_metadata
+from twostamp.analysis.exploratory_analysis import compare_metadata, realism_auc
+from twostamp.data import NO_PACKETS, extract_real, read_metadata, select_judging
 from twostamp.evaluation import Bootstrap
 from twostamp.pipeline import open_run
 from twostamp.plots.confusion import plot_confusions
@@ -105,6 +106,22 @@ if folder:
     caption = "Confusion of the shipped classifier at the first packet."
     run.save_extra_figure(fig, "real_sky_confusion", caption=caption, **note)
     plt.show()
+
+# %% [markdown]
+# ## How far the simulation is from the sky
+#
+# A forest tells simulated from real first alerts: an AUC of 0.5 says that it cannot. The constants of the simulated survey are
+# set on two thirds of the nights (`is_judging_night`); here are the others.
+
+# %%
+if folder:
+    judging = select_judging(objects)
+    for name, shown in (("real_sky_telling", True), ("real_sky_telling_no_coordinates", False)):
+        telling = realism_auc(first_alerts, judging, seed, coordinates=shown)
+        run.save_extra_table(telling, name, caption="How well a forest tells simulated from real first alerts.", **note)
+        print(telling.round(2).to_string(index=False))
+    fields = compare_metadata(first_alerts, judging)
+    run.save_extra_table(fields, "real_sky_fields", caption="Simulated and real first alerts, field by field.", **note)
 
 # %% [markdown]
 # ## At the second packet

@@ -11,10 +11,9 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from twostamp.analysis.exploratory_analysis import compare_metadata, realism_auc
 from twostamp.data.arrays import read_batches, read_metadata
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
-from twostamp.data.real_packets import add_nights, is_judging_night
+from twostamp.data.real_packets import add_nights
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap, Estimate
 from twostamp.evaluation.metrics import confusion_counts
 from twostamp.models.classifier import Classifier
@@ -43,28 +42,6 @@ def predict_objects(classifier: Classifier, path: Path) -> Floats:
     parts = [(batch["objectId"], classifier.predict_table(batch)) for batch in read_batches(path, 256, ids)]
     order = np.argsort(np.concatenate([names for names, _ in parts]))
     return np.concatenate([probabilities for _, probabilities in parts]).astype(float)[order]
-
-
-def compare_with_sky(simulated: pd.DataFrame, real: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Set a simulated survey against the real packets of the nights on which none of its constants were set.
-
-    Parameters
-    ----------
-    simulated, real : DataFrame
-        First alerts, of ``first_alerts.parquet`` and of `read_objects`.
-    seed : int
-
-    Returns
-    -------
-    fields : DataFrame
-        `compare_metadata`'s, class by class and field by field.
-    telling : DataFrame
-        `realism_auc`'s with and without coordinates (column ``coordinates``).
-    """
-    judging = real[real["night"].map(is_judging_night)]
-    tables = (simulated, judging)
-    telling = [realism_auc(*tables, seed, coordinates=both).assign(coordinates=both) for both in (True, False)]
-    return compare_metadata(*tables), pd.concat(telling, ignore_index=True)
 
 
 def fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, seed: int) -> RandomForestClassifier:

@@ -2,7 +2,7 @@ from .arrays import Arrays, Preparation, read_metadata
 from .features import FEATURE_LISTS, RECIPES, Scaler, compute_features, feature_names_two
 from .label_files import read_column
 from .labels import read_labels
-from .real_packets import NO_PACKETS, extract_real
+from .real_packets import NO_PACKETS, extract_real, select_judging
 from .release import PairsDataset, open_dataset, write_dataset
 from .sources import describe_sources, find_archive, prepare_inputs
 from .splits import cap_classes, count_subclasses, filter_pairs, make_splits, split_objects
@@ -37,6 +37,7 @@ __all__ = [
     "read_column",
     "read_labels",
     "read_metadata",
+    "select_judging",
     "split_objects",
     "write_dataset",
     "write_records",

@@ -1,6 +1,5 @@
 """Labelled real packets that a run is set beside (``real_archive``); the repository holds none."""
 
-from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,15 +30,20 @@ def extract_real(data: Path, params: Parameters) -> Path | None:
     return data / "real"
 
 
-def is_judging_night(night: date) -> bool:
-    """Whether a night judges the simulated survey, whose constants are set on the others: a third of all, by hash.
+def is_judging_night(night: str) -> bool:
+    """Whether a night (YYYY-MM-DD) judges the simulated survey: a third of all, by hash. The others set its constants.
 
     Examples
     --------
-    >>> [is_judging_night(date(*night)) for night in ((2018, 6, 26), (2018, 7, 13), (2023, 10, 18))]
+    >>> [is_judging_night(night) for night in ("2018-06-26", "2018-07-13", "2023-10-18")]
     [True, False, False]
     """
-    return int(sha256(str(night).encode()).hexdigest(), 16) % 3 == 0
+    return int(sha256(night.encode()).hexdigest(), 16) % 3 == 0
+
+
+def select_judging(table: pd.DataFrame) -> pd.DataFrame:
+    """First alerts of the nights that judge the simulated survey."""
+    return table[table["jd_1"].map(night_of).map(is_judging_night)]
 
 
 def add_nights(table: pd.DataFrame) -> pd.DataFrame:

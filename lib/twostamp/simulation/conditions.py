@@ -33,7 +33,7 @@ def psf_noise_area(seeing: float) -> float:
     Examples
     --------
     >>> round(float(psf_noise_area(2.0)), 1)
-    14.2
+    16.3
     """
     variances = (seeing * np.array(c.PSF_WIDTHS)) ** 2 + 1 / 12
     shares = np.array(c.PSF_SHARES)

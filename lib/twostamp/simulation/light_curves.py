@@ -3,7 +3,7 @@
 A source is drawn again until every visit that the plan calls an alert is one: ZTF sends alerts only of what it detects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,8 +42,13 @@ def draw_change(
     """
     if class_name == "bogus":
         return _draw_bogus(visits, rng)
-    draw_sn = partial(_draw_supernova, days_known=days_known)
-    draw = {"AGN": _draw_agn, "SN": draw_sn, "VS": _draw_variable, "asteroid": _draw_asteroid}[class_name]
+    makers: dict[str, Callable[[str, Sequence[Visit], np.random.Generator], Change]] = {
+        "AGN": _draw_agn,
+        "SN": partial(_draw_supernova, days_known=days_known),
+        "VS": _draw_variable,
+        "asteroid": _draw_asteroid,
+    }
+    draw = makers[class_name]
     for _ in range(_TRIES):
         change = draw(subclass, visits, rng)
         floor = _detectable(change, visits)
@@ -173,10 +178,12 @@ def _draw_bogus(visits: Sequence[Visit], rng: np.random.Generator) -> Change:
         change.counterpart = make_source(-lobe[0], -lobe[1], star, rng.normal(0.7, 0.3))
     elif kind == "residual":
         change.blur = float(rng.choice([-1, 1]) * rng.uniform(0.04, 0.15))
-        change.counterpart = make_source(*rng.normal(0, 0.2, 2), rng.uniform(13.3, 16.5), rng.normal(0.7, 0.3))
+        x, y = rng.normal(0, 0.2, 2)
+        change.counterpart = make_source(x, y, rng.uniform(13.3, 16.5), rng.normal(0.7, 0.3))
     elif kind == "cloud":
         change.gain = float(rng.choice([-1, 1]) * np.exp(rng.uniform(*np.log([0.05, 0.4]))))
-        change.counterpart = make_source(*rng.normal(0, 0.1, 2), rng.uniform(*c.CLOUDED_STAR), rng.normal(0.7, 0.3))
+        x, y = rng.normal(0, 0.1, 2)
+        change.counterpart = make_source(x, y, rng.uniform(*c.CLOUDED_STAR), rng.normal(0.7, 0.3))
     elif kind == "saturated":
         away = unit * rng.exponential(1.8)
         change.counterpart = make_source(away[0], away[1], rng.uniform(10.8, 13.2), rng.normal(0.7, 0.3))
