@@ -131,7 +131,7 @@ def _pixels(triplet: Triplet, image: Floats, visit: Visit, distance: Floats) -> 
 def _scores(fields: Fields, visit: Visit, rng: np.random.Generator) -> Fields:
     sharp = float(fields["fwhm"]) / visit.seeing
     snr = _MAGNITUDE_ERROR / float(fields["sigmapsf"])
-    stellar = 4.0 - 0.4 * (float(fields["fwhm"]) - 2.3) + rng.normal(0, 0.5) + (10 / snr) * rng.normal(0, 1.0)
+    stellar = 4.0 - 0.6 * (float(fields["fwhm"]) - 2.3) + rng.normal(0, 1.0) + (10 / snr) * rng.normal(0, 1.0)
     quality = (
         0.9
         + 1.5 * (float(fields["sumrat"]) - 0.9)
