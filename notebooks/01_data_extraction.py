@@ -43,7 +43,6 @@ labels = "simulated"
 survey_pairs_per_class = 230
 survey_unlabelled_objects = 400
 survey_nights = 60
-survey_known_share = 0.0
 spark_master = "local[*,4]"
 core_nodes = 30
 core_price = 0.185
