@@ -42,7 +42,7 @@ def make_catalogue(sources: Sources, rng: np.random.Generator, depth: float = c.
     extent = (1 - rows.stellarity) * np.where(rows.radius > 0, rows.radius**2 / (rows.radius**2 + 2), 0.25)
     blur = 10 ** (0.4 * (magnitude[:, 1] - depth))
     sharp = -0.02 + 0.5 * extent * (1 - blur) + rng.normal(0, 0.025, n) + 0.6 * blur * rng.normal(-0.9, 0.6, n)
-    bright = np.clip(22 - magnitude[:, 1], 0, 5)
+    bright = np.clip(20 - magnitude[:, 1], 0, 4)
     chi = np.exp(rng.normal(np.log(0.62 + 0.25 * blur), 0.42)) * (1 + 1.2 * extent * bright)
     return Catalogue(rows.x, rows.y, magnitude, rows.stellarity, score, sharp, chi, depth)
 

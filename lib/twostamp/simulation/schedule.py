@@ -45,7 +45,7 @@ class Nights:
         jd = round(julian_midnight(self.days[night]) + hours / 24, 7)
         seeing = c.SEEING[fid] * np.exp(self.seeing[night] + rng.normal(0, c.SEEING_VISIT_SCATTER))
         zeropoint = c.ZEROPOINT[fid] - self.extinction[night] - abs(rng.normal(0, 0.04))
-        moon = c.MOON_LEVEL[fid] * sky.moonlight(jd) ** 2
+        moon = c.MOON_LEVEL[fid] * sky.moonlight(jd) ** 3  # a half moon gives a tenth of the light
         level = (c.SKY_LEVEL[fid] + moon) * np.exp(rng.normal(0, c.SKY_SCATTER))
         noise = c.NOISE_EXCESS * np.sqrt(level / c.GAIN + c.READ_NOISE**2)
         limit = zeropoint - 2.5 * np.log10(5 * c.LIMIT_NOISE_FACTOR * noise * np.sqrt(sky.psf_noise_area(seeing)))
