@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import os
 import re
 import warnings
 import zipfile
@@ -136,13 +137,9 @@ class Classifier:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it is 1 or more")
         total = -(-len(objects) // batch_size) if isinstance(objects, Sized) else None
-        batches = tqdm(
-            map_ahead(self._prepare, objects, batch_size),
-            total=total,
-            unit="batch",
-            desc="predict",
-            disable=not progress or (total is not None and total < 2),
-        )
+        hidden = not progress or (total is not None and total < 2) or bool(os.environ.get("TQDM_DISABLE"))
+        prepared = map_ahead(self._prepare, objects, batch_size)
+        batches = tqdm(prepared, total=total, unit="batch", desc="predict", disable=hidden)
         with bfloat16(mixed_precision):
             return collect(batches, self.network.predict_on_batch, len(self.classes), on_error)
 
