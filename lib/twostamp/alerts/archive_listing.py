@@ -1,6 +1,6 @@
-"""What an archive holds: its sources, their sizes and versions, and what looks like alerts and is not read.
+"""Contents of an archive: its sources, their sizes and versions, and files that look like alerts but are not read.
 
-Folders are listed one by one, so that a cluster can share them: a bucket may hold an object for every alert.
+Folders are listed one by one, so that a cluster can share the work: a bucket may hold one object per alert.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class ArchiveError(ValueError):
 
 
 class Source(NamedTuple):
-    """Bytes of a source, and a number that changes with its files: their names, sizes and times or tags."""
+    """Size of a source in bytes, and a number that changes with its files: their names, sizes, and times or tags."""
 
     size: int
     version: int
@@ -49,7 +49,7 @@ def measure_sources(archive: str) -> dict[str, int]:
     Parameters
     ----------
     archive : str
-        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec knows
+        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec supports
         (``s3://...``).
 
     Returns
@@ -71,21 +71,22 @@ def list_sources(archive: str) -> list[str]:
 
 
 def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str, Source], dict[str, str]]:
-    """Find the sources of an archive, and what looks like alerts and cannot be read.
+    """Find the sources of an archive, and the files that look like alerts but cannot be read.
 
     Parameters
     ----------
     archive : str
         As for `measure_sources`, with its errors.
     spread : callable, optional
-        Lists several folders at a time: gets a function and the folders. One after the other by default.
+        Function that lists several folders at a time; its arguments are a function and the folders. Default: one by
+        one.
 
     Returns
     -------
     sources : dict
         Name -> `Source`, sorted.
     passed_over : dict
-        Path -> why it is no source, sorted.
+        Path -> reason why it is no source, sorted.
     """
     work = partial(_list_folder, root=archive)
     sources: dict[str, Source] = {}
@@ -106,12 +107,13 @@ def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str
 
 
 def is_folder(filesystem: Any, path: str) -> bool:
-    """Whether a path is a folder. A web server is not asked for what looks like a file: it would send all of it."""
+    """Whether a path is a folder. What looks like a file is not requested from a web server, which would send all of
+    it."""
     return not looks_like_alerts(path) if "http" in filesystem.protocol else filesystem.isdir(path)
 
 
 def find_filesystem(url: str) -> tuple[Any, str]:
-    """Find what reads a path or URL, and the path that it knows it by.
+    """Find the file system of a path or URL, and the path within it.
 
     Raises
     ------
@@ -121,12 +123,12 @@ def find_filesystem(url: str) -> tuple[Any, str]:
     with naming_extras():
         try:
             return fsspec.core.url_to_fs(url)
-        except ImportError as error:  # fsspec's own sentence names no extra
+        except ImportError as error:  # fsspec's own message names no extra
             raise (error.__cause__ or error) from None
 
 
 def _list_folder(folder: str, root: str) -> _Folder:
-    """List what is directly in a folder, or the one file that `folder` is."""
+    """List the direct contents of a folder, or `folder` itself if it is a file."""
     filesystem, path = find_filesystem(folder)
     top = find_filesystem(root)[1]
     found = _Folder({}, {}, [])
@@ -146,9 +148,9 @@ def _list_folder(folder: str, root: str) -> _Folder:
 
 
 def _list_entries(filesystem: Any, path: str, folders: list[str]) -> Iterator[tuple[str, int | None, Any]]:
-    """Give the files of a folder: path, bytes (None for a link that leads nowhere) and version.
+    """Yield the files of a folder: path, bytes (None for a broken link) and version.
 
-    Folders in it are added to `folders`.
+    Subfolders are added to `folders`.
     """
     if isinstance(filesystem, LocalFileSystem):
         for file in Path(path).iterdir() if Path(path).is_dir() else [Path(path)]:
@@ -181,12 +183,12 @@ def _to_url(filesystem: Any, path: str) -> str:
 
 
 def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that holds it, which would never end."""
+    """Whether a folder is a link to one of its parents, which would never end."""
     return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("_").parents
 
 
 def _find_hidden(path: str, root: str) -> str:
-    """Find the topmost part of a path below `root` that is hidden; empty if none is."""
+    """Find the topmost hidden part of a path below `root`; empty if none is hidden."""
     hidden = re.search(r"/\.[^/]*", path[len(root) :])
     return path[: len(root) + hidden.end()] if hidden else ""
 
