@@ -23,6 +23,7 @@ from twostamp.evaluation.hypothesis_tests import (
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std, format_repeats
 from twostamp.evaluation.predictions import Predictions
 from twostamp.evaluation.verdicts import make_claim
+from twostamp.inspection.baselines import RANDOM
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
@@ -245,7 +246,7 @@ def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
 def _summarise_baseline(name: str, baselines: Mapping[str, Predictions]) -> dict[str, Any]:
     line: dict[str, Any] = {"model": f"{name}, ours"}
     for split, predictions in baselines.items():
-        values = predictions.correct[name].mean(axis=1)
+        values = predictions.correct[name].mean(axis=1)[: None if name.startswith(RANDOM) else 1]
         line |= {f"accuracy {split}": format_mean_std(values.mean(), values.std(), values.size), "n": values.size}
         line |= {f"{split}_mean": values.mean(), f"{split}_std": values.std(), f"{split}_values": values.tolist()}
     return line

@@ -20,6 +20,8 @@ BASELINES: dict[str, Any] = {
     "random forest": lambda seed: RandomForestClassifier(_TREES, random_state=seed),
     "gradient boosting": lambda seed: HistGradientBoostingClassifier(max_iter=100, random_state=seed),
 }
+RANDOM = "random forest"
+"""The baseline that another seed changes; one fit of each other tells all."""
 ALERTS = ("one alert", "two alerts")
 
 
@@ -40,7 +42,7 @@ def predict_baseline(baseline: str, train: Arrays, tests: Sequence[Arrays], seed
     All sets have metadata of one list; all classes are in the first. A fit that takes no seed is made once and counts
     for each: nothing about it varies but the objects.
     """
-    drawn = list(seeds) if baseline == "random forest" else list(seeds[:1])
+    drawn = list(seeds) if baseline == RANDOM else list(seeds[:1])
     with threadpool_limits(1):  # of some thousand objects threads only wait for each other
         fitted = [BASELINES[baseline](seed).fit(stack_metadata(train), train.labels) for seed in drawn]
     repeats = len(seeds) // len(drawn)
