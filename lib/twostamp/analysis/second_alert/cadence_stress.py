@@ -20,6 +20,7 @@ from twostamp.data.features import DELTAJD_FLOOR, Scaler
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate, balance
 from twostamp.evaluation.predictions import Predictions
 from twostamp.evaluation.verdicts import judge_within, make_claim, tabulate_claims
+from twostamp.taxonomy import MOVING
 
 Days = NDArray[np.float64]
 
@@ -29,7 +30,6 @@ LIMITS = (1.0, 10.0)  # days
 FACTORS = (0.5, 2.0, 5.0)
 LOSS_ALLOWED = 0.02
 """What the accuracy of a classifier that knows of gaps may fall by under the longest one."""
-MOVING = "asteroid"
 STAYING = "all but asteroids"
 
 
