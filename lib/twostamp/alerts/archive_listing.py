@@ -6,6 +6,7 @@ Folders are listed one by one, so that a cluster can share the work: a bucket ma
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from twostamp.alerts.tarballs import is_packet, is_tarball, looks_like_alerts
+from twostamp.alerts.tarballs import NOT_READ, begins_as_alerts, is_packet, is_tarball, looks_like_alerts
 from twostamp.utils.extras import naming_extras
 from twostamp.utils.fingerprints import pick_changes
 
@@ -109,7 +110,7 @@ def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str
 def is_folder(filesystem: Any, path: str) -> bool:
     """Whether a path is a folder. What looks like a file is not requested from a web server, which would send all of
     it."""
-    return not looks_like_alerts(path) if "http" in filesystem.protocol else filesystem.isdir(path)
+    return not (is_packet(path) or is_tarball(path)) if "http" in filesystem.protocol else filesystem.isdir(path)
 
 
 def find_filesystem(url: str) -> tuple[Any, str]:
@@ -133,7 +134,7 @@ def _list_folder(folder: str, root: str) -> _Folder:
     top = find_filesystem(root)[1]
     found = _Folder({}, {}, [])
     for name, size, version in _list_entries(filesystem, path, found.folders):
-        if not looks_like_alerts(name):
+        if not (looks_like_alerts(name) or (size and _begins_as_alerts(filesystem, name))):
             continue
         if reason := _why_not_read(name, top, size):
             hidden = _find_hidden(name, top) or name
@@ -148,7 +149,7 @@ def _list_folder(folder: str, root: str) -> _Folder:
 
 
 def _list_entries(filesystem: Any, path: str, folders: list[str]) -> Iterator[tuple[str, int | None, Any]]:
-    """Yield the files of a folder: path, bytes (None for a broken link) and version.
+    """Yield the files of a folder: path, bytes (None for a broken link, or what is no file) and version.
 
     Subfolders are added to `folders`.
     """
@@ -156,10 +157,10 @@ def _list_entries(filesystem: Any, path: str, folders: list[str]) -> Iterator[tu
         for file in Path(path).iterdir() if Path(path).is_dir() else [Path(path)]:
             if file.is_dir():
                 folders += [] if _leads_back(file) else [str(file)]
-            elif file.exists():
+            elif file.is_file():
                 status = file.stat()
                 yield str(file), status.st_size, (status.st_mtime_ns, status.st_ino)
-            elif file.is_symlink():
+            else:
                 yield str(file), None, None
         return
     try:
@@ -197,5 +198,14 @@ def _why_not_read(path: str, root: str, size: int | None) -> str:
     if _find_hidden(path, root):
         return "it is hidden"
     if size is None:
-        return "it is a link that leads nowhere"
-    return "" if is_packet(path) or is_tarball(path) else "its kind of file is not read: unpack it"
+        return "it is no file, or a link that leads nowhere"
+    return "" if is_packet(path) or is_tarball(path) else NOT_READ
+
+
+def _begins_as_alerts(filesystem: Any, path: str) -> bool:
+    """Whether a local file is one of alerts whose name does not say so; a store would be asked for every file."""
+    if not isinstance(filesystem, LocalFileSystem):
+        return False
+    with suppress(OSError), Path(path).open("rb") as stream:
+        return begins_as_alerts(stream)
+    return False

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from gzip import BadGzipFile
 from typing import IO, Any, NamedTuple
 
@@ -21,7 +22,10 @@ _ANYWHERE = range(sys.maxsize)
 DAMAGE = (EOFError, BadGzipFile, zlib.error, isal_zlib.error, lzma.LZMAError, tarfile.HeaderError)
 _TARBALL = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 _PACKET = re.compile(r"\.avro(\.(gz|bz2|xz))?$", re.IGNORECASE)
-_ALERTS = re.compile(r"\.(avro|tar|tgz|tbz2?|txz|zip|7z|rar)(\.\w+)?$", re.IGNORECASE)
+_ALERTS = re.compile(r"\.(avro|tar|tgz|tbz2?|txz|zip|7z|rar)(?![a-z\d])", re.IGNORECASE)
+_NOTES = re.compile(r"\.(md5|sha\d+|version|asc|sig|csv|jsonl?|log|md|txt|ya?ml)$", re.IGNORECASE)
+"""Endings of what people and downloads keep beside alerts."""
+NOT_READ = "its kind of file is not read: unpack it, or let its name end in .avro or .tar.gz"
 
 
 def is_tarball(path: str) -> bool:
@@ -36,7 +40,15 @@ def is_packet(path: str) -> bool:
 
 def looks_like_alerts(path: str) -> bool:
     """Whether a file name may be that of alerts, also in a format that cannot be read."""
-    return bool(_ALERTS.search(path))
+    return bool(_ALERTS.search(path.rpartition("/")[2]) and not _NOTES.search(path))
+
+
+def begins_as_alerts(raw: IO[bytes]) -> bool:
+    """Whether a file of any name begins as an Avro file or a tar does, compressed or not."""
+    with suppress(OSError, *DAMAGE), _decompress(raw) as stream:  # type: ignore[misc, arg-type]
+        start = stream.read(_TAR_BLOCK)
+        return bool(start.startswith(b"Obj\x01") or start[257:262] == b"ustar")
+    return False
 
 
 class Share(NamedTuple):
@@ -175,7 +187,7 @@ def _walk_tar(
                 continue
             if plain and not _is_hidden(name):
                 yield name, data, ""
-            elif plain or (looks_like_alerts(name) and not is_tarball(name) and not entry.isdir()):
+            elif plain or _is_named(entry, name, data):
                 yield (name, *_explain_entry(entry, name, data))
     if not ended:
         raise EOFError("it ends early")
@@ -204,7 +216,14 @@ def _explain_entry(entry: tarfile.TarInfo, name: str, data: bytes) -> tuple[byte
         return b"", "it is hidden"
     if not entry.isreg():
         return b"", f"it is a link to {entry.linkname}" if entry.linkname else "it is no file"
-    return read_packet(name, data) if is_packet(name) else (b"", "its kind of file is not read: unpack it")
+    return read_packet(name, data) if is_packet(name) else (b"", NOT_READ)
+
+
+def _is_named(entry: tarfile.TarInfo, name: str, data: bytes) -> bool:
+    """Whether a file that is no plain ``.avro`` file may hold alerts, by its name or by how it begins."""
+    if looks_like_alerts(name):
+        return not is_tarball(name) and not entry.isdir()
+    return entry.isreg() and begins_as_alerts(io.BytesIO(data))
 
 
 def _is_hidden(name: str) -> bool:
