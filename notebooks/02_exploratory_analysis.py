@@ -51,7 +51,7 @@ deltajd_max = 100.0
 
 # %%
 run = open_run("02_exploratory_analysis", globals())
-first_alerts = read_metadata(run.require("first_alerts.parquet"))
+first_alerts = exploration.read_found(run.require("first_alerts.parquet"))
 pairs = read_metadata(run.require("pairs.parquet"))
 sample = exploration.sample_per_class(pairs, run.params.eda_per_class, run.params.seed)
 

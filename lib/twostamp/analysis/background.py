@@ -1,5 +1,6 @@
 """What chapters 1 and 2 of the thesis show, computed: counts of supernovae, one object's alerts, convolution."""
 
+import contextlib
 from collections import defaultdict
 from importlib import resources
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.signal import correlate2d
 
-from twostamp.alerts.archive import list_sources, read_members
+from twostamp.alerts.archive import ArchiveError, list_sources, read_members
 from twostamp.alerts.cutouts import read_stamp
-from twostamp.alerts.packet import BadStamp, PacketError, read_packets
+from twostamp.alerts.packet import BadStamp, find_candid, read_sound_packets
+from twostamp.alerts.values import read_isdiffpos
+from twostamp.data.label_files import find_column, read_table
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
@@ -41,7 +44,7 @@ def find_supernovae(params: Parameters) -> pd.DataFrame | None:
     Raises
     ------
     ValueError
-        If a column of the export is missing; the message names the file and the column.
+        If a column of the export is missing, or it has no supernova; the message names the file.
 
     Examples
     --------
@@ -54,11 +57,16 @@ def find_supernovae(params: Parameters) -> pd.DataFrame | None:
 
 
 def _read_tns(path: str) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [column for column in _TNS_COLUMNS if column not in table]
-    if absent:
+    table = read_table(path)
+    found = {column: find_column(table, column) for column in _TNS_COLUMNS}
+    if absent := [column for column, name in found.items() if not name]:
         raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
-    return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), _TNS_COLUMNS].reset_index(drop=True)
+    table = table[list(found.values())].set_axis(_TNS_COLUMNS, axis=1)
+    dated = pd.to_datetime(table["Discovery Date (UT)"], errors="coerce", format="mixed").notna()
+    supernovae = table[table["Obj. Type"].str.match(r"SN|SLSN") & dated].reset_index(drop=True)
+    if supernovae.empty:
+        raise ValueError(f"{path} has no supernova with a date of discovery among its {len(table)} rows")
+    return supernovae
 
 
 def _simulate_tns(seed: int) -> pd.DataFrame:
@@ -78,7 +86,7 @@ def _simulate_tns(seed: int) -> pd.DataFrame:
 
 def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
     """Supernovae by year of discovery, from the first year to the last (figure 1.1)."""
-    years = pd.to_datetime(supernovae["Discovery Date (UT)"]).dt.year
+    years = pd.to_datetime(supernovae["Discovery Date (UT)"], format="mixed").dt.year
     return years.value_counts().reindex(range(years.min(), years.max() + 1), fill_value=0)
 
 
@@ -119,17 +127,22 @@ def read_newest_packets(archive: str, limit: int = 1500) -> list[dict[str, Any]]
     Returns
     -------
     list of dict
-        Ordered by source, newest first. Packets that cannot be read are passed over: notebook 01 counts them.
+        Ordered by source, newest first. What cannot be read or meant is passed over: notebook 01 counts it.
+
+    Raises
+    ------
+    ValueError
+        There is no packet that can be read.
     """
     packets: list[dict[str, Any]] = []
     for source in reversed(list_sources(archive)):
-        for member in read_members(source):
-            try:
-                packets.extend(read_packets(member.data))
-            except PacketError:
-                continue
-            if len(packets) >= limit:
-                return packets
+        with contextlib.suppress(ArchiveError):  # damage
+            for member in read_members(source):
+                packets += read_sound_packets(member.data)
+                if len(packets) >= limit:
+                    return packets
+    if not packets:
+        raise ValueError(f"{archive} holds no alert that can be read: notebook 01 says of each why")
     return packets
 
 
@@ -151,15 +164,16 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
     fields = ["jd", "fid", "magpsf", "sigmapsf", "diffmaglim"]
     of_object = [packet for packet in packets if packet["objectId"] == object_id]
     records = [{field: record.get(field) for field in fields} for packet in of_object for record in _exposures(packet)]
-    curve = pd.DataFrame(records, columns=fields).astype(float)
+    curve = pd.DataFrame(records, columns=fields).apply(pd.to_numeric, errors="coerce").dropna(subset=["jd", "fid"])
     curve = curve.sort_values(["jd", "magpsf"]).drop_duplicates(["jd", "fid"])
     curve.insert(0, "mjd", curve.pop("jd") - MJD)
     return curve.astype({"fid": int}).reset_index(drop=True)
 
 
 def _exposures(packet: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the candidate of a packet and the previous ones that it carries."""
-    return [packet["candidate"], *(packet.get("prv_candidates") or [])]
+    """Return the candidate of a packet and the previous ones that it carries, those of a known time."""
+    entries = [packet["candidate"], *(packet.get("prv_candidates") or [])]
+    return [entry for entry in entries if isinstance(entry, dict) and entry.get("jd") is not None]
 
 
 def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> str:
@@ -210,8 +224,9 @@ def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_na
 
     def rank(packet: dict[str, Any]) -> tuple[bool, bool, float, int]:
         candidate, found = packet["candidate"], classes.get(packet["objectId"])
-        positive = str(candidate["isdiffpos"]) in ("t", "1", "True")
-        return found != class_name, not positive, candidate["magpsf"], packet["candid"]
+        magnitude = candidate.get("magpsf")
+        brightness = np.inf if magnitude is None else float(magnitude)
+        return found != class_name, read_isdiffpos(candidate["isdiffpos"]) == 0, brightness, find_candid(packet)
 
     for packet in sorted(packets, key=rank):
         try:

@@ -14,9 +14,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
-from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
-from twostamp.data.arrays import read_batches, read_triplets
-from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
+from twostamp.alerts.packet import SENTINEL, read_sound_packets
+from twostamp.data.arrays import read_batches, read_metadata, read_triplets
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, compute_features
 from twostamp.data.labels import read_labels
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES, order_classes
@@ -67,6 +67,15 @@ def make_metadata_table() -> pd.DataFrame:
     'deltajd'
     """
     return pd.DataFrame(_METADATA, columns=["metadatum", "unit", "source", "description"])
+
+
+def read_found(path: Path) -> pd.DataFrame:
+    """Read the metadata of ``first_alerts.parquet``; one sentence where no labelled object was found."""
+    if (table := read_metadata(path)).empty:
+        raise ValueError(
+            f"{path} holds no object: the archive has no usable alert of a labelled one; notebook 01 has the account"
+        )
+    return table
 
 
 def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
@@ -204,7 +213,8 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     rows: list[dict[str, object]] = []
     with contextlib.suppress(ArchiveError):  # raised at the end, when every sound source has been read
         for member in iter_members(str(archive)):
-            rows += _read_candidates(member.data)
+            packets = read_sound_packets(member.data, history=False)
+            rows += [packet["candidate"] | {"objectId": packet["objectId"]} for packet in packets]
     alerts = pd.DataFrame(rows)
     if year is not None and len(alerts):
         alerts = alerts[to_timestamps(alerts["jd"]).dt.year == year]
@@ -215,7 +225,7 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     table = read_labels(labels)[0].merge(fields, on="objectId").sort_values("objectId", ignore_index=True)
     if table.empty:
         raise ValueError(f"{labels} has no label of the {len(alerts)} objects of {year or 'any year'} in {archive}")
-    return table
+    return table.assign(**{name: np.nan for field in PACKET_FIELDS if (name := f"{field}_1") not in table})
 
 
 def find_real_alerts(params: Parameters) -> tuple[pd.DataFrame | None, str]:
@@ -229,13 +239,6 @@ def find_real_alerts(params: Parameters) -> tuple[pd.DataFrame | None, str]:
         return read_real_alerts(params.real_archive, f"{params.real_archive}/labels.csv"), ""
     except (OSError, ValueError) as error:
         return None, str(error)
-
-
-def _read_candidates(data: bytes) -> list[dict[str, object]]:
-    try:
-        return [packet["candidate"] | {"objectId": packet["objectId"]} for packet in read_packets(data)]
-    except PacketError:
-        return []
 
 
 def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
