@@ -40,7 +40,8 @@ def _run(options: argparse.Namespace) -> int:
     params = _read(options.run)
     utils.require_java()
     if not params.simulated:  # before the notebooks, so that what failed before is asked for again
-        data.prepare_inputs(params, _folder(params) / "data")
+        _, labels = data.prepare_inputs(params, _folder(params) / "data")
+        data.read_labels(labels)  # or they are refused before anything runs
     notebooks = options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
     try:
         manifest = pipeline.run_notebooks(params, notebooks, force=options.force)
@@ -139,7 +140,9 @@ def _folder(params: Parameters) -> Path:
 
 
 def _read_objects(path: str) -> list[str]:
-    return [name for name in data.read_column(path, "objectId") if name]
+    if not (names := [name for name in data.read_column(path, "objectId") if name]):
+        raise ValueError(f"{path} names no object")
+    return names
 
 
 def _make_parser() -> argparse.ArgumentParser:
