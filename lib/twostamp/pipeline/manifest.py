@@ -19,6 +19,9 @@ _STORES = ("data", "models")
 _CARD = "card.json"
 """A folder with it is a packaged model."""
 
+_BULKY = ".parquet"
+"""Of what is in `_STORES`, sizes of these and of models tell whether they are still whole; notes may grow."""
+
 Files = dict[str, tuple[int, int]]
 
 
@@ -42,6 +45,7 @@ def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> di
     given = () if params.simulated else (find_archive(params, data), find_labels(params, data))
     files = [*params.label_csvs, *params.bogus_csvs, params.bogus_reports, params.tns_csv]
     files += [params.real_archive, f"{params.real_archive}/labels.csv"]
+    files += [str(outputs_root() / params.pretrained_run / "models")] if params.pretrained_run else []
     inputs = [describe_input(name) for name in (*given, *files)]
     common = "\n".join([params.model_dump_json(), hash_code(PACKAGE), *inputs])
     marks: dict[str, str] = {}
@@ -56,6 +60,8 @@ def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> di
 class Manifest:
     """The file ``manifest.json`` of a run: for every notebook fingerprint, seconds, peak_mb, skipped, outputs, stale.
 
+    ``outputs`` are the files that it made, with their sizes where these must not change.
+
     Parameters
     ----------
     root : Path
@@ -65,12 +71,18 @@ class Manifest:
     def __init__(self, root: Path) -> None:
         self.root, self.path = root, root / MANIFEST
         self.entries: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        for entry in self.entries.values():
+            entry["outputs"] = dict.fromkeys(found) if isinstance(found := entry.get("outputs", []), list) else found
 
     def is_done(self, name: str, mark: str) -> bool:
         """Whether a notebook was made from what `mark` stands for, and nothing that it made is missing."""
         entry = self.entries.get(name, {})
-        made = [f"notebooks/{name}.ipynb", *entry.get("outputs", ())]
-        return bool(entry.get("fingerprint") == mark and all((self.root / file).exists() for file in made))
+        made = {f"notebooks/{name}.ipynb": None} | entry.get("outputs", {})
+        return bool(entry.get("fingerprint") == mark and all(self._is_whole(*output) for output in made.items()))
+
+    def _is_whole(self, file: str, size: int | None) -> bool:
+        path = self.root / file
+        return path.exists() and size in (None, path.stat().st_size)
 
     def list_files(self) -> Files:
         """Size and time of all files that notebooks make."""
@@ -96,8 +108,10 @@ class Manifest:
         folders = {Path(file).parent for file in written if file.count("/") > 1}
         made = written | {file for file in now if file in known or Path(file).parent in folders}
         made |= {file for file in now for key, by in MADE_BY.items() if by == name and key in file.split("/")}
-        outputs = sorted(file for file in made if (self.root / file).exists())
+        outputs = {file: _fix_size(file, now[file][0]) for file in sorted(made) if (self.root / file).exists()}
         self.entries[name] = {"fingerprint": mark, **measured, "skipped": False, "outputs": outputs}
+        for entry in self.entries.values():  # what it has written of what others made is theirs as it is now
+            entry["outputs"] |= {file: size for file, size in outputs.items() if file in written & {*entry["outputs"]}}
 
     def _remove(self, stale: set[str]) -> None:
         for file in stale:
@@ -113,8 +127,14 @@ class Manifest:
         write_file(self.path, json.dumps(self.entries, indent=1) + "\n")
 
 
-def list_stale(root: Path) -> set[str]:
-    """Files of a run that notebooks made which have not run since what they stand on has changed."""
-    entries = Manifest(root).entries.values()
-    fresh = {file for entry in entries if not entry.get("stale") for file in entry.get("outputs", ())}
-    return {file for entry in entries if entry.get("stale") for file in entry.get("outputs", ())} - fresh
+def _fix_size(file: str, size: int) -> int | None:
+    return size if file.startswith((*_RESULTS, "models/")) or file.endswith(_BULKY) else None
+
+
+def list_stale(root: Path) -> tuple[set[str], set[str]]:
+    """Notebooks of a run that have not run since what they stand on has changed, and the files that only they made."""
+    entries = Manifest(root).entries
+    stale = {name for name, entry in entries.items() if entry.get("stale")}
+    files = {name: set(entry["outputs"]) for name, entry in entries.items()}
+    fresh = set[str]().union(*(files[name] for name in entries if name not in stale))
+    return stale, set[str]().union(*(files[name] for name in stale)) - fresh

@@ -29,6 +29,7 @@ CHAPTERS = {
 
 KINDS = ("figure", "table", "algorithm", "number")
 REPORT = "report.html"
+OUTDATED = "of an earlier state: its notebook has not run since what it stands on has changed"
 BEHIND = re.compile(r"_(mean|std|values|median|p99)$|^times$")
 """Columns of a CSV that hold the numbers behind each "±": too much for a page."""
 
@@ -118,7 +119,10 @@ def collect_chapters(root: Path) -> list[Chapter]:
     chapters = {key: Chapter(key, titles[spanish]) for key, titles in CHAPTERS.items()}
     if set(rows["status"]) - set(STATUSES):
         raise ReportError(f"{root / 'ledger.csv'} has statuses that this version does not know: write it again")
+    stale, _ = list_stale(root)
     for row in Ledger(root / "ledger.csv", "es" if spanish else "en").read().to_dict("records"):
+        if row["notebook"] in stale and row["status"] != "missing":
+            row["note"] = "; ".join(filter(None, (OUTDATED, row["note"])))
         files = tuple(name for name in row["files"].split(";") if name)
         item = _read_files(root, Item(**{str(name): value for name, value in row.items()} | {"files": files}))
         chapter = chapters[item.id.partition(".")[0]]
@@ -128,7 +132,7 @@ def collect_chapters(root: Path) -> list[Chapter]:
 
 def _collect_extras(root: Path) -> list[Item]:
     """Read the figures and tables of a run that the thesis does not have, but for those of an earlier state of it."""
-    stale = list_stale(root)
+    _, stale = list_stale(root)
     paths = (path for folder in ("figures", "tables") for path in (root / folder).glob("extra_*"))
     stems = sorted({path.stem for path in paths if path.relative_to(root).as_posix() not in stale})
     extras = []
