@@ -53,6 +53,9 @@ EXTENDED: dict[str, tuple[str, ...]] = {
 }
 """The notebooks beyond the thesis, which ``twostamp extend`` runs on what the others left."""
 
+_KERNEL = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+"""Variables of the notebooks' kernels, whatever the user has set; trainings by JAX set theirs for their workers."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -86,6 +89,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     write_file(root / PARAMETERS, yaml.safe_dump(params.model_dump(), sort_keys=False))
     manifest, marks = Manifest(root), fingerprints(params, STANDS_ON | EXTENDED)
+    manifest.save(marks)  # what is stale is so even if nothing is made anew
     for name in names:
         if not force and manifest.is_done(name, marks[name]):
             manifest.entries[name]["skipped"] = True
@@ -102,6 +106,7 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
     source, partial = notebooks_folder() / f"{name}.ipynb", executed.with_suffix(".partial.ipynb")
     declared = papermill.inspect_notebook(source)  # open_run reads the others from the run's PARAMETERS
     logger.info("%s: running", name)
+    os.environ.update(_KERNEL)
     start = time.perf_counter()
     with _PeakMemory() as memory, _naming(name, partial), _log_of_children(executed.with_suffix(".log")):
         papermill.execute_notebook(
