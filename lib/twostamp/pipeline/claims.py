@@ -1,4 +1,4 @@
-"""Claims of a run: their tables under version control, and the page of the documentation that is written from them."""
+"""Claims of a run: their tables under version control, and the documentation page written from them."""
 
 import shutil
 from pathlib import Path
