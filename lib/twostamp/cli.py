@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         manifest = pipeline.run_notebooks(params, notebooks, force=options.force)
     except pipeline.NotebookError as error:
-        print(error, file=sys.stderr)
+        print(utils.explain(error), file=sys.stderr)
         return 1
     print(pipeline.summarise_run(params, manifest))
     return 0

@@ -28,6 +28,7 @@ _FETCHED = "unlabelled_alerts"
 _CONES = "cones"
 _LOCATED, SELECTED = "unlabelled_objects_located", "unlabelled_objects.parquet"
 _LABELLED = "objectId string, labelled boolean"
+NO_OBJECTS = "no objects to tell"
 MIN_ALERTS = 2
 """Fewest alerts of an object in a cone search (thesis 6.6)."""
 
@@ -229,17 +230,19 @@ def check_expectations(medians: pd.DataFrame) -> pd.DataFrame:
     >>> list(check_expectations(median_latitudes(table))["verdict"])
     ['no objects to tell', 'holds', 'holds']
     """
-    plane, ecliptic = medians["median |b| (deg)"], medians["median |ecliptic latitude| (deg)"]
-    others = ecliptic.drop("asteroid", errors="ignore").min()
+    plane, ecliptic = "median |b| (deg)", "median |ecliptic latitude| (deg)"
+    others = medians.drop("asteroid", errors="ignore")[ecliptic]
+    nearest = others.idxmin() if others.notna().any() else ""
     cases = [
-        ("AGN farther from the Galactic plane than VS", "|b|", plane.get("AGN"), plane.get("VS")),
-        ("SN farther from the Galactic plane than VS", "|b|", plane.get("SN"), plane.get("VS")),
-        ("asteroids nearer the ecliptic than any other class", "|ecliptic latitude|", others, ecliptic.get("asteroid")),
+        ("AGN farther from the Galactic plane than VS", "|b|", plane, "AGN", "VS"),
+        ("SN farther from the Galactic plane than VS", "|b|", plane, "SN", "VS"),
+        ("asteroids nearer the ecliptic than any other class", "|ecliptic latitude|", ecliptic, nearest, "asteroid"),
     ]
     rows = []
-    for expectation, quantity, larger, smaller in cases:
-        told = pd.notna(larger) and pd.notna(smaller)
-        verdict = ("holds" if larger > smaller else "does not hold") if told else "no objects to tell"
-        found = f"median {quantity} {larger:.1f} deg against {smaller:.1f} deg" if told else "-"
-        rows.append((expectation, found, verdict))
+    for expectation, quantity, column, *names in cases:
+        rest = medians.reindex(names)
+        told = rest[column].notna().all()
+        verdict = ("holds" if rest[column].iloc[0] > rest[column].iloc[1] else "does not hold") if told else NO_OBJECTS
+        sides = [f"{median:.1f} deg (n = {n:.0f})" for median, n in rest[[column, "objects"]].to_numpy()]
+        rows.append((expectation, f"median {quantity} {' against '.join(sides)}" if told else "-", verdict))
     return pd.DataFrame(rows, columns=["expectation", "found", "verdict"])
