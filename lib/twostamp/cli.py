@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    classifier = models.load_classifier(options.model) if options.model else models.load_classifier()
+    classifier = models.load_classifier(options.model or models.PRETRAINED, options.adapter)
     answers = classifier.predict_folder(options.archive)
     utils.write_table(answers.table, options.output)
     print(f"{len(answers.table)} objects of {options.archive} are in {options.output}")
@@ -66,6 +66,15 @@ def _classify(options: argparse.Namespace) -> int:
     utils.write_table(answers.left_out, path)
     print(f"{len(answers.left_out)} packets were left out, for the reasons in {path}", file=sys.stderr)
     return 1
+
+
+def _adapt(options: argparse.Namespace) -> None:
+    folder = options.model or models.PRETRAINED
+    adapter = models.fit_adapter(models.load_classifier(folder), options.archive)
+    path = options.output or folder / models.ADAPTER
+    adapter.save(path)
+    print(f"{path} has an adapter to {adapter.alerts} objects of {adapter.night}: name it with --adapter")
+    print("estimated shares: " + ", ".join(f"{name} {share:.2f}" for name, share in adapter.shares.items()))
 
 
 def _tonight(options: argparse.Namespace) -> int:
@@ -173,9 +182,14 @@ def _make_parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="output file, .csv or .parquet"
     )
-    classify.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="another classifier, for example outputs/quick/models/stacked"
-    )
+    classify.add_argument("--adapter", default="", metavar="FILE", help="of twostamp adapt, for a survey that has aged")
+    text = "adapt a classifier, without labels, to a night or month on which the survey is older"
+    adapt = add("adapt", _adapt, text)
+    adapt.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="of that night's Avro packets, or a URL")
+    adapt.add_argument("-o", "--output", type=Path, metavar="FILE", help="adapter.json beside the model by default")
+    for command in (classify, adapt):
+        text = "another classifier, for example outputs/quick/models/stacked"
+        command.add_argument("--model", type=Path, metavar="FOLDER", help=text)
     text = "score a night as it arrives: predict from an object's first alert, revise at its second"
     stream.add_options(add("tonight", _tonight, text))
     for name, report, text in (

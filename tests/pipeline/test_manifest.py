@@ -33,7 +33,16 @@ def test_fingerprints_follow_parameters_and_predecessors(study: Path) -> None:
     assert changed == {name for name in before if int(name[:2]) >= 3}
 
 
-INPUTS = ("labels.csv", "tns.csv", "night.tar", "real/1.avro", "real/labels.csv", "more.csv", "bogus.csv")
+INPUTS = (
+    "labels.csv",
+    "tns.csv",
+    "night.tar",
+    "real/1.avro",
+    "real/labels.csv",
+    "more.csv",
+    "bogus.csv",
+    "model.index",
+)
 
 
 @pytest.mark.parametrize("changed", INPUTS)
@@ -42,6 +51,7 @@ def test_fingerprints_follow_the_content_of_every_input(study: Path, changed: st
     for name in INPUTS:
         (study / name).write_bytes(b"old")
     files = {"tns_csv": "tns.csv", "real_archive": "real", "archive": "night.tar", "labels": "labels.csv"}
+    files |= {"alerce_checkpoint": "model"}
     values: dict[str, Any] = {name: str(study / file) for name, file in files.items()}
     params = Parameters(**values)
     if changed in ("more.csv", "bogus.csv"):

@@ -44,7 +44,7 @@ def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> di
     data = outputs_root() / params.run_name / "data"
     given = () if params.simulated else (find_archive(params, data), find_labels(params, data))
     files = [*params.label_csvs, *params.bogus_csvs, params.bogus_reports, params.tns_csv]
-    files += [params.real_archive, f"{params.real_archive}/labels.csv"]
+    files += [params.real_archive, f"{params.real_archive}/labels.csv", f"{params.alerce_checkpoint}.index"]
     files += [str(outputs_root() / params.pretrained_run / "models")] if params.pretrained_run else []
     inputs = [describe_input(name) for name in (*given, *files)]
     common = "\n".join([params.model_dump_json(), hash_code(PACKAGE), *inputs])

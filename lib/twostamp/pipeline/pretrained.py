@@ -62,7 +62,8 @@ def make_pretrained(params: Parameters, folder: Path) -> Classifier:
     card |= {"test": _test(classifier, records), FEATURE_RANGE: measure_ranges(first_alerts, classifier.features)}
     if real := extract_real(root / "data", params):
         card["real packets"] = _test_on_real(classifier, real, params)
-    del card["run"]["parameters"]["real_archive"]  # a path of this machine
+    for name in ("real_archive", "alerce_checkpoint"):  # paths of this machine
+        del card["run"]["parameters"][name]
     classifier = replace(classifier, card=card)
     classifier.save(folder)
     return classifier

@@ -35,7 +35,10 @@ def run_tonight(options: argparse.Namespace) -> int:
     params = read_parameters(find_parameters(options.run)) if options.run else None
     root = outputs_root() / (params.run_name if params else "real")
     source = _open_source(options, params)
-    model = NightModel.load(options.model, options.first_model) if options.model else NightModel.of_run(root / "models")
+    if options.model:
+        model = NightModel.load(options.model, options.first_model, options.adapter)
+    else:
+        model = NightModel.of_run(root / "models", options.adapter)
     publish = None
     if options.output_topic:
         publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options)).publish

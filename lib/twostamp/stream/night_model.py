@@ -28,7 +28,7 @@ class NightModel:
         For an object's first alert, and for its first two.
     name : str
     version : str
-        Hash of cards, weights, statistics and calibrations.
+        Hash of cards, weights, statistics, calibrations and the adapter.
     calibrations : mapping of int to Calibration
         Calibrations by number of alerts, if the models' folders have them.
     """
@@ -40,7 +40,9 @@ class NightModel:
     calibrations: Mapping[int, Calibration]
 
     @classmethod
-    def load(cls, folder: Path | str = PRETRAINED, first_folder: Path | str = "") -> "NightModel":
+    def load(
+        cls, folder: Path | str = PRETRAINED, first_folder: Path | str = "", adapter: Path | str = ""
+    ) -> "NightModel":
         """Load a classifier, by default the shipped one.
 
         Parameters
@@ -48,16 +50,18 @@ class NightModel:
         folder : Path or str
         first_folder : Path or str
             Folder of another classifier, for first alerts; required if the one in `folder` always takes two.
+        adapter : Path or str
+            Of `twostamp.models.adapter`, for both; none by default.
 
         Raises
         ------
         ModelError
             A folder holds no model, or the two do not match.
         """
-        second = Classifier.load(folder)
+        second = Classifier.load(folder, adapter)
         folders = [Path(folder)]
         if first_folder:
-            first = Classifier.load(first_folder)
+            first = Classifier.load(first_folder, adapter)
             folders.insert(0, Path(first_folder))
         elif SECOND_SEEN in input_shapes(second.variant, second.crop_size):
             first = second.at_first_alert()
@@ -73,15 +77,15 @@ class NightModel:
             n_alerts: each for n_alerts, each in load_calibration(folders[0]).items() if n_alerts == 1
         }
         name = "+".join(dict.fromkeys((first.variant, second.variant)))
-        return cls(first, second, name, _hash_models(folders), calibrations)
+        return cls(first, second, name, _hash_models(folders, adapter), calibrations)
 
     @classmethod
-    def of_run(cls, models: Path) -> "NightModel":
+    def of_run(cls, models: Path, adapter: Path | str = "") -> "NightModel":
         """Load a run's packaged classifier for one alert or two, else a pair of them, else the shipped classifier."""
         for name, first in _PACKAGED:
             if all((models / folder / CARD).exists() for folder in (name, first)):
-                return cls.load(models / name, "" if first == name else models / first)
-        return cls.load()
+                return cls.load(models / name, "" if first == name else models / first, adapter)
+        return cls.load(adapter=adapter)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,9 +122,9 @@ class NightModel:
         return probabilities, failures
 
 
-def _hash_models(folders: Sequence[Path]) -> str:
+def _hash_models(folders: Sequence[Path], adapter: Path | str) -> str:
     digest = hashlib.sha256()
-    for folder in folders:
-        for name in (CARD, NETWORK, SCALER, CALIBRATION):
-            digest.update((folder / name).read_bytes() if (folder / name).exists() else b"")
+    paths = [folder / name for folder in folders for name in (CARD, NETWORK, SCALER, CALIBRATION)]
+    for path in (*paths, *([Path(adapter)] if adapter else [])):
+        digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()[:16]

@@ -13,6 +13,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=Path, metavar="FOLDER", help="folder of the predictions (outputs/RUN/tonight)")
     add("--model", default="", metavar="FOLDER", help="a classifier (default: the run's, else the shipped one)")
     add("--first-model", default="", metavar="FOLDER", help="for first alerts, if --model needs two")
+    add("--adapter", default="", metavar="FILE", help="of twostamp adapt, for a survey that has aged")
     add("--programid", type=int, nargs="+", default=[1], help="programids to score: 1 is the public survey")
     add("--keep-class", default="SN", help="keep the packets of candidates of this class (%(default)s)")
     add("--keep-above", type=float, default=0.1, help="from this probability on (%(default)g)")
