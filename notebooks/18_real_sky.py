@@ -115,7 +115,8 @@ if folder:
 
 # %%
 if folder:
-    fig = plot_recalls(recalls[recalls["classifier"].isin([*classifiers, *adapted])])
+    chosen = recalls[recalls["classifier"].isin([*classifiers, *adapted])]
+    fig = plot_recalls(chosen.sort_values("classifier", kind="stable"))
     caption = "Recall on labelled real packets with and without an adapter, 95 % over nights."
     run.save_extra_figure(fig, "real_sky_adapted", caption=caption, **note)
     plt.show()
