@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 00 Background
 #
-# **Question.** What does a reader need to know before the first alert is opened: why early classification matters, what
-# an alert holds, what a convolutional network does to it, and what others have reached?
+# **Question.** Why does early classification matter, and what does an alert hold? What does a convolutional network
+# compute from its stamps, and what accuracies have others reached?
 #
-# **In.** A TNS export if there is one, a few alerts of the archive. **Out.** The figures of chapters 1 and 2 of the thesis
-# that data or a computation can draw, figure A.1, Table 2.1. Photographs and other authors' plots stay theirs: the ledger
-# names whose they are.
+# **In.** A TNS export if there is one, and a few alerts of the archive. **Out.** Figure A.1, Table 2.1, and those
+# figures of chapters 1 and 2 of the thesis that data or a computation can draw. Photographs and other authors' plots
+# are not redrawn: the ledger names their sources.
 
 # %%
 import numpy as np
@@ -45,9 +45,10 @@ run = open_run("00_background", globals())
 # %% [markdown]
 # ## Why early classification
 #
-# Supernovae confirmed by spectroscopy grow in number every year, and brokers such as ALeRCE report many of them
-# (figures 1.1 and 1.2). Without an export of the Transient Name Server a simulated run makes one up: its two totals are
-# the thesis's, the shape by year and type is an assumption. A run on real alerts draws them only from a real export.
+# The number of spectroscopically confirmed supernovae grows every year, and brokers such as ALeRCE report many of them
+# (figures 1.1 and 1.2). A run on real alerts draws both figures only from an export of the Transient Name Server (TNS).
+# A simulated run without an export invents one: its two totals are the thesis's, its shape by year and type is an
+# assumption.
 
 # %%
 supernovae = background.find_supernovae(run.params)
@@ -74,10 +75,10 @@ else:
     run.save_figure(fig, "1.2", caption=caption, ours="" if copied else by_type.sum(), note=copied)
 
 # %% [markdown]
-# ## What a survey sees
+# ## What a survey measures
 #
-# Two stars can look alike and differ a hundredfold in luminosity: the apparent magnitude is $m = M + 5 \log_{10}(d / 10\,
-# \mathrm{pc})$, and a smaller magnitude is a brighter star.
+# Two stars can appear equally bright and differ a hundredfold in luminosity. The apparent magnitude is $m = M + 5
+# \log_{10}(d / 10\, \mathrm{pc})$; the smaller the magnitude, the brighter the star.
 
 # %%
 fig, ax = plt.subplots(figsize=(6.5, 2.2))
@@ -85,16 +86,17 @@ schematics.plot_magnitudes(ax)
 run.save_figure(fig, "2.1", caption="Apparent and absolute magnitude: A is far and luminous, B near and faint.")
 
 # %% [markdown]
-# A survey takes the same field again and again, subtracts a reference image, and sends an alert with the cut-outs and
-# measurements of whatever is left.
+# A survey images the same field repeatedly and subtracts a reference image. It sends an alert, with cut-outs and
+# measurements, for every source that remains.
 
 # %%
 fig = schematics.plot_survey(plt.figure(figsize=(7, 2.2)))
 run.save_figure(fig, "2.3", caption="How an astronomical survey turns an exposure into an alert, on a made-up field.")
 
 # %% [markdown]
-# An alert also carries what was seen, and not seen, at its place in the 30 days before, so that a few alerts make a light
-# curve. The newest nights of the archive give one object; a simulated run first writes a survey of a few objects.
+# An alert also carries the detections and upper limits at its position over the previous 30 days, so a few alerts make
+# a light curve. The object shown comes from the newest nights of the archive; a simulated run first writes a survey of
+# a few objects.
 
 # %%
 alerts, label_file = background.find_alerts(run.params, run.data)
@@ -116,7 +118,8 @@ run.save_figure(fig, "2.11", caption=f"The three stamps of an alert of {name}.",
 # %% [markdown]
 # ## From a neuron to a convolutional network
 #
-# A perceptron weighs its inputs, adds a bias and applies an activation; layers of them make a multi-layer perceptron.
+# A perceptron takes a weighted sum of its inputs, adds a bias and applies an activation. Layers of perceptrons make a
+# multi-layer perceptron.
 
 # %%
 fig, ax = plt.subplots(figsize=(5.5, 3.2))
@@ -132,7 +135,7 @@ schematics.plot_mlp([ends[0], hidden, hidden, ends[1]], right, "(b) Two hidden l
 run.save_figure(fig, "2.13", caption="Multi-layer perceptrons.")
 
 # %% [markdown]
-# A convolutional layer slides a small kernel over an image and writes down the weighted sum at each place; pooling keeps
+# A convolutional layer slides a small kernel over an image and returns the weighted sum at each position. Pooling keeps
 # the largest value of each block. Both are computed here, first on small matrices that can be checked by hand.
 
 # %%
@@ -146,8 +149,8 @@ fig = plots.plot_max_pool(rng.integers(0, 10, (4, 4)).astype(float), plt.figure(
 run.save_figure(fig, "2.19", caption="Max pooling with a window of 2 × 2 and stride 2.")
 
 # %% [markdown]
-# Then on the science stamp above. The thesis prints the values of its two 10 × 10 kernels (−1 and 0, −1 and 1) but not
-# every cell, so their arrangement is ours: a diagonal, and a vertical step.
+# Then both are applied to the science stamp above. The thesis gives the values in its two 10 × 10 kernels (−1 and 0, −1
+# and 1) but not every cell. The arrangement is ours: a diagonal, and a vertical step.
 
 # %%
 image = stamps[0].astype(float)
@@ -179,9 +182,10 @@ run.save_table(literature, "2.1", caption="Articles on classifying images of ast
 literature.drop(columns="remarks").style.hide(axis="index")
 
 # %% [markdown]
-# ## What we found
+# ## What was found
 #
-# One figure of Table 2.1 matters later: ALeRCE's own accuracy, beside the thesis's re-implementation of that classifier.
+# One accuracy in Table 2.1 matters later: the one that ALeRCE published, next to that of the thesis's re-implementation
+# of the same classifier.
 
 # %%
 printed = read_catalogue().set_index("title")["thesis"].str.extract(r"^(0\.\d+)", expand=False).astype(float)

@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 01 Data extraction
 #
-# **Question.** Which are the first two alerts of each labelled object, and where did all the other alerts go?
+# **Question.** Which are the first two alerts of each labelled object, and what became of all the other alerts?
 #
-# **In.** An archive of alert packets and a file of labels; by default a simulated survey that this notebook writes, or
-# what the parameters fetch: labels from several sources, alerts from ALeRCE's API or from ZTF's public archive.
-# **Out.** `first_alerts.parquet`, `pairs.parquet` and `quarantine.parquet`; tables 3.1, 3.3 and 3.4, figure 6.12 and the
-# numbers of the thesis's sections 3.1 to 3.3.
+# **In.** An archive of alert packets and a file of labels. By default this notebook writes a simulated survey. With the
+# right parameters it fetches labels from several sources, and alerts from ALeRCE's API or ZTF's public archive.
+# **Out.** `first_alerts.parquet`, `pairs.parquet` and `quarantine.parquet`; tables 3.1, 3.3 and 3.4, figure 6.12 and
+# the numbers of the thesis's sections 3.1 to 3.3.
 
 # %%
 import pandas as pd
@@ -56,8 +56,8 @@ params = run.params
 # %% [markdown]
 # ## What an alert holds
 #
-# ZTF sends each alert as one Avro packet with its schema inside. Schemas have grown since 2018, and a packet of any of
-# them is read; this is schema 3.3, the thesis's.
+# ZTF sends each alert as one Avro packet with its schema inside. The schema has grown since 2018, and the reader
+# accepts every version. The table shows schema 3.3, the one in the thesis.
 
 # %%
 schema = read_schema()
@@ -74,10 +74,12 @@ run.record_number("3.1.3", "side of a whole stamp, pixels", 63)
 # %% [markdown]
 # ## The archive
 #
-# Without an archive of its own, a run writes the simulated survey: nightly tarballs of packets in the same schema. It
-# is written once, and again only when its parameters change. A run on the sky assembles its label file and fetches its
-# alerts here, if its parameters say from where (`archive`, `labels` and those behind them); what it has already is not
-# asked for again. `make alerts` does the same ahead of the notebooks.
+# By default a run writes the simulated survey: nightly tarballs of packets in the same schema. The survey is written
+# once, and again only when its parameters change.
+#
+# A run on real data assembles its label file and downloads its alerts here. Its parameters name the sources (`archive`,
+# `labels` and their options). Files that are already present are not downloaded again. `make alerts` does the same
+# before the notebooks.
 
 # %%
 if run.simulated:
@@ -101,8 +103,8 @@ print(describe_sources(params, run.data))
 # %% [markdown]
 # ## The labels
 #
-# Repeated labels are dropped, and so are objects with two different labels, and CV/Nova, which no class holds (decision
-# D5). Subclasses get one canonical name each; table 3.3 says which class they belong to.
+# Three kinds of rows are dropped: repeated labels, objects with two different labels, and CV/Nova, which belongs to no
+# class (decision D5). Each subclass gets one canonical name; table 3.3 gives its class.
 
 # %% tags=["nbval-check-output"]
 objects, counts = read_labels(label_file)
@@ -123,10 +125,11 @@ display(objects.head(10))
 # %% [markdown]
 # ## The first two alerts of each object
 #
-# One pass reads the key of every alert, without its stamps, and stores it, for notebook 07 too. A second pass opens only
-# the packets that rank first and second in time; where a stamp is missing, unreadable or of a shape that the chip's edge
-# does not explain, the alert goes to the quarantine and the object's next one is tried. Two candidates of one exposure
-# are one observation (D9).
+# The first pass reads the key of every alert, without its stamps, and stores it, also for notebook 07. The second pass
+# opens only the packets that rank first and second in time.
+#
+# An alert is quarantined if a stamp is missing, unreadable, or of a shape that the chip's edge does not explain. The
+# object's next alert is then tried. Two candidates from one exposure count as one observation (D9).
 
 # %%
 spark = make_spark(params.spark_master)
@@ -134,7 +137,8 @@ report = extract_first_two(spark, alerts, objects, run.data)
 spark.stop()
 
 # %% [markdown]
-# Every alert read is used, not selected for a reason, or quarantined; the extraction refuses to end otherwise.
+# Every alert read is used, left out for a stated reason, or quarantined. If the counts do not add up, the extraction
+# stops with an error.
 
 # %% tags=["nbval-check-output"]
 print(*report.lines(), sep="\n")
@@ -147,9 +151,9 @@ quarantine = pd.read_parquet(run.data / "quarantine.parquet")
 display(quarantine["reason"].value_counts().rename("alerts").reset_index())
 
 # %% [markdown]
-# ## How many alerts a night brings
+# ## Alerts per night
 #
-# The thesis ends on this figure: weeks without alerts stretch deltajd, which its models lean on.
+# The thesis ends with this figure: weeks without alerts stretch deltajd, on which its models rely.
 
 # %%
 fig = plots.plot_bytes_per_night(report.bytes_per_night, plt.figure(figsize=(7, 6)))
@@ -159,7 +163,8 @@ run.save_figure(fig, "6.12", caption="Size of the alerts of each night (Avro, as
 # ## Size, time and cost
 #
 # The cost of the thesis's cluster follows from its prices and minutes. They give 3.45 USD where the thesis prints 4.93
-# (D8); likewise 289 077 and 250 000 of 61 million objects are 0.47 % and 0.41 %, where it prints 0.004 % twice (D7).
+# (D8). Likewise, 289 077 and 250 000 of 61 million objects are 0.47 % and 0.41 %; the thesis prints 0.004 % for both
+# (D7).
 
 # %% tags=["nbval-check-output"]
 cost = cluster_cost(params.core_nodes, params.core_price, params.master_price, params.cluster_minutes)

@@ -12,14 +12,15 @@
 # ---
 # %% [markdown]
 # # 02 Exploratory analysis
-# **Question.** How are the classes populated, and which metadata of the first two alerts tell them apart?
+# **Question.** How many objects does each class have, and which metadata of the first two alerts separate the classes?
 #
-# **In.** `data/first_alerts.parquet` and `data/pairs.parquet`, of notebook 01.
+# **In.** `data/first_alerts.parquet` and `data/pairs.parquet` from notebook 01.
 #
-# **Out.** Table 3.2, figures 3.1 to 3.7 and C.1 to C.4. Where the survey is simulated and real packets are given, a
-# table and a figure that set one against the other.
+# **Out.** Table 3.2, figures 3.1 to 3.7 and C.1 to C.4. If the survey is simulated and real packets are given, also a
+# table and a figure that compare the two.
 #
-# Section 3.3 and annex C of the thesis. Only metadata are read, and the stamps of the few objects that figure 3.7 draws.
+# This notebook covers section 3.3 and annex C of the thesis. It reads only metadata, and the stamps of the few objects
+# in figure 3.7.
 
 # %%
 import matplotlib.pyplot as plt
@@ -43,13 +44,14 @@ eda_per_class = 2000
 deltajd_max = 100.0
 
 # %% [markdown]
-# ## What there is
-# The first alert of every labelled object that was found, and the objects among them that have a second one. The
-# histograms below use up to `eda_per_class` pairs of each class, drawn under the run's seed (the thesis takes 2000).
+# ## The sample
+# The sample starts from the first alert of every labelled object in the archive, and the pairs of those with a second
+# alert. The histograms below use up to `eda_per_class` pairs of each class, drawn with the run's seed (the thesis takes
+# 2000).
 
 # %%
 run = open_run("02_exploratory_analysis", globals())
-first_alerts = read_metadata(run.require("first_alerts.parquet"))
+first_alerts = exploration.read_found(run.require("first_alerts.parquet"))
 pairs = read_metadata(run.require("pairs.parquet"))
 sample = exploration.sample_per_class(pairs, run.params.eda_per_class, run.params.seed)
 
@@ -59,8 +61,8 @@ run.record_number("3.3", "objects per class explored", max(sample["classALeRCE"]
 
 # %% [markdown]
 # ## The metadata
-# Table 3.2 lists what ALeRCE's stamp classifier uses: 18 fields of a packet and five derived from them. The thesis adds
-# elong, the filter and the time between the two alerts.
+# Table 3.2 lists the inputs of ALeRCE's stamp classifier: 18 fields of a packet and five features derived from them.
+# The thesis adds elong, the filter and the time between the two alerts.
 
 # %%
 metadata_table = exploration.make_metadata_table()
@@ -69,8 +71,8 @@ metadata_table
 
 # %% [markdown]
 # ## Classes and subclasses
-# The thesis's classes are unbalanced, and a few subclasses dominate theirs: that is why notebook 03 levels them. A
-# simulated survey is as balanced as it was asked to be.
+# The thesis's classes are unbalanced, and a few subclasses dominate theirs; notebook 03 therefore levels them. A
+# simulated survey has the balance that its parameters set.
 
 # %%
 classes = first_alerts["classALeRCE"]
@@ -86,8 +88,8 @@ run.save_figure(figure, "3.2", caption="Objects per subclass, most numerous firs
 
 # %% [markdown]
 # ## Time between the two alerts
-# The first new feature that two alerts give. In the thesis asteroids and supernovae are mostly seen again within a day,
-# AGN and variable stars later. The line at 100 days is where notebook 03 cuts.
+# This is the first new feature that a second alert provides. In the thesis, most asteroids and supernovae are detected
+# again within a day, AGN and variable stars later. The line at 100 days marks the cut that notebook 03 applies.
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 3.0))
@@ -96,8 +98,8 @@ run.save_figure(figure, "3.3", caption="Days between the first and the second al
 
 # %% [markdown]
 # ## Elongation and real-bogus score
-# elong separates bogus slightly, so the thesis adds it. The real-bogus score separates them well, and for that reason is
-# left out: a classifier would only repeat ZTF's own.
+# elong separates bogus slightly, so the thesis adds it. The real-bogus score separates them well and is left out for
+# that reason: a classifier would only repeat ZTF's own.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 2.7))
@@ -114,8 +116,8 @@ run.record_number("3.3", "bogus with rb below 0.5, first alert", bogus_share)
 
 # %% [markdown]
 # ## Filters
-# ZTF often observes a field in g and r in the same night. Supernovae of the thesis have more pairs of different filters
-# (gr, rg) than of one (gg, rr). Pairs with the i band are counted apart.
+# ZTF often observes a field in g and r on the same night. In the thesis, supernovae have more pairs in two filters (gr,
+# rg) than in one (gg, rr). Pairs that include the i band are counted separately.
 
 # %%
 figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 2.7))
@@ -124,8 +126,8 @@ run.save_figure(figure, "3.6", caption="Filters of the first two alerts: gr is g
 
 # %% [markdown]
 # ## Stamps
-# Five objects of every class, from top to bottom science, template and difference of the first alert. What is light
-# blue has no value: masked by ZTF, or beyond the edge of the chip.
+# Five objects of every class: science, template and difference stamp of the first alert, from top to bottom. Light blue
+# marks pixels without a value: masked by ZTF, or beyond the edge of the chip.
 
 # %%
 drawn = exploration.sample_per_class(first_alerts, 5, run.params.seed)
@@ -135,19 +137,19 @@ run.save_figure(figure, "3.7", caption="Stamps of five objects of every class; n
 run.record_number("3.3", "objects per class in figure 3.7", drawn["classALeRCE"].value_counts().max())
 
 # %% [markdown]
-# A stamp cut at the edge of the chip is smaller than 63 x 63 pixels; the position on the chip says which (S1). In the
-# thesis 98.46 % of the first stamps, 98.42 % of the second and 97.59 % of both are whole; notebook 01 counts the stamps
-# themselves.
+# A stamp cut at the edge of the chip is smaller than 63 x 63 pixels. The position on the chip shows which stamps are
+# cut (S1). In the thesis 98.46 % of the first stamps, 98.42 % of the second and 97.59 % of both are whole. Notebook 01
+# counts the stamps themselves.
 
 # %% tags=["nbval-check-output"]
 whole = exploration.count_whole_stamps(pairs)
 print(whole.to_string(index=False))
 
 # %% [markdown]
-# ## Every metadatum, first alert against second
-# Annex C. What belongs to the place, such as coordinates and catalogue neighbours, hardly changes between the alerts;
-# what belongs to the night and the source does. Catalogue sentinels of -999 are left out, extreme values are drawn at
-# the border.
+# ## Metadata of the first alert against the second
+# This is annex C of the thesis. Metadata that describe the position, such as coordinates and catalogue neighbours,
+# hardly change between the alerts. Metadata that describe the night or the source do. Catalogue sentinels of -999 are
+# left out; extreme values are drawn at the border.
 
 # %%
 metadata = exploration.explored_metadata(sample)
@@ -157,12 +159,16 @@ for item, names in plots.PARTS.items():
 
 # %% [markdown]
 # ## Simulated against real
-# Where real packets are given, how far is the simulated survey from them? Per class and metadatum the
-# Kolmogorov-Smirnov distance between first alerts (0: equal, 1: disjoint), and the cross-validated AUC of a random forest
-# that tries to tell them apart (0.5: it cannot), for classes with 20 alerts or more on both sides. Real packets are those
-# of 2018, and the forest sees neither ra, dec nor the counts that grow with the survey's age. They come from few nights
-# and fields, so part of every distance is theirs: a second AUC hides the ecliptic and Galactic coordinates as well. Where
-# a class has a handful of real packets, its distances say nothing.
+# If real packets are given, this section measures how far the simulated survey is from them. It uses classes with 20
+# alerts or more on both sides, and two measures per class:
+#
+# - the Kolmogorov-Smirnov distance between first alerts for each metadata feature (0: equal, 1: disjoint);
+# - the cross-validated AUC of a random forest that separates simulated from real alerts (0.5: it cannot).
+#
+# The real packets are from 2018. The forest does not use ra, dec or the counts that grow with the survey's age. The
+# packets come from few nights and fields, which contributes to every distance; a second AUC therefore hides the
+# ecliptic and Galactic coordinates too. For a class with only a handful of real packets, the distances are not
+# informative.
 
 # %%
 real, reason = exploration.find_real_alerts(run.params)
@@ -185,7 +191,7 @@ if real is not None:
 
 # %% [markdown]
 # ## What was found
-# In words computed from this run's sample.
+# The sentences below are computed from this run's sample.
 
 # %%
 classes = sample["classALeRCE"]

@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 03 Dataset preparation
 #
-# **Question.** Which objects does a classifier learn from, and in what form does it see them?
+# **Question.** Which objects does a classifier train on, and in what form does it receive them?
 #
-# **In.** `data/pairs.parquet` of notebook 01 (or `first_alerts.parquet` where a run trains on first alerts alone).
+# **In.** `data/pairs.parquet` from notebook 01 (or `first_alerts.parquet` if a run trains on first alerts only).
 #
-# **Out.** `data/records`: TFRecords per split and class with the statistics of the training set; figures 3.8 and 3.9,
-# Table 3.5, algorithm B.1 (thesis sections 3.4 to 3.6 and annex B).
+# **Out.** `data/records`: TFRecords per split and class, and the statistics of the training set. Also figures 3.8 and
+# 3.9, Table 3.5 and algorithm B.1 (thesis sections 3.4 to 3.6 and annex B).
 
 # %%
 import pandas as pd
@@ -52,9 +52,9 @@ run = open_run("03_dataset_preparation", globals())
 # %% [markdown]
 # ## Which pairs are admitted
 #
-# The thesis wants short epochs: at most `deltajd_max` days between the two alerts. An asteroid must be a known body,
-# within 10 arcsec of its predicted place at both alerts (`ssdistnr_on`), or nobody knows that the two alerts are of the
-# same body. The filter comes before the cap. Nothing is dropped without being counted.
+# The thesis requires at most `deltajd_max` days between the two alerts. An asteroid must lie within 10 arcsec of the
+# predicted position of a known body at both alerts (`ssdistnr_on`). Otherwise nothing shows that both alerts are of the
+# same body. The filter runs before the cap. Every dropped object is counted.
 
 # %% tags=["nbval-check-output"]
 source = run.require("pairs.parquet" if run.params.training_alerts == "pairs" else "first_alerts.parquet")
@@ -66,7 +66,7 @@ print(pd.Series(counts).to_string())
 # %% [markdown]
 # ## Subclasses, before and after the cap
 #
-# Within a class a few subclasses dominate (figure 3.8). Capping the class at random would keep it so.
+# A few subclasses dominate each class (figure 3.8). A random cap on the class would keep that imbalance.
 
 # %%
 before = data.count_subclasses(pairs)
@@ -77,8 +77,8 @@ run.save_figure(
 )
 
 # %% [markdown]
-# Algorithm B.1 takes one object after another from the largest subclass until the class fits. What it ends with can be
-# written down at once: the large subclasses are level, the small ones whole. The table holds both counts.
+# Algorithm B.1 removes one object at a time from the largest subclass until the class fits. Its result has a closed
+# form: the large subclasses are level, the small ones stay whole. The table holds both counts.
 
 # %%
 levelling = summarise_levelling(before, cap_per_class)
@@ -87,7 +87,8 @@ run.save_table(levelling, "B.1", caption=f"Algorithm B.1 under a cap of {cap_per
 levelling
 
 # %% [markdown]
-# Which objects of a levelled subclass stay is drawn at random under the seed. Small subclasses gain weight (figure 3.9).
+# The objects kept from a levelled subclass are drawn at random with the seed. Small subclasses gain weight (figure
+# 3.9).
 
 # %%
 capped = data.cap_classes(pairs, cap_per_class, seed)
@@ -100,9 +101,9 @@ run.save_figure(
 # %% [markdown]
 # ## Training, validation and test
 #
-# Every class gives the same number of objects to validation and to test, its subclasses in proportion (largest
-# remainders); a subclass too small for a share stays in training. The thesis's Table 3.5 lists three of the five classes;
-# ours lists all.
+# Every class gives the same number of objects to validation and to test, drawn from its subclasses in proportion
+# (largest remainders). A subclass too small for a share stays in training. The thesis's Table 3.5 lists three of the
+# five classes; ours lists all.
 
 # %% tags=["nbval-check-output"]
 objects = data.split_objects(capped, validation_per_class, test_per_class, seed)
@@ -127,9 +128,9 @@ run.record_number("3.1.4", "distance to the known asteroid at most (ssdistnr), a
 # %% [markdown]
 # ## TFRecords
 #
-# Each stamp is put back to 63 × 63 where the chip's edge cut it, and normalised by its own quantiles. Metadata are stored
-# raw, because what standardises them, the mean and standard deviation of the training set, lies beside them in
-# `scaler.json`. Records that are there already, made of the same objects in the same way, are left alone.
+# Each stamp cut by the chip's edge is padded back to 63 × 63, then normalised by its own quantiles. Metadata are stored
+# raw; the mean and standard deviation of the training set, which standardise them, are in `scaler.json`. Existing
+# records of the same objects, made in the same way, are reused.
 
 # %%
 classes = order_classes(objects["classALeRCE"])
@@ -137,16 +138,16 @@ preparation = data.Preparation.of(run.params)
 info = data.write_records(source, objects, run.data / "records", classes, preparation, seed=seed)
 
 # %% [markdown]
-# ALeRCE normalises each stamp by its extremes instead. Its recipe is trained too, as a second baseline; for it the first
-# alerts of the same objects are written once more (`alerce_baseline`).
+# ALeRCE normalises each stamp by its extremes instead. With `alerce_baseline`, its recipe is trained too, as a second
+# baseline; the first alerts of the same objects are written once more for it.
 
 # %%
 alerce = baseline.write_alerce_records(run.require("first_alerts.parquet"), objects, run.data, classes, run.params)
 print("no records for ALeRCE's recipe" if alerce is None else f"first alerts by ALeRCE's recipe: {len(objects)}")
 
 # %% [markdown]
-# What was odd about the stamps is counted here: missing pixels (masks, edges) become the value that stands for them; a
-# stamp without contrast becomes 0.
+# The tables count unusual stamps. Missing pixels (masks, edges) are set to a placeholder value; a stamp without
+# contrast becomes 0.
 
 # %% tags=["nbval-check-output"]
 print(pd.DataFrame(info.counts).to_string())
@@ -160,11 +161,11 @@ both_lists = [len(data.feature_names_two(name)) for name in ("thesis26", "thesis
 run.record_number("3.5.2", "metadata per object", "{} (literal list: {})".format(*both_lists))
 
 # %% [markdown]
-# ## What a sentinel does to a mean
+# ## Effect of sentinels on the mean
 #
-# Where a packet has nothing to say, it often says −999. The thesis standardises without clipping (recipe `thesis`): a few
-# sentinels then set the mean and the standard deviation, and the real values are squeezed together. ALeRCE clips first
-# (recipe `alerce`). *Spread* is the standard deviation of the real values after standardising; without sentinels it is 1.
+# A packet often marks a missing value by −999. The thesis standardises without clipping (recipe `thesis`): a few
+# sentinels then dominate the mean and standard deviation, and compress the real values. ALeRCE clips first (recipe
+# `alerce`). *Spread* is the standard deviation of the real values after standardising; without sentinels it is 1.
 
 # %%
 features = data.compute_features(objects[objects["split"] == "train"], alert=1)
@@ -176,10 +177,10 @@ run.save_extra_table(
 sentinels
 
 # %% [markdown]
-# ## What a model is given
+# ## Input of a model
 #
-# Batches take the same number of objects from every class. What is left after equal shares goes round the classes in turn,
-# and the objects of a small class repeat.
+# Each batch takes the same number of objects from every class. Places left over after equal shares go to the classes in
+# turn. Objects of a small class repeat.
 
 # %%
 records = run.records

@@ -14,12 +14,13 @@
 # %% [markdown]
 # # 04 Model search
 #
-# **Question.** Which hyper-parameters suit each classifier, and how accurate are the stamp classifier (M0), the stacked
-# (M1) and the separated two-stamp classifier (M2) with them (chapters 4 and 5, sections 6.1 to 6.3)?
+# **Question.** Which hyper-parameters suit each classifier, and how accurate is it with them? The three classifiers are
+# the stamp classifier (M0), and the stacked (M1) and separated (M2) two-stamp classifiers (chapters 4 and 5, sections
+# 6.1 to 6.3).
 #
-# **In.** The TFRecords of notebook 03. **Out.** Tables 4.1-4.4 and figures 4.1-4.3, read off the Keras models; one result
-# file and two files of weights a training, in `models/search`; tables 6.1-6.3 and figures 6.1-6.3; the winners as folders
-# to hand on, `models/stacked` and so on.
+# **In.** The TFRecords of notebook 03. **Out.** Tables 4.1-4.4 and figures 4.1-4.3, read from the Keras models. One
+# result file and two weight files per training, in `models/search`. Tables 6.1-6.3 and figures 6.1-6.3. One folder per
+# winner to share, for example `models/stacked`.
 
 # %%
 import matplotlib.pyplot as plt
@@ -52,9 +53,9 @@ params = run.params
 # %% [markdown]
 # ## The classifiers
 #
-# All three share the DeepHiTS block: convolutions, the four 90-degree rotations of a stamp through the same weights, and
-# the mean over them (cyclic pooling), so that a rotated stamp gets the same answer. The models below have the sizes that
-# the thesis prints: 21 pixels, kernel 3, five classes.
+# All three share the DeepHiTS block: the four 90-degree rotations of a stamp pass through the same convolutions, and
+# their outputs are averaged (cyclic pooling). The prediction is therefore the same for a rotated stamp. The models
+# below have the sizes printed in the thesis: 21 pixels, kernel 3, five classes.
 
 # %% tags=["nbval-check-output"]
 printed = {"n_classes": 5, "crop_size": 21, "kernel_size": 3, "dropout_rate": 0.3}
@@ -63,8 +64,9 @@ for name, model in built.items():
     print(f"{name:10} {model.count_params():7} parameters")
 
 # %% [markdown]
-# The tables are computed from the layers. Where they differ from the thesis's, the thesis has a slip: filters of the last
-# convolutions, 2304 inputs of the dense layer, 129 inputs of the separated classifier's first joint layer (A2, A6).
+# The tables are computed from the layers. Where they differ from the thesis, the thesis has an error. Three numbers
+# differ: filters of the last convolutions, 2304 inputs of the dense layer, 129 inputs of the separated classifier's
+# first joint layer (A2, A6).
 
 # %% tags=["nbval-check-output"]
 block = models.summary.describe_deephits(built["stacked"].get_layer("deephits"), (21, 21, 6))
@@ -84,8 +86,9 @@ caption = "Layers of DeepHiTS to scale: blocks by pixels and channels, vectors b
 run.save_figure(fig, "4.1", caption=caption)
 
 # %% [markdown]
-# Stacked: both triplets of stamps become one image of six channels. Separated: a branch of its own for each alert, joined
-# at the end. In both, the logarithm of the days between the alerts (`deltajd`) joins behind the batch normalisation.
+# The stacked classifier joins both triplets of stamps into one image of six channels. The separated classifier gives
+# each alert its own branch and joins them at the end. In both, the logarithm of the days between the alerts (`deltajd`)
+# enters after the batch normalisation.
 
 # %%
 for item, name in (("4.2", "stacked"), ("4.3", "separated")):
@@ -96,16 +99,16 @@ for item, name in (("4.2", "stacked"), ("4.3", "separated")):
 # %% [markdown]
 # ## The search
 #
-# A random sample of the grid, the same for every classifier; each combination is trained several times from different
-# initial weights. A training that is finished is not done again, so a killed search goes on where it stopped. With
-# `tensorboard: true` in the run's parameters, `make tensorboard` shows each training as it goes.
+# The search draws one random sample of the grid for all classifiers, and trains each combination several times from
+# different initial weights. Finished trainings are kept, so an interrupted search resumes. With `tensorboard: true` in
+# the run's parameters, `make tensorboard` shows each training live.
 #
-# `width` is the share of the thesis's filters and neurons that the trained networks have. A narrow network is trained to
-# its end in minutes where a whole one would only begin. What is made with narrow networks says so.
+# `width` scales the number of filters and neurons relative to the thesis. A narrow network trains fully in minutes, in
+# which a full one would barely start. Every figure and table from narrow networks carries a note.
 #
-# Where a run asks for it (`alerce_baseline`), ALeRCE's own recipe is trained too, a second baseline at its one published
-# setting: clipped metadata, stamps normalised by their extremes, dropout around both dense layers, an entropy term in the
-# loss, the weights that are best on validation (T10).
+# With `alerce_baseline`, ALeRCE's own recipe is trained too, as a second baseline at its one published setting (T10).
+# Its metadata are clipped, and its stamps normalised by their extremes. It has dropout around both dense layers and an
+# entropy term in the loss. It keeps the weights that are best on validation.
 
 # %%
 trials = models.make_trials(params)
@@ -130,8 +133,8 @@ run.record_number("5", "version of TensorFlow", version)
 run.record_number("6", "GPUs used", gpus)
 
 # %% [markdown]
-# Are they trained to an end? Loss and accuracy of the winners after each epoch, mean over the repetitions, with the range
-# between the lowest and the highest.
+# Did the training converge? The figure shows loss and accuracy of the winners after each epoch: the mean over the
+# repetitions, and the range from lowest to highest.
 
 # %%
 fig = plot_learning_curves({name: [trial.history for trial in trials] for name, trials in judged.winners().items()})
@@ -142,10 +145,13 @@ fig
 # %% [markdown]
 # ## The best combinations
 #
-# Mean ± standard deviation over the repetitions, sorted by validation. Table 6.1 has the stamp classifier three
-# times: with the 23 metadata that the thesis gives it, with the 26 that each alert has in the two-stamp classifiers (M10),
-# and with ALeRCE's recipe. The last two rows are ours, and say so. A combination that lost repetitions stands behind those
-# that lost fewer (`n`); equals keep the grid's order.
+# The tables give mean ± standard deviation over the repetitions, sorted by validation accuracy. A combination that lost
+# repetitions ranks below those that lost fewer (`n`); ties keep the grid's order. Table 6.1 lists the stamp classifier
+# three times:
+#
+# - with the 23 metadata of the thesis;
+# - with the 26 that each alert has in the two-stamp classifiers (M10), a row of ours and marked as such;
+# - with ALeRCE's recipe, likewise.
 
 # %%
 ranked = judged.rank()
@@ -162,7 +168,8 @@ ranked.filter(regex="variant|_size|_rate|_mean|_std").groupby("variant").head(3)
 # %% [markdown]
 # ## Confusion matrices of the winners
 #
-# Rows are true classes, columns predicted ones, each row sums to one; mean ± standard deviation over the repetitions.
+# Rows are true classes and columns predicted ones; each row sums to one. Values are mean ± standard deviation over the
+# repetitions.
 
 # %%
 classes, winners = done[0].classes, judged.winners()
@@ -175,7 +182,8 @@ for item, (name, *_) in tables.items():
     run.save_figure(fig, item, caption=caption, ours=format_repeats(winners[name].accuracies("test")))
 
 # %% [markdown]
-# Precision, recall and F1 of each class on test, and the numbers that section 6.1 prints.
+# This table holds the precision, recall and F1 of each class on test, and the next cell the numbers that section 6.1
+# prints.
 
 # %%
 reports = {name: report_mean_std(trials.confusions("test"), classes) for name, trials in winners.items()}
@@ -192,10 +200,10 @@ for name in [name for name in tables["6.1"] if name in winners][:1]:
         run.record_number("6.1", title, format_repeats(cells, digits=2))
 
 # %% [markdown]
-# ## Models to hand on
+# ## Models to share
 #
-# The best repetition of each classifier becomes a folder of its own, network, statistics and a card that says what it
-# takes and how well it did. `twostamp.models.load_classifier(folder).predict(objects)` classifies tuples of Avro packets.
+# The best repetition of each classifier gets its own folder: the network, the statistics of its inputs, and a card that
+# lists inputs and scores. `twostamp.models.load_classifier(folder).predict(objects)` classifies tuples of Avro packets.
 
 # %%
 folders = models.package_winners(results, run.records, run.models, params, run.mark)

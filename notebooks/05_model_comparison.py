@@ -16,8 +16,8 @@
 #
 # **Question.** Do two stamps beat one, and is the stacked architecture better than the separated one (section 6.4)?
 #
-# **In.** The finished search of notebook 04 and the records of notebook 03. **Out.** Table 6.4 with Welch's tests beside
-# the thesis's, the inference time of the winners, and the rows of the ledger for sections 6.4 and 7.1.
+# **In.** The finished search of notebook 04 and the records of notebook 03. **Out.** Table 6.4 with Welch's tests next
+# to the thesis's, the inference time of the winners, and the ledger's rows for sections 6.4 and 7.1.
 
 # %%
 from twostamp.analysis import model_comparison
@@ -47,9 +47,12 @@ run = open_run("05_model_comparison", globals())
 # %% [markdown]
 # ## The winners
 #
-# Of each architecture the combination with the highest mean accuracy on validation. The one-stamp classifier appears
-# three times: with ALeRCE's 23 metadata, as the thesis prints; with the 26 that the two-stamp classifiers have for each
-# alert, where nothing changes but the second alert (M10); and with ALeRCE's own recipe at its one published setting (T10).
+# The winner of each architecture is the combination with the highest mean accuracy on validation. The one-stamp
+# classifier appears three times:
+#
+# - with ALeRCE's 23 metadata, as in the thesis;
+# - with the 26 that the two-stamp classifiers have for each alert, so that only the second alert differs (M10);
+# - with ALeRCE's own recipe at its one published setting (T10).
 
 # %%
 searched = SearchResults.read(run.require("search"), run.params.report_weights)
@@ -60,9 +63,9 @@ winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std
 # %% [markdown]
 # ## Their inference time
 #
-# One object, as a traced call, in turns, after a warm-up, for 200 repeats or one second: the harness of notebook 06. The
-# thesis prints two times for
-# the same model at the same batch size (T9), so only the order of the architectures is comparable, not the milliseconds.
+# Notebook 06's procedure times one object per call: a traced call, the models in turn, after a warm-up, for 200 repeats
+# or one second. The thesis prints two times for the same model at the same batch size (T9). Only the order of the
+# architectures is therefore comparable, not the milliseconds.
 
 # %%
 repeats = run.params.latency_repeats
@@ -73,8 +76,8 @@ timed[["variant", "mean", "std", "median", "p99"]].round(2)
 # %% [markdown]
 # ## Welch's tests of the thesis, from its own printed numbers
 #
-# No single convention of the standard deviation gives the three values of p that the thesis prints (T6): here are both,
-# one- and two-sided, for the set on which the winners were chosen and for the test set.
+# No single convention for the standard deviation gives the three p-values that the thesis prints (T6). The table shows
+# both conventions, one- and two-sided, for validation (on which the winners were chosen) and for test.
 
 # %%
 printed = model_comparison.make_thesis_table()
@@ -83,8 +86,9 @@ printed.style.format("{:.3e}", subset=["printed", *printed.columns[3:]]).hide()
 # %% [markdown]
 # ## Welch's tests of this run
 #
-# As in the thesis on validation, the set that also chose the winners, which flatters them; and, more strictly, on test.
-# Verdicts are of p corrected for the number of comparisons (Holm). Fewer repetitions than the thesis's five decide nothing.
+# The tests run on validation as in the thesis, although that set also chose the winners, which makes it optimistic.
+# They run on test too, which is stricter. Verdicts use p-values corrected for the number of comparisons (Holm). Fewer
+# repetitions than the thesis's five never give a verdict.
 
 # %%
 validation = model_comparison.compare_winners(winners, "validation")
@@ -97,9 +101,9 @@ test.drop(columns=["set", "thesis"]).style.format(precision=4).hide()
 # %% [markdown]
 # ## Baselines on metadata alone
 #
-# What a network with stamps has to beat: logistic regression, random forest and gradient boosting on the metadata of one
-# alert and of two, with no stamp. They are ours; the thesis has a forest on two alerts in section 6.7 and compares no network
-# with it.
+# A network with stamps should outperform models without them: logistic regression, random forest and gradient boosting
+# on the metadata of one alert and of two. These baselines are ours. The thesis has a forest on two alerts in section
+# 6.7 and compares no network with it.
 
 # %%
 records = run.records
@@ -117,7 +121,7 @@ beaten.round(3)
 # %% [markdown]
 # ## Table 6.4
 #
-# Mean ± standard deviation (ddof 0) over the repetitions; the CSV holds the values behind each.
+# Values are mean ± standard deviation (ddof 0) over the repetitions; the CSV also holds the individual values.
 
 # %%
 table = model_comparison.make_summary(timed, validation, baselines)
@@ -132,7 +136,7 @@ table.iloc[:, :7].style.hide()
 # %% [markdown]
 # ## The thesis's printed numbers
 #
-# Each gets our value, or the reason why this run has none.
+# Each number gets our value, or the reason why this run has none.
 
 # %%
 undefined = note or "Welch's test needs two repetitions that differ"
@@ -147,8 +151,9 @@ record_numbers(run, numbers, note)
 # %% [markdown]
 # ## Models of another run
 #
-# A sample of real packets is too small to train two-stamp classifiers. With `pretrained_run` those of another run
-# classify its pairs; the table says how well, and for a simulated survey also how far the simulation is from the sky.
+# A sample of real packets is too small to train two-stamp classifiers. With `pretrained_run`, the models of another run
+# classify its pairs, and the table reports their accuracy. If that other run is simulated, the table also shows how far
+# the simulation is from the sky.
 
 # %%
 if run.params.pretrained_run:

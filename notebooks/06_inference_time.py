@@ -14,11 +14,12 @@
 # %% [markdown]
 # # 06 Inference time
 #
-# **Question.** How long does a prediction take, by architecture and by batch size, and what share of the way from packet
-# to class is it (section 6.5)?
+# **Question.** How long does a prediction take, by architecture and batch size? What share of the time from packet to
+# class is it (section 6.5)?
 #
-# **In.** The finished search of notebook 04, the records of notebook 03, packets of the archive. **Out.** Figures 6.4 and
-# 6.5, the times of decoding and preparation, which the thesis leaves out, and the ledger's rows for section 6.5.
+# **In.** The finished search of notebook 04, the records of notebook 03, and packets of the archive. **Out.** Figures
+# 6.4 and 6.5, the ledger's rows for section 6.5, and the times of decoding and preparation, which the thesis leaves
+# out.
 
 # %%
 import os
@@ -49,8 +50,8 @@ run = open_run("06_inference_time", globals())
 # %% [markdown]
 # ## The best models of each architecture
 #
-# Best combinations on validation, each with one trained model: repetitions of a combination are the same computation. A
-# search of fewer combinations than `best_models` gives fewer.
+# The models are the best combinations on validation, with one trained model each: all repetitions of a combination do
+# the same computation. If the search has fewer combinations than `best_models`, all are timed.
 
 # %%
 results = SearchResults.read(run.require("search"), run.params.report_weights)
@@ -60,9 +61,9 @@ chosen[["variant", "rank", "kernel_size", "crop_size", "test_mean", "test_std"]]
 # %% [markdown]
 # ## One object
 #
-# Warm-up first, then the models in turns, so that a busy moment of the machine falls on all of them. The call is a
-# traced graph, from NumPy arrays to NumPy probabilities, as a broker would serve it. Each is measured `latency_repeats`
-# times, or for one second; a 99th percentile needs a hundred times.
+# After a warm-up the models run in turn, so that other load on the machine affects all of them. The timed call is a
+# traced graph, from NumPy arrays to NumPy probabilities, as a broker would serve it. Each model is measured
+# `latency_repeats` times, or for one second. A 99th percentile needs a hundred measurements.
 
 # %%
 records, repeats = run.records, run.params.latency_repeats
@@ -81,12 +82,13 @@ caption = f"Inference time of one object and test accuracy, mean and standard de
 run.save_figure(fig, "6.4", caption=caption, note=f"models: {counts}; median and 99th percentile in the extra table")
 
 # %% [markdown]
-# ## Fast against slow
+# ## Fastest against slowest
 #
-# The thesis tests, with Welch's test, the fastest against the slowest model of each architecture, and one architecture
-# against the other; it does not say whether one- or two-sided. Here two-sided. Choosing the extremes first makes a small
-# p likely even where nothing differs, and other work on the machine makes times differ that otherwise would not.
-# Consecutive times are alike, so that the samples are medians of ten blocks of them.
+# The thesis uses Welch's test to compare the fastest with the slowest model of each architecture, and the architectures
+# with each other. It does not state whether the tests are one- or two-sided; here they are two-sided.
+#
+# Choosing the extremes first makes a small p likely even without a difference. Other work on the machine adds
+# differences of its own. Consecutive times are correlated, so the samples are the medians of ten blocks.
 
 # %%
 tests = inference_time.compare_times(timed)
@@ -102,7 +104,8 @@ for test in tests.itertuples():
 # %% [markdown]
 # ## Batches
 #
-# The best stacked model, or the best of another architecture where the run has none, on batches of growing size.
+# The best stacked model runs on batches of growing size. If the run has none, the best model of another architecture is
+# used.
 
 # %%
 stacked = chosen[chosen["variant"] == "stacked"]
@@ -132,12 +135,14 @@ run.record_number("6.5", "repeats of each timing", n_times.removeprefix("n = "))
 run.record_number("6.5", "models timed per architecture", counts)
 
 # %% [markdown]
-# ## Which batch? The question that sections 6.5 and 6.11 leave open
+# ## Best batch size, a question that sections 6.5 and 6.11 leave open
 #
-# A large batch costs less per object, and makes objects wait. With the times just measured, alerts are simulated that
-# arrive one by one at random, or in bursts as an exposure of Rubin sends them; a free server takes what waits, up to a
-# batch. Only waiting and inference count here. Where the batch is one, theory (M/D/1) gives the mean, and a test holds
-# the simulation to it. Lines end at the rate that full batches no longer carry.
+# A large batch costs less per object but makes objects wait. The simulation uses the times just measured. Alerts arrive
+# one by one at random, or in bursts, as an exposure of Rubin sends them. A free server takes the waiting alerts, up to
+# one batch. Only waiting and inference count here.
+#
+# For a batch size of one, theory (M/D/1) gives the mean wait, and a test checks the simulation against it. Lines end at
+# the rate that full batches can no longer sustain.
 
 # %%
 service = inference_time.fit_service_time(sizes, batches["median"] / 1000)
@@ -160,8 +165,8 @@ print(*advice, sep="\n")
 # %% [markdown]
 # ## Before the model: packets to arrays
 #
-# A broker receives Avro packets. Decoding them, and repairing and normalising six stamps per object, comes before every
-# prediction; the thesis leaves it out, and says so.
+# A broker receives Avro packets. Before every prediction it decodes them, then repairs and normalises six stamps per
+# object. The thesis excludes this step from its times, and states so.
 
 # %%
 alerts = find_archive(run.params, run.data)

@@ -14,10 +14,11 @@
 # %% [markdown]
 # # 07 Unlabelled sky
 #
-# **Question.** Do the objects that nobody has labelled lie where astronomers expect their predicted class to lie:
-# asteroids along the ecliptic, variable stars in the Galactic plane, supernovae and AGN away from it?
+# **Question.** Do unlabelled objects lie where their predicted class should: asteroids along the ecliptic, variable
+# stars in the Galactic plane, supernovae and AGN away from it?
 #
-# **In.** The archive or ALeRCE's database, the labels (to leave labelled objects out), the best stacked model of notebook
+# **In.** The archive or ALeRCE's database, the labels (to exclude labelled objects), and the best stacked model of
+# notebook 04. **Out.** `unlabelled_pairs.parquet`, `predictions.parquet`, its counts per HEALPix pixel, and figure 6.6.
 # 04. **Out.** `unlabelled_pairs.parquet`, `predictions.parquet` and its counts per HEALPix pixel, figure 6.6.
 
 # %%
@@ -54,10 +55,10 @@ survey = run.require("survey") if run.simulated else None
 # %% [markdown]
 # ## Cones on the sky
 #
-# The thesis searches cones on a grid of 10° with a radius of $10\sqrt{2}$ "arcseconds", which would find almost nothing;
-# in degrees the cones would cover the sky nine times over. Here the radius is $5\sqrt{2}$ degrees, which just tiles the
-# sphere, and each cone gives at most `cone_cap` objects, drawn at random under the seed (decision D6). They are looked up
-# among the archive's alerts, whose keys notebook 01 has stored, or in ALeRCE's database (`unlabelled_from`).
+# The thesis searches cones on a grid of 10° with a radius of $10\sqrt{2}$ "arcseconds", which would find almost
+# nothing. In degrees the cones would cover the sky nine times over. Here the radius is $5\sqrt{2}$ degrees, the
+# smallest that covers the sphere. Each cone gives at most `cone_cap` objects, drawn at random with the seed (decision
+# D6). Objects come from the keys that notebook 01 stored, or from ALeRCE's database (`unlabelled_from`).
 
 # %%
 spark = make_spark(params.spark_master)
@@ -79,7 +80,8 @@ run.record_number("6.6", "unlabelled objects found", counts["selected"], note="i
 # %% [markdown]
 # ## Their first two alerts
 #
-# The same extraction as for the labelled objects, without labels; then the same limit on the time between the two alerts.
+# The extraction is that of the labelled objects, without labels. The same limit on the time between the two alerts
+# follows.
 
 # %%
 report = extract_first_two(spark, alerts, selected[["objectId"]], run.data, prefix="unlabelled_")
@@ -97,11 +99,11 @@ run.record_number(
 run.record_number("6.11", "unlabelled objects predicted", len(recent))
 
 # %% [markdown]
-# ## What the model makes of them
+# ## Predictions of the model
 #
-# The repetition with the best validation accuracy of the best stacked combination, with the scaler of its own training
-# set. A run without two-alert models of its own may borrow another's (`pretrained_run`). Spark hands the parts of the
-# table to its workers, which load the model once; parts that are done stay done.
+# The model is the best stacked combination, in the repetition with the highest validation accuracy, with the scaler of
+# its own training set. A run without two-alert models can use those of another run (`pretrained_run`). Spark
+# distributes the parts of the table to its workers, each of which loads the model once. Finished parts are kept.
 
 # %%
 root = outputs_root() / (params.pretrained_run or params.run_name)
@@ -141,8 +143,8 @@ if not reason:
     display(medians.round(1), expectations)
 
 # %% [markdown]
-# Of simulated objects the truth is known. A sky map alone cannot tell a good model from one that has merely learnt the
-# coordinates, which are among its inputs; this can.
+# The true class of simulated objects is available. A sky map cannot distinguish a good model from one that has only
+# learned the coordinates, which are among its inputs. This comparison can.
 
 # %%
 if run.simulated and not reason:
@@ -153,7 +155,7 @@ if run.simulated and not reason:
     display(agreement.round(2))
 
 # %% [markdown]
-# ## What we found
+# ## What was found
 
 # %%
 if reason:

@@ -14,11 +14,11 @@
 # %% [markdown]
 # # 08 Metadata importance
 #
-# **Question.** What do the metadata contribute, and which of them: what does a random forest reach on metadata alone, and
-# the stacked classifier without them, or with nothing but deltajd (sections 6.7 to 6.9)?
+# **Question.** Which metadata contribute to the classification, and how much? What accuracy does a random forest reach
+# on metadata alone, and the stacked classifier without metadata or with deltajd alone (sections 6.7 to 6.9)?
 #
-# **In.** The records of notebook 03 and the winner of notebook 04. **Out.** Figures 6.7 to 6.10, a table of which claims
-# of the thesis hold, and the ledger's rows for sections 6.7 to 6.9 and 7.1.
+# **In.** The records of notebook 03 and the winner of notebook 04. **Out.** Figures 6.7 to 6.10, a table of the
+# thesis's claims that hold, and the ledger's rows for sections 6.7 to 6.9 and 7.1.
 
 # %%
 from twostamp import inspection
@@ -48,8 +48,9 @@ run = open_run("08_metadata_importance", globals())
 # %% [markdown]
 # ## Random forests on metadata alone
 #
-# 26 features of each alert and ln deltajd: 53 numbers an object, no stamps (26 where a run has first alerts alone).
-# Forests with different seeds are fitted on the training set and judged on the test set; the spread is that of the forests, not of the objects.
+# The input is 26 features of each alert and ln deltajd, without stamps: 53 numbers per object (26 if a run has only
+# first alerts). Forests with different seeds are fitted on the training set and evaluated on the test set. The spread
+# is over forests, not over objects.
 
 # %%
 records = run.records
@@ -83,8 +84,9 @@ run.record_number("6.7", "random forest, accuracy (test)", forest_accuracy, note
 # %% [markdown]
 # ## Which metadata
 #
-# The thesis ranks by the decrease of impurity, which favours features with many values and shares itself out among those
-# that say the same. Beside it stands the accuracy lost on test when a feature is shuffled between objects (T8).
+# The thesis ranks by the decrease of impurity. That measure favours features with many values, and divides the
+# importance among correlated features. The second measure is the test accuracy lost when a feature is permuted between
+# objects (T8).
 
 # %%
 fig = plot_importance(forests.importance)
@@ -95,9 +97,9 @@ run.save_extra_table(
 )
 
 # %% [markdown]
-# ## What the thesis says of them
+# ## Claims of the thesis
 #
-# Its claims, checked on this run. "Among the most important" is taken as the first quarter of the ranking.
+# The thesis's claims are checked on this run. "Among the most important" means the first quarter of the ranking.
 
 # %%
 claims = metadata_importance.check_claims(forests.importance)
@@ -109,8 +111,8 @@ print(claims.to_string(index=False))
 # %% [markdown]
 # ## Stacked, without metadata, and with deltajd alone
 #
-# The hyper-parameters of the best stacked combination of notebook 04, trained again with less to see: first the six
-# stamps, then the stamps and deltajd.
+# The best stacked combination of notebook 04 is trained again with fewer inputs: first the six stamps only, then the
+# stamps and deltajd.
 
 # %%
 searched = SearchResults.read(run.require("search"), run.params.report_weights)

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # 09 Additional classes
 #
-# **Question.** Can two alerts tell more than five classes apart (section 6.10): young stellar objects from the other
-# variable stars, or every subclass from every other?
+# **Question.** Can two alerts separate more than five classes (section 6.10): young stellar objects from other variable
+# stars, or every subclass from every other?
 #
-# **In.** The pairs of notebook 01 and the winner of notebook 04. **Out.** Figure 6.11, records with classes of their own,
+# **In.** The pairs of notebook 01 and the winner of notebook 04. **Out.** Figure 6.11, records with the new classes,
 # and the ledger's rows for section 6.10.
 
 # %%
@@ -47,11 +47,12 @@ report_weights = "last"
 run = open_run("09_additional_classes", globals())
 
 # %% [markdown]
-# ## Classes, cap and split anew
+# ## New classes, cap and split
 #
-# `promote` names the subclasses that become classes; `all` makes a data set of its own in which every subclass is one.
-# Filter, promotion, cap and split come in this order, so that a promoted class has its own cap. A subclass is smaller
-# than a class: validation and test take at most a fifth of the smallest, and what is too small is dropped and counted.
+# `promote` names the subclasses that become classes; `all` makes a separate data set in which every subclass is a
+# class. The order is filter, promotion, cap and split, so a promoted class has its own cap. A subclass is smaller than
+# a class: validation and test take at most a fifth of the smallest. Subclasses that are too small are dropped and
+# counted.
 
 # %%
 pairs_path = run.require("pairs.parquet")
@@ -67,7 +68,8 @@ for name, data in promoted.items():
 # %% [markdown]
 # ## Training
 #
-# The stacked classifier with the hyper-parameters of the best combination of notebook 04; only the last layer grows.
+# The stacked classifier is trained with the hyper-parameters of the best combination of notebook 04. Only its last
+# layer grows.
 
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best
@@ -78,7 +80,7 @@ print(accuracies)
 # %% [markdown]
 # ## Figure 6.11
 #
-# Of the first data set; the others have figures of their own.
+# Figure 6.11 shows the first data set; the others have their own figures.
 
 # %%
 figures, reports = {}, {}

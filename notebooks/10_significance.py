@@ -14,11 +14,12 @@
 # %% [markdown]
 # # 10 Significance
 #
-# **Question.** Does the second alert really help? The thesis's answer rests on Welch tests over five seeds, on one split and
-# on the validation set that also chose the models. What is left of it under a protocol that also lets the objects vary?
+# **Question.** Does the second alert really help? The thesis answers with Welch tests over five seeds, on one split and
+# on the validation set that also chose the models. Does its answer survive a protocol in which the objects vary too?
 #
-# **In.** The search of notebook 04 and the pairs of notebook 01. **Out.** The thesis's tests beside stricter ones, what a
-# difference needs to be seen, which claims stand, and in an appendix the false-positive rate of every test on known truth.
+# **In.** The search of notebook 04 and the pairs of notebook 01. **Out.** The thesis's tests next to stricter ones, the
+# data needed to detect a difference, and the claims that hold. An appendix measures the false-positive rate of every
+# test on known truth.
 
 # %%
 from twostamp.analysis import model_comparison, significance
@@ -49,7 +50,8 @@ bootstrap = Bootstrap(bootstrap_resamples, seed)
 # %% [markdown]
 # ## The thesis's tests as they are
 #
-# First from its own printed numbers, then on this run's repetitions: five seeds (here `n`), one split.
+# The tests are computed first from the thesis's printed numbers, then from this run's repetitions: five seeds (here
+# `n`), one split.
 
 # %%
 printed = model_comparison.make_thesis_table()
@@ -63,9 +65,9 @@ model_comparison.compare_winners(best, "validation").drop(columns="set").style.f
 # %% [markdown]
 # ## Repeated splits
 #
-# The winners of notebook 04 (one stamp with the fair 26 metadata), trained again on splits drawn anew from the same objects:
-# split, seed and order of the batches change together, and all models share each split. In quick the networks have a
-# quarter of the width, and every figure says so.
+# The winners of notebook 04 (one stamp with the same 26 metadata as two) are trained again on new splits of the same
+# objects. Split, seed and order of the batches change together; all models share each split. In quick the networks have
+# a quarter of the width, and every figure states it.
 
 # %%
 winners = results.winners(MODELS)
@@ -81,9 +83,12 @@ on_splits.round(4)
 # %% [markdown]
 # ## Object by object
 #
-# The models of notebook 04 on the test set, which chose nothing. McNemar and DeLong (supernova against the rest) compare
-# the repetition of each model that is best on validation. Intervals of the other scores are of a bootstrap within each class,
-# the same for all models, over the mean of the repetitions; their p exchanges the models' answers object by object.
+# The models of notebook 04 are compared on the test set, which was used for no choice. McNemar's and DeLong's tests
+# (supernova against the rest) use the repetition of each model that is best on validation.
+#
+# The other scores are means over the repetitions. Their intervals come from a bootstrap within each class, with the
+# same draws for all models. Their p-values come from a permutation test that exchanges the models' predictions object
+# by object.
 
 # %%
 predictions = predict_winners(winners, run.records, "test")
@@ -94,7 +99,7 @@ run.save_extra_table(compared, "scores", caption=caption)
 objects.round(4)
 
 # %% [markdown]
-# Every class against the rest: areas under the ROC and the precision-recall curve.
+# The table gives the areas under the ROC and precision-recall curves of each class against the rest.
 
 # %%
 curves = significance.tabulate_curves(predictions, bootstrap)
@@ -104,8 +109,8 @@ curves.round(3)
 # %% [markdown]
 # ## All comparisons at once
 #
-# So many tests find something by chance. The three comparisons on repeated splits are what the thesis claims, and a family of
-# their own for Holm's correction; all others are the second family.
+# Among so many tests some differences appear by chance, so p-values are corrected with Holm's method in two families.
+# The three comparisons on repeated splits test the thesis's claims and form the first. All others form the second.
 
 # %%
 everything = significance.correct_all(on_splits, objects, compared)
@@ -117,8 +122,9 @@ everything.round(4)
 # %% [markdown]
 # ## Power
 #
-# What a difference needs to be found in 80 % of the cases: objects (McNemar, with the discordance seen here), repetitions
-# (Welch, but for these objects only), repeated splits. More splits of the same objects do not replace objects.
+# The table gives the sample that detects each difference in 80 % of cases. It counts objects (McNemar, with the
+# discordance observed here), repetitions (Welch, valid only for these objects) and repeated splits. More splits of the
+# same objects do not replace objects.
 
 # %%
 spreads = significance.measure_spreads(scores, predictions)
@@ -127,8 +133,9 @@ run.save_extra_table(power, "power", caption="What each difference of accuracy n
 power
 
 # %% [markdown]
-# And the thesis's own test sets: how many objects may two of its models disagree on before the exact McNemar test no longer
-# sees the printed difference? It prints no counts of them, so the reader has to judge whether that is likely.
+# The same question applies to the thesis's test sets. On how many objects may two models disagree before the exact
+# McNemar test no longer detects the printed difference? The thesis prints no such counts, so readers have to decide
+# whether that many are plausible.
 
 # %%
 limits = significance.limit_discordance()
@@ -138,7 +145,7 @@ limits.round(4)
 # %% [markdown]
 # ## What was found
 #
-# Fewer than five trainings of a model decide nothing.
+# Fewer than five trainings of a model never give a verdict.
 
 # %%
 claims = significance.check_claims(everything, on_splits, len(predictions.labels))
@@ -146,13 +153,15 @@ run.save_extra_table(claims, "claims_10", caption="The thesis's claims on this r
 print(*summarise_claims(claims), sep="\n")
 
 # %% [markdown]
-# ## Appendix: what such tests are worth
+# ## Appendix: false-positive rates of these tests
 #
-# Worlds in which two classifiers are equally good by construction: every "difference" found is false. A test at 5 % should
-# find one in 5 % of the worlds. Once with the sizes of the thesis (its training set cut to 150 objects a class), once with
-# those of this run. How much noise the two models share decides the rates of the tests over seeds, so it is set to what
-# makes them right on the same objects as often as this run's own two models are. Seeds only move the weights; that another
-# sample of objects would have come out differently, a test over seeds cannot know.
+# In each simulated experiment two classifiers are equally good by construction, so every "difference" found is false. A
+# test at 5 % should find one in 5 % of the experiments. One set has the thesis's sizes (its training set cut to 150
+# objects per class), the other those of this run.
+#
+# The error rates of tests over seeds depend on how much noise the two models share. That share is set so that both are
+# right on the same objects as often as this run's own two models. Seeds only change the weights. A test over seeds
+# cannot measure how much the result varies between samples of objects.
 
 # %%
 likeness = significance.measure_likeness(predictions)

@@ -14,12 +14,13 @@
 # %% [markdown]
 # # 11 Calibration
 #
-# **Question.** Does a probability of 0.9 mean nine in ten, what is it worth on a night that is not balanced, when should a
-# classifier say that it cannot tell, and how many candidates does an astronomer look at for one true supernova, with one
-# alert and with two?
+# **Question.** Is a prediction with a probability of 0.9 right nine times in ten? Does that hold on a night whose
+# classes are not balanced, and when should a classifier return "cannot tell"? How many candidates must an astronomer
+# inspect per true supernova, with one alert and with two?
 #
-# **In.** The models of notebook 04 and the predictions of notebook 07; nothing is trained. **Out.** Reliability diagrams,
-# calibration scores, the mix of classes of a night, conformal sets with their coverage, and the astronomer's curve.
+# **In.** The models of notebook 04 and the predictions of notebook 07; nothing is trained. **Out.** Reliability
+# diagrams, calibration scores, the class mix of a night, conformal sets with their coverage, and the number of
+# candidates to inspect.
 
 # %%
 import pandas as pd
@@ -50,9 +51,9 @@ bootstrap = evaluation.Bootstrap(bootstrap_resamples, seed)
 # %% [markdown]
 # ## The models
 #
-# Of one stamp (with the fair 26 metadata), stacked and separated the winner of notebook 04 with all its repetitions. What
-# is fitted here is fitted on validation, and judged on test. Validation has also chosen the winners, so it flatters them a
-# little; test has not been looked at by anything.
+# The models are the winners of notebook 04, with all repetitions: one stamp (with the same 26 metadata as two), stacked
+# and separated. Everything fitted here is fitted on validation and evaluated on test. Validation also chose the
+# winners, so its scores are slightly optimistic; the test set was used for no choice.
 
 # %%
 winners = SearchResults.read(run.require("search"), run.params.report_weights).winners(MODELS)
@@ -62,11 +63,12 @@ classes = test.classes
 {model: [trial.trial_id for trial in trials.best_first()] for model, trials in winners.items()}
 
 # %% [markdown]
-# ## Does a probability mean what it says?
+# ## Are the probabilities calibrated?
 #
-# Confidence against the share of right answers, for the best repetition as it is, and for the mean of the repetitions with a
-# temperature. Grey bars hold 95 % of what a calibrated model shows: a mark within its bar is no objection. The expected
-# calibration error (ECE) is never 0, so it stands beside that of a calibrated model with the same confidences.
+# The diagrams show accuracy against confidence for the best repetition, uncorrected, and for the mean of the
+# repetitions with a temperature. Grey bars span 95 % of what a calibrated model would show: a mark inside its bar is
+# consistent with calibration. The expected calibration error (ECE) is never 0, so the table also gives that of a
+# calibrated model with the same confidences.
 
 # %%
 calibrated = evaluation.calibrate(validation, test)
@@ -81,11 +83,13 @@ scores.loc[:, ~scores.columns.str.contains(" low| high")].round(3)
 # %% [markdown]
 # ## A night is not balanced
 #
-# Models learn from balanced batches. On a night's real mix their probabilities have to be corrected by the mix, which one
-# must know. Notebook 07's unlabelled objects say something of it: the shares under which the model's probabilities are most
-# likely (`share`), or the shares that it calls each class (`called`). The first takes the probabilities at their word: what a
-# temperature leaves of their miscalibration goes into the mix, and its interval, over the night's objects alone, does not
-# hold it. A simulated survey knows the truth, and the errors of both are printed: neither is always the better one.
+# Models train on balanced batches. On a night's real mix, their probabilities must be corrected by that mix. Notebook
+# 07's unlabelled objects give two estimates of it. `share` holds the shares under which the model's probabilities are
+# most likely, `called` the shares of objects that it assigns to each class.
+#
+# The first estimate assumes calibrated probabilities. Miscalibration that a temperature leaves enters the mix, and the
+# interval, which is over the night's objects only, does not include it. In a simulated survey the truth is available,
+# and the errors of both are printed. Neither is always the better one.
 
 # %%
 reference = "M1" if "M1" in winners else next(iter(winners))
@@ -98,7 +102,8 @@ print(f"the mix is {origin}; {calibration.summarise_mix(mix)}")
 mix.round(3)
 
 # %% [markdown]
-# The same beside each packaged model, for the night's answers of notebook 16: `calibration.json`, fitted on validation.
+# The correction is also saved with each packaged model, for the predictions of notebook 16: `calibration.json`, fitted
+# on validation.
 
 # %%
 names = calibration.save_calibrations(run.models, run.records, mix["share"], coverage)
@@ -111,14 +116,19 @@ run.save_extra_table(shifted, "prior_shift", caption="Test objects weighted to t
 shifted.round(3)
 
 # %% [markdown]
-# ## When to say "cannot tell"
+# ## When to return "cannot tell"
 #
-# Conformal sets, class by class: the set of an object holds every class that is not too improbable for it, as measured on
-# validation objects of that class. One class alone is an answer; none or several mean "cannot tell". The promise, that
-# the sets hold the true class in at least the wanted share of the cases, is for every class and any mix, if validation has
-# chosen nothing and new objects are like it. Here it chose the winners of notebook 04 where that tried more than one
-# combination, which costs coverage (a point or two of the best of 70), and notebook 13 shows that years change objects.
-# "Not refuted" says little of few objects: 25 of a class bear 0.76 to 1 where 0.9 is promised.
+# Conformal sets are built class by class. The set of an object holds every class that is not too improbable for it, as
+# measured on validation objects of that class. A set with exactly one class is a prediction; an empty or larger set
+# means "cannot tell".
+#
+# For every class and any mix, the sets should hold the true class at least as often as the coverage asked for. This
+# guarantee requires that validation was used for no choice and that new objects resemble it. If notebook 04 tried more
+# than one combination, validation chose its winners, which costs coverage (a point or two for the best of 70). Notebook
+# 13 shows that objects change over the years.
+#
+# "Not refuted" is weak evidence with few objects: 25 objects of a class are consistent with 0.76 to 1 where 0.9 was
+# asked for.
 
 # %%
 tables = evaluation.check_conformal_sets(validation, test, coverage)
@@ -134,12 +144,14 @@ caption = (
 run.save_extra_figure(fig, "conformal", caption=caption)
 
 # %% [markdown]
-# ## The astronomer's curve
+# ## Candidates to inspect per supernova
 #
-# Rank a night's new objects by the probability of supernova and look at them from the top: how many for each true one, when
-# half of all supernovae are to be found, or 95 %? In the night's mix, and in one where supernovae are one in a hundred,
-# which is an assumption. `fewer` is what the second alert saves against one alert; its interval is paired. Intervals hold
-# the mix's own where it is an estimate, and, where no false one is seen, what few objects leave possible.
+# Rank a night's new objects by the probability of supernova and inspect them from the top. How many are inspected per
+# true supernova when half of all supernovae are found, or 95 %? The curves use the night's mix, and one in which
+# supernovae are one in a hundred, which is an assumption.
+#
+# `fewer` is what the second alert saves against one alert; its interval is paired. If the mix is an estimate, the
+# intervals include its uncertainty. If no false candidate is found, they include what a small sample leaves possible.
 
 # %%
 wanted, shares = classes.index("SN"), mix["share"].to_numpy()

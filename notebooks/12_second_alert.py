@@ -14,12 +14,13 @@
 # %% [markdown]
 # # 12 Value of the second alert
 #
-# **Question.** A broker has one alert first, and a second one later. What does the second change, for whom, and when does it
-# do harm? And how far does the answer lean on `deltajd`, which bad weather lengthens (the thesis's own worry, section 6.11)?
+# **Question.** What does a second alert change for a broker that first has only one, for which objects, and when does
+# it do harm? How much do the predictions rely on `deltajd`, which bad weather lengthens (a concern of the thesis
+# itself, section 6.11)?
 #
-# **In.** The search of notebook 04 and the run's TFRecords. **Out.** One classifier that takes one alert *or* two beside
-# those that are trained for one of the cases, its revisions by class, by deltajd and in time, what the gain is made of, and
-# the accuracy of all under weather gaps, learned in training and not.
+# **In.** The search of notebook 04 and the run's TFRecords. **Out.** One classifier for one alert *or* two, next to
+# dedicated classifiers for either case. Its revisions by class, by deltajd and over time, and the sources of the gain.
+# The accuracy of all of them under weather gaps, with and without gaps in training.
 
 # %%
 from twostamp.analysis import second_alert
@@ -50,11 +51,13 @@ bootstrap = Bootstrap(bootstrap_resamples, seed)
 # %% [markdown]
 # ## The classifiers
 #
-# All are trained anew on the run's training set, at one width and with the hyper-parameters that won in notebook 04. *One or
-# two* is a separated classifier whose second branch, with deltajd, is multiplied by an input that says whether there is a
-# second alert; in training half of the objects of every step have theirs hidden. Where *gaps* are *learned*, in the second half of
-# the training half of the objects of every step get a weather gap added to the days between their alerts, its logarithm
-# uniform from one night on. The thesis trains without either.
+# All classifiers are trained again on the run's training set, at one width and with the winning hyper-parameters of
+# notebook 04. *One or two* is a separated classifier. An input that marks whether there is a second alert multiplies
+# its second branch, with deltajd. In training, half of the objects in every step have their second alert hidden.
+#
+# The classifiers that learn gaps (*gaps*, *learned*) see weather gaps in the second half of training. Half of the
+# objects in every step then get a gap added to the days between their alerts. The logarithm of the gap is uniform from
+# one night upwards. The thesis trains with neither.
 
 # %%
 records = run.records
@@ -71,8 +74,8 @@ both, alone = seen[second_alert.UNDISTURBED], seen[second_alert.FIRST_ALONE]
 # %% [markdown]
 # ## One model for both cases
 #
-# What does it cost that one network answers with one alert and with two? Each against the classifier that is trained for
-# the case. Intervals are of 95 %, over objects and repetitions together.
+# What does one network for both cases cost in accuracy? Each case is compared with the classifier trained for it alone.
+# Intervals are 95 %, over objects and repetitions together.
 
 # %%
 joint = [("one", "one or two", "one alert"), ("two", "one or two", "two alerts")]
@@ -86,7 +89,7 @@ compared.round(3)
 # %% [markdown]
 # ## What the second alert changes
 #
-# The same network with its second branch empty, then with the second alert, object by object.
+# The same network predicts every object twice: with its second branch empty, then with the second alert.
 
 # %%
 answers = (view.probabilities[second_alert.REVISING] for view in (alone, both))
@@ -105,8 +108,9 @@ run.save_extra_figure(fig, "second_alert", caption=caption)
 # %% [markdown]
 # ## When it hurts
 #
-# Answers that flip, and the groups in which more are spoilt than mended. So many groups: one in twenty intervals misses by
-# chance. Fewer than five trainings, or six objects that change, decide nothing.
+# The figure shows predictions that change, and the groups in which more become wrong than right. With so many groups,
+# one interval in twenty misses by chance. Fewer than five trainings, or fewer than six changed objects, never give a
+# verdict.
 
 # %%
 fig = plots.plot_flips(revised)
@@ -117,10 +121,12 @@ revised[revised["verdict"] == "hurts"].round(3)
 # %% [markdown]
 # ## Cadence stress
 #
-# The days between the alerts are shifted, cut at a limit, stretched, or lengthened by a weather gap into which the second
-# visit falls. Nothing else changes: the packets that would have come after the gap are not among the pairs, so the second
-# alert keeps its own stamps and metadata. Answers to one alert cannot be touched by any of this. Asteroids stand apart: what
-# is at one place a month later is another asteroid, so that a gap is a case of theirs that the sky does not make.
+# The days between the alerts are shifted, capped, stretched, or lengthened by a weather gap into which the second visit
+# falls. Nothing else changes: the packets that would have come after the gap are not among the pairs. The second alert
+# therefore keeps its own stamps and metadata. Predictions from one alert are not affected.
+#
+# Asteroids are reported separately. A detection at the same position a month later is another asteroid, so a gap for
+# asteroids does not occur on the sky.
 
 # %%
 two_alerts = {name: view.without("one alert") for name, view in seen.items() if name != second_alert.FIRST_ALONE}
@@ -140,8 +146,9 @@ run.save_extra_figure(fig, "cadence_stress", caption=caption)
 # %% [markdown]
 # ## What a broker gains while it waits
 #
-# Every first alert is answered at once, and again when a second comes. Objects that no usable second alert follows keep
-# their first answer, and count: classes weigh the same, and in each class as many objects wait in vain as in the run's data.
+# Every first alert is classified at once, and again when a second comes. Objects without a usable second alert keep
+# their first prediction, and count. Classes have equal weight, and the share of objects in each class without a second
+# alert is that of the run's data.
 
 # %%
 days = read_metadata(run.require("pairs.parquet")).set_index("objectId").loc[names, "deltajd"]
@@ -158,11 +165,12 @@ shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(both.classes, se
 run.save_extra_figure(fig, "waiting", caption=f"Accuracy gained since the first alert; a second follows: {shares}.")
 
 # %% [markdown]
-# ## What the gain is made of
+# ## Sources of the gain
 #
-# Placebos and learning curves: both models trained anew with parts of the second alert replaced by copies of the first, with
-# stamps or metadata hidden, with fewer objects, more epochs, wider networks, wrong labels. Beside the networks the same for
-# a forest and gradient boosting on metadata. If the gain shrinks as networks are trained to an end, it was undertraining.
+# These experiments are placebos and learning curves: both models are trained again under changed conditions. Parts of
+# the second alert are replaced by copies of the first; stamps or metadata are hidden. Others use fewer objects, more
+# epochs, wider networks or wrong labels. A forest and gradient boosting on metadata go through the same. If the gain
+# shrinks as networks converge, undertraining caused it.
 
 # %%
 designs = second_alert.list_designs(run.params)
@@ -180,10 +188,10 @@ if designs:
     print(gains.round(3).to_string(index=False))
 
 # %% [markdown]
-# ## A model to hand on
+# ## A model to share
 #
-# `load_classifier(folder).predict([(first, second), ...])` answers with both alerts, `load_classifier(folder).at_first_alert()` with
-# the first one alone.
+# `load_classifier(folder).predict([(first, second), ...])` classifies from both alerts,
+# `load_classifier(folder).at_first_alert()` from the first one only.
 
 # %%
 own = second_alert.training_parameters(second_alert.REVISING, run.params)
@@ -193,9 +201,9 @@ print(*(folder.relative_to(run.root) for folder in packaged.values()))
 # %% [markdown]
 # ## What was found
 #
-# One goal: with learned gaps, a gap of 30 nights costs the classes that stay in place less than two points, and without a
-# gap the model is as good as the one that did not learn them, within one point. Fewer than five trainings, as in quick,
-# leave everything undecided.
+# The goal has two parts, for a model with learned gaps. A gap of 30 nights costs the classes that stay in place less
+# than two points. Without a gap, the model is as good, within one point, as the one trained without gaps. Fewer than
+# five trainings, as in quick, leave both undecided.
 
 # %%
 goals = second_alert.check_goals(stress, both, second_alert.LEARNED, equivalence_margin, bootstrap)

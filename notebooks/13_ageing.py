@@ -64,6 +64,10 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 # objects whose both alerts came in the first four fifths of the first year; every test, that of the first year too, is of
 # objects that came **later**. A quarter of the sky, in **HEALPix** blocks, is kept from all trainings: what is tested there
 # is new in time and place.
+#
+# *Adapted* is the same network for each year: counts of visits are mapped by their ranks onto those of the training set, which
+# is given the year's mix of classes as the network itself estimates it. No label is used (`twostamp.models.adapter`). A year of
+# fewer than 50 objects keeps the answers as trained.
 
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best.hyperparameters
@@ -106,7 +110,8 @@ drift.head(8).round(2)
 
 # %% [markdown]
 # A published checkpoint of ALeRCE, which is not here, was found elsewhere to recognise 93 % of 147 asteroids of 2018 and 5 %
-# of 109 of 2023, and 76 % of these with `ncovhist` capped at its median of 2018. Those figures are recall alone.
+# of 109 of 2023, and 76 % of these with `ncovhist` capped at its median of 2018. Those figures are recall alone. Notebook 18
+# adapts classifiers to real packets of 2023 and later.
 #
 # ## What was found
 #

@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 14 Shortcut audit
 #
-# **Question.** Does the classifier look at the object, or at a shortcut: its place on the sky, a single number beside the
-# stamps, the edge of an image? Figure 6.6 cannot tell, since the coordinates that it draws are among the inputs.
+# **Question.** Does the classifier use the object, or a shortcut: its position on the sky, a single metadata value, the
+# edge of an image? Figure 6.6 cannot tell, since the coordinates that it draws are among the inputs.
 #
-# **In.** The winner of notebook 04, the records of 03, the unlabelled pairs of 07. **Out.** What depends on the
-# coordinates, permutation importance of forest and network side by side, integrated gradients on stamps, and whether
-# occlusion agrees with them.
+# **In.** The winner of notebook 04, the records of 03, and the unlabelled pairs of 07. **Out.** The dependence of
+# predictions on coordinates, permutation importance of forest and network side by side, integrated gradients on stamps,
+# and their agreement with occlusion.
 
 # %%
 from IPython.display import display
@@ -57,8 +57,8 @@ print("stacked models:", len(winners.get("M1", ())), "" if winners else "(so tha
 # %% [markdown]
 # ## The same classifier without coordinates
 #
-# The stacked winner's hyper-parameters, trained anew with all metadata and without ra, dec, and ecliptic and Galactic
-# coordinates.
+# The stacked winner is trained again with the same hyper-parameters and all metadata except ra, dec, ecliptic and
+# Galactic coordinates.
 
 # %%
 if winners:
@@ -70,10 +70,11 @@ if winners:
     trained = shortcut_audit.train_with_and_without_coordinates(best, records, run.models / "shortcuts", params)
 
 # %% [markdown]
-# ## What they make of the unlabelled sky
+# ## Predictions on the unlabelled sky
 #
-# Both see the unlabelled objects of notebook 07 (a seeded draw of at most `audit_sky_objects`). Then every object keeps its
-# stamps and all other metadata but is told the coordinates of another: whatever changes is the coordinates' doing.
+# Both classifiers predict the unlabelled objects of notebook 07 (a seeded draw of at most `audit_sky_objects`). Then
+# every object keeps its stamps and all other metadata but receives the coordinates of another object. Any change is
+# therefore an effect of the coordinates.
 
 # %%
 if winners:
@@ -82,8 +83,8 @@ if winners:
     tests = shortcut_audit.predict_with_and_without_coordinates(trained, pairs, objects, records, params)
 
 # %% [markdown]
-# How much of each class's probability does the distance from the Galactic plane explain? For moved objects it is the distance that the
-# classifier was told, with which nothing else in the object goes.
+# How much of each class's probability does the distance from the Galactic plane explain? For objects with permuted
+# coordinates, that distance is the permuted one, to which nothing else in the object corresponds.
 
 # %%
 if winners:
@@ -109,8 +110,9 @@ if winners:
 # %% [markdown]
 # ## Which metadata: the forest and the network
 #
-# The forests of notebook 08 once more, now with both alerts of a feature shuffled together: shuffled alone, each stands in
-# for the other and both look useless. Beside them the network of notebook 04, whose stamps stay as they are.
+# The forests of notebook 08 are evaluated again, now with both alerts of a feature permuted together. Permuted alone,
+# each alert replaces the other and both appear useless. The network of notebook 04 is evaluated in the same way; its
+# stamps stay unchanged.
 
 # %%
 train, held_out = (records.arrays(split, features="thesis26") for split in ("train", "test"))
@@ -132,10 +134,12 @@ if winners:
 # %% [markdown]
 # ## Which pixels
 #
-# Integrated gradients of the log odds of the predicted class, from the mean of the training set (stamps and metadata) to
-# the object, averaged over the four rotations. They add up to what the object's log odds exceed the baseline's by, and so do
-# their sums by kind of input, whose absolute values are compared: sums of absolute values would favour inputs of many numbers.
-# Beside them the same of a network with random weights.
+# Integrated gradients attribute the log odds of the predicted class. The path runs from the mean of the training set
+# (stamps and metadata) to the object, and the result is averaged over the four rotations. The attributions add up to
+# the difference in log odds between object and baseline.
+#
+# So do their sums by kind of input. The comparison takes absolute values of these sums; sums of absolute values would
+# favour inputs with many numbers. A network with random weights serves as a control.
 
 # %%
 if winners:
@@ -165,10 +169,12 @@ if winners:
 # %% [markdown]
 # ## Does occlusion agree?
 #
-# A patch of one image after the other is replaced by the baseline's. If the attributions mean anything, the patches that
-# they call strong are those whose loss moves the log odds: more so than for the attributions of another object, which
-# share that sources are in the middle, than for those of a network with random weights (Adebayo et al. 2018), and than for
-# the distance of the input from the baseline, which takes no network at all.
+# Occlusion replaces one patch of one image at a time with the baseline's. If the attributions are meaningful, occluding
+# the patches with strong attributions changes the log odds most. The agreement should exceed that of three controls:
+#
+# - the attributions of another object, which also has its source in the middle;
+# - those of a network with random weights (Adebayo et al. 2018);
+# - the distance of the input from the baseline, which uses no network.
 
 # %%
 if winners:

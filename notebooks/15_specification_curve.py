@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 15 Specification curve
 #
-# **Question.** The thesis leaves a dozen choices open: how stamps are normalised and cropped, which metadata there are, what
-# is batch-normalised, dropped out, warmed up; and how long and wide networks are trained, on how many objects, is a choice
-# too. Does the second alert help whatever one decides, or only for some decisions?
+# **Question.** Does the second alert help whatever one decides, or only for some decisions? The thesis leaves a dozen
+# choices open: how stamps are normalised and cropped, which metadata enter, and what is batch-normalised, dropped out
+# and warmed up. The length of training, the width of the network and the number of objects are choices too.
 #
-# **In.** The pairs of notebook 01, the records of 03, the winner of 04. **Out.** The effect of the second alert in every
-# specification tried, their curve (Simonsohn et al. 2020), a test of all together, and which switch matters.
+# **In.** The pairs of notebook 01, the records of 03, and the winner of 04. **Out.** The effect of the second alert in
+# every specification tried, their curve (Simonsohn et al. 2020), a joint test, and the effect of each switch.
 
 # %%
 from twostamp.analysis import specification_curve
@@ -51,8 +51,8 @@ reason = "this run has no two-alert model" if best is None else ""
 # %% [markdown]
 # ## The switches
 #
-# The first column is what this run does by itself (with the hyper-parameters of the winner of notebook 04), the others are
-# the defensible alternatives. Numbers in brackets are those of the list of decisions.
+# The first column is this run's own choice (with the hyper-parameters of the winner of notebook 04); the others are
+# defensible alternatives. Codes in brackets refer to the list of decisions.
 
 # %%
 if not reason:
@@ -62,11 +62,12 @@ if not reason:
     print(switches.to_string(index=False))
 
 # %% [markdown]
-# ## Two models each
+# ## Two models per specification
 #
-# The run's own specification first, then one switch at a time, then a seeded sample of all combinations. One alert and two,
-# built, prepared and trained alike, on Spark, one task a training; all are judged on the run's own test objects. Every
-# specification has trainings of its own, so that 20 specifications are 20 trainings of either side.
+# The run's own specification comes first, then one switch at a time, then a seeded sample of all combinations. In each,
+# a one-alert and a two-alert model are built, prepared and trained alike, on Spark, one task per training. All are
+# evaluated on the run's own test objects. No specification shares its trainings: 20 specifications are 20 trainings of
+# either model.
 
 # %%
 if not reason:
@@ -78,9 +79,10 @@ if not reason:
 # %% [markdown]
 # ## The curve
 #
-# Accuracy on test of two alerts minus one. Intervals are over test objects, the same draw for both models, and over
-# repetitions where there are several; with one they do not hold how trainings vary, and none is decided by itself. Grey
-# lines: what classifiers on metadata alone gain from the second alert.
+# The curve shows test accuracy with two alerts minus that with one. Intervals are over test objects, with the same
+# draws for both models, and over repetitions if there are several. With a single repetition they leave out the
+# variation between trainings, and no specification is decided alone. Grey lines: the gain from the second alert of
+# classifiers on metadata alone.
 
 # %%
 if not reason:
@@ -104,9 +106,9 @@ if not reason:
 # %% [markdown]
 # ## All together
 #
-# The specifications share objects and are much alike, so that a share has a wide interval however many there are; it holds
-# objects and specifications with their trainings. The null exchanges the answers of the two models object by object, in all
-# specifications at once.
+# The specifications share objects and are strongly correlated, so the interval of a share is wide however many there
+# are. It includes the variation of objects and of specifications with their trainings. Under the null hypothesis, the
+# predictions of the two models are exchanged object by object, in all specifications at once.
 
 # %%
 if not reason:
@@ -118,8 +120,8 @@ if not reason:
 # %% [markdown]
 # ## Which switch matters
 #
-# Means over the specifications that have a level. With one switch at a time most levels are one specification against all
-# others, and differences of a point or two say nothing.
+# The table gives means over the specifications at each level. With one switch at a time, most levels are one
+# specification against all others. Differences of a point or two are then not informative.
 
 # %%
 if not reason:

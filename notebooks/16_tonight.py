@@ -14,14 +14,16 @@
 # %% [markdown]
 # # 16 Tonight
 #
-# **Question.** What did the night bring: how many alerts were answered and how fast, what looks like a supernova, and is anything
-# wrong with the night or with the model?
+# **Question.** How many alerts did the night bring, how fast were they classified, and which look like supernovae? Is
+# anything wrong with the night or with the model?
 #
-# **In.** A night of the run's archive (`night`), and this run's packaged models; without them, the one of the package.
-# **Out.** `tonight/tonight.sqlite` with every answer, a Parquet file, a VOTable and ALeRCE's table of the night, and the tables and
-# figures below. `twostamp tonight` does the scoring alone, also from Kafka; notebook 17 is for looking at the candidates.
+# **In.** A night of the run's archive (`night`), and this run's packaged models; without them, the model shipped with
+# the package. **Out.** `tonight/tonight.sqlite` with every prediction; a Parquet file, a VOTable and ALeRCE's table of
+# the night; the tables and figures below. `twostamp tonight` does only the scoring, also from Kafka; notebook 17 shows
+# the candidates.
 #
-# By default the night is the one of the simulated survey with most alerts: it shows that all of this works, not what the sky is like.
+# The default is the night with the most alerts of the simulated survey. It shows that the chain works, not what the sky
+# is like.
 
 # %%
 from twostamp.analysis import tonight
@@ -43,11 +45,11 @@ answers = scored.answers.answers()
 print(f"model {scored.model.name}, version {scored.model.version}")
 
 # %% [markdown]
-# ## What became of the alerts
+# ## Account of the alerts
 #
-# An object's first alert is answered at once, its second revises the answer, later ones are counted. The books are those of the
-# whole file, and balance: every alert is one of these, or the command fails. Of a simulated survey the nights before are in it too,
-# for without them there would be no second alert.
+# An object's first alert is classified at once, its second revises the prediction, and later ones are counted. The
+# account covers the whole file and balances: every alert is one of these, or the command fails. For a simulated survey
+# the file also holds the previous nights, without which there would be no second alert.
 
 # %% tags=["nbval-check-output"]
 print("\n".join(scored.account[:1]))
@@ -58,13 +60,13 @@ run.save_extra_table(counts, "tonight_answers", caption="Answers by class and nu
 counts
 
 # %% [markdown]
-# Flags stand beside an answer and delete none. *Seen before* means that the packet tells of detections which never came here, so
-# the answer is no first-two answer; the others are ALeRCE's rules.
+# Flags accompany a prediction and delete none. *Seen before* means that the packet lists detections that never arrived
+# here, so the prediction does not use the first two alerts. The other flags are ALeRCE's rules.
 #
 # ## How fast
 #
-# From the moment an alert is read to that of its answer. A night that is read from an archive comes all at once, and its alerts
-# wait for each other: p99 is then the time of a batch.
+# The latency runs from reading an alert to its prediction. A night read from an archive arrives all at once, and its
+# alerts wait for each other: p99 is then the time of a batch.
 
 # %%
 latency = tonight.measure_latency(scored.answers)
@@ -74,10 +76,13 @@ latency.round(3)
 # %% [markdown]
 # ## Is the night like the training set?
 #
-# The stability index (PSI) of notebook 13 between the night's first alerts and the run's, feature by feature. The customary limits
-# know neither a batch's size nor the weather, so the run's own first alerts set the limit: cut into batches of as many as the
-# night has, in the order of time. A feature rings if the night is more unlike the run than every such batch. The run's first alerts
-# have as many of each class as its labels have, and a night does not: an alarm asks to look, and does not say what is wrong.
+# The stability index (PSI) of notebook 13 compares the night's first alerts with the run's, feature by feature. The
+# customary limits ignore the size of a batch and the weather. The limit is therefore set by the run's own first alerts,
+# cut in order of time into batches of the night's size. A feature raises an alarm if the night differs more from the
+# run than every such batch does.
+#
+# The run's first alerts have the class mix of its labels, and a night does not. An alarm is a reason to inspect the
+# night; it does not identify the cause.
 
 # %%
 drift = tonight.watch_drift(scored, run.require("first_alerts.parquet"))
@@ -87,8 +92,8 @@ drift.head(6).round(3)
 # %% [markdown]
 # ## When
 #
-# All alerts of an exposure have one time. One exposure with many more answers than the others (dashed) is most likely a failed
-# calibration or a bad subtraction, whatever its alerts look like.
+# All alerts of an exposure have the same time. An exposure with many more predictions than the others (dashed) most
+# likely has a failed calibration or a bad subtraction, whatever its alerts look like.
 
 # %%
 exposures = tonight.count_exposures(scored.answers)
@@ -109,8 +114,8 @@ run.save_extra_figure(fig, "tonight_sky", caption="Objects with an answer, equat
 # %% [markdown]
 # ## Candidates
 #
-# The objects that are most probably supernovae, by their last answers. The probabilities are those of a model trained on balanced
-# classes: on a night, where supernovae are rare, most candidates of 0.5 are none (notebook 11).
+# The table lists the most probable supernovae by their latest predictions. The model is trained on balanced classes. On
+# a night, where supernovae are rare, most candidates with a probability of 0.5 are not supernovae (notebook 11).
 
 # %%
 candidates = tonight.list_candidates(scored.answers, "SN", night_candidates)

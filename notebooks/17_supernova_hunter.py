@@ -14,13 +14,13 @@
 # %% [markdown]
 # # 17 Supernova hunter
 #
-# **Question.** Which of a night's candidates are supernovae? A person looks at them, and says so.
+# **Question.** Which of a night's candidates are supernovae? A person inspects them and records a verdict.
 #
-# **In.** A night that notebook 16 (or `make tonight`) scored. **Out.** `hunter/` in the run's folder: the verdicts of everybody
-# who hunts here, and what is exported. Verdicts are only ever added; a restarted kernel finds them all.
+# **In.** A night scored by notebook 16 (or `make tonight`). **Out.** `hunter/` in the run's folder: the verdicts of all
+# its users, and the exported files. Verdicts are only ever added; a restarted kernel restores them all.
 #
-# `make hunter` opens this notebook in JupyterLab: run all cells, then hunt with the keys. Candidates of a simulated survey are
-# marked as such everywhere, and nothing here sends anything anywhere.
+# `make hunter` opens this notebook in JupyterLab: run all cells, then classify with the keys. Candidates from a
+# simulated survey are marked everywhere. The notebook sends nothing to any server.
 
 # %%
 from twostamp.data import read_metadata
@@ -47,9 +47,10 @@ hunter = Hunter(scored, folder / "verdicts.sqlite", **options)
 print(f"night {scored.night}: {len(hunter.candidates)} candidates", scored.mark and f"({scored.mark})")
 
 # %% [markdown]
-# ## Look
+# ## Inspect
 #
-# The list shows p(SN) at the first alert → at the second, and the change; then age, magnitude, and rise from the last limit.
+# The list shows p(SN) from the first alert → from the second, and the change; then age, magnitude, and rise since the
+# last upper limit.
 #
 # | key | | key | |
 # |---|---|---|---|
@@ -58,7 +59,7 @@ print(f"night {scored.night}: {len(hunter.candidates)} candidates", scored.mark 
 # | `n` | not SN | `z` | undo |
 # | `u` | unsure | `?` | help |
 #
-# Click into the panel, or reach it with Tab, and the keys are its own.
+# Click on the panel, or reach it with Tab, to give it the keys.
 
 # %%
 hunter.filter(hunter_query).show()
@@ -66,8 +67,9 @@ hunter.filter(hunter_query).show()
 # %% [markdown]
 # ## The same from Python
 #
-# Any [query](https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.query.html) on the columns filters; score, age, rise,
-# informative, random, or a column orders; `hunter.blind()` hides the scores. `hunter.verdict("SN")` judges what is looked at.
+# Any [query](https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.query.html) on the columns filters the list.
+# Its order is score, age, rise, informative, random, or a column. `hunter.blind()` hides the scores, and
+# `hunter.verdict("SN")` records a verdict on the current candidate.
 
 # %%
 columns = ["object_id", "p_first", "p", "change", "age", "mag", "band", "rise"]
@@ -80,10 +82,11 @@ young = hunter.filter("p_SN > 0.6 and n_alerts == 2 and age < 5 and not near_sta
 print(f"{len(young)} are young, are probably SN, and have no star beside them")
 _ = hunter.filter(hunter_query).order("score")
 # %% [markdown]
-# ## What was said
+# ## Verdicts and agreement
 #
-# Two people hunt on their own and put their files together: `hunter.merge("verdicts_of_bo.sqlite")` adds what is missing. Some
-# candidates are shown twice (`hunter_repeats`): the row of a person with herself says how far she would say the same again.
+# Two people can work independently and combine their files: `hunter.merge("verdicts_of_bo.sqlite")` adds what is
+# missing. Some candidates are shown twice (`hunter_repeats`): the row that compares a person with herself measures how
+# often she repeats her verdict.
 
 # %%
 print(hunter.progress())
@@ -96,14 +99,15 @@ hunter.agreement()
 hunter.disagreements()
 
 # %% [markdown]
-# ## What leaves
+# ## Exports
 #
-# The CSV holds all candidates with the verdicts. Two more are for when there are verdicts:
+# The CSV holds all candidates with the verdicts. Two more exports need verdicts:
 #
-# - `hunter.export("labels", folder / "labelled")` writes packets and labels. A run learns from them with
-#   `archive: .../labelled/packets` and `labels: .../labelled/labels.csv`.
-# - `hunter.export("tns", folder / "tns.json", reporting_group="...", reporter="...")` writes what *would* be reported to the Transient
-#   Name Server, checks it, and says what is refused and why. It sends nothing, and refuses what is simulated.
+# - `hunter.export("labels", folder / "labelled")` writes packets and labels. A run can train on them with `archive:
+#   .../labelled/packets` and `labels: .../labelled/labels.csv`.
+# - `hunter.export("tns", folder / "tns.json", reporting_group="...", reporter="...")` writes the report that *would* go
+#   to the Transient Name Server. It checks the report, and lists what is refused and why. It sends nothing, and refuses
+#   simulated candidates.
 
 # %%
 table = hunter.export("csv", folder / f"{scored.night}.csv")

@@ -19,7 +19,8 @@
 #
 # **In.** Labelled real packets where `$TWOSTAMP_REAL_ALERTS` names some (without them the notebook says so and shows nothing);
 # the classifier that the package ships (`load_classifier()`); this run's classifiers and first alerts. **Out.** Recall by class
-# and epoch with intervals over nights, confusion matrices, and the pairs whose answer the second alert changes.
+# and epoch with intervals over nights, with and without an adapter to an older survey, confusion matrices, and the pairs whose
+# answer the second alert changes.
 #
 # Nothing here has learned from a real packet, but one forest that says so. The simulation is calibrated on real packets, and one
 # feature (`redetection_ratio`) was chosen with the labels of 2023 in view. The packets are of few nights: class and epoch are
@@ -57,19 +58,17 @@ print(NO_PACKETS if folder is None else f"real packets of {run.params.real_archi
 # %% [markdown]
 # ## At the first packet
 #
-# Beside the shipped classifier: this run's own stamp classifier (M0, 26 metadata), a forest on the metadata of this run's first
-# alerts, and a forest that learned from the real packets of other nights. Forests take the features that do not age.
+# Beside the shipped classifier: this run's own stamp classifier (M0, 26 metadata), ALeRCE's published one where
+# `$TWOSTAMP_ALERCE_CHECKPOINT` names it, a forest on the metadata of this run's first alerts, and a forest that learned from the
+# real packets of other nights. Forests take the features that do not age.
 
 # %%
-answers = {}
+answers, objects, classifiers = {}, None, {}
 if folder:
     path = folder / "first_alerts.parquet"
     objects = real_sky.read_objects(path)
-    answers["shipped"] = real_sky.predict_objects(shipped.at_first_alert(), path)
-
-# %%
-if folder and (run.models / "stamp_26").is_dir():
-    answers["this run's M0"] = real_sky.predict_objects(load_classifier(run.models / "stamp_26"), path)
+    classifiers = real_sky.load_classifiers(run.models, run.params.alerce_checkpoint)
+    answers = {name: real_sky.predict_objects(model, path) for name, model in classifiers.items()}
 
 # %%
 if folder:
@@ -82,10 +81,25 @@ if folder:
     crossed = real_sky.cross_fit_forest(objects, shipped.classes, shipped.features, real_folds, seed)
     answers["forest, other real nights"] = crossed
 
+# %% [markdown]
+# ## Adapted to an older survey
+#
+# Features that count visits since the survey began make a classifier age. An adapter maps them by their ranks onto those of the
+# training set, with the mix of classes that the classifier itself estimates (`twostamp adapt`). It sees no label. Here one is
+# fitted for the packets of each epoch. For ALeRCE's checkpoint, whose training set is not here, the labelled packets until 2022
+# stand for that, and only the later ones are adapted.
+
+# %%
+adapted = {}
+for name, model in classifiers.items():
+    ages = None if name == real_sky.PUBLISHED else run.records.ages
+    adapted[f"{name}, adapted"] = real_sky.predict_adapted(model, path, objects, ages)
+
 # %%
 note = {"note": "real packets", "source": "code"}
 if folder:
-    recalls = real_sky.tabulate_recalls(answers, objects, shipped.classes, Bootstrap(bootstrap_resamples, seed))
+    bootstrap = Bootstrap(bootstrap_resamples, seed)
+    recalls = real_sky.tabulate_recalls(answers | adapted, objects, shipped.classes, bootstrap)
     run.save_extra_table(recalls, "real_sky", caption="Recall on labelled real packets by class and epoch.", **note)
 
 # %%
@@ -95,9 +109,17 @@ if folder:
 
 # %%
 if folder:
-    fig = plot_recalls(recalls)
+    fig = plot_recalls(recalls[recalls["classifier"].isin(answers)])
     caption = "Recall on labelled real packets; lines are 95 % intervals over nights, where there are five or more."
     run.save_extra_figure(fig, "real_sky", caption=caption, **note)
+    plt.show()
+
+# %%
+if folder:
+    chosen = recalls[recalls["classifier"].isin([*classifiers, *adapted])]
+    fig = plot_recalls(chosen.sort_values("classifier", kind="stable"))
+    caption = "Recall on labelled real packets with and without an adapter, 95 % over nights."
+    run.save_extra_figure(fig, "real_sky_adapted", caption=caption, **note)
     plt.show()
 
 # %%

@@ -1,11 +1,13 @@
 """Kill a run again and again, and compare what it ends with, byte for byte, with a run that nobody disturbs.
 
 ``python -m tests.kill_reproduce --kills 10`` runs notebooks 00-09 twice with ``params/test.yaml``: twenty minutes on
-two cores. Every other kill takes all processes at once, as a power failure does; the others take ``twostamp run``
-alone, as ``kill -9`` does, and leave its kernel and workers behind.
+two cores. The kills are shared out among notebooks 01-04, each at a random moment of its notebook. Every other kill
+takes all processes at once, as a power failure does; the others take ``twostamp run`` alone, as ``kill -9`` does, and
+leave its kernel and workers behind.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -22,11 +24,14 @@ import pandas as pd
 import psutil
 
 from tests import PARAMS
+from twostamp.params import read_parameters
+from twostamp.pipeline.manifest import MANIFEST
 
 _NOT_COMPARED = re.compile(
     r"/(manifest\.json|notebooks/.*|\w*extraction\.json)$"  # times, and what was printed
     r"|/(figures|tables)/(figure_6\.[45]|extra_stages|extra_batch_time)\.\w+$"  # inference time
 )
+KILLED = ("01_data_extraction", "02_exploratory_analysis", "03_dataset_preparation", "04_model_search")
 _TIMES = {"seconds", "objects_per_second", "memory", "peak_mb"}
 
 
@@ -48,27 +53,42 @@ def main() -> int:
 
 def kill_and_compare(run: str, folder: Path, kills: int, seed: int, notebooks: tuple[str, ...] = ()) -> list[str]:
     """Run parameters twice below a folder, the second time with kills; what differs in the end, one file a line."""
-    outputs = folder / "outputs"  # of both runs, as tables name their sources
+    outputs, name = folder / "outputs", read_parameters(run).run_name  # of both runs, as tables name their sources
     started = time.monotonic()
     if _start(run, outputs, notebooks).wait():
         return ["the undisturbed run stopped"]
-    seconds = time.monotonic() - started
+    print(f"undisturbed: {time.monotonic() - started:.0f} s", flush=True)
+    manifest = json.loads((outputs / name / MANIFEST).read_text())
+    seconds = {notebook: float(entry["seconds"]) for notebook, entry in manifest.items()}
     outputs.rename(folder / "whole")
-    print(f"undisturbed: {seconds:.0f} s", flush=True)
-    rng = random.Random(seed)
+    rng, targets = random.Random(seed), notebooks or KILLED
     for kill in range(kills):
-        process = _start(run, outputs, notebooks)
-        try:
-            process.wait(rng.uniform(0.1, 1.5) * seconds / max(kills / 2, 2))
-        except subprocess.TimeoutExpired:
-            all_at_once = kill % 2 == 0
-            _kill(process, all_at_once)
-            print(f"kill {kill + 1}, of {'all processes' if all_at_once else 'the run alone'}", flush=True)
-        else:
+        target = targets[kill * len(targets) // kills]
+        process, began = _start(run, outputs, notebooks), time.time()
+        _wait_for(process, outputs / name, target, began, rng.random() * seconds[target])
+        where, all_at_once = _find_running(outputs / name, began), kill % 2 == 0
+        if process.poll() is not None:
             print(f"the run had ended before kill {kill + 1}, with {process.returncode}", flush=True)
+            continue
+        _kill(process, all_at_once)
+        print(f"kill {kill + 1} in {where}, of {'all processes' if all_at_once else 'the run alone'}", flush=True)
     if _start(run, outputs, notebooks).wait():
         return ["the run after the kills stopped"]
     return compare(folder / "whole", outputs)
+
+
+def _wait_for(process: subprocess.Popen[bytes], root: Path, notebook: str, began: float, seconds: float) -> None:
+    """Wait until a notebook has run for some time, or the run has ended, or gone on to a later notebook."""
+    while process.poll() is None and _find_running(root, began) < notebook:
+        time.sleep(0.05)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def _find_running(root: Path, began: float) -> str:
+    """Find the notebook that a run works on; empty between two of them."""
+    found = [path for path in root.glob("notebooks/*.partial.ipynb") if path.stat().st_mtime >= began]
+    return max((path.name.removesuffix(".partial.ipynb") for path in found), default="")
 
 
 def compare(whole: Path, killed: Path) -> list[str]:

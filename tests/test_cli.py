@@ -140,3 +140,23 @@ def test_a_csv_without_object_ids_is_refused(tmp_path, capsys):
     (tmp_path / "l.csv").write_text("name\nZTF18a\n")
     assert cli.main(["fetch", str(tmp_path / "l.csv"), str(tmp_path / "alerts")]) == 2
     assert capsys.readouterr().err == f"{tmp_path / 'l.csv'} has no column 'objectId'; it has name\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["fetch", "l.csv", "alerts"], ["download", "20180601", "alerts", "--objects", "l.csv"]]
+)
+def test_a_list_of_no_objects_is_refused(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l.csv").write_text("objectId\n\n")
+    assert cli.main(command) == 2
+    assert capsys.readouterr().err == "l.csv names no object\n"
+    assert not (tmp_path / "alerts").exists()
+
+
+def test_labels_of_no_object_are_refused_before_anything_runs(tmp_path, capsys, started):
+    (tmp_path / "l.csv").write_text("objectId,classALeRCE,subclassALeRCE\n")
+    values = {"run_name": "mine", "archive": str(tmp_path), "labels": str(tmp_path / "l.csv")}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    assert cli.main(["run", str(tmp_path / "mine.yaml")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'l.csv'} labels no object: 0 rows read\n"
+    assert started == []

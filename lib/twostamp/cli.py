@@ -1,4 +1,4 @@
-"""The command ``twostamp``: fetch alerts, run the notebooks, and hand on what they made."""
+"""The command ``twostamp``: fetch alerts, run the notebooks, and share their results."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from twostamp import alerts, data, models, pipeline, stream, utils
 from twostamp.params import ParameterError, Parameters, read_parameters
 
 INPUT_ERRORS = (ValueError, RuntimeError, OSError, ImportError, utils.MissingExtraError)
-"""What a command prints as one sentence: bad parameters or files, no network, no Java, a missing extra."""
+"""Errors that a command prints as one sentence: bad parameters or files, no network, no Java, a missing extra."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all is done, 1 if a notebook stopped or some objects or nights failed, 2 if the input is refused.
+        0 on success, 1 if a notebook stopped or some objects or nights failed, 2 if the input is refused.
     """
     options = _make_parser().parse_args(arguments)
     try:
@@ -39,20 +39,21 @@ def _init(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     params = _read(options.run)
     utils.require_java()
-    if not params.simulated:  # before the notebooks, so that what failed before is asked for again
-        data.prepare_inputs(params, _folder(params) / "data")
+    if not params.simulated:  # before the notebooks, so that failed downloads are tried again
+        _, labels = data.prepare_inputs(params, _folder(params) / "data")
+        data.read_labels(labels)  # refuse bad labels before anything runs
     notebooks = options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
     try:
         manifest = pipeline.run_notebooks(params, notebooks, force=options.force)
     except pipeline.NotebookError as error:
-        print(error, file=sys.stderr)
+        print(utils.explain(error), file=sys.stderr)
         return 1
     print(pipeline.summarise_run(params, manifest))
     return 0
 
 
 def _classify(options: argparse.Namespace) -> int:
-    classifier = models.load_classifier(options.model) if options.model else models.load_classifier()
+    classifier = models.load_classifier(options.model or models.PRETRAINED, options.adapter)
     answers = classifier.predict_folder(options.archive)
     utils.write_table(answers.table, options.output)
     print(f"{len(answers.table)} objects of {options.archive} are in {options.output}")
@@ -65,6 +66,15 @@ def _classify(options: argparse.Namespace) -> int:
     utils.write_table(answers.left_out, path)
     print(f"{len(answers.left_out)} packets were left out, for the reasons in {path}", file=sys.stderr)
     return 1
+
+
+def _adapt(options: argparse.Namespace) -> None:
+    folder = options.model or models.PRETRAINED
+    adapter = models.fit_adapter(models.load_classifier(folder), options.archive)
+    path = options.output or folder / models.ADAPTER
+    adapter.save(path)
+    print(f"{path} has an adapter to {adapter.alerts} objects of {adapter.night}: name it with --adapter")
+    print("estimated shares: " + ", ".join(f"{name} {share:.2f}" for name, share in adapter.shares.items()))
 
 
 def _tonight(options: argparse.Namespace) -> int:
@@ -90,7 +100,7 @@ def _claims(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    # The plan of a run on an archive that is not here yet is what one asks for first.
+    # A plan comes before the archive, so neither archive nor labels need exist.
     params = read_parameters(utils.find_parameters(options.run), without=("archive", "labels"))
     n_objects, source = pipeline.count_training_objects(params)
     rates, own = pipeline.read_rates(), pipeline.describe_run(params)
@@ -139,7 +149,9 @@ def _folder(params: Parameters) -> Path:
 
 
 def _read_objects(path: str) -> list[str]:
-    return [name for name in data.read_column(path, "objectId") if name]
+    if not (names := [name for name in data.read_column(path, "objectId") if name]):
+        raise ValueError(f"{path} names no object")
+    return names
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -147,14 +159,14 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=twostamp.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = argparse.ArgumentParser(add_help=False)
-    run.add_argument("run", metavar="RUN", help="a run, such as quick: params/quick.yaml; or FILE.yaml")
+    run.add_argument("run", metavar="RUN", help="a run, for example quick (params/quick.yaml), or FILE.yaml")
 
     def add(name: str, command: object, text: str, **options: Any) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, **options)
         added.set_defaults(command=command)
         return added
 
-    init = add("init", _init, "make a folder with the notebooks and parameter files, to run and to change")
+    init = add("init", _init, "create a folder with the notebooks and parameter files, to run and to edit")
     init.add_argument("folder", metavar="DIR", type=Path)
     for name, text in (
         ("run", "execute notebooks 00-09, those of the thesis, into outputs/RUN"),
@@ -162,49 +174,54 @@ def _make_parser() -> argparse.ArgumentParser:
     ):
         executing = add(name, _run, text, parents=[run])
         executing.set_defaults(extend=name == "extend")
-        executing.add_argument("--force", action="store_true", help="run the notebooks that are done, too")
-        executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, such as 04_model_search")
-    text = "classify the packets of a folder or tarball, one answer an object, with the classifier of the package"
+        executing.add_argument("--force", action="store_true", help="run finished notebooks again")
+        executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, for example 04_model_search")
+    text = "classify the packets of a folder or tarball, one prediction per object, with the shipped classifier"
     classify = add("classify", _classify, text)
-    classify.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="of Avro packets, or a URL")
+    classify.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="Avro packets, or a URL")
     classify.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="a .csv or .parquet to write"
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="output file, .csv or .parquet"
     )
-    classify.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="another classifier, such as outputs/quick/models/stacked"
-    )
-    text = "score a night as it comes: answer at an object's first alert, revise at its second"
+    classify.add_argument("--adapter", default="", metavar="FILE", help="of twostamp adapt, for a survey that has aged")
+    text = "adapt a classifier, without labels, to a night or month on which the survey is older"
+    adapt = add("adapt", _adapt, text)
+    adapt.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="of that night's Avro packets, or a URL")
+    adapt.add_argument("-o", "--output", type=Path, metavar="FILE", help="adapter.json beside the model by default")
+    for command in (classify, adapt):
+        text = "another classifier, for example outputs/quick/models/stacked"
+        command.add_argument("--model", type=Path, metavar="FOLDER", help=text)
+    text = "score a night as it arrives: predict from an object's first alert, revise at its second"
     stream.add_options(add("tonight", _tonight, text))
     for name, report, text in (
-        ("report", _report, "write outputs/NAME/report.html, one page with all that a run made"),
+        ("report", _report, "write outputs/NAME/report.html, one page with all results of a run"),
         ("reference", _reference, "copy a run's figures, tables and ledger to outputs/reference"),
     ):
-        add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, such as quick")
-    text = "copy a run's claims to outputs/reference/claims, and write the page of them"
+        add(name, report, text).add_argument("run", metavar="NAME", help="name of a run, for example quick")
+    text = "copy a run's claims to outputs/reference/claims, and write their page"
     claims = add("claims", _claims, text)
-    claims.add_argument("run", metavar="NAME", help="name of a run, such as decide")
-    claims.add_argument("page", metavar="FILE", type=Path, help="the page, such as docs/claims.md")
-    text = "train a run's networks, and save the mean of the best one's repetitions: how the shipped classifier is made"
+    claims.add_argument("run", metavar="NAME", help="name of a run, for example decide")
+    claims.add_argument("page", metavar="FILE", type=Path, help="the page, for example docs/claims.md")
+    text = "train a run's networks, and save the mean of the best one's repetitions, as for the shipped classifier"
     pretrain = add("pretrain", _pretrain, text, parents=[run])
-    pretrain.add_argument("folder", metavar="FOLDER", type=Path, help="where the classifier goes")
-    add("plan", _plan, "trials, hours and cost of a run's search on several machines", parents=[run])
-    add("release", _release, "write a run's pairs as a data set to give away: outputs/RUN/dataset", parents=[run])
+    pretrain.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the classifier")
+    add("plan", _plan, "estimate trials, hours and cost of a run's search on several machines", parents=[run])
+    add("release", _release, "write a run's pairs as a data set to publish: outputs/RUN/dataset", parents=[run])
     _add_fetch(add("fetch", _fetch, "assemble the labels and fetch the alerts of a run, or of the objects of a CSV"))
-    _add_download(add("download", _download, "download nights of ZTF's public archive; a stopped download continues"))
+    _add_download(add("download", _download, "download nights of ZTF's public archive; resumes if interrupted"))
     return parser
 
 
 def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     fetch.add_argument("source", help="a run or FILE.yaml; with FOLDER, a CSV with a column objectId")
-    fetch.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="where the packets of a CSV's objects go")
-    fetch.add_argument("--rate", type=float, default=5.0, help="requests a second for a CSV (%(default)g)")
-    fetch.add_argument("--workers", type=int, default=4, help="requests at a time (%(default)s)")
+    fetch.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="output folder for a CSV's objects")
+    fetch.add_argument("--rate", type=float, default=5.0, help="requests per second for a CSV (%(default)g)")
+    fetch.add_argument("--workers", type=int, default=4, help="parallel requests (%(default)s)")
     fetch.add_argument("--api-url", default="", help="another server of ALeRCE's ZTF API")
     fetch.add_argument("--avro-url", default="", help="another server of its packets")
 
 
 def _add_download(download: argparse.ArgumentParser) -> None:
-    download.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list of them with commas")
-    download.add_argument("folder", type=Path, metavar="FOLDER", help="where the nights go")
+    download.add_argument("nights", help="YYYYMMDD, ranges YYYYMMDD-YYYYMMDD, or a list separated by commas")
+    download.add_argument("folder", type=Path, metavar="FOLDER", help="output folder")
     download.add_argument("--objects", metavar="CSV", help="keep only packets of the objects in its column objectId")
     download.add_argument("--base-url", default="", help="another archive than ZTF's")

@@ -94,6 +94,9 @@ class Parameters(BaseModel):
     """Train on, and release, objects with alerts of ZTF's partnership (programid 2 and 3) too, which are not public."""
     real_archive: str = "$TWOSTAMP_REAL_ALERTS"
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
+    alerce_checkpoint: str = "$TWOSTAMP_ALERCE_CHECKPOINT"
+    """What the files of ALeRCE's published checkpoint have in common (``.../model``), with ``feature_stats.json`` or
+    ``.pkl`` beside them: a row of notebook 18; empty if it is not there."""
     tns_csv: str = ""
     """Export of the Transient Name Server; empty for a simulated one."""
     survey_pairs_per_class: Positive = 230
@@ -249,13 +252,13 @@ class Parameters(BaseModel):
     hunter_repeats: Fraction = 0.1
     """Share of them that it shows twice, to see how far a person agrees with herself."""
 
-    @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports")
+    @field_validator("archive", "labels", "real_archive", "alerce_checkpoint", "tns_csv", "bogus_reports")
     @classmethod
     def _expand(cls, value: str, info: ValidationInfo) -> str:
         expanded = os.path.expandvars(value)
         if "$" not in expanded:
             return expanded
-        if info.field_name not in ("real_archive", "tns_csv"):
+        if info.field_name not in ("real_archive", "alerce_checkpoint", "tns_csv"):
             raise ValueError(
                 "the environment variable is not set; point it to a folder of nightly tarballs "
                 "(ztf_public_YYYYMMDD.tar.gz, from https://ztf.uw.edu/alerts/public/) with a labels.csv"

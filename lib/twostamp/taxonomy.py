@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 CLASSES: tuple[str, ...] = ("AGN", "SN", "VS", "asteroid", "bogus")
+MOVING = "asteroid"
+"""The class whose objects leave the place of their first alert within hours."""
 """The five classes of the stamp classifier, in the order of every table, matrix and output vector."""
 
 LABEL_COLUMNS = ["objectId", "classALeRCE", "subclassALeRCE"]

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from twostamp.alerts.archive import Member, iter_members, list_shares, read_members
 from twostamp.alerts.archive_listing import ArchiveError, list_sources, measure_sources, survey_archive
 from twostamp.alerts.extraction_tasks import scan_source
-from twostamp.alerts.tarballs import Share, read_tar
+from twostamp.alerts.tarballs import NOT_READ, Share, read_tar
 
 ALERTS = {f"{n}.avro": bytes([n]) * (300 * n) for n in range(1, 6)}
 
@@ -274,7 +275,7 @@ def test_links_and_nested_folders_are_followed(tmp_path):
     names = ["2018/06", "linked", "linked/n.tar", "n.tar"]
     assert list_sources(str(archive)) == [str(archive / name) for name in names]
     assert len(list(iter_members(str(archive), progress=False))) == 4 * len(ALERTS)
-    assert name_passed_over(archive) == {"gone.tar.gz": "it is a link that leads nowhere"}
+    assert name_passed_over(archive) == {"gone.tar.gz": "it is no file, or a link that leads nowhere"}
 
 
 def test_folders_called_like_files(tmp_path):
@@ -292,7 +293,7 @@ def test_what_looks_like_alerts_and_is_not_read_is_named(archive):
     (archive / ".snapshot" / "deep").mkdir(parents=True)
     (archive / ".snapshot" / "deep" / "1.avro").write_bytes(b"?")
     hidden = dict.fromkeys(("._1.avro", ".hidden.tar.gz", ".snapshot"), "it is hidden")
-    unread = dict.fromkeys(("night.tar.zst", "night.zip", "1.avro.lz4"), "its kind of file is not read: unpack it")
+    unread = dict.fromkeys(("night.tar.zst", "night.zip", "1.avro.lz4"), NOT_READ)
     assert name_passed_over(archive) == hidden | unread
     (archive / "night.tar").write_bytes(
         make_tar({"._1.avro": b"?", "1.avro.lz4": b"?", "README": b"?", "1.avro": b"!"})
@@ -300,9 +301,39 @@ def test_what_looks_like_alerts_and_is_not_read_is_named(archive):
     members = {member.name: member for member in read_members(str(archive / "night.tar"))}
     assert {name: member.fault for name, member in members.items()} == {
         "._1.avro": "it is hidden",
-        "1.avro.lz4": "its kind of file is not read: unpack it",
+        "1.avro.lz4": NOT_READ,
         "1.avro": "",
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("night.tar.gz.1", "night.tar.gz.part", "night.tar.gz~", "night.tar (1)", "1.avro.bak", "1.avro_old"),
+        *("3213262934615015018", "night", "night.gz", "data.bin"),
+    ],
+)
+@pytest.mark.parametrize("data", [b"Obj\x01rest", make_tar(), make_tar(mode="w:gz"), gzip.compress(b"Obj\x01")])
+def test_alerts_whose_names_do_not_say_so_are_named(archive, name, data):
+    (archive / name).write_bytes(data)
+    assert name_passed_over(archive) == {name: NOT_READ}
+    (archive / "all.tar").write_bytes(make_tar({name: data, "1.avro": b"!"}))
+    faults = {member.name: member.fault for member in read_members(str(archive / "all.tar"))}
+    assert faults == {name: NOT_READ, "1.avro": ""}
+
+
+def test_notes_beside_alerts_are_none(archive):
+    notes = ["night.tar.gz.md5", ".night.tar.gz.version", "1.avro.txt", "MD5SUMS", "labels.csv.gz", "empty", "x.avsc"]
+    for name in notes:
+        (archive / name).write_bytes(b"" if name == "empty" else gzip.compress(b"oid,class"))
+    assert name_passed_over(archive) == {}
+    (archive / "all.tar").write_bytes(make_tar(dict.fromkeys(notes, b"oid,class") | {"1.avro": b"!"}))
+    assert [member.name for member in read_members(str(archive / "all.tar"))] == ["1.avro"]
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(archive):
+    os.mkfifo(archive / "1.avro")
+    assert name_passed_over(archive) == {"1.avro": "it is no file, or a link that leads nowhere"}
 
 
 def test_tars_within_tars(tmp_path):

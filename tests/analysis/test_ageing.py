@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twostamp.analysis import ageing
-from twostamp.analysis.ageing import BOTH, FORWARD, SAFE, THESIS, VARIANTS, YearlyPredictions
+from twostamp.analysis.ageing import ADAPTED, BOTH, FORWARD, SAFE, THESIS, VARIANTS, YearlyPredictions
 from twostamp.data.feature_lists import COORDINATES
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.evaluation.bootstrap import Bootstrap
@@ -19,6 +19,7 @@ from twostamp.utils.healpix import find_pixels
 BOOTSTRAP = Bootstrap(200, seed=1)
 PARAMS = Parameters(ageing_years=3)
 CLASSES = ("AGN", "SN")
+KEYS = [*VARIANTS, *((model, ADAPTED[features]) for model, features in VARIANTS if features in ADAPTED)]
 
 
 def make_predictions(accuracy, n=400, trainings=5, seed=1):
@@ -28,7 +29,7 @@ def make_predictions(accuracy, n=400, trainings=5, seed=1):
     years = np.repeat(np.arange(1, len(default) + 1), n)
     blocked, labels = rng.random(len(years)) < 0.3, np.arange(len(years)) // 2 % 2
     luck = rng.random((trainings, len(years)))
-    correct = {key: luck < np.array(accuracy.get(key, default))[years - 1] for key in VARIANTS}
+    correct = {key: luck < np.array(accuracy.get(key, default))[years - 1] for key in KEYS}
     return YearlyPredictions(labels, years, CLASSES, {FORWARD: ~blocked, BOTH: blocked}, correct)
 
 
@@ -87,7 +88,7 @@ def test_intervals_cover_the_truth():
 
 def test_falls_and_gains_come_out_as_put_in():
     put_in = {("M0", THESIS): [0.8, 0.7, 0.5], ("M1", THESIS): [0.9, 0.7, 0.5]}
-    put_in |= {("M0", SAFE): [0.8, 0.8, 0.8], ("M1", SAFE): [0.9, 0.9, 0.9]}
+    put_in |= {("M0", SAFE): [0.8, 0.8, 0.8], ("M1", SAFE): [0.9, 0.9, 0.9], ("M1", ADAPTED[THESIS]): [0.9, 0.9, 0.9]}
     predictions = make_predictions(put_in)
     claims = ageing.tabulate_falls(predictions, BOOTSTRAP)
     rows = claims[claims["claim"].str.startswith(f"{FORWARD}:")].set_index("claim")
@@ -96,6 +97,7 @@ def test_falls_and_gains_come_out_as_put_in():
     assert rows.loc["M0 on thesis26 falls by year 3", "verdict"] == "falls"
     assert rows.loc["M0 on drift_safe falls by year 3", "verdict"] == "undecided"
     assert rows.loc["M1 on thesis26 falls more than on drift_safe by year 3", "verdict"] == "more"
+    assert rows.loc["M1 on thesis26 falls more than on thesis26 adapted by year 3", "verdict"] == "more"
     gain = "gain of the second alert on {} in year {}"
     assert rows.loc[gain.format(THESIS, 1), "verdict"] == "gains"
     assert rows.loc[gain.format(THESIS, 3), "value"] == 0
@@ -143,7 +145,7 @@ def test_figures_show_every_model_split_and_year():
     years = ageing.tabulate_years(predictions, BOOTSTRAP)
     assert set(years["trainings"]) == {5}
     assert [ax.get_title() for ax in plot_years(years).axes] == [FORWARD, BOTH]
-    assert len(plot_recalls(years, FORWARD).axes) == 3
+    assert len(plot_recalls(years, FORWARD).axes) == 5
     figure = plot_gains(ageing.tabulate_falls(predictions, BOOTSTRAP))
     assert [len(ax.collections[1].get_offsets()) for ax in figure.axes] == [3] * 4
     assert len(plot_drift(ageing.measure_drift(make_table())).axes) == 2

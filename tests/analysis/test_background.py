@@ -1,6 +1,8 @@
 """Convolution and pooling equal the slow loops; examples come from alerts, whatever the archive holds."""
 
+import gzip
 import io
+import tarfile
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ from hypothesis.extra.numpy import arrays
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from tests.conftest import make_alert, make_stamp
+from twostamp.alerts.packet import prepare_schema, read_schema, write_packets
 from twostamp.analysis import background
 from twostamp.data.labels import read_labels
 from twostamp.params import Parameters
@@ -66,6 +70,34 @@ def test_tns_export_is_read_and_only_supernovae_kept(tmp_path):
         background.find_supernovae(Parameters(tns_csv=str(path)))
 
 
+TNS_ROWS = [["SN 2020abc", "SN Ia", "ALeRCE", "2020-01-02 03:04:05.678"], ["SN 2021d", "SLSN-I", "ATLAS", "2021-02-03"]]
+
+
+@pytest.mark.parametrize("form", ["bom", "semicolons", "crlf", "padded", "gz", "other case"])
+def test_a_tns_export_means_the_same_however_it_is_written(tmp_path, form):
+    table = pd.DataFrame([*TNS_ROWS, ["SN x", "SN Ia", "ALeRCE", ""], ["AT y", "", "ALeRCE", "?"]], columns=TNS_COLUMNS)
+    path = tmp_path / "tns.csv"
+    if form == "other case":
+        table.columns = [name.upper().replace(" ", "_") for name in table]
+    table = table.map(lambda cell: f" {cell} ") if form == "padded" else table
+    text = table.to_csv(index=False, sep=";" if form == "semicolons" else ",", quoting=1)
+    text = text.replace("\n", "\r\n") if form == "crlf" else text
+    data = text.encode("utf-8-sig" if form == "bom" else "utf-8")
+    path.write_bytes(gzip.compress(data) if form == "gz" else data)
+    supernovae = background.find_supernovae(Parameters(tns_csv=str(path)))
+    assert supernovae.to_numpy().tolist() == TNS_ROWS
+    assert background.count_by_year(supernovae).to_dict() == {2020: 1, 2021: 1}
+
+
+def test_an_export_without_a_supernova_is_refused_and_one_without_alerce_is_drawn(tmp_path):
+    path = tmp_path / "tns.csv"
+    pd.DataFrame([["AT y", "CV", "ALeRCE", "2020-01-01"]], columns=TNS_COLUMNS).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"tns\.csv has no supernova with a date of discovery among its 1 rows"):
+        background.find_supernovae(Parameters(tns_csv=str(path)))
+    none = background.count_types(pd.DataFrame(TNS_ROWS[1:], columns=TNS_COLUMNS))
+    assert plots.plot_type_counts(none, Figure().subplots()).get_xlim() == (0.5, 2.0)
+
+
 def alert(jd, magpsf, previous=(), objectId="a", candid=1, **more):
     fields = {"fid": 1, "sigmapsf": 0.1, "diffmaglim": 20.0, "isdiffpos": "t"}
     candidate = {"jd": jd, "magpsf": magpsf, **fields}
@@ -90,8 +122,6 @@ def test_light_curve_joins_alerts_and_previous_candidates_once():
 
 
 def test_triplet_prefers_a_positive_whole_supernova():
-    from tests.conftest import make_alert, make_stamp
-
     labels = pd.DataFrame({"objectId": ["sn", "cut", "vs"], "classALeRCE": ["SN", "SN", "VS"]})
     packets = [
         make_alert("vs", 1, magpsf=14.0),
@@ -105,6 +135,57 @@ def test_triplet_prefers_a_positive_whole_supernova():
     assert background.choose_triplet(packets[:2], labels)[0] == "vs (VS)"
     with pytest.raises(LookupError, match="three whole stamps"):
         background.choose_triplet(packets[1:2], labels)
+
+
+ODD = (
+    *({"ra": 400.0}, {"isdiffpos": "maybe"}, {"jd": float("nan")}, {"magpsf": float("inf")}, {"dec": None}),
+    {"programid": None},
+)
+
+
+def make_odd_archive(folder):
+    """A newest night that is cut, and before it one sound alert of a supernova among others that cannot be meant."""
+    schema = read_schema()
+    candidate = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]
+    for field in candidate["fields"]:
+        field["type"] = ["null", field["type"]] if isinstance(field["type"], str) else field["type"]
+    alerts = [make_alert("odd", 10 + i, **{"magpsf": 18.0} | odd) for i, odd in enumerate(ODD)]
+    alerts += [make_alert("sn", 1, magpsf=None), make_alert("sn", 2, magpsf=18.5)]
+    packets = [write_packets([alert], prepare_schema(schema)) for alert in alerts]
+    for night, data in {"20180101": [*packets, b"Obj", packets[-1][:500], b""], "20180102": packets[:1] * 9}.items():
+        with tarfile.open(folder / f"ztf_public_{night}.tar.gz", "w:gz") as archive:
+            for number, content in enumerate(data):
+                entry = tarfile.TarInfo(f"{number}.avro")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    newest = folder / "ztf_public_20180102.tar.gz"
+    newest.write_bytes(newest.read_bytes()[:-40])
+    return str(folder)
+
+
+def test_odd_packets_and_a_cut_night_stop_no_example(tmp_path):
+    packets = background.read_newest_packets(make_odd_archive(tmp_path))
+    assert [packet["candid"] for packet in packets] == [1, 2]
+    labels = pd.DataFrame({"objectId": ["sn", "odd"], "classALeRCE": "SN"})
+    assert background.choose_triplet(packets, labels)[0] == "sn (SN)"
+    packets[0]["prv_candidates"] = [{"jd": None}, {"jd": 2458000.0, "fid": None}, {"jd": 2458000.0, "fid": 1}]
+    assert background.choose_light_curve(packets, labels) == "sn"
+    assert len(background.make_light_curve(packets, "sn")) == 2
+    (tmp_path / "ztf_public_20180101.tar.gz").unlink()
+    with pytest.raises(ValueError, match="holds no alert that can be read: notebook 01 says of each why"):
+        background.read_newest_packets(str(tmp_path))
+
+
+@pytest.mark.parametrize(("positive", "negative"), [("t", "f"), ("T", "F"), ("true", "false"), ("1", "0")])
+def test_every_spelling_of_positive_counts_for_the_triplet(positive, negative):
+    packets = [
+        make_alert("sn", 1, magpsf=15.0, isdiffpos=negative),
+        make_alert("sn", 2, magpsf=19.0, isdiffpos=positive),
+    ]
+    packets[0]["cutoutDifference"] = packets[0]["cutoutScience"] = {"stampData": make_stamp(seed=5)}
+    labels = pd.DataFrame({"objectId": ["sn"], "classALeRCE": ["SN"]})
+    _, chosen = background.choose_triplet(packets, labels)
+    np.testing.assert_array_equal(chosen, background.choose_triplet(packets[1:], labels)[1])
 
 
 def test_newest_real_packets_give_the_thesiss_own_supernova(real_alerts):

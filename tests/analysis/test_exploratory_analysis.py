@@ -9,7 +9,15 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import ks_2samp
 
-from twostamp.analysis.exploratory_analysis import compare_metadata, find_real_alerts, read_real_alerts, realism_auc
+from tests.conftest import make_alert
+from twostamp.alerts.packet import read_schema, write_packets
+from twostamp.analysis.exploratory_analysis import (
+    compare_metadata,
+    find_real_alerts,
+    read_found,
+    read_real_alerts,
+    realism_auc,
+)
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.params import Parameters
 from twostamp.plots.exploratory_analysis import plot_realism
@@ -97,6 +105,23 @@ def test_whatever_is_wrong_with_real_packets_is_a_reason_to_compare_nothing(tmp_
     plot_realism(comparison, auc, Figure().subplots())
 
 
+def test_odd_real_packets_cost_themselves_alone(tmp_path):
+    schema = read_schema()
+    fields = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]["fields"]
+    fields[:] = [field for field in fields if field["name"] not in ("rb", "elong")]
+    for field in fields:
+        field["type"] = ["null", *(field["type"] if isinstance(field["type"], list) else [field["type"]])]
+        field["type"] = list(dict.fromkeys(field["type"]))
+    odd = ({"isdiffpos": "x"}, {"ra": None}, {"jd": 1.0}, {"magpsf": float("inf")}, {"programid": None}, {})
+    alerts = [make_alert(f"ZTF{i}", i + 1, **{"jd": 2458300.5} | changes) for i, changes in enumerate(odd)]
+    (tmp_path / "all.avro").write_bytes(write_packets([*alerts, alerts[-1] | {"candid": 99}], schema))
+    (tmp_path / "labels.csv").write_text("oid,class\n" + "".join(f"ZTF{i},VS\n" for i in range(len(odd))))
+    real, reason = find_real_alerts(Parameters(real_archive=str(tmp_path)))
+    assert reason == ""
+    assert real["objectId"].tolist() == ["ZTF5"]
+    assert compare_metadata(make_table(5, 1), real)["n_real"].eq(1).all()
+
+
 @needs_real_alerts
 def test_real_packets_of_2018():
     table = read_real_alerts(REAL, Path(REAL) / "labels.csv")
@@ -104,3 +129,10 @@ def test_real_packets_of_2018():
     assert counts["asteroid"] >= 140
     assert counts["VS"] >= 120
     assert table["jd_1"].between(2458119.5, 2458484.5).all()
+
+
+def test_a_run_that_has_found_no_object_is_told_so(tmp_path):
+    (tmp_path / "first_alerts.parquet").mkdir()
+    pd.DataFrame({"objectId": []}).to_parquet(tmp_path / "first_alerts.parquet" / "part-00000.parquet")
+    with pytest.raises(ValueError, match="holds no object: the archive has no usable alert of a labelled one"):
+        read_found(tmp_path / "first_alerts.parquet")

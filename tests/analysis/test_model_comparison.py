@@ -91,6 +91,13 @@ def test_networks_are_compared_with_baselines_that_see_as_many_alerts():
         "forest: gain of the second alert": "gains",
     }
     assert table.loc["forest: gain of the second alert", "p"] < 1e-6
+
+
+def test_only_a_baseline_with_a_seed_has_a_spread_in_the_summary():
+    predicted = np.full((5, 10, 4), 0.25)
+    names = ("random forest, metadata of one alert", "logistic regression, metadata of one alert")
+    baselines = Predictions(np.zeros(10, int), tuple("abcd"), dict.fromkeys(names, predicted))
     summary = make_summary(pd.DataFrame({"variant": []}), pd.DataFrame(columns=["comparison"]), {"test": baselines})
-    assert summary["model"].tolist() == [f"{name}, ours" for name in baselines.probabilities]
-    assert summary["accuracy test"].tolist() == ["0.800 ± 0.000", "1.000 ± 0.000"]
+    assert summary["model"].tolist() == [f"{name}, ours" for name in names]
+    assert summary["n"].tolist() == [5, 1]
+    assert ["±" in shown for shown in summary["accuracy test"]] == [True, False]

@@ -179,7 +179,11 @@ def test_expectations_can_fail_or_be_untold():
     assert medians.loc["bogus", "objects"] == 0
     swapped = predictions.assign(predicted="SN")
     swapped.loc[0, ["ra", "dec", "predicted"]] = [266.4, 61.0, "VS"]
-    verdicts = sky.check_expectations(sky.median_latitudes(swapped)).set_index("expectation")["verdict"]
+    table = sky.check_expectations(sky.median_latitudes(swapped)).set_index("expectation")
+    verdicts = table["verdict"]
+    assert table["found"].iloc[1].endswith("deg (n = 1)")
+    assert f"deg (n = {len(swapped) - 1}) against" in table["found"].iloc[1]
+    assert table["found"].iloc[0] == "-"
     assert list(verdicts) == [
         "no objects to tell",
         "holds" if sky.median_latitudes(swapped)["median |b| (deg)"].idxmax() == "SN" else "does not hold",

@@ -206,19 +206,45 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert "60 labelled pairs are in" in done.stdout
 
 
-@pytest.mark.parametrize("partnership", [False, True])
-def test_what_is_not_public_is_not_released_unless_asked_for(tmp_path, partnership):
-    make_run(tmp_path)
-    parts = sorted((tmp_path / "data" / "pairs.parquet").glob("*.parquet"))[:3]  # the last has no row
+def mark_partnership(folder, places):
+    """Give the objects at some places of every part alerts of the partnership; the number of parts with objects."""
+    parts = [part for part in sorted(folder.glob("*.parquet")) if len(pd.read_parquet(part, columns=["objectId"]))]
     for part in parts:
         table = pd.read_parquet(part)
-        table.assign(programid_1=1, programid_2=[3, *[1] * (len(table) - 1)]).to_parquet(part)
-    folder = write_dataset(make_parameters({"partnership": partnership}), tmp_path)
+        programs = [3 if place in places else 1 for place in range(len(table))]
+        table.assign(programid_1=1, programid_2=programs).to_parquet(part)
+    return len(parts)
+
+
+@pytest.mark.parametrize("partnership", [False, True])
+@pytest.mark.parametrize("archive", ["simulated", "/a"])
+def test_what_is_not_public_is_not_released_unless_asked_for(tmp_path, partnership, archive):
+    make_run(tmp_path)
+    n = mark_partnership(tmp_path / "data" / "pairs.parquet", {0})
+    params = make_parameters({"partnership": partnership, "archive": archive, "labels": archive})
+    folder = write_dataset(params, tmp_path)
     data = open_dataset(folder)
-    assert len(data) == len(data.metadata()) == N - len(parts) * (not partnership)
+    assert len(data) == len(data.metadata()) == N - n * (not partnership)
     assert (data.metadata()["programid_2"] == 3).any() == partnership
+    assert f"{n} objects with alerts of ZTF's partnership" in data.card
     assert ("are left out: they are not public" in data.card) != partnership
-    assert f"{len(parts)} objects" in data.card
+    assert ("are in here" in data.card) == partnership
+    if archive == "/a":
+        public = "ZTF's alerts are public data" in data.card
+        told = json.dumps([data.croissant["license"], data.croissant["rai:dataCollection"]])
+        assert (public, "not public" in told, "public data" in told) == (not partnership, partnership, False)
+
+
+def test_where_nothing_is_public_the_parameter_that_helps_is_named(tmp_path):
+    make_run(tmp_path)
+    mark_partnership(tmp_path / "data" / "pairs.parquet", set(range(N)))
+    with pytest.raises(DatasetError, match="holds no public pairs; `partnership: true` releases the others"):
+        write_dataset(make_parameters({}), tmp_path)
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_table_without_splits_has_none(tmp_path):
+    make_run(tmp_path)
     make_run(tmp_path, labelled=False)
     data = open_dataset(write_dataset(make_parameters({}), tmp_path))
     with pytest.raises(DatasetError, match="has no splits"):

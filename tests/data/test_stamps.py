@@ -208,6 +208,15 @@ def test_normalised_stamps_are_finite_and_bounded(images, method):
     assert (normalised[missing] == (0 if method == "minmax" else 2)).all()
 
 
+@pytest.mark.parametrize("method", ["range", "literal", "minmax"])
+def test_a_contrast_below_single_precision_is_none(method):
+    image = np.full((1, 5, 5), np.nan, np.float32)
+    image[0, 0, :2] = -4e-45, 0
+    normalised = normalise_stamps(image, method)
+    assert np.isfinite(normalised).all()
+    assert (np.abs(normalised[0, 0, :2]) <= 1).all()
+
+
 def test_each_image_by_itself_whatever_the_leading_axes():
     images = np.random.default_rng(2).normal(50, 9, (2, 3, 63, 63)).astype(np.float32)
     together = normalise_stamps(images)

@@ -180,7 +180,7 @@ def test_bytes_do_not_depend_on_the_order_of_the_rows(
     assignment = make_assignment(pairs).sample(frac=1, random_state=3)
     write_records(shuffled, assignment, tmp_path / "records", CLASSES, seed=1)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*.*") if path.name != "dataset.json")
-    assert len(files) == 9 + 2
+    assert len(files) == 9 + 3
     assert all((folder / name).read_bytes() == (tmp_path / "records" / name).read_bytes() for name in files)
 
 

@@ -21,6 +21,7 @@ from twostamp.models.search import make_repeats
 from twostamp.models.training import make_batches
 from twostamp.models.trial import Job, TrainingConfig
 from twostamp.params import Parameters
+from twostamp.taxonomy import CLASSES
 
 pytestmark = pytest.mark.slow
 SCALE = (0.7, 2.3)
@@ -78,6 +79,20 @@ def test_gaps_come_when_a_part_of_the_training_is_over():
     _, days, _ = draw(Augmentation(cadence_share=1.0, cadence_start=0.6))
     assert ((days.reshape(50, 20) > 2.9).all(axis=1) == (np.arange(50) >= 30)).all()
     assert days[: 30 * 20] == pytest.approx(2.0, rel=1e-5)
+
+
+def test_no_gap_is_drawn_for_asteroids():
+    always = Augmentation(cadence_share=1.0, cadence_start=0.0)
+    column = always.find_moving(CLASSES)
+    assert CLASSES[column] == "asteroid"
+    assert always.find_moving(("SN", "VS")) == -1
+    batches = augment_batches(make_days(2.0), always, SCALE, 1, 50, column).take(10)
+    drawn = [(labels.numpy(), inputs["deltajd"].numpy()[:, 0]) for inputs, labels in batches]
+    labels, after = (np.concatenate(values) for values in zip(*drawn, strict=True))
+    days = np.exp(after * SCALE[1] + SCALE[0])
+    moves = labels.argmax(axis=1) == column
+    assert days[moves] == pytest.approx(2.0, rel=1e-5)
+    assert (days[~moves] > 2.9).all()
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():

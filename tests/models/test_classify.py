@@ -10,6 +10,10 @@ from tests.conftest import STAMP, make_alert
 from twostamp import cli, load_classifier
 from twostamp.alerts.packet import read_schema, write_packets
 from twostamp.data.feature_ranges import FEATURE_RANGE
+from twostamp.data.features import ALL_FEATURES
+from twostamp.data.survey_age import SurveyAges
+from twostamp.models import Adapter, adapter
+from twostamp.stream import NightModel
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +34,7 @@ def archive(tmp_path):
     folder = tmp_path / "alerts"
     folder.mkdir()
     alerts = {
-        name: write(folder, name, make_alert(objectid, candid, jd, ndethist=ndethist))
+        name: write(folder, name, make_alert(objectid, candid, jd, ndethist=ndethist, ncovhist=40))
         for name, objectid, candid, jd, ndethist in (
             ("a2", "ZTF18a", 2, 2458003.5, 2),
             ("a1", "ZTF18a", 1, 2458001.5, 1),
@@ -97,3 +101,28 @@ def test_the_shipped_classifier_says_what_it_is(shipped):
     assert set(shipped.classes) == {"AGN", "SN", "VS", "asteroid", "bogus"}
     assert shipped.card["not for"]
     assert shipped.card["test"]["second alert"]["accuracy"] > 0.8
+
+
+def test_the_commands_adapt_a_model_and_use_the_adapter(shipped, archive, tmp_path, monkeypatch, capsys):
+    model, file = tmp_path / "model", tmp_path / "model" / "adapter.json"
+    features = np.random.default_rng(1).uniform(1, 9, (200, len(ALL_FEATURES))).astype(np.float32)
+    ages = SurveyAges.measure([features, features], np.arange(200) % len(shipped.classes))
+    replace(shipped, ages=ages).save(model)
+    command = ["adapt", str(archive[0]), "--model", str(model)]
+    assert cli.main(command) == 2
+    assert "3 objects are too few" in capsys.readouterr().err
+    monkeypatch.setattr(adapter, "LEAST", 3)
+    assert cli.main(command) == 0
+    assert f"{file} has an adapter to 3 objects of 2017-09-05" in capsys.readouterr().out
+    assert Adapter.load(file).alerts == 3
+    classify = ["classify", str(archive[0]), "--model", str(model), "--adapter", str(file)]
+    assert cli.main([*classify, "-o", str(tmp_path / "a.csv")]) == 1  # two packets are left out
+    found = pd.read_csv(tmp_path / "a.csv").set_index("objectId")
+    adapted = load_classifier(model, file)
+    expected = adapted.at_first_alert().predict([(archive[1]["c1"],)])[0]
+    np.testing.assert_allclose(found.loc["ZTF18c", list(shipped.classes)].to_numpy(float), expected, atol=1e-4)
+    plain = shipped.at_first_alert().predict([(archive[1]["c1"],)])[0]
+    assert np.abs(expected - plain).max() > 1e-4
+    assert NightModel.load(model, adapter=file).version != NightModel.load(model).version
+    assert cli.main([*classify[:-1], str(tmp_path / "none.json"), "-o", str(tmp_path / "b.csv")]) == 2
+    assert "holds no adapter" in capsys.readouterr().err

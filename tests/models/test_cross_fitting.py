@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.data.arrays import Preparation, UnscaledArrays, read_metadata
 from twostamp.data.tfrecords import Records
+from twostamp.models import adapter
 from twostamp.models.cross_fitting import (
     HIDDEN,
     CrossFit,
@@ -98,6 +99,7 @@ def test_the_name_of_a_result_knows_what_it_depends_on(jobs: list[CrossFit]) -> 
         *(replace(job, data=replace(data, **change)) for change in changed),
         *(replace(job, trial=replace(job.trial, **change)) for change in ({"seed": 4}, {"variant": "stamp_23"})),
         *(replace(job, config=make_config(PARAMS.model_copy(update={k: v}))) for k, v in OTHERWISE.items()),
+        *(replace(job, nights=np.arange(len(data.labels)) % n) for n in (1, 2)),
     ]
     assert set(OTHERWISE) == {"ageing_epochs", "width", "threads_per_trial", *TRAINING_OPTIONS}
     assert len({job.path, *(other.path for other in others)}) == 1 + len(others)
@@ -135,6 +137,25 @@ def test_trainings_judge_all_objects_and_are_kept(spark: Any, jobs: list[CrossFi
     again = cross_fit(jobs, PARAMS)
     assert times == [job.path.stat().st_mtime_ns for job in jobs]
     assert all((one == two).all() for one, two in zip(first, again, strict=True))
+
+
+@pytest.mark.slow
+def test_a_network_is_adapted_to_each_night_of_enough_objects(
+    jobs: list[CrossFit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = jobs[0].data
+    nights = np.arange(len(data.labels)) % 3 - 1
+    monkeypatch.setattr(adapter, "LEAST", 5)
+    ages = data.unscaled().metadata[0]
+    monkeypatch.setattr(StoredRows, "ages", adapter.SurveyAges.measure([ages / 4], data.labels))
+    job = replace(jobs[0], nights=nights, folder=tmp_path)
+    job.run()
+    plain, adapted = np.load(job.path)
+    np.testing.assert_array_equal(plain[nights < 0], adapted[nights < 0])
+    assert all((plain != adapted)[nights == night].any() for night in (0, 1))
+    monkeypatch.setattr(adapter, "LEAST", len(nights))
+    job.run()
+    np.testing.assert_array_equal(*np.load(job.path))
 
 
 @pytest.mark.slow

@@ -167,14 +167,14 @@ def test_a_classifier_is_rebuilt_as_it_was_trained(settings: dict[str, Any], mon
     scores = {"weights": "a.h5", "validation_confusion": [[1]], "test_confusion": [[2]], "test_predicted": [0, 1]}
     trial = TrialResult(trial.content | {"last": trial.content["last"] | scores}, Path("folder"))
     info = SimpleNamespace(classes=["AGN", "SN"], preparation="prepared", counts={"train": 3}, fingerprint="abc")
-    classifier = trial.load(SimpleNamespace(info=info, scaler="scaler"))  # type: ignore[arg-type]
+    classifier = trial.load(SimpleNamespace(info=info, scaler="scaler", ages="ages"))  # type: ignore[arg-type]
     network: Any = classifier.network
     assert (network.variant, network.weights) == ("separated", Path("folder/a.h5"))
     plain = {"siamese": False, "width": 1.0, "batch_normalisation": True}
     built = plain | {name: settings[name] for name in plain if name in settings}
     assert network.sizes == {"n_classes": 2, "crop_size": 21, "kernel_size": 5, "dropout_rate": 0.5} | built
     assert (classifier.variant, classifier.classes, classifier.crop_size) == ("separated", ("AGN", "SN"), 21)
-    assert (classifier.scaler, classifier.preparation) == ("scaler", "prepared")
+    assert (classifier.scaler, classifier.preparation, classifier.ages) == ("scaler", "prepared", "ages")
     training = {"trial": "separated-k5-d0.5-r2", "seed": 1, "weights": "last"}
     sizes = {"kernel_size": 5, "crop_size": 21, "batch_size": 64, "learning_rate": 1e-3, "dropout_rate": 0.5}
     assert classifier.card == {

@@ -1,5 +1,6 @@
 """A notebook is done when it was made from these inputs and what it made is still there."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,16 @@ def test_fingerprints_follow_parameters_and_predecessors(study: Path) -> None:
     assert changed == {name for name in before if int(name[:2]) >= 3}
 
 
-INPUTS = ("labels.csv", "tns.csv", "night.tar", "real/1.avro", "real/labels.csv", "more.csv", "bogus.csv")
+INPUTS = (
+    "labels.csv",
+    "tns.csv",
+    "night.tar",
+    "real/1.avro",
+    "real/labels.csv",
+    "more.csv",
+    "bogus.csv",
+    "model.index",
+)
 
 
 @pytest.mark.parametrize("changed", INPUTS)
@@ -41,6 +51,7 @@ def test_fingerprints_follow_the_content_of_every_input(study: Path, changed: st
     for name in INPUTS:
         (study / name).write_bytes(b"old")
     files = {"tns_csv": "tns.csv", "real_archive": "real", "archive": "night.tar", "labels": "labels.csv"}
+    files |= {"alerce_checkpoint": "model"}
     values: dict[str, Any] = {name: str(study / file) for name, file in files.items()}
     params = Parameters(**values)
     if changed in ("more.csv", "bogus.csv"):
@@ -50,6 +61,18 @@ def test_fingerprints_follow_the_content_of_every_input(study: Path, changed: st
     (study / changed).write_bytes(b"NEW")
     after = fingerprints(params, SEQUENCE)
     assert all(before[name] != after[name] for name in before)
+
+
+def test_fingerprints_follow_the_models_of_another_run(study: Path) -> None:
+    model = study / "outputs" / "quick" / "models" / "stacked" / "model.keras"
+    params = Parameters(run_name="sample", pretrained_run="quick")
+    before = fingerprints(params, SEQUENCE)
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"weights")
+    made = fingerprints(params, SEQUENCE)
+    model.write_bytes(b"WEIGHTS")
+    marks = (before, made, fingerprints(params, SEQUENCE))
+    assert len({mark["05_model_comparison"] for mark in marks}) == 3
 
 
 def write(root: Path, *files: str) -> None:
@@ -81,12 +104,46 @@ def test_a_notebook_is_not_done_when_something_that_it_made_is_gone(tmp_path: Pa
     assert not state.is_done("04_model_search", "now")
 
 
+@pytest.mark.parametrize("emptied", MADE)
+def test_a_notebook_is_not_done_when_something_that_it_made_is_no_longer_whole(tmp_path: Path, emptied: str) -> None:
+    state = make(tmp_path, "04_model_search", *MADE, "ledger.csv", "data/fetched.txt")
+    for file in ("ledger.csv", "data/fetched.txt"):  # which grow
+        (tmp_path / file).write_text("more")
+    assert state.is_done("04_model_search", "now")
+    (tmp_path / emptied).write_text("")
+    assert not state.is_done("04_model_search", "now")
+
+
+def test_what_a_later_notebook_writes_anew_leaves_the_earlier_one_done(tmp_path: Path) -> None:
+    make(tmp_path, "04_model_search", *MADE)
+    (tmp_path / MADE[0]).unlink()
+    state = make(tmp_path, "05_model_comparison", MADE[0], "tables/other_and_longer.csv")
+    (tmp_path / MADE[0]).write_text("another length")
+    assert not state.is_done("04_model_search", "now")
+    before = state.list_files() | {MADE[0]: (0, 0)}
+    state.record("05_model_comparison", "now", before, seconds=1.0, peak_mb=2)
+    assert state.is_done("04_model_search", "now")
+    assert state.is_done("05_model_comparison", "now")
+
+
+def test_a_manifest_of_before_is_read(tmp_path: Path) -> None:
+    write(tmp_path, "notebooks/00_background.ipynb", "figures/figure_1.1.png")
+    entry = {"fingerprint": "now", "outputs": ["figures/figure_1.1.png"]}
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"00_background": entry, "01_data_extraction": {"fingerprint": ""}})
+    )
+    state = Manifest(tmp_path)
+    assert state.is_done("00_background", "now")
+    (tmp_path / "figures/figure_1.1.png").unlink()
+    assert not state.is_done("00_background", "now")
+
+
 def test_what_a_killed_run_had_made_counts_as_made(tmp_path: Path) -> None:
     write(tmp_path, "models/search/a.json", "data/survey/night.tar", "data/other/b.json", "data/.half/c.json")
     made = make(tmp_path, "04_model_search", "models/search/index.json").entries["04_model_search"]["outputs"]
-    assert made == ["models/search/a.json", "models/search/index.json"]
+    assert list(made) == ["models/search/a.json", "models/search/index.json"]
     made = make(tmp_path, "01_data_extraction", "data/extraction.json").entries["01_data_extraction"]["outputs"]
-    assert made == ["data/extraction.json", "data/survey/night.tar"]
+    assert list(made) == ["data/extraction.json", "data/survey/night.tar"]
 
 
 def test_what_a_notebook_no_longer_makes_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
@@ -110,4 +167,4 @@ def test_results_of_notebooks_that_would_be_others_today_are_stale(tmp_path: Pat
     make(tmp_path, "10_significance", "tables/extra_ten.csv", mark="old")
     state = make(tmp_path, "04_model_search", "tables/extra_four.csv")
     state.save({"04_model_search": "now", "10_significance": "new"})
-    assert list_stale(tmp_path) == {"tables/extra_ten.csv"}
+    assert list_stale(tmp_path) == ({"10_significance"}, {"tables/extra_ten.csv"})

@@ -1,12 +1,17 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
+import yaml
 
+from twostamp import cli
 from twostamp.params import Parameters, read_parameters
 from twostamp.pipeline import manifest, notebooks
+from twostamp.utils.paths import outputs_root
 
 
 def find_chatter(notebook):
@@ -48,6 +53,107 @@ def test_done_notebooks_are_not_started_again(tmp_path, monkeypatch):
     assert started[len(notebooks.STANDS_ON) :] == ["05_model_comparison"]
     notebooks.run_notebooks(Parameters(), ["05_model_comparison", "06_inference_time"], force=True)
     assert started[-2:] == ["05_model_comparison", "06_inference_time"]
+
+
+MADE = {
+    "01_data_extraction": ["data/pairs.parquet/part-0.parquet", "figures/figure_6.12.png", "data/labels.csv"],
+    "02_exploratory_analysis": ["figures/figure_3.1.png", "tables/extra_simulated_vs_real.csv"],
+    "04_model_search": ["models/stacked/card.json", "models/search/a.json", "tables/table_6.1.csv"],
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A run on files, and the notebooks that were executed, each of which writes `MADE`."""
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
+    for module in (notebooks, manifest):
+        monkeypatch.setattr(module, "notebooks_folder", lambda: tmp_path)
+    write_notebooks(tmp_path, 'run_name = "quick"')
+    (tmp_path / "alerts").mkdir()
+    for night in ("ztf_public_20180601.tar.gz", "ztf_public_20180602.tar.gz"):
+        (tmp_path / "alerts" / night).write_bytes(night.encode())
+    (tmp_path / "labels.csv").write_text("oid,class\nZTF18a,SN\n")
+    (tmp_path / "tns.csv").write_text("Name\n")
+    paths = {"archive": "alerts", "labels": "labels.csv", "tns_csv": "tns.csv"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({name: str(tmp_path / path) for name, path in paths.items()}))
+    executed = []
+
+    def execute(name, path, params):
+        executed.append(name)
+        for made in (path, *(outputs_root() / "quick" / file for file in MADE.get(name, ()))):
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_text(f"{name} made this")
+        return 1.0, 10
+
+    monkeypatch.setattr(notebooks, "_execute", execute)
+    monkeypatch.setattr(cli.utils, "require_java", lambda: None)
+    return tmp_path, executed
+
+
+def swap_bytes(path):
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "redone"),
+    [
+        (lambda at: None, []),
+        (lambda at: (at / "labels.csv").write_text("oid,class\nZTF18a,VS\n"), list(notebooks.STANDS_ON)),
+        (lambda at: swap_bytes(at / "tns.csv"), list(notebooks.STANDS_ON)),
+        (lambda at: swap_bytes(at / "alerts" / "ztf_public_20180601.tar.gz"), list(notebooks.STANDS_ON)),
+        (lambda at: (at / "alerts" / "ztf_public_20180602.tar.gz").unlink(), list(notebooks.STANDS_ON)),
+        (lambda at: (at / "alerts" / "2018.tar").symlink_to(at / "tns.csv"), list(notebooks.STANDS_ON)),
+        (lambda at: (at / "outputs/quick/figures/figure_3.1.png").unlink(), ["02_exploratory_analysis"]),
+        (lambda at: shutil.rmtree(at / "outputs/quick/figures"), ["01_data_extraction", "02_exploratory_analysis"]),
+        (lambda at: shutil.rmtree(at / "outputs/quick/tables"), ["02_exploratory_analysis", "04_model_search"]),
+        (lambda at: shutil.rmtree(at / "outputs/quick/data"), ["01_data_extraction"]),
+        (lambda at: shutil.rmtree(at / "outputs/quick/models"), ["04_model_search"]),
+        (lambda at: (at / "outputs/quick/models/search/a.json").write_text(""), ["04_model_search"]),
+        (lambda at: (at / "outputs/quick/notebooks/07_unlabelled_sky.ipynb").unlink(), ["07_unlabelled_sky"]),
+        (lambda at: (at / "outputs/quick/manifest.json").unlink(), list(notebooks.STANDS_ON)),
+        (lambda at: write_notebooks(at, 'run_name = "other"'), list(notebooks.STANDS_ON)),
+    ],
+)
+def test_done_is_what_was_made_from_these_inputs_and_is_still_there(study, change, redone):
+    folder, executed = study
+    assert cli.main(["run", str(folder / "mine.yaml")]) == 0
+    assert executed == list(notebooks.STANDS_ON)
+    executed.clear()
+    change(folder)
+    assert cli.main(["run", str(folder / "mine.yaml")]) == 0
+    assert executed == redone
+    executed.clear()
+    assert cli.main(["run", str(folder / "mine.yaml")]) == 0
+    assert executed == []
+    assert cli.main(["run", str(folder / "mine.yaml"), "--force", "--only", "04_model_search"]) == 0
+    assert executed == ["04_model_search"]
+
+
+def test_what_did_not_come_to_run_is_stale_too(study, monkeypatch):
+    folder, _ = study
+    assert cli.main(["run", str(folder / "mine.yaml")]) == 0
+    assert manifest.list_stale(folder / "outputs" / "quick") == (set(), set())
+    swap_bytes(folder / "tns.csv")
+
+    def stop(*_):
+        raise notebooks.NotebookError("00 stopped")
+
+    monkeypatch.setattr(notebooks, "_execute", stop)
+    assert cli.main(["run", str(folder / "mine.yaml")]) == 1
+    stale, files = manifest.list_stale(folder / "outputs" / "quick")
+    assert stale == set(notebooks.STANDS_ON)
+    assert "tables/extra_simulated_vs_real.csv" in files
+
+
+def test_kernels_have_the_backends_that_the_notebooks_need(tmp_path, monkeypatch):
+    for name in notebooks._KERNEL:
+        monkeypatch.setenv(name, "TkAgg")
+    monkeypatch.setattr(notebooks.papermill, "inspect_notebook", lambda path: {})
+    seen = []
+    monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *_, **__: seen.append(dict(os.environ)))
+    (tmp_path / "a.partial.ipynb").write_text("{}")
+    notebooks._execute("a", tmp_path / "a.ipynb", Parameters())
+    assert notebooks._KERNEL.items() <= seen[0].items()
 
 
 def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):

@@ -1,6 +1,7 @@
 """The report of a run: what it holds, what it refuses, and what a browser says of it at two widths."""
 
 import itertools
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from tests import REPOSITORY
 from tests.browser import Browser
 from twostamp.params import Parameters
-from twostamp.pipeline.report import ReportError, collect_chapters, count_statuses, read_table, write_report
+from twostamp.pipeline.report import OUTDATED, ReportError, collect_chapters, count_statuses, read_table, write_report
 from twostamp.pipeline.run import Run
 from twostamp.thesis import read_catalogue
 
@@ -98,6 +99,25 @@ def test_what_the_run_made_stands_beside_the_thesis(tiny: Path, page: Page) -> N
     counts = count_statuses(collect_chapters(tiny))
     assert sum(counts["figure"].values()) == 52
     assert counts["figure"]["simulated"] == counts["table"]["simulated"] == counts["number"]["simulated"] == 1
+
+
+def test_what_is_of_an_earlier_state_says_so_or_is_left_out(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    shown = write_report(tmp_path).read_text()
+    assert OUTDATED not in shown
+    assert "Sixty rows." in shown
+    entry = {"fingerprint": "old", "stale": True, "outputs": {"tables/extra_wide.csv": 1, "tables/extra_wide.tex": 1}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"05_model_comparison": entry}))
+    chapters = collect_chapters(tmp_path)
+    notes = {
+        item.id: item.note
+        for chapter in chapters
+        for item in (*chapter.items, *chapter.numbers)
+        if item.ours or item.files
+    }
+    assert notes["6.4"].startswith(f"{OUTDATED}; of two")
+    assert all((OUTDATED in note) == (item == "6.4") for item, note in notes.items())
+    assert "Sixty rows." not in write_report(tmp_path).read_text()
 
 
 def test_the_page_needs_nothing_else(page: Page) -> None:

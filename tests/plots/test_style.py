@@ -1,11 +1,20 @@
 """Rows with intervals: each at its place, whatever the number of rows."""
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from twostamp.plots.style import CLASS_COLOURS, MODEL_COLOURS, class_colour, draw_intervals, group_digits, label_rows
+from twostamp.plots.style import (
+    CLASS_COLOURS,
+    MODEL_COLOURS,
+    class_colour,
+    draw_intervals,
+    group_digits,
+    label_rows,
+    use_style,
+)
 
 ROWS = pd.DataFrame({"value": [0.5, 0.1], "low": [0.4, 0.0], "high": [0.7, 0.3], "other": [0.45, 0.05]})
 
@@ -53,3 +62,11 @@ def test_digits_are_grouped(count, text):
 def test_every_model_and_class_has_a_colour_of_its_own():
     assert len(set(MODEL_COLOURS.values())) == len(MODEL_COLOURS) == 3
     assert class_colour("SLSN") not in CLASS_COLOURS.values()
+
+
+def test_the_style_is_the_same_whatever_the_users_matplotlibrc_says():
+    use_style()
+    ours = dict(mpl.rcParams)
+    with mpl.rc_context({"text.usetex": True, "axes.facecolor": "black", "savefig.transparent": True}):
+        use_style()
+        assert dict(mpl.rcParams) == ours

@@ -12,6 +12,15 @@ from twostamp.utils import java
 from twostamp.utils.java import SparkUnavailableError, find_scratch, require_java, without_settings
 from twostamp.utils.spark import make_spark
 
+LEADING = (
+    "SPARK_HOME",
+    "SPARK_CONF_DIR",
+    "PYSPARK_SUBMIT_ARGS",
+    "HADOOP_CONF_DIR",
+    "YARN_CONF_DIR",
+    "SPARK_LOCAL_DIRS",
+)
+
 
 def install_java(folder: Path, release: str) -> None:
     (folder / "bin").mkdir(exist_ok=True)
@@ -65,19 +74,40 @@ def test_scratch_is_where_programs_may_run(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_settings_are_the_users_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_HOME", "/opt/spark-3.5")
-    monkeypatch.delenv("SPARK_CONF_DIR", raising=False)
+    theirs = dict.fromkeys((*LEADING, "SPARK_LOCAL_IP", "SPARK_REMOTE", "SPARK_ANYTHING"), "/elsewhere")
+    kept = {"PYSPARK_PYTHON": "/bin/python", "PYSPARK_GATEWAY_PORT": "7", "JAVA_HOME": "/java"}
+    for name, value in (theirs | kept).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SPARK_LOG_DIR", raising=False)
+    before = dict(os.environ)
     with without_settings():
-        assert "SPARK_HOME" not in os.environ
-    assert os.environ["SPARK_HOME"] == "/opt/spark-3.5"
-    assert "SPARK_CONF_DIR" not in os.environ
+        assert not (theirs.keys() - {"SPARK_LOCAL_IP"}) & os.environ.keys()
+        assert os.environ["SPARK_LOCAL_IP"] == "127.0.0.1"
+        assert kept.items() <= os.environ.items()
+    assert os.environ == before
+    monkeypatch.delenv("SPARK_LOCAL_IP")
+    with without_settings():
+        pass
+    assert "SPARK_LOCAL_IP" not in os.environ
 
 
 @pytest.mark.slow
 def test_spark_starts_beside_another_spark_and_settings_that_stop_it(tmp_path: Path) -> None:
     (tmp_path / "spark-defaults.conf").write_text("spark.driver.memory 1k\nspark.jars.packages no:such:1\n")
-    theirs = {"SPARK_HOME": "/opt/spark-3.5", "SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "--master yarn"}
-    code = "from twostamp.utils import make_spark; print(make_spark('local[1,4]').range(3).count())"
+    (tmp_path / "core-site.xml").write_text(
+        "<configuration><property><name>fs.defaultFS</name><value>hdfs://nowhere:9000</value></property></configuration>"
+    )
+    theirs = dict.fromkeys(LEADING, str(tmp_path)) | {
+        "PYSPARK_SUBMIT_ARGS": "--master yarn",
+        "SPARK_LOCAL_IP": "10.9.9.9",
+    }
+    theirs |= {"SPARK_HOME": "/opt/spark-3.5", "SPARK_LOCAL_DIRS": "/proc/none", "SPARK_REMOTE": "sc://nowhere"}
+    theirs |= {"PYSPARK_DRIVER_PYTHON": "jupyter", "PYSPARK_PYTHON": "python2"}
+    code = f"""if True:
+        from twostamp.utils import make_spark
+        spark = make_spark("local[1,4]")
+        spark.range(3).write.parquet("{tmp_path}/three")
+        print(spark.read.parquet("{tmp_path}/three").rdd.map(lambda row: row.id).sum())"""
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | theirs, capture_output=True, text=True, check=False
     )

@@ -48,26 +48,36 @@ def test_tensorflow_is_imported_in_silence(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["", "torch"])
-def test_networks_are_what_they_are_whatever_the_user_has_set_for_keras(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
-    settings = '{"backend": "torch", "image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-7}'
-    (tmp_path / "keras.json").write_text(settings)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    if backend:
-        monkeypatch.setenv("KERAS_BACKEND", backend)
-    code = """if True:
-        from twostamp import models
-        import keras, numpy as np
-        sizes = dict(n_classes=5, crop_size=21, kernel_size=3, dropout_rate=0.3, width=0.25)
-        network = models.build_model("stacked", **sizes)
-        shapes = {name: (2, *shape) for name, shape in models.architectures.input_shapes("stacked", 21).items()}
+NETWORKS = """if True:
+    from twostamp import models
+    import keras, numpy as np
+    sizes = dict(n_classes=5, crop_size=21, kernel_size=3, dropout_rate=0.3, width=0.25)
+    for name in ("stamp_26", "stacked", "separated"):
+        network = models.build_model(name, **sizes)
+        shapes = {name: (2, *shape) for name, shape in models.architectures.input_shapes(name, 21).items()}
         answer = network({name: np.zeros(shape, "float32") for name, shape in shapes.items()})
-        print(keras.backend.backend(), network.count_params(), answer.shape, answer.dtype.name)"""
-    done = run(code, tmp_path)
-    assert done.stderr == ""
-    assert done.stdout.startswith("tensorflow ")
-    assert done.stdout.endswith("(2, 5) float32\n")
+        print(keras.backend.backend(), network.count_params(), answer.shape, answer.dtype.name, keras.config.epsilon())
+    print(models.load_classifier().network.compute_dtype)"""
+
+
+@pytest.mark.slow
+def test_networks_are_what_they_are_whatever_the_user_has_set_for_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = '{"backend": "torch", "image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.01}'
+    (tmp_path / "keras.json").write_text(settings)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    plain = run(NETWORKS, tmp_path)
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert "tensorflow " in plain.stdout
+    assert plain.stdout.endswith("float32\n")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert run(NETWORKS, tmp_path).stdout == plain.stdout
+
+
+def test_a_backend_that_is_not_installed_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    hidden = "import importlib.util, os; importlib.util.find_spec = lambda name, *_: None; import twostamp.models; "
+    done = run(hidden + "print(os.environ['KERAS_BACKEND'])", tmp_path)
+    assert done.stdout == "tensorflow\n", done.stderr

@@ -1,4 +1,4 @@
-"""ZTF alert packets and where they come from, and the first two alerts of every object."""
+"""ZTF alert packets, their sources, and the first two alerts of every object."""
 
 from twostamp.utils.extras import attach_room
 

@@ -1,9 +1,9 @@
 """Alerts from ALeRCE's public API: the first two of each object, as the Avro packets that ZTF sent (thesis, 3.2).
 
-``twostamp fetch labels.csv FOLDER`` fetches them for the objectIds of a file. They are laid out by night,
-``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. Its packets
-are written when it has all that it needs, so that what is on disk are always its *first* alerts; ``broker.jsonl`` says
-which objects are done, and they are not asked for again.
+``twostamp fetch labels.csv FOLDER`` fetches them for the objectIds of a file. The folders are by night,
+``FOLDER/ztf_public_YYYYMMDD/<candid>.avro``, which notebook 01 reads like any other archive. An object's packets are
+written only when all are present, so the packets on disk are always its *first* alerts. ``broker.jsonl`` lists the
+finished objects, which are not requested again.
 """
 
 import json
@@ -36,14 +36,14 @@ RENAMED = "ALeRCE may have renamed the classifier or the class"
 
 
 class AlerceAPIError(RuntimeError):
-    """An answer of ALeRCE's API that cannot be used; one sentence."""
+    """A response of ALeRCE's API that cannot be used; the message is one sentence."""
 
 
 _UNREADABLE = (CorruptPacket, AlerceAPIError, requests.exceptions.JSONDecodeError)
 
 
 class AlerceAPI:
-    """ALeRCE's API for ZTF, through its own client, politely.
+    """ALeRCE's API for ZTF, through its own client, with limited rate and retries.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class AlerceAPI:
     rate : float
         Requests a second, over all threads.
     timeout, attempts, first_pause
-        See `twostamp.utils.http.PoliteSession`; an answer that cannot be read is asked for again as well. Eight
-        attempts last for two minutes.
+        See `twostamp.utils.http.PoliteSession`. An unreadable response is requested again too. Eight attempts take two
+        minutes.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class AlerceAPI:
         self.attempts, self.first_pause = attempts, first_pause
         self.limit = RateLimit(rate)
         self._options: dict[str, Any] = {"timeout": timeout, "attempts": attempts, "first_pause": first_pause}
-        self._local = threading.local()  # requests does not promise that threads can share a session
+        self._local = threading.local()  # requests does not guarantee that threads can share a session
 
     @property
     def client(self) -> Any:
@@ -92,7 +92,7 @@ class AlerceAPI:
     def find_objects(
         self, classifier: str, class_name: str, probability: float, limit: int, *, min_detections: int = 2
     ) -> pd.DataFrame:
-        """Find objects by what a classifier of ALeRCE says of them, the most certain first.
+        """Find objects that a classifier of ALeRCE assigns to a class, the most certain first.
 
         Parameters
         ----------
@@ -113,12 +113,12 @@ class AlerceAPI:
         Raises
         ------
         AlerceAPIError
-            The API cannot be asked, or does not answer as expected.
+            The API cannot be reached, or its response is not as expected.
         """
         found: dict[str, float | None] = {}
         with tqdm(total=limit, unit="object", desc=f"{classifier} {class_name}") as progress:
             for items in self._pages(classifier, class_name, probability, min_detections):
-                # An uncounted answer does not say whether there is more: the end is a page that brings nothing new.
+                # Without a total the last page is unknown: the search ends at a page that adds nothing new.
                 new = {str(item["oid"]): item.get("probability") for item in items if str(item["oid"]) not in found}
                 found |= new
                 progress.update(len(new))
@@ -158,7 +158,7 @@ class AlerceAPI:
         return answer
 
     def find_detections(self, object_id: str) -> list[tuple[float, int]]:
-        """List an object's detections that have stamps, as (mjd, candid), in the order of time."""
+        """List an object's detections that have stamps, as (mjd, candid), in order of time."""
         answer = self._insist(lambda: self._detections(object_id))
         return sorted({(float(row["mjd"]), int(row["candid"])) for row in answer if row["has_stamp"]})
 
@@ -169,21 +169,21 @@ class AlerceAPI:
         return answer
 
     def fetch_packet(self, object_id: str, candid: int) -> bytes:
-        """Fetch one Avro packet and make sure that it is the one asked for, whole and readable."""
+        """Fetch one Avro packet, and check that it is the requested one, complete and readable."""
         return self._insist(
             lambda: _check_packet(self.client.get_avro(object_id, candid, survey="ztf"), object_id, candid)
         )
 
     def _insist(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask again when an answer came whole and cannot be read; the session sees to all other faults."""
+        """Repeat a request whose complete response cannot be read; the session handles all other faults."""
         return retry(ask, _UNREADABLE, self.attempts, self.first_pause)
 
 
 @dataclass
 class FetchReport:
-    """What became of the objects asked for; every one is in exactly one of the last four counts.
+    """Outcome of the requested objects; each is in exactly one of the last four counts.
 
-    ``done_before`` are those of them that an earlier call had finished; ``failures`` has objectId and reason.
+    ``done_before`` counts those that an earlier call finished; ``failures`` has objectId and reason.
     """
 
     objects: int = 0
@@ -200,17 +200,17 @@ class FetchReport:
     failures: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"objectId": [], "reason": []}, dtype=str))
 
     def lines(self) -> list[str]:
-        """Lines to print."""
+        """Return the report as lines of text."""
         counts = {name: value for name, value in asdict(self).items() if name != "failures"}
         lines = [f"{name.replace('_', ' '):26}{value:10g}" for name, value in counts.items()]
         return lines + [f"  failed: {reason} ({n})" for reason, n in self.failures["reason"].value_counts().items()]
 
 
 def fetch_first_two(api: AlerceAPI, object_ids: Iterable[str], folder: Path, *, workers: int = 4) -> FetchReport:
-    """Fetch the packets of the first two alerts of every object, as `twostamp.alerts.extract_first_two` takes them.
+    """Fetch the packets of the first two alerts of every object, for `twostamp.alerts.extract_first_two`.
 
-    A packet with a bad stamp is kept, so that the extraction can put it in the quarantine, and the object's next alert
-    is fetched. Objects that failed are listed in ``broker_failures.csv`` and tried again by the next call.
+    A packet with a bad stamp is kept, so that the extraction can quarantine it, and the object's next alert is fetched.
+    Failed objects are listed in ``broker_failures.csv``; the next call tries them again.
 
     Parameters
     ----------
@@ -252,11 +252,11 @@ def _in_threads(work: Callable[[str], Any], names: list[str], workers: int) -> I
         for future in as_completed([executor.submit(work, name) for name in names]):
             yield future.result()
     finally:
-        executor.shutdown(cancel_futures=True)  # an interrupt waits for what is under way, not for all that is left
+        executor.shutdown(cancel_futures=True)  # an interrupt waits for the current requests, not for all that remain
 
 
 def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
-    """Objects that are done and whose packets are still there; a line cut by a kill counts for nothing."""
+    """Read the finished objects whose packets still exist; ignore a line that a kill cut short."""
     path, done = folder / JOURNAL, {}
     if not path.exists():
         return {}
@@ -275,7 +275,7 @@ def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _fetch_object(api: AlerceAPI, object_id: str, folder: Path) -> dict[str, Any]:
-    """Fetch what one object needs; says what went wrong instead of raising, but for the disk."""
+    """Fetch the packets of one object; return the error in place of raising it, unless the disk fails."""
     files: list[str] = []
     fetched: dict[str, bytes] = {}
     whole: list[float] = []
@@ -301,7 +301,7 @@ def _fetch_object(api: AlerceAPI, object_id: str, folder: Path) -> dict[str, Any
 
 
 def _read(path: Path, object_id: str, candid: int) -> bytes | None:
-    """Read a packet that an earlier call has fetched; None if there is none that can be used."""
+    """Read a packet that an earlier call fetched; None if none can be used."""
     try:
         return _check_packet(path.read_bytes(), object_id, candid)
     except (FileNotFoundError, PacketError):
@@ -309,8 +309,8 @@ def _read(path: Path, object_id: str, candid: int) -> bytes | None:
 
 
 def _check_packet(data: bytes, object_id: str, candid: int) -> bytes:
-    """Return an Avro packet that is the one asked for; raise `CorruptPacket` if it is not."""
-    read_packets(data)  # a key can be read from half a packet
+    """Return an Avro packet if it is the requested one; raise `CorruptPacket` otherwise."""
+    read_packets(data)  # the key can be read even from half a packet
     key = read_keys(data)[0]
     if (key.objectId, key.candid) != (object_id, candid):
         raise CorruptPacket("the server sent another packet")
@@ -318,7 +318,7 @@ def _check_packet(data: bytes, object_id: str, candid: int) -> bytes:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether the extraction will use a packet: its values can be meant and its stamps are whole."""
+    """Whether the extraction will use a packet: its values are possible and its stamps whole."""
     packet = read_packets(data, history=False)[0]
     try:
         check_values(find_candidate(packet))

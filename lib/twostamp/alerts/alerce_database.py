@@ -1,7 +1,7 @@
 """ALeRCE's database: the asteroids of thesis section 3.1.4 and the cones of section 6.6.
 
-The connection is named, never written down: an environment variable or a file outside the repository holds it, and no
-password is printed, logged or passed to a notebook. Needs ``psycopg`` (``pip install "twostamp[database]"``).
+Parameters only name the connection: an environment variable or a file outside the repository holds it. No password is
+printed, logged or passed to a notebook. Needs ``psycopg`` (``pip install "twostamp[database]"``).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from twostamp.utils.files import write_file
 from twostamp.utils.http import explain, redact, retry
 
 ALERCE_READER = "https://raw.githubusercontent.com/alercebroker/usecases/master/alercereaduser_v4.json"
-"""Where ALeRCE publishes its read-only account."""
+"""Address at which ALeRCE publishes its read-only account."""
 DRIVER = "postgresql+psycopg"
 _TRY_AGAIN = ("40001", "40P01", "57P01", "57P02", "57P03")  # conflict with recovery, deadlock, a server that restarts
 
@@ -34,22 +34,22 @@ _SS_ZTF = sql.table("ss_ztf", *map(sql.column, ("oid", "ssdistnr")))
 
 
 class AlerceDatabaseError(RuntimeError):
-    """The database cannot be reached or asked; one sentence, without a password."""
+    """The database cannot be reached or queried; the message is one sentence, without a password."""
 
 
 class _InterruptedError(AlerceDatabaseError):
-    """A query that was cancelled by the server or lost its connection, and may be asked again."""
+    """A query that the server cancelled or that lost its connection, and may be repeated."""
 
 
 def find_connection(database: str) -> sql.URL:
-    """Find out how to connect.
+    """Find the connection of a database.
 
     Parameters
     ----------
     database : str
-        ``$VARIABLE`` with one of the following in it; a URL ``postgresql://user@host/name`` (a password comes from the
-        variable, from ``~/.pgpass`` or from ``$PGPASSWORD``); or a path or address of a JSON file in the form in which
-        ALeRCE publishes its reader's (`ALERCE_READER`): ``{"params": {"dbname", "user", "host", "password"}}``.
+        URL ``postgresql://user@host/name``, or path or address of a JSON file; or a ``$VARIABLE`` with either in it.
+        The URL's password comes from the variable, ``~/.pgpass`` or ``$PGPASSWORD``. The JSON file has the form of
+        ALeRCE's (`ALERCE_READER`): ``{"params": {"dbname", "user", "host", "password"}}``.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def find_connection(database: str) -> sql.URL:
     Raises
     ------
     AlerceDatabaseError
-        If the variable is not set or there is no connection in it.
+        If the variable is not set or holds no connection.
 
     Examples
     --------
@@ -109,8 +109,8 @@ class AlerceDatabase:
     timeout : float
         Seconds that a query may take.
     attempts, first_pause
-        Times that a query is asked which the server cancels or whose connection is lost, and seconds before the second;
-        every further pause is twice as long.
+        Number of tries of a query that the server cancels or whose connection is lost, and seconds before the second.
+        Every further pause is twice as long.
     """
 
     def __init__(self, database: str, *, timeout: float = 1800.0, attempts: int = 6, first_pause: float = 2.0) -> None:
@@ -124,15 +124,15 @@ class AlerceDatabase:
 
     @property
     def digest(self) -> str:
-        """What tells this database from others: server and name, hashed, whoever asks it."""
+        """Identify this database: a hash of server and name, the same for every user."""
         url = self._engine.url
         return hashlib.sha256(f"{url.host}:{url.port or 5432}/{url.database}".encode()).hexdigest()[:12]
 
     def sample_asteroids(self, limit: int, seed: int, *, min_detections: int = 2) -> pd.DataFrame:
         """Draw objects near a known body of the Solar System (section 3.1.4).
 
-        The thesis draws with ``random()``, which nobody can repeat; here the order is that of a hash of objectId and
-        seed, the same on every server.
+        The thesis draws with ``random()``, which is not reproducible. Here a hash of objectId and seed gives the order,
+        the same on every server.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ def search_cones(
     leave_out: Iterable[str] = (),
     min_detections: int = 2,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Draw unlabelled objects from the grid of cones (section 6.6, D6), among the rows of the database.
+    """Draw unlabelled objects from the grid of cones in the database (section 6.6, D6).
 
     Parameters
     ----------
@@ -210,12 +210,12 @@ def search_cones(
     radius : float
         Of every cone, degrees.
     cap : int
-        Objects drawn from a cone, at most, besides the labelled ones.
+        Objects drawn from a cone, at most, not counting labelled ones.
     seed : int
     folder : Path
-        Keeps each cone's answer by this database, so that an interrupted search goes on.
+        Stores the rows of each cone, by database, so that an interrupted search resumes.
     leave_out : iterable of str
-        objectIds that are not wanted: the labelled ones.
+        objectIds to exclude: the labelled ones.
     min_detections : int
 
     Returns
@@ -238,7 +238,7 @@ def search_cones(
     tables = []
     for index, (ra, dec) in enumerate(tqdm(centres, unit="cone")):
         table, more = ask(ra, dec, cap), 0
-        # More are drawn for those that are labelled, until the cone holds no more.
+        # Labelled objects are replaced by further draws, until the cone is exhausted.
         while len(table) == cap + more and (found := int(table["objectId"].isin(labelled).sum())) > more:
             table, more = ask(ra, dec, cap + found), found
         tables.append(table.assign(cone=index))
@@ -255,7 +255,7 @@ def search_cones(
 
 
 def _may_help(error: SQLAlchemyError) -> bool:
-    """Whether a query may be asked again: a conflict with the server's own work, or a connection that is gone."""
+    """Whether a query may be repeated: it conflicted with the server's own work, or the connection was lost."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     lost = bool(getattr(error, "connection_invalidated", False))
     return lost or state in _TRY_AGAIN or state.startswith("08")
@@ -270,7 +270,7 @@ def _shuffled(seed: int) -> Any:
 
 
 def _select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Select[Any]:
-    """Query of `AlerceDatabase.sample_asteroids`."""
+    """Build the query of `AlerceDatabase.sample_asteroids`."""
     distance = sql.func.min(_SS_ZTF.c.ssdistnr)
     return (
         sql.select(_OBJECT.c.oid.label("objectId"), distance.label("ssdistnr"), _OBJECT.c.ndet)
@@ -285,7 +285,7 @@ def _select_asteroids(limit: int, seed: int, min_detections: int = 2) -> sql.Sel
 def _select_cone(
     ra: float, dec: float, radius: float, limit: int, seed: int, min_detections: int = 2
 ) -> sql.Select[Any]:
-    """Query of `AlerceDatabase.search_cone`; q3c's function finds its index whatever the place on the sky."""
+    """Build the query of `AlerceDatabase.search_cone`; q3c's function uses its index at any position on the sky."""
     near = sql.func.q3c_radial_query(_OBJECT.c.meanra, _OBJECT.c.meandec, float(ra), float(dec), float(radius))
     columns = [_OBJECT.c.oid.label("objectId"), _OBJECT.c.meanra.label("ra"), _OBJECT.c.meandec.label("dec")]
     return (

@@ -1,7 +1,7 @@
 """Alert archives: nightly tarballs, folders of Avro files and object stores, always in the same order (thesis, 3.2).
 
-ZTF's public archive is one ``.tar.gz`` a night, with one Avro file an alert. A *source* is what one task reads: a
-tarball, a folder that holds Avro files, or a single Avro file. What looks like alerts and is not read is named.
+ZTF's public archive has one ``.tar.gz`` per night, with one Avro file per alert. A *source* is what one task reads: a
+tarball, a folder of Avro files, or a single Avro file. Files that look like alerts but are not read are reported.
 """
 
 import io
@@ -19,17 +19,17 @@ from twostamp.alerts.avro import cut_blocks
 from twostamp.alerts.tarballs import DAMAGE, Share, is_packet, is_tarball, read_packet, read_tar
 
 SHARE_BYTES = 512 << 20
-"""Bytes of a source that one task reads where it can be shared; of no machine's size, so that any of them resumes."""
+"""Bytes that one task reads of a splittable source. Independent of the machine, so that another one can resume."""
 _AT_ONCE = 64
-"""Files that a store is asked for at the same time: each takes some hundredths of a second, whatever its size."""
+"""Files requested from a store at the same time: each takes some hundredths of a second, whatever its size."""
 
 
 @dataclass(frozen=True)
 class Member:
     """One Avro file of a source: usually one alert.
 
-    ``fault`` says why it was passed over, with no data read, where its name promises alerts and it holds none.
-    ``first`` is the place of its first record in a container of which this is a part.
+    ``fault`` gives the reason if a file with the name of alerts was skipped without reading its data. ``first`` is the
+    index of its first record in the container of which this is a part.
     """
 
     source: str
@@ -40,23 +40,23 @@ class Member:
 
 
 def read_members(source: str, names: Container[str] | None = None, share: Share | None = None) -> Iterator[Member]:
-    """Read the Avro files of one source, in the order of the tarball or of their names.
+    """Read the Avro files of one source, in the order of the tarball or by name.
 
     Parameters
     ----------
     source : str
-        As `list_sources` gives it.
+        As returned by `list_sources`.
     names : container of str, optional
-        Members to give; the others are passed over. Default: all.
+        Members to read; the others are skipped. Default: all.
     share : Share, optional
-        Part of the source, as `list_shares` gives it; all of them together give what the whole gives.
+        Part of the source, as returned by `list_shares`; all parts together give the whole.
 
     Raises
     ------
     ArchiveError
-        At the end, when the tarball is cut short or damaged: whatever could be read before has been given by then.
+        At the end, if the tarball is truncated or damaged; all readable members come first.
     OSError
-        When the store fails, so that the task can be tried again: not a property of the data.
+        If the store fails. This is no property of the data, so the task can be repeated.
     """
     filesystem, path = find_filesystem(source)
     folder = is_folder(filesystem, path)
@@ -70,10 +70,10 @@ def read_members(source: str, names: Container[str] | None = None, share: Share 
 
 
 def list_shares(source: str, size: int) -> list[Share | None]:
-    """List the parts of a source that tasks can read apart from each other; None is the whole.
+    """List the parts of a source that tasks can read independently; None is the whole source.
 
-    A folder has them, and a plain tar or Avro file, unless it is in a store, where every jump is a request. A
-    compressed tarball has not: the longest one bounds a run.
+    A folder has parts. So does a plain tar or Avro file, except in a store, where every seek is a request. A compressed
+    tarball has none: the longest one limits a run.
     """
     folder = not is_tarball(source) and not is_packet(source)
     plain = "://" not in source and source.endswith((".tar", ".avro"))
@@ -84,7 +84,7 @@ def list_shares(source: str, size: int) -> list[Share | None]:
 def read_tarball(
     raw: IO[bytes], source: str, names: Container[str] | None = None, share: Share | None = None
 ) -> Iterator[Member]:
-    """Read the Avro files of a tarball from a stream that is only read forwards, as `read_members` does."""
+    """Read the Avro files of a tarball as `read_members` does, from a stream without seeking."""
     try:
         for name, data, fault in read_tar(raw, names, share):
             yield Member(source, name, data, fault)
@@ -98,7 +98,7 @@ def iter_members(archive: str, progress: bool = True) -> Iterator[Member]:
     Raises
     ------
     ArchiveError
-        At the very end, naming every damaged source; the sound ones have all been read by then.
+        At the very end, with the names of all damaged sources; the others have been read by then.
     """
     damage = []
     for source in tqdm(list_sources(archive), unit="source", disable=not progress):
@@ -129,7 +129,7 @@ def _read_files(
     for start in range(0, len(paths), at_once):
         batch = paths[start : start + at_once]
         for path, content in zip(batch, filesystem.cat_ranges(batch, None, None, on_error="return"), strict=True):
-            if isinstance(content, IsADirectoryError):  # a folder of its own, whatever its name
+            if isinstance(content, IsADirectoryError):  # a folder in its own right, whatever its name
                 continue
             if isinstance(content, FileNotFoundError | PermissionError):
                 yield Member(source, _name(path), b"", f"it cannot be opened: {content.strerror or content}")

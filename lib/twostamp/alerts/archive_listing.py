@@ -1,11 +1,12 @@
-"""What an archive holds: its sources, their sizes and versions, and what looks like alerts and is not read.
+"""Contents of an archive: its sources, their sizes and versions, and files that look like alerts but are not read.
 
-Folders are listed one by one, so that a cluster can share them: a bucket may hold an object for every alert.
+Folders are listed one by one, so that a cluster can share the work: a bucket may hold one object per alert.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from twostamp.alerts.tarballs import is_packet, is_tarball, looks_like_alerts
+from twostamp.alerts.tarballs import NOT_READ, begins_as_alerts, is_packet, is_tarball, looks_like_alerts
 from twostamp.utils.extras import naming_extras
 from twostamp.utils.fingerprints import pick_changes
 
@@ -25,7 +26,7 @@ class ArchiveError(ValueError):
 
 
 class Source(NamedTuple):
-    """Bytes of a source, and a number that changes with its files: their names, sizes and times or tags."""
+    """Size of a source in bytes, and a number that changes with its files: their names, sizes, and times or tags."""
 
     size: int
     version: int
@@ -49,7 +50,7 @@ def measure_sources(archive: str) -> dict[str, int]:
     Parameters
     ----------
     archive : str
-        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec knows
+        Folder (searched to its full depth, through links), tarball or Avro file: a path or any URL that fsspec supports
         (``s3://...``).
 
     Returns
@@ -71,21 +72,22 @@ def list_sources(archive: str) -> list[str]:
 
 
 def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str, Source], dict[str, str]]:
-    """Find the sources of an archive, and what looks like alerts and cannot be read.
+    """Find the sources of an archive, and the files that look like alerts but cannot be read.
 
     Parameters
     ----------
     archive : str
         As for `measure_sources`, with its errors.
     spread : callable, optional
-        Lists several folders at a time: gets a function and the folders. One after the other by default.
+        Function that lists several folders at a time; its arguments are a function and the folders. Default: one by
+        one.
 
     Returns
     -------
     sources : dict
         Name -> `Source`, sorted.
     passed_over : dict
-        Path -> why it is no source, sorted.
+        Path -> reason why it is no source, sorted.
     """
     work = partial(_list_folder, root=archive)
     sources: dict[str, Source] = {}
@@ -106,12 +108,13 @@ def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str
 
 
 def is_folder(filesystem: Any, path: str) -> bool:
-    """Whether a path is a folder. A web server is not asked for what looks like a file: it would send all of it."""
-    return not looks_like_alerts(path) if "http" in filesystem.protocol else filesystem.isdir(path)
+    """Whether a path is a folder. What looks like a file is not requested from a web server, which would send all of
+    it."""
+    return not (is_packet(path) or is_tarball(path)) if "http" in filesystem.protocol else filesystem.isdir(path)
 
 
 def find_filesystem(url: str) -> tuple[Any, str]:
-    """Find what reads a path or URL, and the path that it knows it by.
+    """Find the file system of a path or URL, and the path within it.
 
     Raises
     ------
@@ -121,17 +124,17 @@ def find_filesystem(url: str) -> tuple[Any, str]:
     with naming_extras():
         try:
             return fsspec.core.url_to_fs(url)
-        except ImportError as error:  # fsspec's own sentence names no extra
+        except ImportError as error:  # fsspec's own message names no extra
             raise (error.__cause__ or error) from None
 
 
 def _list_folder(folder: str, root: str) -> _Folder:
-    """List what is directly in a folder, or the one file that `folder` is."""
+    """List the direct contents of a folder, or `folder` itself if it is a file."""
     filesystem, path = find_filesystem(folder)
     top = find_filesystem(root)[1]
     found = _Folder({}, {}, [])
     for name, size, version in _list_entries(filesystem, path, found.folders):
-        if not looks_like_alerts(name):
+        if not (looks_like_alerts(name) or (size and _begins_as_alerts(filesystem, name))):
             continue
         if reason := _why_not_read(name, top, size):
             hidden = _find_hidden(name, top) or name
@@ -146,18 +149,18 @@ def _list_folder(folder: str, root: str) -> _Folder:
 
 
 def _list_entries(filesystem: Any, path: str, folders: list[str]) -> Iterator[tuple[str, int | None, Any]]:
-    """Give the files of a folder: path, bytes (None for a link that leads nowhere) and version.
+    """Yield the files of a folder: path, bytes (None for a broken link, or what is no file) and version.
 
-    Folders in it are added to `folders`.
+    Subfolders are added to `folders`.
     """
     if isinstance(filesystem, LocalFileSystem):
         for file in Path(path).iterdir() if Path(path).is_dir() else [Path(path)]:
             if file.is_dir():
                 folders += [] if _leads_back(file) else [str(file)]
-            elif file.exists():
+            elif file.is_file():
                 status = file.stat()
                 yield str(file), status.st_size, (status.st_mtime_ns, status.st_ino)
-            elif file.is_symlink():
+            else:
                 yield str(file), None, None
         return
     try:
@@ -181,12 +184,12 @@ def _to_url(filesystem: Any, path: str) -> str:
 
 
 def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that holds it, which would never end."""
+    """Whether a folder is a link to one of its parents, which would never end."""
     return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("_").parents
 
 
 def _find_hidden(path: str, root: str) -> str:
-    """Find the topmost part of a path below `root` that is hidden; empty if none is."""
+    """Find the topmost hidden part of a path below `root`; empty if none is hidden."""
     hidden = re.search(r"/\.[^/]*", path[len(root) :])
     return path[: len(root) + hidden.end()] if hidden else ""
 
@@ -195,5 +198,14 @@ def _why_not_read(path: str, root: str, size: int | None) -> str:
     if _find_hidden(path, root):
         return "it is hidden"
     if size is None:
-        return "it is a link that leads nowhere"
-    return "" if is_packet(path) or is_tarball(path) else "its kind of file is not read: unpack it"
+        return "it is no file, or a link that leads nowhere"
+    return "" if is_packet(path) or is_tarball(path) else NOT_READ
+
+
+def _begins_as_alerts(filesystem: Any, path: str) -> bool:
+    """Whether a local file is one of alerts whose name does not say so; a store would be asked for every file."""
+    if not isinstance(filesystem, LocalFileSystem):
+        return False
+    with suppress(OSError), Path(path).open("rb") as stream:
+        return begins_as_alerts(stream)
+    return False

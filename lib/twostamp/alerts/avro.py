@@ -1,4 +1,4 @@
-"""The container of Avro records that a packet is: header, blocks and numbers, without what the records mean."""
+"""Avro containers: header, blocks and numbers, independent of the meaning of the records."""
 
 import bz2
 import contextlib
@@ -29,13 +29,13 @@ _KINDS = {
     b"<": "HTML or XML",
 }
 _BEGINNING = 64
-"""Bytes that tell most headers apart: they hold the length of the schema."""
+"""Bytes that distinguish most headers: they include the length of the schema."""
 _HEADERS_KEPT = 64
 _HEAD_BYTES = 1 << 20
-"""More than any header of a survey has."""
+"""More bytes than the header of any survey."""
 _headers: dict[bytes, tuple[tuple[bytes, bytes, bytes], ...]] = {}
-"""Beginning -> headers (up to the sync marker) with it, their schemas and codecs; replaced and never changed, since
-threads share it."""
+"""First bytes -> headers (up to the sync marker) that start with them, their schemas and codecs. Replaced and never
+changed, since threads share it."""
 
 
 class PacketError(ValueError):
@@ -55,7 +55,7 @@ class CorruptPacket(PacketError):  # noqa: N818
 
 @contextlib.contextmanager
 def collecting_reasons() -> Iterator[list[str]]:
-    """Collect why what is in the block failed, instead of raising: one packet may not stop a night."""
+    """Collect the errors of the block instead of raising them: one packet must not stop a night."""
     reasons: list[str] = []
     try:
         yield reasons
@@ -66,7 +66,7 @@ def collecting_reasons() -> Iterator[list[str]]:
 
 
 class Container(NamedTuple):
-    """What a container's header says; ``start`` is where the first block begins."""
+    """Header of a container; ``start`` is the position of the first block."""
 
     schema: bytes
     codec: bytes
@@ -75,7 +75,7 @@ class Container(NamedTuple):
 
 
 def read_header(data: bytes) -> Container:
-    """Read a container's header, or recognise it: a survey's packets begin with the same 20 kB."""
+    """Read a container's header, or recognise a known one: a survey's packets share the first 20 kB."""
     global _headers
     known = _headers.get(beginning := data[:_BEGINNING], ())
     for header, schema, codec in known:
@@ -89,32 +89,32 @@ def read_header(data: bytes) -> Container:
 
 
 def count_records(data: bytes) -> int | None:
-    """Count the records that a container's blocks announce, as far as it can be followed; None if that is nowhere."""
+    """Count the records that the readable blocks of a container announce; None if no block is readable."""
     counts = []
     with contextlib.suppress(PacketError, IndexError):
         at = read_header(data).start
         while at < len(data):
             count, at = read_long(data, at)
             size, at = read_long(data, at)
-            counts.append(count if count <= size else 0)  # a record has a byte or more
+            counts.append(count if count <= size else 0)  # a record takes at least one byte
             at += max(size, 0) + 16
     return sum(counts) if counts and min(counts) > 0 else None
 
 
 def cut_blocks(stream: IO[bytes], first: int, end: int) -> tuple[bytes, int]:
-    """Cut the blocks out of a large container that begin in a range of its bytes.
+    """Cut out the blocks of a large container that begin in a range of its bytes.
 
     Returns
     -------
     data : bytes
-        A container of these blocks; empty if there are none. Behind damage nothing is found.
+        A container of these blocks; empty if there are none. Blocks after damage are not found.
     before : int
         Records before them.
     """
     head = stream.read(_HEAD_BYTES)
     try:
         container = read_header(head)
-    except PacketError:  # whose reader says why
+    except PacketError:  # its reader gives the reason
         return (head if first == 0 else b""), 0
     at, before, blocks = container.start, 0, b""
     with contextlib.suppress(PacketError, IndexError):
@@ -136,7 +136,7 @@ def cut_blocks(stream: IO[bytes], first: int, end: int) -> tuple[bytes, int]:
 
 
 def _find_end(blocks: bytes) -> int:
-    """Where the last of some blocks ends, which may be cut short."""
+    """Find the end of the last block, which may be truncated."""
     at = 0
     with contextlib.suppress(PacketError, IndexError):
         while at < len(blocks):
@@ -147,7 +147,7 @@ def _find_end(blocks: bytes) -> int:
 
 
 def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.BytesIO, int]]:
-    """Give each block's number of records, a stream that stands at its beginning, and the position of its end."""
+    """Yield each block's number of records, a stream at its beginning, and the position of its end."""
     decompress = None if container.codec == b"null" else _find_codec(container.codec)
     at = container.start
     try:
@@ -162,7 +162,7 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
             if data[end : end + 16] != container.sync:
                 raise CorruptPacket("a block's sync marker is wrong or missing")
             if decompress is None:
-                stream = io.BytesIO(data)  # shares the bytes; a copy of the block would cost as much as its key
+                stream = io.BytesIO(data)  # shares the bytes; copying the block would take as long as reading its key
                 stream.seek(at)
                 yield count, stream, end
             else:
@@ -174,7 +174,7 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
 
 
 def _find_codec(name: bytes) -> Callable[[bytes], bytes]:
-    """Find what decompresses a block."""
+    """Find the decompressor of a codec."""
     known: dict[bytes, Callable[[bytes], bytes]] = {
         b"deflate": lambda block: zlib.decompress(block, -15),
         b"bzip2": bz2.decompress,
@@ -197,20 +197,20 @@ def _find_codec(name: bytes) -> Callable[[bytes], bytes]:
 def _decompress(block: bytes, decompress: Callable[[bytes], bytes]) -> bytes:
     try:
         return decompress(block)
-    except Exception as error:  # each library has errors of its own
+    except Exception as error:  # each library raises its own errors
         raise CorruptPacket(f"a block is cut short or damaged: {type(error).__name__}") from None
 
 
 def decode(stream: io.BytesIO, schema: dict[str, Any], reader_schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Decode one record of a parsed schema, and keep the fields of `reader_schema` where there is one."""
+    """Decode one record of a parsed schema; keep only the fields of `reader_schema` if given."""
     try:
         return fastavro.schemaless_reader(stream, schema, reader_schema)
-    except Exception as error:  # damaged bytes make fastavro fail in a dozen ways
+    except Exception as error:  # damaged bytes make fastavro fail in many ways
         raise CorruptPacket(f"a record cannot be decoded: {type(error).__name__}") from error
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """Read an Avro long (zigzag, base 128) and the position behind it."""
+    """Read an Avro long (zigzag, base 128) and the position after it."""
     shift = value = 0
     while True:
         byte = data[at]
@@ -224,7 +224,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    """Read Avro bytes, or text, and the position behind them."""
+    """Read Avro bytes or text, and the position after them."""
     size, at = read_long(data, at)
     if not 0 <= size <= len(data) - at:
         raise CorruptPacket("the container ends early")
@@ -252,7 +252,7 @@ def _parse_header(data: bytes) -> Container:
 
 
 def _name_kind(data: bytes) -> str:
-    """Say what bytes are that are no container, as far as their beginning tells."""
+    """Name the format of bytes that are no container, from their first bytes."""
     for magic, kind in _KINDS.items():
         if data.lstrip().startswith(magic):
             return f": it is {kind}"

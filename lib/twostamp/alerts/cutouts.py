@@ -1,4 +1,4 @@
-"""The three stamps of one alert: gzipped FITS to arrays, repaired at the chip's edges."""
+"""Stamps of one alert: decode gzipped FITS to arrays, and repair them at the chip's edges."""
 
 import math
 import warnings
@@ -24,7 +24,7 @@ _FITS_BLOCK, _FITS_CARD = 2880, 80
 
 
 def read_cutouts(packet: Mapping[str, Any]) -> tuple[dict[str, bytes], bool]:
-    """Check the three stamps of a packet, of `twostamp.alerts.packet.read_packets`.
+    """Check the three stamps of a packet from `twostamp.alerts.packet.read_packets`.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def read_cutouts(packet: Mapping[str, Any]) -> tuple[dict[str, bytes], bool]:
 def read_stamp(data: bytes) -> Floats32:
     """Decode one stamp of an alert packet.
 
-    Plain primary images (one 2880-byte header, BITPIX -32, two axes, no scaling), which is all that ZTF has sent so
-    far, are read directly; anything else goes through `astropy.io.fits`.
+    Plain primary images (one 2880-byte header, BITPIX -32, two axes, no scaling) are read directly. ZTF has sent no
+    others so far. Anything else goes through `astropy.io.fits`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def read_stamp(data: bytes) -> Floats32:
     Returns
     -------
     ndarray, shape (h, w), float32
-        Pixel values in DN, native byte order, NaN where ZTF masked.
+        Pixel values in DN, native byte order, NaN for masked pixels.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_stamp(data: bytes) -> Floats32:
 
 
 def expected_shape(xpos: float, ypos: float) -> tuple[int, int]:
-    """Shape that ZTF gives to a stamp cut at pixel (xpos, ypos) of a 3072 x 3080 quadrant (S1).
+    """Compute the shape that ZTF gives a stamp cut at pixel (xpos, ypos) of a 3072 x 3080 quadrant (S1).
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def expected_shape(xpos: float, ypos: float) -> tuple[int, int]:
 
 
 def repair_stamp(stamp: Floats32, xpos: float, ypos: float) -> Floats32:
-    """Put a stamp cut at the chip's edge back to 63 x 63, its source in the centre pixel (31, 31) (S1, section 3.1.3).
+    """Pad a stamp cut at the chip's edge to 63 x 63, with the source in pixel (31, 31) (S1, section 3.1.3).
 
-    A piece cut at a low edge lacks its first columns or rows, at a high edge its last: the padding goes there.
+    A stamp cut at a low edge lacks its first columns or rows, one at a high edge its last; the padding replaces them.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def repair_stamp(stamp: Floats32, xpos: float, ypos: float) -> Floats32:
     Returns
     -------
     ndarray, shape (63, 63), float32
-        NaN where there is no chip. A stamp that is 63 x 63 already is returned as it is.
+        NaN outside the chip. A stamp of 63 x 63 is returned unchanged.
 
     Raises
     ------
     BadStamp
-        The shape is not the one that the position explains.
+        The shape is not the one expected from the position.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def repair_stamp(stamp: Floats32, xpos: float, ypos: float) -> Floats32:
 
 
 def missing_before(position: float) -> int:
-    """Rows or columns that a stamp at a low edge of the chip lacks, from the candidate's xpos or ypos."""
+    """Count the rows or columns that a stamp lacks at a low edge of the chip, from the candidate's xpos or ypos."""
     return max(0, CENTRE + 1 - round(position))
 
 
@@ -178,7 +178,7 @@ def _check_stamp(name: str, stamp: bytes, candidate: Mapping[str, Any]) -> tuple
 
 @lru_cache(maxsize=1024)
 def _plain_shape(header: bytes) -> tuple[int, int] | None:
-    """Shape (h, w) of a plain float image, None when the header asks for a real FITS reader."""
+    """Return the shape (h, w) of a plain float image; None if the header needs a full FITS reader."""
     cards = {header[i : i + 8].strip(): header[i + 10 : i + _FITS_CARD] for i in range(0, len(header), _FITS_CARD)}
     if not header.startswith(b"SIMPLE") or b"END" not in cards or cards.keys() & {b"BSCALE", b"BZERO"}:
         return None
@@ -192,7 +192,7 @@ def _plain_shape(header: bytes) -> tuple[int, int] | None:
 
 
 def _read_unusual(raw: bytes) -> Floats32:
-    """First two-dimensional image of a FITS file: compressed, scaled, integer, in an extension."""
+    """Read the first two-dimensional image of any FITS file: compressed, scaled, integer, or in an extension."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)

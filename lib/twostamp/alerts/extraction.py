@@ -1,8 +1,8 @@
 """First two alerts of every labelled object, on Spark (thesis, section 3.2).
 
-The key pass stores the key of every alert, once for all that ask for it. The stamp pass opens only the packets that
-rank first and second, and an object's next ones when a stamp is bad. Stamps that lose are never shuffled, nor even
-decoded. Nothing with a row for every alert or object comes to the driver.
+The key pass stores the key of every alert, once for all later uses. The stamp pass opens only the packets that rank
+first and second, and an object's next ones if a stamp is bad. Other stamps are neither shuffled nor decoded. No table
+with a row for every alert or object reaches the driver.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ from twostamp.utils.spark_store import Input, map_and_store, spread, store
 _KEYS = "keys"
 _ALERTS_PER_PART = 2000
 _ALERTS_PER_BUCKET = 200_000
-"""Alerts of the archive for each share of the objects that a task looks at together: what bounds its memory."""
+"""Alerts of the archive per group of objects that one task processes: the limit of its memory."""
 _PACKETS_AT_ONCE = 64  # rows that weigh some 100 kB
 _READER_ROWS = "spark.sql.parquet.columnarReaderBatchSize"
 _RESERVED = {*OPENED, *STAMPS, *LABEL_COLUMNS, "place", "deltajd"}
@@ -59,7 +59,7 @@ _QUARANTINE_DDL = "source string, member string, candid bigint, reason string"
 
 
 class Scan(NamedTuple):
-    """The key pass over an archive: its sources, what is passed over in it and why, and rows of `SCAN`."""
+    """Key pass over an archive: its sources, skipped files with reasons, and rows of `SCAN`."""
 
     sources: dict[str, Source]
     passed_over: dict[str, str]
@@ -71,11 +71,12 @@ def extract_first_two(
 ) -> ExtractionReport:
     """Extract the first two alerts of every wanted object.
 
-    The first two are the two smallest distinct jd among distinct candid with three whole stamps; of several at one jd
-    the smallest candid (decision D9). Writes ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
-    ``quarantine.parquet``. An output made from the same files and labels is left as it is, and a run that was
-    killed goes on with what it had stored, on any number of cores. The keys stay in ``keys-*``; of an archive that
-    grows, only the new sources are read.
+    The first two are the two smallest distinct jd among distinct candid with three whole stamps; at equal jd the
+    smallest candid (decision D9). The outputs are ``first_alerts.parquet`` and ``pairs.parquet`` (folders) and
+    ``quarantine.parquet``.
+
+    An existing output of the same files and labels is left unchanged. A killed run resumes from its stored parts, on
+    any number of cores. The keys stay in ``keys-*``, so that only the new sources of a growing archive are read.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def extract_first_two(
     folder : Path
         Where to write, on a file system that all workers share.
     prefix : str
-        Put before the names of the outputs; without labels the default is ``unlabelled_``.
+        Prefix of the names of the outputs; the default without labels is ``unlabelled_``.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def extract_first_two(
     Raises
     ------
     ArchiveError
-        If the archive holds no alerts. Damaged sources and packets do not raise: they are rows of the quarantine.
+        If the archive holds no alerts. Damaged sources and packets raise no error: they become rows of the quarantine.
     ValueError
         If an object is labelled twice.
     """
@@ -134,7 +135,7 @@ def read_objects(spark: SparkSession, archive: str, folder: Path) -> DataFrame:
     archive : str
         As for `extract_first_two`.
     folder : Path
-        Where `extract_first_two` writes; it and this function share the keys.
+        Output folder of `extract_first_two`, which shares its keys.
 
     Returns
     -------
@@ -154,7 +155,7 @@ def list_objects(rows: DataFrame) -> DataFrame:
 
 
 def _check_labels(spark: SparkSession, labels: pd.DataFrame | DataFrame) -> tuple[DataFrame, str]:
-    """Make a table of Spark of labels, and what tells them from others."""
+    """Make a Spark table of labels, and a digest that identifies them."""
     names = [name for name in LABEL_COLUMNS if name in labels.columns]
     if isinstance(labels, pd.DataFrame):
         labels = spark.createDataFrame(labels[names], ", ".join(f"{name} string" for name in names))
@@ -169,7 +170,7 @@ def _check_labels(spark: SparkSession, labels: pd.DataFrame | DataFrame) -> tupl
 
 
 def _store_keys(spark: SparkSession, archive: str, sources: dict[str, Source], folder: Path) -> DataFrame:
-    """Run the key pass over the sources that it has not seen, each stored as it ends."""
+    """Run the key pass over the new sources; store each as it ends."""
     code = hash_code(Path(__file__).parent)
     inputs = []
     for name, source in sources.items():
@@ -206,14 +207,14 @@ def _extract(found: Scan, labels: DataFrame | None, scratch: Path, outputs: dict
 
 
 def _count_labels(labels: DataFrame | None) -> pd.DataFrame | None:
-    """Count objects by label; all of them in one row where there are no classes."""
+    """Count objects by label; in a single row if there are no classes."""
     if labels is None:
         return None
     return labels.groupBy(*labels.columns[1:]).agg(sql.count("*").alias("objects")).toPandas()
 
 
 def _sum_notes(notes: DataFrame) -> pd.DataFrame:
-    """Sum what the key pass notes beside the keys: by night, by set of fields, and by kind."""
+    """Sum the notes of the key pass: by night, by set of fields, and by kind."""
     text = sql.when(sql.col("kind").isin("night", "fields"), sql.col("text")).alias("text")
     totals = [sql.sum(name).alias(name) for name in SUMS]
     totals.append(sql.sum((sql.col("alerts") == 0).cast("int")).alias("none"))
@@ -222,13 +223,13 @@ def _sum_notes(notes: DataFrame) -> pd.DataFrame:
 
 
 def _find_empty(notes: DataFrame) -> list[str]:
-    """Find the sources without an alert; of those that several tasks share, no one task knows."""
+    """Find the sources without an alert; a single task cannot tell if several share a source."""
     empty = notes.where("kind = 'fields'").groupBy("source").agg(sql.sum("alerts").alias("n")).where("n = 0")
     return [row.source for row in empty.select("source").collect()]
 
 
 def _rank_alerts(keys: DataFrame, labels: DataFrame | None) -> DataFrame:
-    """Keep one of the copies of an alert (same candid), the first in the order of the archive; rank the exposures."""
+    """Keep the first copy of each alert (same candid) in archive order; rank the exposures."""
     wanted = keys.select(*PLACE, *KEY) if labels is None else keys.select(*PLACE, *KEY).join(labels, "objectId")
     shared = [] if labels is None else labels.columns[1:]
     first = sql.min(sql.struct(*PLACE, "jd")).alias("first")
@@ -248,15 +249,15 @@ def _find_fields(sums: pd.DataFrame) -> dict[str, str]:
     fields = reduce(merge_types, map(json.loads, sorted(seen)), base)
     fields |= {
         name: kind for name, kind in base.items() if fields[name] == "string"
-    }  # one odd packet changes no number
-    once = {name.lower(): name for name in reversed(fields) if name not in _RESERVED}  # Spark's names have no case
+    }  # a single unusual packet changes no number
+    once = {name.lower(): name for name in reversed(fields) if name not in _RESERVED}  # Spark ignores case
     return {name: kind for name, kind in fields.items() if once.get(name.lower()) == name}
 
 
 def _open_winners(
     alerts: DataFrame, sources: dict[str, Source], fields: dict[str, str], scratch: Path, bucket: Column
 ) -> DataFrame:
-    """Open packets, round after round, until every object has two whole alerts or none left to try."""
+    """Open packets in rounds, until every object has two whole alerts or no more to try."""
     spark, schema = alerts.sparkSession, make_opened_schema(fields)
     opened = spark.createDataFrame([], from_arrow_schema(schema))
     for attempt in count():
@@ -277,7 +278,7 @@ def _open_winners(
 
 
 def _choose_again(alerts: DataFrame, opened: DataFrame, effort: int, bucket: Column) -> DataFrame:
-    """Choose among all alerts of the objects that have a bad one."""
+    """Choose again among all alerts of the objects with a bad one."""
 
     def choose(alerts: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
         return choose_alerts(alerts, tried, effort)[[*PLACE, *KEY]]
@@ -295,7 +296,7 @@ def _count_outcomes(alerts: DataFrame, tried: DataFrame) -> dict[tuple[str, str]
 
 
 def _write_pairs(opened: DataFrame, labels: DataFrame | None, n_used: int, outputs: dict[str, Path]) -> None:
-    """Write both tables in parts that objectId alone decides, so that the same alerts give the same files."""
+    """Write both tables in parts set by objectId alone, so that the same alerts give the same files."""
     shared = [] if labels is None else labels.columns[1:]
     winners = opened.drop("source", "member", "record")
     winners = winners if labels is None or not shared else winners.join(sql.broadcast(labels), "objectId")
@@ -315,12 +316,12 @@ def _write_pairs(opened: DataFrame, labels: DataFrame | None, n_used: int, outpu
         for folder in folders.values():
             folder.mkdir()
         with settings(winners.sparkSession, **{_READER_ROWS: _PACKETS_AT_ONCE}):
-            if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task where there is nothing
+            if not winners.mapInArrow(write, "part int").collect():  # Spark runs no task on empty data
                 write_part(empty, 0, shared, folders)
 
 
 def _write_quarantine(notes: DataFrame, tried: DataFrame, passed_over: dict[str, str], path: Path) -> None:
-    """List every alert, member and source that could not be used, with the reason."""
+    """Write the list of alerts, members and sources that could not be used, with the reason."""
     unread = notes.where(sql.col("kind").isin(*UNREAD)).select(*_QUARANTINE[:3], sql.col("text").alias("reason"))
     others = [(source, "", None, reason) for source, reason in passed_over.items()]
     bad = tried.where("reason is not null").select("objectId").distinct()

@@ -1,4 +1,4 @@
-"""What an extraction read, used and quarantined."""
+"""Report of an extraction: alerts read, used and quarantined."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ UNREAD = ("bad", "damaged", "passed")
 
 @dataclass
 class ExtractionReport:
-    """What an extraction read, kept and left.
+    """Counts of alerts and objects of an extraction.
 
     Attributes
     ----------
@@ -25,15 +25,15 @@ class ExtractionReport:
     alerts_not_selected : dict
         Reason -> alerts.
     not_public : int
-        Of the alerts read, those of ZTF's partnership and Caltech (programid 2 and 3), whatever became of them.
+        Alerts read that belong to ZTF's partnership or Caltech (programid 2 and 3), whether used or not.
     damaged_sources : int
-        Tarballs that ended early or are damaged: rows of the quarantine without a member, not alerts.
+        Truncated or damaged tarballs: rows of the quarantine without a member, not alerts.
     passed_over : int
-        Files that look like alerts and are none, and sources without an alert: rows of the quarantine, not alerts.
+        Files that look like alerts but are none, and sources without an alert: rows of the quarantine, not alerts.
     objects : dict
         Labelled, found, absent, with a whole alert, with one only, with two.
     contradicted : list of str
-        Objects whose label their alerts contradict: supernovae whose first two alerts are more than a year apart.
+        Objects whose alerts contradict their label: supernovae whose first two alerts are more than a year apart.
     classes : list of [class, subclass, labelled, found, pairs]
         Objects; empty when there are no labels.
     square_stamps : dict
@@ -84,7 +84,7 @@ class ExtractionReport:
         return pd.DataFrame(self.classes, columns=["class", "subclass", "labelled", "found", "pairs"])
 
     def lines(self) -> Iterable[str]:
-        """Give the account as text, the same for the same alerts (no times, no paths).
+        """Return the report as lines of text, the same for the same alerts (no times, no paths).
 
         Examples
         --------
@@ -114,7 +114,7 @@ class ExtractionReport:
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> "ExtractionReport | None":
-        """Read a report; None when there is none, or when it was made from other inputs."""
+        """Read a report; None if there is none, or if it was made from other inputs."""
         content = json.loads(path.read_text()) if path.exists() else {}
         return cls(**content) if content.pop("fingerprint", None) == fingerprint else None
 
@@ -122,16 +122,16 @@ class ExtractionReport:
 def make_report(
     sums: pd.DataFrame, counts: dict[tuple[str, str], int], unlabelled: int, labels: pd.DataFrame | None
 ) -> ExtractionReport:
-    """Make a report of counts that were made apart from each other, so that their sum can be checked.
+    """Make a report from independent counts, so that their sum can be checked.
 
     Parameters
     ----------
     sums : DataFrame
-        Of the key pass's notes: kind, text (night or fields), rows, alerts, partnership, bytes.
+        Sums of the key pass's notes: kind, text (night or fields), rows, alerts, partnership, bytes.
     counts : dict
         (what, name) -> number, of `twostamp.alerts.first_two.count_outcomes`.
     unlabelled : int
-        Alerts of objects that are not wanted.
+        Alerts of objects that were not requested.
     labels : DataFrame or None
         ``objects``: wanted objects, by classALeRCE and subclassALeRCE where there are any; None for all objects.
     """
@@ -177,7 +177,7 @@ def make_report(
 
 
 def _share_square(pairs: dict[str, int]) -> dict[str, float]:
-    """Shares of pairs whose first, second or both alerts have square stamps; `pairs` are counts by ``10`` and so on."""
+    """Compute the shares of pairs with square stamps in the first, second or both alerts; `pairs` counts ``10`` etc."""
     total = sum(pairs.values()) or float("nan")
     first, second = (sum(n for name, n in pairs.items() if name[at] == "1") for at in (0, 1))
     return {"first": first / total, "second": second / total, "both": pairs.get("11", 0) / total}

@@ -1,7 +1,7 @@
-"""The two passes over an archive and the writing of pairs: what Spark's workers run (thesis, section 3.2).
+"""Tasks of Spark's workers: the two passes over an archive, and the writing of pairs (thesis, section 3.2).
 
-The key pass says what a source holds; the stamp pass opens the packets that won. Both give rows (dicts) for Arrow, and
-put whatever is wrong with an alert into a row instead of raising it.
+The key pass lists the alerts of a source; the stamp pass opens the selected packets. Both yield rows (dicts) for Arrow.
+An error in an alert becomes a row and is not raised.
 """
 
 import json
@@ -113,7 +113,7 @@ def scan_source(source: str, share: Share | None = None) -> Iterator[Row]:
 
 
 def open_winners(source: str, winners: Path, fields: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    """Open the packets of one source that won, which stand in a table of `PLACE` and `KEY`, by `open_source`."""
+    """Open the selected packets of one source with `open_source`; the table has the columns of `PLACE` and `KEY`."""
     chosen: dict[str, list[Row]] = defaultdict(list)
     rows = pq.read_table(winners, columns=[*PLACE, *KEY], filters=[("source", "==", source)])
     for row in rows.sort_by([(name, "ascending") for name in (*PLACE, "candid")]).drop("source").to_pylist():
@@ -122,19 +122,19 @@ def open_winners(source: str, winners: Path, fields: dict[str, str]) -> Iterator
 
 
 def make_opened_schema(fields: dict[str, str]) -> pa.Schema:
-    """Make the Arrow schema of what `open_source` gives."""
+    """Make the Arrow schema of the rows of `open_source`."""
     return make_schema(OPENED | fields | dict.fromkeys(STAMPS, "binary"))
 
 
 def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, str]) -> Iterator[Row]:
-    """Open the packets of one source that won, and check that their values and their three stamps can be used.
+    """Open the selected packets of one source, and check that values and stamps can be used.
 
-    `winners` are rows (record, objectId, candid, jd) by member. Each of them gives one row, come what may: `PLACE`,
-    `KEY`, ``reason`` (None when all can be used), ``square`` (all three stamps are 63 x 63), `STAMPS` (gzipped FITS)
-    and the `fields` of ``candidate``, which map to Arrow types.
+    `winners` are rows (record, objectId, candid, jd) by member. Each always yields one row: `PLACE`, `KEY`, ``reason``
+    (None if usable), ``square``, `STAMPS` (gzipped FITS) and the `fields` of ``candidate``. ``square`` means that all
+    three stamps are 63 x 63. `fields` maps names to Arrow types.
     """
     waiting = {(member, row["record"], row["candid"]): row for member, rows in winners.items() for row in rows}
-    with suppress(ArchiveError):  # the key pass has put it in the quarantine
+    with suppress(ArchiveError):  # the key pass has quarantined it
         for member in read_members(source, names=winners):
             for row, found in _open_member(member, winners[member.name], fields):
                 if found is not None and waiting.pop((member.name, row["record"], row["candid"]), {}):
@@ -146,7 +146,7 @@ def open_source(source: str, winners: dict[str, list[Row]], fields: dict[str, st
 
 
 def write_part(alerts: pa.Table, number: int, labels: list[str], folders: dict[str, Path]) -> None:
-    """Write one part, of a number, of ``first_alerts.parquet`` and ``pairs.parquet`` into their folders.
+    """Write one numbered part of ``first_alerts.parquet`` and ``pairs.parquet`` into their folders.
 
     `alerts` are the first and second alerts of some objects: objectId, the `labels` columns, ``place`` (1 or 2),
     candid, jd, fields of ``candidate`` and stamps.
@@ -176,7 +176,7 @@ def _suffix(table: pa.Table, names: Iterable[str], place: int) -> dict[str, pa.C
 
 
 def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
-    """Unite the fields of two schema versions; where types differ, the wider one holds.
+    """Unite the fields of two schema versions; if types differ, take the wider one.
 
     Examples
     --------
@@ -190,9 +190,9 @@ def merge_types(first: dict[str, str], second: dict[str, str]) -> dict[str, str]
 
 
 def _open_member(member: Member, rows: list[Row], fields: dict[str, str]) -> Iterator[tuple[Row, Row | None]]:
-    """Open the alerts of one member that won, with what is found in each or why it cannot be used.
+    """Open the selected alerts of one member; yield the content of each, or why it cannot be used.
 
-    The member is decoded once, however many of its alerts won.
+    The member is decoded once, however many of its alerts are selected.
     """
     packets: list[dict[str, Any]] = []
     with collecting_reasons() as unread:
@@ -208,7 +208,7 @@ def _open_member(member: Member, rows: list[Row], fields: dict[str, str]) -> Ite
 
 
 def _open_alert(packets: list[dict[str, Any]], at: int, candid: int, fields: dict[str, str]) -> Row | None:
-    """Open one alert of a member; None if another one stands in its place (a name that a tarball holds twice)."""
+    """Open one alert of a member; None if another alert is in its place (a name that occurs twice in a tarball)."""
     if not 0 <= at < len(packets) or find_candid(packet := packets[at]) != candid:
         return None
     candidate = find_candidate(packet)
@@ -219,7 +219,7 @@ def _open_alert(packets: list[dict[str, Any]], at: int, candid: int, fields: dic
 
 
 def _convert(value: Any, kind: str) -> Any:
-    """Make a field what its column holds; None where it cannot be: it is missing."""
+    """Convert a field to the type of its column; None (missing) if that is impossible."""
     if value is None:
         return None
     if kind == "string":

@@ -1,4 +1,4 @@
-"""The packets of the first two alerts of every object, from a folder or a tarball that fits in memory, without Spark.
+"""Packets of the first two alerts of every object, without Spark, from a folder or tarball that fits in memory.
 
 `twostamp.alerts.extraction` does the same for archives of any size.
 """
@@ -27,14 +27,14 @@ _NOT_FOUND = "the packet was not found again"
 
 @dataclass(frozen=True)
 class FirstPackets:
-    """The first packets of the objects of an archive.
+    """First packets of every object of an archive.
 
     Attributes
     ----------
     objects : dict of tuple of dict
         Decoded packets without their history, the earliest first, by objectId in sorted order.
     left_out : DataFrame
-        source, member, objectId, reason: what could not be read, or not be used, and files that look like alerts.
+        source, member, objectId, reason: alerts that could not be read or used, and files that look like alerts.
     """
 
     objects: dict[str, tuple[dict[str, Any], ...]]
@@ -42,16 +42,16 @@ class FirstPackets:
 
 
 def read_first_packets(archive: str, n_alerts: int = 2, fewest: int | None = None) -> FirstPackets:
-    """Read the first packets of every object whose values and stamps can be used (thesis, section 3.2).
+    """Read the first usable packets of every object: valid values, whole stamps (thesis, section 3.2).
 
     Parameters
     ----------
     archive : str
-        As for `twostamp.alerts.archive.list_sources`. What is damaged in it is logged as a warning and left out.
+        As for `twostamp.alerts.archive.list_sources`. Damaged parts are logged as a warning and left out.
     n_alerts : {1, 2}
-        Packets of an object, at most.
+        Packets per object, at most.
     fewest : int, optional
-        Objects with fewer are passed over; by default `n_alerts`.
+        Objects with fewer are skipped; by default `n_alerts`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def _check_packet(packet: dict[str, Any]) -> None:
 
 
 def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[Any, ...]]:
-    """Keys and places of all alerts; adds what cannot be read to `left_out`."""
+    """List keys and positions of all alerts; add unreadable ones to `left_out`."""
 
     def leave_out(source: str, member: str, reason: str) -> None:
         left_out.append(pd.DataFrame([(source, member, "", reason)], columns=_LEFT_OUT))
@@ -118,14 +118,14 @@ def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[A
 
 
 def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd.DataFrame:
-    """Open alerts, add those that can be used to `packets`, and say what is wrong with the others."""
+    """Open alerts, add usable ones to `packets`, and return the errors of the others."""
     reasons: dict[Any, Any] = {}
     by_member = chosen.groupby(["source", "member"])
     for source, alerts in chosen.groupby("source"):
-        with suppress(ArchiveError):  # which the first reading has logged
+        with suppress(ArchiveError):  # the first reading has logged them
             for member in read_members(str(source), frozenset(alerts["member"])):
                 opened: list[dict[str, Any]] = []
-                with collecting_reasons() as unread:  # a container once, however many of its alerts are chosen
+                with collecting_reasons() as unread:  # each container once, however many of its alerts are chosen
                     opened = read_packets(member.data, history=False)
                 alert: Any
                 for alert in by_member.get_group((source, member.name)).itertuples():

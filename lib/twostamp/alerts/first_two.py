@@ -1,7 +1,7 @@
-"""Which two alerts of an object are its first two (thesis, section 3.2; decisions D1 and D9).
+"""Selection of the first two alerts of an object (thesis, section 3.2; decisions D1 and D9).
 
-Pure functions on tables of alerts: objectId, candid, jd, and, once their packets were opened, ``reason`` (null for an
-alert whose three stamps are whole).
+Pure functions on tables of alerts: objectId, candid, jd, and ``reason`` once packets were opened. ``reason`` is null
+for an alert with three whole stamps.
 """
 
 import json
@@ -11,7 +11,7 @@ import pandas as pd
 
 from twostamp.taxonomy import LABEL_COLUMNS
 
-_LONGEST_SUPERNOVA = 365.0  # days between the first two alerts of one, at most
+_LONGEST_SUPERNOVA = 365.0  # days between its first two alerts, at most
 
 
 def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) -> pd.DataFrame:
@@ -20,17 +20,17 @@ def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) ->
     Parameters
     ----------
     alerts : DataFrame
-        objectId, candid (distinct) and jd of the alerts to choose from, besides any other columns.
+        objectId, candid (distinct) and jd of the alerts to choose from; other columns are kept.
     tried : DataFrame
         objectId, candid, jd and reason of the alerts that were opened before.
     effort : int
-        Packets opened for each alert that an object still needs; more than one shortens the search among many bad
-        stamps and never changes what is found.
+        Packets opened for each alert that an object still needs. More than one shortens the search among many bad
+        stamps, and never changes the result.
 
     Returns
     -------
     DataFrame
-        Rows of `alerts`, at most one for each exposure of an object; none when every object has its two or none left.
+        Rows of `alerts`, at most one per exposure of an object; none if every object has its two or none left.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def choose_alerts(alerts: pd.DataFrame, tried: pd.DataFrame, effort: int = 1) ->
     >>> choose_alerts(alerts, tried)["candid"].tolist()
     [7, 9]
     """
-    if alerts.empty:  # of which pandas would choose columns, not rows
+    if alerts.empty:  # pandas would select columns of it, not rows
         return alerts
     whole = first_two(tried)
     done = pd.MultiIndex.from_frame(tried[["objectId", "candid"]])
@@ -65,9 +65,9 @@ def first_two(tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def bad_alerts(tried: pd.DataFrame) -> pd.DataFrame:
-    """Keep the opened alerts that lost an object's first or second place because of a bad stamp.
+    """Keep the opened alerts that would be an object's first or second but for a bad stamp.
 
-    A bad alert behind the second whole one was opened in advance, and is a third or later alert like any other.
+    A bad alert after the second whole one was opened in advance; it counts as a third or later alert.
     """
     used = first_two(tried)
     second = used[used["place"] == 2].set_index("objectId")["jd"]
@@ -76,7 +76,7 @@ def bad_alerts(tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_outcomes(alerts: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
-    """Count what became of the alerts and the objects, each count by itself, so that their sums can be checked.
+    """Count the outcomes of alerts and objects independently, so that their sums can be checked.
 
     Parameters
     ----------
@@ -89,10 +89,10 @@ def count_outcomes(alerts: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        what, name, n. ``state``: alerts by what became of them; ``copies``: all alerts; ``alerts``: objects by the
-        number of alerts used; ``square``: pairs by whether the first and the second have square stamps (``10``: only
-        the first); ``found`` and ``pairs``: objects with an alert and with two by label (JSON); ``contradicted``:
-        supernovae that lasted too long.
+        what, name, n. ``state``: alerts by outcome; ``copies``: all alerts; ``alerts``: objects by the number of alerts
+        used. ``square``: pairs by square stamps in the first and second alert (``10``: only the first). ``found`` and
+        ``pairs``: objects with an alert and with two by label (JSON); ``contradicted``: supernovae that lasted too
+        long.
     """
     used = first_two(tried)
     keys = ["objectId", "candid"]

@@ -1,7 +1,7 @@
-"""One ZTF alert packet: its key, its whole content, and what can be wrong with it (thesis, section 3.1.1).
+"""One ZTF alert packet: its key, its content, and the errors that it can have (thesis, section 3.1.1).
 
 A packet is an Avro object container that carries its own schema. The key pass of the extraction needs seven numbers of
-each alert, so `read_keys` decodes nothing behind ``candidate``: neither the history nor the stamps.
+each alert. `read_keys` therefore decodes nothing after ``candidate``: neither the history nor the stamps.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from twostamp.alerts.avro import (
     Container,
     CorruptPacket,
     PacketError,
+    collecting_reasons,
     decode,
     read_blocks,
     read_bytes,
@@ -32,9 +33,9 @@ from twostamp.alerts.values import RANGES, MissingField, check_values, read_numb
 _SYNC_MARKER = b"two-stamp-alerts"
 GZIP = b"\x1f\x8b\x08"
 SENTINEL = -999.0
-"""What ZTF writes for a number that there is none of."""
+"""Value that ZTF writes for a missing number."""
 _LONGEST_OF_A_FLOAT = 2.0**53
-_PADDING = " \t\r\n\0"  # a text of fixed length, as C writes it
+_PADDING = " \t\r\n\0"  # a fixed-length string, as written by C
 _PLACE_AND_TIME = ("jd", "ra", "dec")
 _BOUNDS = [RANGES[name] for name in _PLACE_AND_TIME]
 
@@ -45,7 +46,7 @@ class BadStamp(PacketError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class AlertKey:
-    """What ranks an alert: ``jd`` in days, ``ssdistnr`` in arcsec (None when absent), ``ra`` and ``dec`` in degrees."""
+    """Key of an alert: ``jd`` in days, ``ssdistnr`` in arcsec (None if absent), ``ra`` and ``dec`` in degrees."""
 
     objectId: str
     candid: int
@@ -83,7 +84,7 @@ def read_keys(data: bytes) -> list[AlertKey]:
     Raises
     ------
     CorruptPacket, MissingField
-        When the bytes are damaged, or lack a field of the key.
+        If the bytes are damaged, or lack a field of the key.
 
     Examples
     --------
@@ -99,12 +100,12 @@ def read_keys(data: bytes) -> list[AlertKey]:
 
 
 def try_keys(data: bytes) -> list[AlertKey | PacketError]:
-    """Read the keys of the alerts in a container as `read_keys` does, with what is wrong with an alert in its place.
+    """Read the keys of a container as `read_keys` does, with the error of an alert in place of its key.
 
     Raises
     ------
     PacketError
-        The container itself cannot be read: all its alerts are lost.
+        The container cannot be read, so all its alerts are lost.
     """
     container = read_header(data)
     schemas = parse_schemas(container.schema)
@@ -119,8 +120,8 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
     data : bytes
         As for `read_keys`.
     history : bool
-        Whether the earlier detections of the object and the names of the stamps' files are wanted; without them a
-        usual packet takes a tenth of the time.
+        Whether to read the earlier detections of the object and the file names of the stamps. Without them a usual
+        packet takes a tenth of the time.
 
     Examples
     --------
@@ -136,6 +137,17 @@ def read_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
     return packets if history else [_drop_history(packet) for packet in packets]
 
 
+def read_sound_packets(data: bytes, history: bool = True) -> list[dict[str, Any]]:
+    """Read the alerts of a container that can be meant: what looks at examples passes over the others in silence."""
+    sound = []
+    with collecting_reasons():
+        for packet in read_packets(data, history):
+            with collecting_reasons():
+                check_values(find_candidate(packet))
+                sound.append(packet | {"objectId": _make_key(packet).objectId})
+    return sound
+
+
 def read_candidate_types(data: bytes) -> dict[str, str]:
     """Read which fields ``candidate`` has in this container's schema, as Arrow types (double, int64, string)."""
     return find_candidate_types(read_header(data).schema)
@@ -143,7 +155,7 @@ def read_candidate_types(data: bytes) -> dict[str, str]:
 
 def prepare_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Parse an Avro schema once for many calls of `write_packets`."""
-    # fastavro goes through a set, whose order changes from process to process, and the container shows it.
+    # fastavro iterates over a set, whose order varies between processes and would change the container.
     return json.loads(json.dumps(fastavro.parse_schema(schema), sort_keys=True))
 
 
@@ -153,7 +165,7 @@ def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> 
     Parameters
     ----------
     packets : iterable of dict
-        Alerts, as `read_packets` gives them.
+        Alerts, as returned by `read_packets`.
     schema : dict
         Avro schema, of `read_schema` or `prepare_schema`.
     """
@@ -164,7 +176,7 @@ def write_packets(packets: Iterable[dict[str, Any]], schema: dict[str, Any]) -> 
 
 
 def _read_around_history(data: bytes, container: Container, schemas: Schemas) -> dict[str, Any] | None:
-    """Read a single alert but its history; None when it takes a full reader to find the stamps."""
+    """Read a single alert without its history; None if only a full reader can find the stamps."""
     if schemas.front is None or container.codec != b"null":
         return None
     blocks = list(read_blocks(data, container))
@@ -183,9 +195,9 @@ def _drop_history(packet: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_stamps(data: bytes, at: int, end: int) -> list[dict[str, Any]] | None:
-    """Find the three cutouts that end a record: a chain of lengths that leads from gzip to gzip, exactly to the end."""
+    """Find the three cutouts at the end of a record: their lengths must lead from gzip to gzip, exactly to the end."""
     while (at := data.find(GZIP, at, end)) >= 0:
-        for width in (3, 2):  # of the length of a stamp of 64 bytes to 1 MB
+        for width in (3, 2):  # length field of a stamp of 64 bytes to 1 MB
             with contextlib.suppress(CorruptPacket, IndexError):
                 size, start = read_long(data, at - width)
                 if start == at and size > 0 and (stamps := _follow_stamps(data, at, size, end)):
@@ -216,7 +228,7 @@ def _read_records(data: bytes, container: Container, schemas: Schemas, *, keys_o
                 raise CorruptPacket("a record is longer than its block")
             yield record
         else:
-            # Only a reader that skips the rest of a record finds where the next one begins.
+            # Only a reader that skips the rest of a record finds the beginning of the next.
             for _ in range(min(count, end + 1)):
                 yield decode(stream, schemas.whole, schemas.head if keys_only else None)
             if stream.tell() != end:
@@ -256,7 +268,7 @@ def _make_key(record: dict[str, Any]) -> AlertKey:
 
 
 def find_candidate(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find an alert's fields, of `read_packets` or of somebody's own dict; none where there is no candidate."""
+    """Find the candidate fields of an alert, from `read_packets` or any dict; empty if there is no candidate."""
     candidate = record.get("candidate") or {}
     if not isinstance(candidate, Mapping):
         raise CorruptPacket(f"candidate is of type {type(candidate).__name__}")
@@ -264,7 +276,7 @@ def find_candidate(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def find_candid(record: Mapping[str, Any]) -> int:
-    """Find an alert's number; where the alert has none, its candidate's."""
+    """Find an alert's candid; if the alert has none, that of its candidate."""
     candid = record.get("candid")
     if candid is None:
         candid = find_candidate(record).get("candid")
@@ -274,7 +286,7 @@ def find_candid(record: Mapping[str, Any]) -> int:
 
 
 def read_integer(name: str, value: Any) -> int:
-    """Read a whole number of 64 bits, of any type that can hold it; candids are too long for a float."""
+    """Read a 64-bit integer from any type that can hold it; candids are too long for a float."""
     if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
         value = int(value)
     if isinstance(value, np.integer) or (isinstance(value, Decimal) and value.is_finite() and value % 1 == 0):

@@ -1,4 +1,4 @@
-"""Schemas of alert packets: whose they are, and how much of a record it takes to read a key or the stamps."""
+"""Schemas of alert packets: their survey, and how much of a record must be read for a key or the stamps."""
 
 import json
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ _SURVEYS = {
     "wirc": "WIRC",
     "atlas": "ATLAS",
 }
-"""Words in the names of schemas -> whose packets they are; none of them is ZTF's."""
+"""Words in the names of schemas -> the survey; none of them is ZTF."""
 
 
 class Schemas(NamedTuple):
     whole: dict[str, Any]
-    front: dict[str, Any] | None  # up to candidate, where history and the three cutouts are all that follows it
-    head: dict[str, Any] | None  # the same record and its candidate, each cut behind the last field that a key needs
+    front: dict[str, Any] | None  # up to candidate, if only history and the three cutouts follow it
+    head: dict[str, Any] | None  # the same record and its candidate, each cut after the last field of a key
 
 
 @lru_cache(maxsize=64)
 def parse_schemas(schema: bytes) -> Schemas:
-    """Parse a container's schema, and cut it to what a key and the stamps take; `CorruptPacket` if it is not ZTF's."""
+    """Parse a container's schema, and cut it for keys and stamps; `CorruptPacket` if it is not ZTF's."""
     try:
         whole = json.loads(schema)
         parsed = fastavro.parse_schema(whole)
@@ -42,26 +42,26 @@ def parse_schemas(schema: bytes) -> Schemas:
             raise CorruptPacket("its schema has an array of nothing")
     except CorruptPacket:
         raise
-    except Exception as error:  # whatever fastavro stumbles on
+    except Exception as error:  # any error of fastavro
         raise CorruptPacket(f"the container's schema is damaged: {type(error).__name__}") from None
     try:
         head = _cut(whole, ("objectId", "candid", "candidate"))
         front = fastavro.parse_schema(head) if _is_usual(whole["fields"], len(head["fields"])) else None
         if (last := head["fields"][-1])["name"] == "candidate":
-            # Nothing is read behind it, so it may end early too.
+            # Nothing is read after it, so it may end early too.
             head["fields"][-1] = last | {"type": _cut_candidate(last["type"])}
         return Schemas(parsed, front, fastavro.parse_schema(head))
-    except Exception:  # a schema may be written in ways that only a whole reader follows
+    except Exception:  # only a full reader follows every way to write a schema
         return Schemas(parsed, None, None)
 
 
 def _check_survey(schema: Any) -> None:
-    """Refuse the packets of another survey, and what is no packet at all."""
+    """Refuse packets of another survey, and records that are no packets."""
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise CorruptPacket("not a ZTF alert: the container's schema is no record")
     names = {str(field["name"]) for field in schema["fields"]}
     full_name = f"{schema.get('namespace', '')}.{schema['name']}".strip(".")
-    said: list[Any] = [full_name.partition(".")[0]]  # what has a packet's form may mention another survey
+    said: list[Any] = [full_name.partition(".")[0]]  # a schema with a packet's fields may mention another survey
     if not {"objectId", "candidate"} <= names:
         said = [full_name, schema.get("doc"), *(field.get("default") for field in schema["fields"])]
         said += ["lsst"] * ("diaSource" in names)
@@ -75,18 +75,18 @@ def _check_survey(schema: Any) -> None:
 
 
 def _as_union(avro: Any) -> list[Any]:
-    """The kinds that a value can have: Fink and Spark make every field, ``candidate`` too, a union with null."""
+    """List the types of a value: Fink and Spark make every field, ``candidate`` too, a union with null."""
     return avro if isinstance(avro, list) else [avro]
 
 
 def _cut(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Cut a record schema behind the last of the named fields."""
+    """Cut a record schema after the last of the named fields."""
     wanted = [at for at, field in enumerate(record["fields"]) if field["name"] in names]
     return record | {"fields": record["fields"][: max(wanted, default=-1) + 1]}
 
 
 def _cut_candidate(avro: Any) -> Any:
-    """Cut the type of ``candidate``, a record or a union of one with null, behind the last field of a key."""
+    """Cut the type of ``candidate``, a record or a union of one with null, after the last field of a key."""
     if isinstance(avro, list):
         return [kind if kind == "null" else _cut(kind, KEY_FIELDS) for kind in avro]
     return _cut(avro, KEY_FIELDS)
@@ -122,14 +122,14 @@ def find_candidate_types(schema: bytes) -> dict[str, str]:
 
 
 def _find_record(kind: Any, within: Any) -> Any:
-    """Find the record that a schema refers to by its name; the record itself where it is one."""
+    """Find the record that a schema refers to by name; a record is returned itself."""
     if isinstance(kind, dict):
         return kind
     return next(part for part in _walk(within) if part.get("name") == kind and "fields" in part)
 
 
 def _walk(schema: Any) -> Iterator[dict[str, Any]]:
-    """Give every dict within a schema."""
+    """Yield every dict within a schema."""
     stack = [schema]
     while stack:
         part = stack.pop()
@@ -139,14 +139,14 @@ def _walk(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _takes_no_bytes(kind: Any) -> bool:
-    """Whether a value is nothing: a few bytes can promise any number of them, and no reader comes to an end."""
+    """Whether a value takes no bytes: an array could then announce any number of them, which no reader would finish."""
     if isinstance(kind, dict) and kind.get("type") == "record":
         return all(_takes_no_bytes(field["type"]) for field in kind["fields"])
     return _takes_no_bytes(kind["type"]) if isinstance(kind, dict) and "type" in kind else kind == "null"
 
 
 def _arrow_type(avro: Any) -> str:
-    # A type with notes, such as {"type": "string", "avro.java.string": "String"}, is the type in it.
+    # A type with annotations, such as {"type": "string", "avro.java.string": "String"}, is the inner type.
     kinds = [kind["type"] if isinstance(kind, dict) else kind for kind in _as_union(avro)]
     if any(isinstance(kind, dict | list) for kind in kinds):
         return "string"

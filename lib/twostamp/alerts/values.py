@@ -1,4 +1,4 @@
-"""Which values of an alert can be meant: one rule for the extraction and for prediction."""
+"""Valid values of an alert: one rule for the extraction and for prediction."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ import pandas as pd
 from twostamp.alerts.avro import CorruptPacket, PacketError
 
 NEVER_NULL = ("jd", "ra", "dec", "isdiffpos")
-"""Fields of ``candidate`` without which an alert says nothing."""
+"""Fields of ``candidate`` without which an alert cannot be used."""
 MEANT = (*NEVER_NULL, "magpsf", "sigmapsf")
-"""Fields of ``candidate`` whose values decide whether an alert can be meant; any other may be missing."""
+"""Fields of ``candidate`` whose values must be valid; any other may be missing."""
 RANGES = {
-    "jd": (2_400_000.0, 2_500_000.0),  # 1858 to 2132; a modified Julian date, or seconds, are none
+    "jd": (2_400_000.0, 2_500_000.0),  # 1858 to 2132; excludes modified Julian dates, and seconds
     "ra": (0.0, 360.0),
     "dec": (-90.0, 90.0),
-    "magpsf": (-90.0, 90.0),  # what is none is -999 or 99 elsewhere
+    "magpsf": (-90.0, 90.0),  # other software writes -999 or 99 for none
     "sigmapsf": (0.0, 90.0),
 }
 _WHAT = {"jd": "no Julian date of our time", "ra": "no place on the sky", "dec": "no place on the sky"}
@@ -25,21 +25,21 @@ _IS_POSITIVE = {"t": 1.0, "true": 1.0, "1": 1.0, "1.0": 1.0, "f": 0.0, "false": 
 
 
 class MissingField(PacketError):  # noqa: N818
-    """A field that the pipeline cannot do without is absent or null; the reason names it."""
+    """A required field is absent or null; the reason names it."""
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a field has no value: None, or what pandas and numpy write for it in tables."""
+    """Whether a field has no value: None, or its form in pandas and NumPy."""
     return value is None or value is pd.NA or value is np.ma.masked
 
 
 def read_number(name: str, value: Any) -> float:
-    """Read a number of any type that has one meaning, also a text of one; NaN for what `is_missing`.
+    """Read a number of any unambiguous type, including text; NaN if the value `is_missing`.
 
     Raises
     ------
     CorruptPacket
-        It is no number; the message has its `name`.
+        The value is no number; the message has its `name`.
 
     Examples
     --------
@@ -59,12 +59,12 @@ def read_number(name: str, value: Any) -> float:
 
 
 def read_isdiffpos(value: Any) -> float:
-    """Read whether science minus template is positive, in any spelling of ZTF and its brokers: 1, 0, or NaN for none.
+    """Read whether science minus template is positive, in any spelling of ZTF and its brokers: 1, 0, or NaN if missing.
 
     Raises
     ------
     CorruptPacket
-        It says neither.
+        The value is neither positive nor negative.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def read_isdiffpos(value: Any) -> float:
 
 
 def check_values(candidate: Mapping[str, Any], names: Iterable[str] = MEANT) -> dict[str, float]:
-    """Read the values that decide whether an alert can be meant.
+    """Read the values that must be valid for an alert to be used.
 
     Parameters
     ----------
     candidate : mapping
         Fields of the packet's ``candidate``.
     names : iterable of str
-        Fields to look at, of `MEANT`. A magnitude may be missing, the others may not.
+        Fields to check, of `MEANT`. A magnitude may be missing, the others may not.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def check_values(candidate: Mapping[str, Any], names: Iterable[str] = MEANT) -> 
     Raises
     ------
     MissingField, CorruptPacket
-        A value is missing, is not finite or lies where none can.
+        A value is missing, not finite or out of range.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Nights of ZTF's public alert archive (thesis, section 3.1.1): whole tarballs, or the packets of some objects alone.
+"""Nights of ZTF's public alert archive (thesis, section 3.1.1): whole tarballs, or only the packets of some objects.
 
-``twostamp download 20180601-20180607 FOLDER`` downloads nights, and goes on where it stopped. With
-``--objects labels.csv`` a night is read as it arrives and only those objects' packets are kept: a year of nights takes
-terabytes, the first alerts of a label file some gigabytes. Notebook 01 reads either.
+``twostamp download 20180601-20180607 FOLDER`` downloads nights, and resumes after an interruption. With ``--objects
+labels.csv`` a night is read as it arrives, and only those objects' packets are kept. A year of nights takes terabytes,
+the first alerts of a label file some gigabytes. Notebook 01 reads either.
 """
 
 import hashlib
@@ -28,28 +28,28 @@ from twostamp.utils.http import PoliteSession, RateLimit, explain, retry
 
 PUBLIC_ARCHIVE = "https://ztf.uw.edu/alerts/public/"
 _CHECKSUMS = "MD5SUMS"
-_SIFTED = ".sifted.json"  # for which objects a night was read, and its checksum then
+_SIFTED = ".sifted.json"  # the objects for which a night was read, and its checksum at that time
 _BLOCK_BYTES = 1 << 20
 _ATTEMPTS_ANEW = 2
-"""Times that a file is downloaded from its beginning when its checksum is wrong."""
+"""Downloads of a file from its beginning after a wrong checksum."""
 _WRONG_CHECKSUM = "the checksum is not that of the archive's list"
-_LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # a stream that breaks is urllib3's to report
+_LOST = (requests.RequestException, urllib3.exceptions.HTTPError)  # urllib3 reports a broken stream
 
 
 class NightError(RuntimeError):
-    """A night that could not be had; one sentence."""
+    """A night could not be downloaded; the message is one sentence."""
 
 
 class ZTFArchive:
-    """A web server with one tarball a night.
+    """Web server with one tarball per night.
 
     Parameters
     ----------
     base_url : str
-        Where the tarballs ``ztf_public_YYYYMMDD.tar.gz`` are, with a list ``MD5SUMS`` of their checksums if the archive
-        gives one.
+        Address of the tarballs ``ztf_public_YYYYMMDD.tar.gz`` and of the list of their checksums, ``MD5SUMS``, if there
+        is one.
     timeout, attempts, first_pause
-        See `twostamp.utils.http.PoliteSession`; `attempts` that bring not a byte, for a download.
+        See `twostamp.utils.http.PoliteSession`; in a download `attempts` counts those that receive no bytes.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ZTFArchive:
         return response
 
     def read_version(self, name: str) -> str:
-        """Ask which version of a file the archive has, without its content; empty if it does not say."""
+        """Request the version of a file without its content; empty if the server gives none."""
         try:
             response = self.session.head(self.base_url + name, allow_redirects=True)
         except requests.RequestException:
@@ -95,9 +95,9 @@ class ZTFArchive:
 
 @dataclass
 class DownloadReport:
-    """What became of the nights asked for; every one is in exactly one of the first four.
+    """Outcome of the requested nights; each is in exactly one of the first four counts.
 
-    ``checked`` nights had an entry in the archive's list of checksums; ``resumed_bytes`` were there from before.
+    ``checked`` nights had an entry in the archive's list of checksums; ``resumed_bytes`` come from an earlier call.
     """
 
     downloaded: list[str] = field(default_factory=list)
@@ -109,7 +109,7 @@ class DownloadReport:
     resumed_bytes: int = 0
 
     def lines(self) -> list[str]:
-        """Lines to print."""
+        """Return the report as lines of text."""
         counts = {"downloaded": len(self.downloaded), "of them checked": self.checked}
         counts |= {"there before": len(self.done_before), "not in the archive": len(self.absent)}
         counts |= {"failed": len(self.failed)}
@@ -145,7 +145,7 @@ def parse_nights(text: str) -> list[str]:
 def download_nights(
     archive: ZTFArchive, nights: list[str], folder: Path, *, objects: Collection[str] | None = None
 ) -> DownloadReport:
-    """Download nights that are not there yet, or that the archive has published anew, one after another.
+    """Download nights that are missing, or that the archive has republished, one after another.
 
     Parameters
     ----------
@@ -153,10 +153,10 @@ def download_nights(
     nights : list of str
         UTC dates YYYYMMDD, see `parse_nights`.
     folder : Path
-        Gets ``ztf_public_YYYYMMDD.tar.gz``, or with `objects` folders ``ztf_public_YYYYMMDD`` of packets. A file has
-        its name only once it is complete and, where there is a checksum, right.
+        Receives ``ztf_public_YYYYMMDD.tar.gz``, or with `objects` folders ``ztf_public_YYYYMMDD`` of packets. A file
+        gets its name only when it is complete and matches its checksum, if there is one.
     objects : collection of str, optional
-        objectIds whose packets are kept; all by default. Nights that were read for other objects are read anew.
+        objectIds whose packets are kept; all by default. Nights read for other objects are read again.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def download_nights(
     Raises
     ------
     requests.RequestException
-        If a night is missing and the list of checksums cannot be asked for: then the archive is not there. A night that
+        If a night is missing and the list of checksums cannot be reached: the archive is then unavailable. A night that
         fails is reported.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,9 +201,9 @@ def download_nights(
 
 
 def _is_there(night: Path, checksum: str, find_version: Callable[[str], str], objects: Collection[str] | None) -> bool:
-    """Whether a night is there as the archive has it now: whole, or the packets of these objects.
+    """Whether the current version of a night is present: whole, or the packets of these objects.
 
-    Where there is no checksum, the server's mark of the file's version tells; where there is none, nothing does.
+    Without a checksum, the server's version mark of the file is compared; without a mark, nothing is.
     """
     whole = night.with_name(f"{night.name}.tar.gz")
     if whole.exists():
@@ -228,7 +228,7 @@ def _hash_objects(objects: Collection[str]) -> str:
 
 
 def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Collection[str], checksum: str) -> int:
-    """Keep the packets of some objects of a night, as it is downloaded; returns the bytes of the whole night."""
+    """Keep the packets of some objects while a night is downloaded; return the bytes of the whole night."""
 
     def read_night() -> int:
         with replacing(folder) as part, archive.open(name) as response:
@@ -246,9 +246,9 @@ def _keep_packets(archive: ZTFArchive, name: str, folder: Path, objects: Collect
 
 
 def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple[int, int]:
-    """Download a gzip file from where an earlier call was interrupted; returns the bytes of this call and of that one.
+    """Download a gzip file, resuming an interrupted call; return the bytes of this call and of the earlier one.
 
-    Raises `NightError` if it breaks off again and again without progress, or if what arrives is not the file.
+    Raises `NightError` if the connection breaks repeatedly without progress, or if the response is not the file.
     """
     partial = path.with_name(f".{path.name}.part")
     resumed = furthest = _size(partial)
@@ -264,7 +264,7 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
             partial.unlink()
             if (wrong := wrong + 1) == _ATTEMPTS_ANEW:
                 raise NightError(fault)
-        # Over a bad line a long file breaks often: only breaks that brought nothing new count.
+        # A bad connection breaks often on a long file: only breaks without new bytes count.
         idle = 0 if _size(partial) > furthest else idle + 1
         furthest = max(furthest, _size(partial))
         time.sleep(archive.first_pause * 2**idle)
@@ -272,7 +272,8 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
 
 
 def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]:
-    """Ask for what is missing of a file: whether nothing is left, and bytes received. A changed file starts again."""
+    """Request the missing part of a file; return whether it is complete, and the bytes received. A changed file
+    restarts."""
     start, mark = _size(partial), _mark_path(partial)
     known = mark.read_text() if start and mark.exists() else ""
     # A weak mark may stand for two files that differ in bytes.
@@ -309,7 +310,7 @@ def _find_mark(response: requests.Response) -> str:
 
 
 def _mark_path(file: Path) -> Path:
-    """Where the mark of the version of a night, or of its first part, is kept."""
+    """Path of the version mark of a night, or of its first part."""
     return file.with_name(f".{file.name.removeprefix('.')}.version")
 
 
@@ -328,7 +329,7 @@ def _find_fault(path: Path, checksum: str) -> str:
 
 
 class _Hashed(io.RawIOBase):
-    """A stream that is hashed as it is read."""
+    """Stream that is hashed as it is read."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.digest, self.size = stream, hashlib.md5(), 0
@@ -348,7 +349,7 @@ def _packets_of(stream: Any, name: str, objects: Collection[str]) -> Iterator[tu
     for member in read_tarball(stream, name):
         if member.fault:
             continue
-        wanted = True  # where nobody can say whose it is, the extraction puts it in the quarantine
+        wanted = True  # keep a packet without a readable key: the extraction quarantines it
         with collecting_reasons():
             wanted = any(not isinstance(key, AlertKey) or key.objectId in objects for key in try_keys(member.data))
         if wanted:

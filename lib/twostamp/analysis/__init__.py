@@ -1,1 +1,1 @@
-"""What each notebook asks: one module or package per notebook, with its name."""
+"""Analyses of the notebooks: one module or package per notebook, with its name."""

@@ -1,4 +1,4 @@
-"""Notebook 09: data sets with classes of their own, and the stacked classifier trained on them (section 6.10)."""
+"""Notebook 09: data sets with additional classes, and the stacked classifier trained on them (section 6.10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from twostamp.taxonomy import CLASSES, order_subclasses
 
 _ALL = "all"
 _SHARE = 5
-"""A class gives at most a fifth of its objects to validation and a fifth to test."""
+"""Largest share of a class's objects for validation, and for test."""
 
 
 class PromotionError(ValueError):
-    """Subclasses that cannot become classes; one sentence with the reason."""
+    """Subclasses cannot become classes; the message is one sentence with the reason."""
 
 
 @dataclass(frozen=True)
 class PromotedData:
-    """A data set with classes of its own.
+    """Data set with additional classes.
 
     Attributes
     ----------
     name : str
-        Of the data set, for files.
+        Name of the data set, for files.
     classes : tuple of str
-        In the order of the labels.
+        Classes in the order of the labels.
     table : DataFrame
         objectId, classALeRCE, subclassALeRCE, split among others.
     dropped : dict
-        Objects of the classes that are too small or unspecified.
+        Objects of classes that are too small or unspecified.
     per_class : dict of str to int
         Validation and test objects of each class.
     """
@@ -49,26 +49,26 @@ class PromotedData:
     per_class: dict[str, int]
 
     def write(self, pairs_path: Path, folder: Path, params: Parameters) -> Records:
-        """Write its TFRecords below `folder`, prepared like the run's own."""
+        """Write the TFRecords below `folder`, prepared like the run's own."""
         target, preparation = folder / f"records_{self.name}", Preparation.of(params)
         write_records(pairs_path, self.table, target, self.classes, preparation, seed=params.seed)
         return Records(target, params.metadata_recipe)
 
 
 def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Make classes of subclasses, or of every one of them for ``["all"]`` (section 6.10).
+    """Turn subclasses into classes, all of them for ``["all"]`` (section 6.10).
 
     Returns
     -------
     table : DataFrame
         Copy in which classALeRCE of the promoted objects is their subclass.
     classes : tuple of str
-        Those present: the remaining classes in their usual order, then the promoted ones.
+        Classes present: the remaining ones in their usual order, then the promoted ones.
 
     Raises
     ------
     ValueError
-        If no object has such a subclass, or it has the name of a class that other subclasses stay in.
+        If no object has the subclass, or if its name is that of a class with other subclasses.
 
     Examples
     --------
@@ -91,16 +91,16 @@ def promote_subclasses(table: pd.DataFrame, names: Sequence[str]) -> tuple[pd.Da
 def drop_small_classes(
     table: pd.DataFrame, classes: Sequence[str], minimum: int
 ) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
-    """Drop the classes that cannot be learned: below `minimum` objects, or of objects whose subclass nobody knows.
+    """Drop classes that cannot be trained on: with fewer than `minimum` objects, or of unspecified subclass.
 
     Returns
     -------
     table : DataFrame
         Rows of the classes kept.
     classes : tuple of str
-        Those kept.
+        Classes kept.
     dropped : dict
-        Objects lost by class dropped.
+        Number of objects by dropped class.
 
     Examples
     --------
@@ -115,11 +115,11 @@ def drop_small_classes(
 
 
 def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters) -> PromotedData:
-    """Filter, promote, cap and split pairs with the classes that promotion makes (section 6.10).
+    """Filter, promote, cap and split pairs with the promoted classes (section 6.10).
 
-    The split gives each class as many validation and test objects as the run's own, or a fifth of the smallest class
-    where that is less: a subclass is smaller than a class. With every subclass a class, those that cannot give
-    the run's own shares are dropped and counted instead, since the rarest would size the test set of all.
+    Each class gives as many validation and test objects as in the run's own split. If a fifth of the smallest class is
+    less, each class gives that: a subclass is smaller than a class. For ``["all"]``, subclasses too small for the run's
+    own numbers are dropped and counted instead. Otherwise the rarest one would set the size of the test set.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def promote_pairs(pairs: pd.DataFrame, names: Sequence[str], params: Parameters)
 
 
 def _refuse_small(names: Sequence[str], classes: Sequence[str], dropped: dict[str, int], needed: int) -> None:
-    """Raise if a subclass that is asked for is too small to be split, or fewer than two classes are left."""
+    """Raise an error if a requested subclass is too small to be split, or if fewer than two classes are left."""
     if lost := sorted(set(names) & set(dropped)):
         raise PromotionError(
             f"subclass {lost[0]} has {dropped[lost[0]]} pairs, and a class needs {needed} to be split into training, "
@@ -169,14 +169,14 @@ def _refuse_small(names: Sequence[str], classes: Sequence[str], dropped: dict[st
 
 
 def promote_all(pairs: pd.DataFrame, params: Parameters) -> tuple[dict[str, PromotedData], dict[str, str]]:
-    """Make the data sets of the parameter ``promote``: one of the subclasses it names, one of every subclass at once.
+    """Make the data sets of the parameter ``promote``: one for the named subclasses, one for all subclasses.
 
     Returns
     -------
     promoted : dict of PromotedData
-        By name.
+        Data sets by name.
     refused : dict of str
-        Reason, by name, of those that cannot be made.
+        Reasons by name, for data sets that cannot be made.
     """
     promoted, refused = {}, {}
     named = [name for name in params.promote if name != _ALL]
@@ -197,24 +197,24 @@ def train_promoted(
     params: Parameters,
     data_note: str = "",
 ) -> dict[str, SearchResults]:
-    """Train the stacked classifier on each data set, and save the best of each to hand on.
+    """Train the stacked classifier on each data set, and save the best of each to share.
 
     Parameters
     ----------
     promoted : dict of PromotedData
-        Of `promote_all`.
+        Data sets from `promote_all`.
     best : TrialResult or None
-        Trial of the search with the hyper-parameters; None, for a run without a stacked classifier, trains nothing.
+        Trial of the search whose hyper-parameters are used; with None (no stacked classifier) nothing is trained.
     pairs_path, data, models : Path
         ``pairs.parquet``, and the run's folders of data and models.
     params : Parameters
     data_note : str
-        What figures and tables of the run say about its data.
+        Sentence about the data on figures and tables of the run.
 
     Returns
     -------
     dict of SearchResults
-        Finished trials by name of the data set; none without any.
+        Finished trials by name of the data set; empty without any.
     """
     if best is None:
         return {}

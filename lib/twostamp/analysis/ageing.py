@@ -42,6 +42,8 @@ VARIANTS = {
     ("M1", SAFE): "stacked_drift_safe",
     ("M1", PLACELESS): "stacked_thesis26_no_coordinates",
 }
+ADAPTED = {THESIS: f"{THESIS} adapted", SAFE: f"{SAFE} adapted"}
+"""Names of the lists where the classifiers are adapted, without labels, to the objects of each year."""
 Key = tuple[str, str, int]
 """One alert and two, by list of features: the thesis's, one that should not age, and one without coordinates."""
 
@@ -132,7 +134,7 @@ class YearlyPredictions:
     tested : dict of ndarray, shape (n,), bool
         Of `split_years`.
     correct : dict of ndarray, shape (trainings, n), bool
-        By model and list of features, keys of `VARIANTS`.
+        By model and list of features, keys of `VARIANTS` and those of the `ADAPTED` lists.
     """
 
     labels: Ints
@@ -191,16 +193,20 @@ def train_on_first_year(
     )  # fmt: skip
     train, tested = split_years(table, params.seed)
     data, config = objects.rows(train, train[:1]), TrainingConfig.of(params, params.ageing_epochs)
-    seeds = draw_seeds(params.seed, 13, params.ageing_repetitions)
-    jobs = {
-        key: [CrossFit(Trial(variant, hyperparameters, 0, seed), data, config, models / "fits") for seed in seeds]
-        for key, variant in VARIANTS.items()
-    }
-    answers = iter(cross_fit([job for group in jobs.values() for job in group], params))
-    correct = {
-        key: np.stack([next(answers).argmax(axis=1) == objects.labels for _ in group]) for key, group in jobs.items()
-    }
-    return YearlyPredictions(objects.labels, table["year"].to_numpy(), classes, tested, correct)
+    seeds, years = draw_seeds(params.seed, 13, params.ageing_repetitions), table["year"].to_numpy()
+    nights = np.where(np.any(list(tested.values()), axis=0), years, -1)
+    jobs = [
+        CrossFit(Trial(variant, hyperparameters, 0, seed), data, config, models / "fits", nights)
+        for variant in VARIANTS.values()
+        for seed in seeds
+    ]
+    right = np.array([answers.argmax(axis=-1) == objects.labels for answers in cross_fit(jobs, params)])
+    correct = {}
+    for (model, features), found in zip(VARIANTS, right.reshape(len(VARIANTS), len(seeds), 2, -1), strict=True):
+        correct[model, features] = found[:, 0]
+        if features in ADAPTED:
+            correct[model, ADAPTED[features]] = found[:, 1]
+    return YearlyPredictions(objects.labels, years, classes, tested, correct)
 
 
 def tabulate_years(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -243,7 +249,9 @@ def tabulate_falls(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.D
         for (model, features), fall in falls.items():
             claim = f"{split}: {model} on {features} falls by year {last}"
             rows.append(make_claim(claim, fall.estimate(), n, r, ("falls", "rises")))
-        for model, other in (("M1", SAFE), ("M0", SAFE), ("M1", PLACELESS)):
+        for model, other in itertools.chain(
+            itertools.product(("M1", "M0"), (SAFE, *ADAPTED.values())), [("M1", PLACELESS)]
+        ):
             more = (falls[model, THESIS] - falls[model, other]).estimate()
             claim = f"{split}: {model} on {THESIS} falls more than on {other} by year {last}"
             rows.append(make_claim(claim, more, n, r, ("more", "less")))

@@ -1,5 +1,6 @@
-"""What chapters 1 and 2 of the thesis show, computed: counts of supernovae, one object's alerts, convolution."""
+"""Computations for chapters 1 and 2 of the thesis: counts of supernovae, one object's alerts, convolution."""
 
+import contextlib
 from collections import defaultdict
 from importlib import resources
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.signal import correlate2d
 
-from twostamp.alerts.archive import list_sources, read_members
+from twostamp.alerts.archive import ArchiveError, list_sources, read_members
 from twostamp.alerts.cutouts import read_stamp
-from twostamp.alerts.packet import BadStamp, PacketError, read_packets
+from twostamp.alerts.packet import BadStamp, find_candid, read_sound_packets
+from twostamp.alerts.values import read_isdiffpos
+from twostamp.data.label_files import find_column, read_table
 from twostamp.data.sources import prepare_inputs
 from twostamp.params import Parameters
 from twostamp.simulation.survey import write_survey
@@ -23,15 +26,15 @@ STAMPS = ("Science", "Template", "Difference")
 _TNS_COLUMNS = ["Name", "Obj. Type", "Reporting Group/s", "Discovery Date (UT)"]
 _TNS_TOTAL, _TNS_BY_ALERCE = (int(read_printed(figure, "figure")) for figure in ("1.1", "1.2"))
 TOTAL_COPIED = "total copied from the thesis"
-"""What is said of supernovae that are made up to the thesis's totals."""
+"""Note on simulated supernovae whose totals are the thesis's."""
 _TNS_SHARES = "SN Ia 70, SN II 15, SN IIn 3.5, SN Ic 3, SN Ib 2.5, SN IIb 2, SN Ib/c 1, SN Ic-BL 1, SLSN-I 1"
 
 
 def find_supernovae(params: Parameters) -> pd.DataFrame | None:
-    """Supernovae of the run: of its export of the Transient Name Server, else made up in a simulated run, else None.
+    """Find the supernovae of a run: from its TNS export, else simulated in a simulated run, else None.
 
-    Of the made-up ones only the two totals are the thesis's (8675 confirmed, 1431 of them reported by ALeRCE, figures
-    1.1 and 1.2); growth by year and shares of types are assumptions near those of magnitude-limited samples.
+    Simulated supernovae share only two totals with the thesis: 8675 confirmed, 1431 of them reported by ALeRCE (figures
+    1.1 and 1.2). Growth by year and shares of types are assumptions close to magnitude-limited samples.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def find_supernovae(params: Parameters) -> pd.DataFrame | None:
     Raises
     ------
     ValueError
-        If a column of the export is missing; the message names the file and the column.
+        If a column of the export is missing, or it has no supernova; the message names the file.
 
     Examples
     --------
@@ -54,15 +57,20 @@ def find_supernovae(params: Parameters) -> pd.DataFrame | None:
 
 
 def _read_tns(path: str) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    absent = [column for column in _TNS_COLUMNS if column not in table]
-    if absent:
+    table = read_table(path)
+    found = {column: find_column(table, column) for column in _TNS_COLUMNS}
+    if absent := [column for column, name in found.items() if not name]:
         raise ValueError(f"{path}: column '{absent[0]}' is missing; export the search of wis-tns.org/search as CSV")
-    return table.loc[table["Obj. Type"].str.match(r"SN|SLSN"), _TNS_COLUMNS].reset_index(drop=True)
+    table = table[list(found.values())].set_axis(_TNS_COLUMNS, axis=1)
+    dated = pd.to_datetime(table["Discovery Date (UT)"], errors="coerce", format="mixed").notna()
+    supernovae = table[table["Obj. Type"].str.match(r"SN|SLSN") & dated].reset_index(drop=True)
+    if supernovae.empty:
+        raise ValueError(f"{path} has no supernova with a date of discovery among its {len(table)} rows")
+    return supernovae
 
 
 def _simulate_tns(seed: int) -> pd.DataFrame:
-    """Make up an export, discovered from 2011 to August 2021."""
+    """Simulate an export, with discoveries from 2011 to August 2021."""
     rng = np.random.default_rng(seed)
     start, end, alerce_start = (np.datetime64(day) for day in ("2011-01-01", "2021-09-01", "2019-08-01"))
     span = (end - start).astype(int)
@@ -77,27 +85,27 @@ def _simulate_tns(seed: int) -> pd.DataFrame:
 
 
 def count_by_year(supernovae: pd.DataFrame) -> pd.Series:
-    """Supernovae by year of discovery, from the first year to the last (figure 1.1)."""
-    years = pd.to_datetime(supernovae["Discovery Date (UT)"]).dt.year
+    """Count supernovae by year of discovery, from the first year to the last (figure 1.1)."""
+    years = pd.to_datetime(supernovae["Discovery Date (UT)"], format="mixed").dt.year
     return years.value_counts().reindex(range(years.min(), years.max() + 1), fill_value=0)
 
 
 def count_types(supernovae: pd.DataFrame, group: str = "ALeRCE") -> pd.Series:
-    """Supernovae that a group reported, by type, most frequent first (figure 1.2)."""
+    """Count the supernovae that a group reported, by type, most frequent first (figure 1.2)."""
     return supernovae.loc[supernovae["Reporting Group/s"].str.contains(group, regex=False), "Obj. Type"].value_counts()
 
 
 def read_literature() -> pd.DataFrame:
-    """The articles that the thesis reviews (Table 2.1), all text."""
+    """Read the articles that the thesis reviews (Table 2.1), all as text."""
     with resources.files("twostamp.analysis").joinpath("literature.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
-    """Archive and label file to draw examples from: the run's own (fetched, if need be), or a survey of a few objects.
+    """Find the archive and label file for examples: the run's own (fetched if needed), or a survey of a few objects.
 
-    The run's simulated survey is made after this chapter, so a simulated run gets a tiny one of its own, below `data`,
-    the run's data folder.
+    The run's simulated survey is made after this chapter. A simulated run therefore gets a tiny separate survey below
+    `data`, the run's data folder.
     """
     if not params.simulated:
         return prepare_inputs(params, data)
@@ -107,34 +115,39 @@ def find_alerts(params: Parameters, data: Path) -> tuple[str, str]:
 
 
 def read_newest_packets(archive: str, limit: int = 1500) -> list[dict[str, Any]]:
-    """Read whole packets from an archive's newest nights, without going through all of a large one.
+    """Read whole packets from an archive's newest nights, without reading all of it.
 
     Parameters
     ----------
     archive : str
         As in `twostamp.alerts.archive.list_sources`.
     limit : int
-        Stop at the tarball or file in which this many packets are reached.
+        Stop after the tarball or file that reaches this many packets.
 
     Returns
     -------
     list of dict
-        Ordered by source, newest first. Packets that cannot be read are passed over: notebook 01 counts them.
+        Packets by source, newest first. Unreadable or invalid packets are skipped: notebook 01 counts them.
+
+    Raises
+    ------
+    ValueError
+        No packet can be read.
     """
     packets: list[dict[str, Any]] = []
     for source in reversed(list_sources(archive)):
-        for member in read_members(source):
-            try:
-                packets.extend(read_packets(member.data))
-            except PacketError:
-                continue
-            if len(packets) >= limit:
-                return packets
+        with contextlib.suppress(ArchiveError):  # damage
+            for member in read_members(source):
+                packets += read_sound_packets(member.data)
+                if len(packets) >= limit:
+                    return packets
+    if not packets:
+        raise ValueError(f"{archive} holds no alert that can be read: notebook 01 says of each why")
     return packets
 
 
 def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFrame:
-    """Light curve of an object from its alerts and the previous candidates that they carry (figure 2.2).
+    """Make an object's light curve from its alerts and their previous candidates (figure 2.2).
 
     Parameters
     ----------
@@ -145,27 +158,28 @@ def make_light_curve(packets: list[dict[str, Any]], object_id: str) -> pd.DataFr
     Returns
     -------
     DataFrame
-        One row an exposure: mjd (days), fid (1 g, 2 r, 3 i), magpsf and sigmapsf (magnitudes; NaN where nothing
-        was detected) and diffmaglim (limiting magnitude), ordered by mjd.
+        One row per exposure, sorted by mjd (days): fid (1 g, 2 r, 3 i), magpsf, sigmapsf and diffmaglim. These are
+        magnitude, error and limiting magnitude; the first two are NaN without a detection.
     """
     fields = ["jd", "fid", "magpsf", "sigmapsf", "diffmaglim"]
     of_object = [packet for packet in packets if packet["objectId"] == object_id]
     records = [{field: record.get(field) for field in fields} for packet in of_object for record in _exposures(packet)]
-    curve = pd.DataFrame(records, columns=fields).astype(float)
+    curve = pd.DataFrame(records, columns=fields).apply(pd.to_numeric, errors="coerce").dropna(subset=["jd", "fid"])
     curve = curve.sort_values(["jd", "magpsf"]).drop_duplicates(["jd", "fid"])
     curve.insert(0, "mjd", curve.pop("jd") - MJD)
     return curve.astype({"fid": int}).reset_index(drop=True)
 
 
 def _exposures(packet: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the candidate of a packet and the previous ones that it carries."""
-    return [packet["candidate"], *(packet.get("prv_candidates") or [])]
+    """Return the candidate of a packet and its previous candidates, if their time is given."""
+    entries = [packet["candidate"], *(packet.get("prv_candidates") or [])]
+    return [entry for entry in entries if isinstance(entry, dict) and entry.get("jd") is not None]
 
 
 def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> str:
-    """Object with the most detections in the packets and their previous candidates, then with the most upper limits.
+    """Choose the object with the most detections in packets and previous candidates, then the most upper limits.
 
-    Objects labelled bogus or asteroid, which have no light curve at a fixed place, come last.
+    Objects labelled bogus or asteroid, which have no light curve at a fixed position, come last.
 
     Examples
     --------
@@ -183,7 +197,7 @@ def choose_light_curve(packets: list[dict[str, Any]], labels: pd.DataFrame) -> s
 
 
 def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_name: str = "SN") -> tuple[str, Floats32]:
-    """Stamps of the brightest positive alert of a class whose three stamps are whole (figure 2.11).
+    """Choose the stamps of a class's brightest positive alert with three whole stamps (figure 2.11).
 
     Parameters
     ----------
@@ -192,7 +206,7 @@ def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_na
     labels : DataFrame
         objectId and classALeRCE.
     class_name : str
-        Class preferred; other alerts are taken only if it has none.
+        Preferred class; other alerts are used only if it has none.
 
     Returns
     -------
@@ -210,8 +224,9 @@ def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_na
 
     def rank(packet: dict[str, Any]) -> tuple[bool, bool, float, int]:
         candidate, found = packet["candidate"], classes.get(packet["objectId"])
-        positive = str(candidate["isdiffpos"]) in ("t", "1", "True")
-        return found != class_name, not positive, candidate["magpsf"], packet["candid"]
+        magnitude = candidate.get("magpsf")
+        brightness = np.inf if magnitude is None else float(magnitude)
+        return found != class_name, read_isdiffpos(candidate["isdiffpos"]) == 0, brightness, find_candid(packet)
 
     for packet in sorted(packets, key=rank):
         try:
@@ -225,7 +240,7 @@ def choose_triplet(packets: list[dict[str, Any]], labels: pd.DataFrame, class_na
 
 
 def apparent_magnitude(absolute: float, parsecs: float) -> float:
-    """Apparent magnitude of a star of an absolute magnitude at a distance, without extinction (section 2.1.1).
+    """Compute a star's apparent magnitude from absolute magnitude and distance, without extinction (section 2.1.1).
 
     Examples
     --------
@@ -236,10 +251,10 @@ def apparent_magnitude(absolute: float, parsecs: float) -> float:
 
 
 def slide_kernel(image: Floats, kernel: Floats) -> Floats:
-    """Weighted sum under a kernel that slides over an image with stride 1 (figures 2.15, 2.17, 2.18).
+    """Compute weighted sums under a kernel that slides over an image with stride 1 (figures 2.15, 2.17, 2.18).
 
-    As in every neural network library, the kernel is not turned over. An image of shape (h, w) and a kernel of shape
-    (k, k) give a feature map of shape (h - k + 1, w - k + 1).
+    The kernel is not flipped, as in every neural network library. An image of shape (h, w) and a kernel of shape (k, k)
+    give a feature map of shape (h - k + 1, w - k + 1).
 
     Examples
     --------
@@ -251,9 +266,9 @@ def slide_kernel(image: Floats, kernel: Floats) -> Floats:
 
 
 def max_pool(image: Floats, size: int = 2) -> Floats:
-    """Largest value of each block of an image, blocks side by side (figure 2.19).
+    """Take the largest value of each block of an image, with adjacent blocks (figure 2.19).
 
-    An image of shape (h, w) gives one of shape (h // size, w // size); what fills no block is left out.
+    An image of shape (h, w) gives one of shape (h // size, w // size); incomplete blocks are left out.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Notebook 11: the mix of classes of a night, and candidates per supernova."""
+"""Notebook 11: class mix of a night, and candidates per supernova."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,27 +22,27 @@ _SHARE_OBJECTS = 20_000  # among which an estimate of shares is resampled
 def choose_mix(
     predictions: Path, temperature: float, classes: Sequence[str], params: Parameters, truth: Path | None = None
 ) -> tuple[pd.DataFrame, Floats, str]:
-    """Shares of the classes among a night's new objects, and where they come from.
+    """Choose the shares of the classes among a night's new objects, and name their source.
 
     Parameters
     ----------
     predictions : Path
         ``predictions.parquet`` of notebook 07; need not exist.
     temperature : float
-        Of the model that made them.
+        Temperature of the model that predicted them.
     classes : sequence of str
     params : Parameters
         night_mix, seed.
     truth : Path, optional
-        A simulated survey's ``truth.csv``: the mix that the estimate should find.
+        ``truth.csv`` of a simulated survey: the mix that the estimate should find.
 
     Returns
     -------
     mix : DataFrame
-        class, share, low, high (95 %, bootstrap over the objects), called (share of the objects that the model calls
-        so) and true, as far as they are known.
+        class, share, low, high (95 %, bootstrap over the objects), called (share of objects predicted as the class) and
+        true, as far as available.
     drawn : ndarray, shape (resamples, classes)
-        Shares of resampled objects, where the mix is an estimate; the mix itself else.
+        Shares of resampled objects if the mix is an estimate; otherwise the mix itself.
     source : str
         One sentence.
     """
@@ -68,7 +68,7 @@ def choose_mix(
 
 
 def save_calibrations(models: Path, records: Records, shares: Sequence[float], coverage: float) -> list[str]:
-    """Fit on validation what turns each packaged model's probabilities into answers for a night, and save it beside it.
+    """Fit each packaged model's calibration for a night on validation, and save it with the model.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def save_calibrations(models: Path, records: Records, shares: Sequence[float], c
         The run's folder of models.
     records : Records
     shares : sequence of float
-        Of the classes among a night's new objects.
+        Shares of the classes among a night's new objects.
     coverage : float
-        Of conformal sets.
+        Coverage of conformal sets.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def save_calibrations(models: Path, records: Records, shares: Sequence[float], c
 
 
 def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Parameters) -> tuple[pd.DataFrame, Floats]:
-    """Estimated shares of the classes with intervals, beside the shares that the model calls; and those resampled."""
+    """Estimate the shares of the classes with intervals and the predicted shares; return the resampled shares too."""
     rng = np.random.default_rng([params.seed, 12])
     sample = probabilities[rng.permutation(len(probabilities))[:_SHARE_OBJECTS]]
     weights = Bootstrap(_SHARE_RESAMPLES, params.seed).weights(np.zeros(len(sample)), rng)
@@ -114,7 +114,7 @@ def _estimate_mix(probabilities: Floats, classes: Sequence[str], params: Paramet
 
 
 def summarise_mix(mix: pd.DataFrame) -> str:
-    """Say how far the estimate of the mix, and the shares that the model calls, are from the truth where it is known.
+    """Summarise the errors of the estimated mix and of the predicted shares, if the truth is available.
 
     Examples
     --------
@@ -133,7 +133,8 @@ def summarise_mix(mix: pd.DataFrame) -> str:
 
 
 def summarise_candidates(curves: Mapping[str, pd.DataFrame], completeness: float = 0.9) -> list[str]:
-    """Say how many candidates each model needs at one completeness, one sentence a table of `tabulate_candidates`."""
+    """Summarise the candidates that each model needs at one completeness, one sentence per table of
+    `tabulate_candidates`."""
     sentences = []
     for title, table in curves.items():
         rows = table[table["completeness"] == completeness].to_dict("records")

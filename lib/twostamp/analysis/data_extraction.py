@@ -1,4 +1,4 @@
-"""The account of an extraction: where every alert and every object went (thesis, sections 3.2 and 3.3)."""
+"""Account of an extraction: the outcome of every alert and object (thesis, sections 3.2 and 3.3)."""
 
 import pandas as pd
 
@@ -6,13 +6,13 @@ from twostamp.alerts.extraction_report import ExtractionReport
 from twostamp.taxonomy import SSDISTNR_MAX
 
 _OBJECTS_OF_ZTF = 61_000_000
-"""Objects that ZTF had seen when the thesis was written (chapter 3)."""
+"""Objects that ZTF had detected when the thesis was written (chapter 3)."""
 
 
 def compare_with_thesis(
     report: ExtractionReport, labels: pd.DataFrame, asteroids: pd.DataFrame, cost: pd.DataFrame
 ) -> list[tuple[str, str, str, str]]:
-    """Our values of the numbers that sections 3 to 3.3 and 7.3 print.
+    """List our values of the numbers printed in sections 3 to 3.3 and 7.3.
 
     Parameters
     ----------
@@ -20,9 +20,9 @@ def compare_with_thesis(
     labels : DataFrame
         objectId and classALeRCE of the labels.
     asteroids : DataFrame
-        ssdistnr_1 and ssdistnr_2 (arcsec) of the pairs that are labelled asteroids.
+        ssdistnr_1 and ssdistnr_2 (arcsec) of the pairs labelled asteroid.
     cost : DataFrame
-        As `cluster_cost` gives it.
+        Table from `cluster_cost`.
 
     Returns
     -------
@@ -67,21 +67,21 @@ def _count_in_cut(pairs: pd.DataFrame) -> int:
 
 
 def cluster_cost(core_nodes: int, core_price: float, master_price: float, minutes: float) -> pd.DataFrame:
-    """Cost of a cluster run, computed and never copied (section 3.2, decision D8).
+    """Compute the cost of a cluster run; it is never copied (section 3.2, decision D8).
 
     Parameters
     ----------
     core_nodes : int
-        Number of core nodes, beside one master.
+        Number of core nodes, in addition to one master.
     core_price, master_price : float
-        USD an hour and node.
+        USD per hour and node.
     minutes : float
-        Time that the cluster runs.
+        Running time of the cluster.
 
     Returns
     -------
     DataFrame
-        item, nodes, price (USD an hour and node), hours, cost (USD), with a total in the last row.
+        item, nodes, price (USD per hour and node), hours, cost (USD), with a total in the last row.
 
     Examples
     --------

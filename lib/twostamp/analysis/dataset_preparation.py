@@ -13,20 +13,20 @@ from twostamp.utils.typing import Floats32
 
 
 def summarise_sentinels(features: Floats32, scalers: Sequence[Scaler]) -> pd.DataFrame:
-    """What sentinels of -999 do to the statistics of a feature, recipe by recipe (M5).
+    """Measure the effect of -999 sentinels on the statistics of a feature, by recipe (M5).
 
     Parameters
     ----------
     features : ndarray, shape (n, len(ALL_FEATURES)), float32
-        Raw, of the first alerts of the training set.
+        Raw features of the first alerts of the training set.
     scalers : sequence of Scaler
-        Of that training set, one a recipe.
+        Scalers of that training set, one per recipe.
 
     Returns
     -------
     DataFrame
-        One row a feature that has sentinels: their share in per cent, then for each recipe the mean, the standard
-        deviation, and the spread of the real values once standardised (1 without sentinels).
+        One row per feature with sentinels: their share in per cent, then mean, standard deviation and spread for each
+        recipe. Spread is the standard deviation of the real values after standardising (1 without sentinels).
     """
     rows = []
     for column, (name, values) in enumerate(zip(ALL_FEATURES, features.T, strict=True)):
@@ -44,12 +44,12 @@ def summarise_sentinels(features: Floats32, scalers: Sequence[Scaler]) -> pd.Dat
 
 
 def make_split_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Table 3.5: training, validation and test objects by subclass, their total and percentage.
+    """Make Table 3.5: training, validation and test objects by subclass, their total and percentage.
 
     Parameters
     ----------
     table : DataFrame
-        As `split_objects` returns it.
+        Table from `split_objects`.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def make_split_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def level_subclasses_by_loop(counts: Mapping[str, int], cap: int) -> dict[str, int]:
-    """Algorithm B.1 word for word, the reference for `level_subclasses` (annex B).
+    """Run algorithm B.1 literally, as the reference for `level_subclasses` (annex B).
 
     Examples
     --------
@@ -88,12 +88,12 @@ def level_subclasses_by_loop(counts: Mapping[str, int], cap: int) -> dict[str, i
 
 
 def summarise_levelling(counts: pd.DataFrame, cap: int) -> pd.DataFrame:
-    """Algorithm B.1 at work on a data set: objects before and after, in closed form and by the literal loop.
+    """Apply algorithm B.1 to a data set: objects before and after, in closed form and by the literal loop.
 
     Parameters
     ----------
     counts : DataFrame
-        Columns classALeRCE, subclassALeRCE, objects, as `twostamp.data.splits.count_subclasses` returns them.
+        Columns classALeRCE, subclassALeRCE, objects, from `twostamp.data.splits.count_subclasses`.
     cap : int
         Objects per class, at most.
 

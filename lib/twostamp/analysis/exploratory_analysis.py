@@ -1,4 +1,4 @@
-"""What the exploratory analysis looks at: a sample of every class, its filters, its stamps (thesis section 3.3)."""
+"""Exploratory analysis: a sample of every class, its filters, its stamps (thesis section 3.3)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from twostamp.alerts.archive import ArchiveError, iter_members
 from twostamp.alerts.cutouts import SIZE, expected_shape
-from twostamp.alerts.packet import SENTINEL, PacketError, read_packets
-from twostamp.data.arrays import read_batches, read_triplets
-from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
+from twostamp.alerts.packet import SENTINEL, read_sound_packets
+from twostamp.data.arrays import read_batches, read_metadata, read_triplets
+from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, PACKET_FIELDS, compute_features
 from twostamp.data.labels import read_labels
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES, order_classes
@@ -25,7 +25,7 @@ from twostamp.utils.typing import Floats32
 
 FILTER_PAIRS = ("gg", "gr", "rg", "rr", "other")
 EXPLORED = tuple(name for name in FEATURE_LISTS["thesis26"] if not name.startswith("fid_"))
-"""The 24 metadata of figures C.1 to C.4: Table 3.2's 18, what is derived from them, and elong."""
+"""The 24 metadata of figures C.1 to C.4: Table 3.2's 18, features derived from them, and elong."""
 
 _FROM_CATALOGUE = "Pan-STARRS1 source closest to the candidate"
 _METADATA = (
@@ -54,12 +54,12 @@ _METADATA = (
 
 
 def make_metadata_table() -> pd.DataFrame:
-    """Table 3.2: every metadatum, its unit, where it comes from and what it is, with what the thesis adds to it.
+    """Make Table 3.2: every metadatum with its unit, source and description, and the additions of the thesis.
 
     Returns
     -------
     DataFrame
-        Columns metadatum, unit, source, description. (Section 3.1.2; diffmaglim's 5 sigma is of ZTF's schema.)
+        Columns metadatum, unit, source, description (section 3.1.2; diffmaglim's 5 sigma comes from ZTF's schema).
 
     Examples
     --------
@@ -69,8 +69,17 @@ def make_metadata_table() -> pd.DataFrame:
     return pd.DataFrame(_METADATA, columns=["metadatum", "unit", "source", "description"])
 
 
+def read_found(path: Path) -> pd.DataFrame:
+    """Read the metadata of ``first_alerts.parquet``; one sentence where no labelled object was found."""
+    if (table := read_metadata(path)).empty:
+        raise ValueError(
+            f"{path} holds no object: the archive has no usable alert of a labelled one; notebook 01 has the account"
+        )
+    return table
+
+
 def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    """Draw up to `size` objects of every class, whatever the order of the rows (the thesis takes 2000).
+    """Draw up to `size` objects of every class, independent of the order of the rows (the thesis takes 2000).
 
     Parameters
     ----------
@@ -94,7 +103,8 @@ def sample_per_class(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
 
 
 def name_filter_pairs(fid_1: pd.Series, fid_2: pd.Series) -> pd.Series:
-    """Filters of the first and second alert, such as ``gr``; any with the i band is ``other`` (figure 3.6).
+    """Name the filters of the first and second alert, for example ``gr``; pairs with the i band are ``other`` (figure
+    3.6).
 
     Examples
     --------
@@ -106,12 +116,12 @@ def name_filter_pairs(fid_1: pd.Series, fid_2: pd.Series) -> pd.Series:
 
 
 def count_whole_stamps(table: pd.DataFrame) -> pd.DataFrame:
-    """Objects by class whose stamps are 63 x 63, as the positions on the chip say (S1); no stamp is opened.
+    """Count objects with 63 x 63 stamps by class, from their positions on the chip (S1); no stamp is opened.
 
     Parameters
     ----------
     table : DataFrame
-        Columns classALeRCE and xpos_1, ypos_1, xpos_2, ypos_2, pixels.
+        Columns classALeRCE and xpos_1, ypos_1, xpos_2, ypos_2 (pixels).
 
     Returns
     -------
@@ -131,7 +141,7 @@ def _are_whole(table: pd.DataFrame, alert: int) -> list[bool]:
 
 
 def explored_metadata(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
-    """The 24 metadata of annex C for the first and the second alert, sentinels of -999 made NaN.
+    """Return the 24 metadata of annex C for the first and the second alert, with sentinels of -999 set to NaN.
 
     Returns
     -------
@@ -146,20 +156,20 @@ def explored_metadata(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 
 def read_gallery(path: Path, table: pd.DataFrame, per_class: int) -> dict[str, NDArray[Any]]:
-    """Stamps of the first alert of the first objects of every class in `table`.
+    """Read the first alert's stamps of the first objects of every class in `table`.
 
     Parameters
     ----------
     path : Path
         ``pairs.parquet`` or ``first_alerts.parquet``.
     table : DataFrame
-        Columns objectId and classALeRCE, drawn at random before.
+        Columns objectId and classALeRCE, in random order.
     per_class : int
 
     Returns
     -------
     dict of ndarray, shape (at most per_class, 63, 63, 3), float32
-        By class, in DN with NaN where there is no pixel.
+        Stamps by class, in DN, NaN for missing pixels.
     """
     chosen = table.groupby("classALeRCE").head(per_class)
     drawn = pd.concat(read_batches(path, object_ids=chosen["objectId"].tolist())).sort_values("objectId")
@@ -168,10 +178,10 @@ def read_gallery(path: Path, table: pd.DataFrame, per_class: int) -> dict[str, N
 
 
 _AGEING = ("ra", "dec", "ndethist", "ncovhist", "non_detections", "redetection_ratio")
-"""Never shown to the forest: the field pointed at and the age of the survey, which a few real nights give away."""
+"""Never used by the forest: position and survey age, which identify a few real nights."""
 
 _COORDINATES = ("ecl_lat", "ecl_long", "gal_lat", "gal_long")
-"""Left out as well in the second AUC: 2018's real packets come from few fields, so position alone betrays them."""
+"""Left out of the second AUC too: 2018's real packets come from few fields, so position alone identifies them."""
 
 _MINIMUM, _FOLDS = 15, 5
 
@@ -186,25 +196,26 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     labels : str or Path
         CSV with the columns of thesis Table 3.4.
     year : int, optional
-        Only packets of this year (UTC), so that drift of the survey is not taken for a flaw of the simulation; None for
+        Use only packets of this year (UTC), so that survey drift is not taken for a flaw of the simulation; None for
         all.
 
     Returns
     -------
     DataFrame
-        One row an object, sorted by objectId, with the columns of ``first_alerts.parquet`` but for the stamps:
-        objectId, classALeRCE, subclassALeRCE, candid_1, jd_1 and ``<candidate field>_1``. Packets that cannot be read
-        and what is behind the damage of a tarball are left out (the extraction quarantines and counts them).
+        One row per object, sorted by objectId, with the columns of ``first_alerts.parquet`` except the stamps:
+        objectId, classALeRCE, subclassALeRCE, candid_1, jd_1 and ``<candidate field>_1``. Unreadable packets, and those
+        after the damage of a tarball, are left out (the extraction quarantines and counts them).
 
     Raises
     ------
     ValueError
-        If the archive holds no alert of the year, or none of an object with a label.
+        If the archive holds no alert of the year, or none of a labelled object.
     """
     rows: list[dict[str, object]] = []
-    with contextlib.suppress(ArchiveError):  # raised at the end, when every sound source has been read
+    with contextlib.suppress(ArchiveError):  # raised at the end, after all readable sources
         for member in iter_members(str(archive)):
-            rows += _read_candidates(member.data)
+            packets = read_sound_packets(member.data, history=False)
+            rows += [packet["candidate"] | {"objectId": packet["objectId"]} for packet in packets]
     alerts = pd.DataFrame(rows)
     if year is not None and len(alerts):
         alerts = alerts[to_timestamps(alerts["jd"]).dt.year == year]
@@ -215,13 +226,13 @@ def read_real_alerts(archive: str | Path, labels: str | Path, year: int | None =
     table = read_labels(labels)[0].merge(fields, on="objectId").sort_values("objectId", ignore_index=True)
     if table.empty:
         raise ValueError(f"{labels} has no label of the {len(alerts)} objects of {year or 'any year'} in {archive}")
-    return table
+    return table.assign(**{name: np.nan for field in PACKET_FIELDS if (name := f"{field}_1") not in table})
 
 
 def find_real_alerts(params: Parameters) -> tuple[pd.DataFrame | None, str]:
-    """Read real first alerts to set a simulated survey against; None, and why, where a run has none.
+    """Read real first alerts to compare a simulated survey with; None and the reason if a run has none.
 
-    The comparison is optional: whatever is wrong with `real_archive` is a reason, and stops nothing.
+    The comparison is optional: an error in `real_archive` is returned as the reason, and stops nothing.
     """
     if not params.simulated or not params.real_archive:
         return None, "the run is not simulated, or real_archive names no real packets"
@@ -231,27 +242,20 @@ def find_real_alerts(params: Parameters) -> tuple[pd.DataFrame | None, str]:
         return None, str(error)
 
 
-def _read_candidates(data: bytes) -> list[dict[str, object]]:
-    try:
-        return [packet["candidate"] | {"objectId": packet["objectId"]} for packet in read_packets(data)]
-    except PacketError:
-        return []
-
-
 def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
-    """Set simulated first alerts against real ones, per class and feature.
+    """Compare simulated first alerts with real ones, per class and feature.
 
     Parameters
     ----------
     simulated, real : DataFrame
-        First alerts with classALeRCE and ``<candidate field>_1``: ``first_alerts.parquet`` and `read_real_alerts`.
+        First alerts with classALeRCE and ``<candidate field>_1``, from ``first_alerts.parquet`` and `read_real_alerts`.
 
     Returns
     -------
     DataFrame
-        Columns classALeRCE (those that both sides have), feature, n_simulated, n_real, median, q16 and q84 of both
-        (``median_simulated``, ...), the share of -999 and missing values of both (``missing_simulated``, ...) and
-        ``ks``, the Kolmogorov-Smirnov distance (0 equal, 1 disjoint; NaN where a side has no value).
+        Columns classALeRCE (classes on both sides), feature, n_simulated, n_real. For both sides median, q16 and q84
+        (``median_simulated``, ...) and the share of -999 and missing values (``missing_simulated``, ...). ``ks`` is the
+        Kolmogorov-Smirnov distance (0 equal, 1 disjoint; NaN if a side has no value).
 
     Examples
     --------
@@ -271,7 +275,7 @@ def compare_metadata(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFram
 
 
 def _pair_classes(simulated: pd.DataFrame, real: pd.DataFrame) -> Iterator[tuple[str, Floats32, Floats32]]:
-    """Yield each class that both sides have, with the features of its alerts on either side."""
+    """Yield each class present on both sides, with the features of its alerts on either side."""
     tables = [(compute_features(table, alert=1), table["classALeRCE"].to_numpy()) for table in (simulated, real)]
     for name in CLASSES:
         first, second = (features[classes == name] for features, classes in tables)
@@ -293,7 +297,7 @@ def _compare(simulated: Floats32, real: Floats32) -> dict[str, float]:
 
 
 def realism_auc(simulated: pd.DataFrame, real: pd.DataFrame, seed: int, *, coordinates: bool = True) -> pd.DataFrame:
-    """How well a random forest tells simulated from real first alerts: 0.5 it cannot, 1 it always can.
+    """Measure how well a random forest separates simulated from real first alerts (AUC): 0.5 not at all, 1 always.
 
     Parameters
     ----------
@@ -301,19 +305,19 @@ def realism_auc(simulated: pd.DataFrame, real: pd.DataFrame, seed: int, *, coord
         As in `compare_metadata`.
     seed : int
     coordinates : bool
-        Whether the forest sees ecliptic and galactic coordinates. It never sees the position or what grows with the
-        survey's age.
+        Whether the forest uses ecliptic and galactic coordinates. It never uses the position or counts that grow with
+        the survey's age.
 
     Returns
     -------
     DataFrame
-        Of the classes with 15 alerts or more on both sides: classALeRCE, n_simulated, n_real, auc_mean, auc_std (ddof 0
-        over five stratified folds) and ``tells``, the three most important features.
+        One row per class with 15 alerts or more on both sides: classALeRCE, n_simulated, n_real, auc_mean, auc_std and
+        ``tells``. The std has ddof 0, over five stratified folds; ``tells`` names the three most important features.
 
     Notes
     -----
-    The larger side is thinned to twice the smaller. A high value says that the two differ somewhere in these features,
-    for instance because the real ones come from a few nights; `compare_metadata` says where.
+    The larger side is thinned to twice the smaller. A high value means that the two differ in some of these features,
+    for instance because the real alerts come from few nights. `compare_metadata` shows in which.
     """
     hidden = _AGEING if coordinates else (*_AGEING, *_COORDINATES)
     names = [name for name in ALL_FEATURES if name not in hidden]

@@ -11,13 +11,13 @@ from twostamp.models.search import make_repeats, run_trials
 from twostamp.params import Parameters
 
 _HIGH_SHARE = 0.25
-"""What "among the most important" means: the first quarter of the ranking. The thesis gives no number."""
+"""Definition of "among the most important": the first quarter of the ranking. The thesis gives no number."""
 
 FILTERS = ("fid_g_1", "fid_r_1", "fid_g_2", "fid_r_2")
 
 
 def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
-    """Check what the thesis says about the importance of metadata (sections 6.7, 6.11 and 7.1).
+    """Check the thesis's claims about the importance of metadata (sections 6.7, 6.11 and 7.1).
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def check_claims(importance: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a claim: claim, section, holds (by impurity, the thesis's measure), ranks of the features concerned,
+        One row per claim: claim, section, holds (by impurity, the thesis's measure), ranks of the features concerned,
         then the same by permutation.
 
     Examples
@@ -69,9 +69,10 @@ def train_ablations(
     params: Parameters,
     data_note: str = "",
 ) -> dict[str, SearchResults]:
-    """Train variants of the stacked classifier that see less (sections 6.8 and 6.9), and save the best of each.
+    """Train stacked classifiers with fewer inputs (sections 6.8 and 6.9), and save the best of each.
 
-    Finished trials by variant, with the hyper-parameters of `best`; none for a run without a stacked classifier.
+    Returns finished trials by variant, with the hyper-parameters of `best`; empty for a run without a stacked
+    classifier.
     """
     if best is None:
         return {}

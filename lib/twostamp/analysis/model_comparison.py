@@ -1,4 +1,4 @@
-"""The best model of each architecture side by side (thesis section 6.4, Table 6.4; decisions T6, T7, T10, M10)."""
+"""Comparison of the best models of each architecture (thesis section 6.4, Table 6.4; decisions T6, T7, T10, M10)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ from twostamp.evaluation.hypothesis_tests import (
 from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts, format_mean_std, format_repeats
 from twostamp.evaluation.predictions import Predictions
 from twostamp.evaluation.verdicts import make_claim
+from twostamp.inspection.baselines import RANDOM
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
@@ -43,34 +44,35 @@ from twostamp.thesis import MODELS as THESIS_MODELS
 BASELINES = {"M0 (23)": "stamp_23", "M0 (26)": "stamp_26", "M0 (ALeRCE)": "stamp_alerce"}
 TWO_STAMPS = {model: THESIS_MODELS[model] for model in (STACKED, SEPARATED)}
 MODELS = BASELINES | TWO_STAMPS
-"""Models of Table 6.4; M0 with the printed list of metadata, with the fair one (M10) and with ALeRCE's recipe (T10)."""
+"""Models of Table 6.4; M0 with the printed list of metadata, with that of M1 and M2 (M10), and with ALeRCE's recipe
+(T10)."""
 
 COMPARISONS = (*((one, two) for two in TWO_STAMPS for one in BASELINES), (SEPARATED, STACKED))
-"""Comparisons, the model that the thesis finds worse first."""
+"""Comparisons; the model that the thesis finds worse comes first."""
 
 PRINTED = {"M0 (23)": STAMP, STACKED: STACKED, SEPARATED: SEPARATED}
-"""The models of `MODELS` that the thesis has, and its names of them."""
+"""Models of `MODELS` in the thesis, and their names there."""
 
 SIDES: dict[str, Alternative] = {"one": "less", "two": "two-sided"}
 DDOF: tuple[Literal[0, 1], ...] = (0, 1)
 
 
 def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Welch's test for several pairs of models, one-sided as in the thesis and two-sided as a stricter reader would.
+    """Apply Welch's test to several pairs of models: one-sided as in the thesis, and two-sided, which is stricter.
 
     Parameters
     ----------
     samples : mapping of str to array_like, shape (n,)
         Accuracies of each model's repetitions.
     pairs : sequence of (str, str)
-        Models to compare, the one said to be worse first; a pair with a model that has no sample is left out.
+        Models to compare, the supposedly worse one first. A pair with a model without a sample is left out.
 
     Returns
     -------
     DataFrame
-        One row a pair: comparison, n, difference (mean of the second minus mean of the first), one-sided p,
-        two-sided p, both corrected for the number of pairs (Holm), verdict of either corrected one in words, and reason
-        when p is undefined.
+        One row per pair: comparison, n, difference (second mean minus first), one-sided p, two-sided p, and both
+        corrected for the number of pairs (Holm). Then the verdict on each corrected p in words, and the reason if p is
+        undefined.
 
     Examples
     --------
@@ -94,7 +96,7 @@ def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, 
 
 
 def judge_p(p_value: float, n: int, reason: str = "") -> str:
-    """Say whether a corrected p is significant at `LEVEL`; fewer repetitions than the thesis's five decide nothing.
+    """Decide whether a corrected p is significant at `LEVEL`; fewer than the thesis's five repetitions are undecided.
 
     Examples
     --------
@@ -113,18 +115,18 @@ def judge_p(p_value: float, n: int, reason: str = "") -> str:
 
 
 def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Welch's tests between the winners on one set.
+    """Apply Welch's tests between the winners on one set.
 
     Parameters
     ----------
     winners : DataFrame
-        variant and <split>_values, as `twostamp.models.SearchResults.rank` gives them with one model a variant.
+        variant and <split>_values, from `twostamp.models.SearchResults.rank` with one model per variant.
     split : {"validation", "test"}
 
     Returns
     -------
     DataFrame
-        Of `compare_models`, with the columns set and thesis (its p, for validation).
+        Table from `compare_models`, with the columns set and thesis (its p, for validation).
     """
     values = winners.set_index("variant")[f"{split}_values"]
     samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}
@@ -135,17 +137,17 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def list_printed_p(tests: pd.DataFrame) -> list[tuple[str, str | None, str]]:
-    """Our values of the three p that section 6.4 prints.
+    """List our values of the three p-values printed in section 6.4.
 
     Parameters
     ----------
     tests : DataFrame
-        Of `compare_winners` on validation.
+        Table from `compare_winners` on validation.
 
     Returns
     -------
     list of (str, str or None, str)
-        Title in the ledger, one-sided p (None where it is undefined), and the size of the samples with what it decides.
+        Title in the ledger, one-sided p (None if undefined), and the sizes of the samples with the verdict.
     """
     names = {thesis: ours for ours, thesis in PRINTED.items()}
     rows = tests[tests["reason"] == ""].set_index("comparison").to_dict("index")
@@ -160,21 +162,22 @@ def list_printed_p(tests: pd.DataFrame) -> list[tuple[str, str | None, str]]:
 
 
 def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Compare the networks with the baselines on metadata that see as many alerts, and what the second adds to each.
+    """Compare networks with metadata baselines of as many alerts, and measure the second alert's gain for each
+    baseline.
 
     Parameters
     ----------
     networks : Predictions
-        By name of `MODELS`.
+        Predictions by name of `MODELS`.
     baselines : Predictions
-        Of `twostamp.inspection.predict_baselines`, on the same objects.
+        Predictions from `twostamp.inspection.predict_baselines`, on the same objects.
     bootstrap : Bootstrap
-        Over objects and repetitions.
+        Bootstrap over objects and repetitions.
 
     Returns
     -------
     DataFrame
-        Of `twostamp.evaluation.tabulate_claims`, with p (McNemar, of the repetition that is best on validation or the
+        Table from `twostamp.evaluation.tabulate_claims`, with p (McNemar, for the repetition best on validation, or the
         first).
     """
     correct, right = networks.correct | baselines.correct, networks.right | baselines.right
@@ -197,22 +200,23 @@ def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: 
 
 
 def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, baselines: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Lay out Table 6.4.
+    """Make Table 6.4.
 
     Parameters
     ----------
     winners : DataFrame
-        Of `twostamp.models.SearchResults.rank`, one model a variant, with times.
+        Table from `twostamp.models.SearchResults.rank`, one model per variant, with times.
     tests : DataFrame
-        Of `compare_winners` on validation.
+        Table from `compare_winners` on validation.
     baselines : mapping of str to Predictions
-        Of `twostamp.inspection.predict_baselines`, by split; ours.
+        Predictions from `twostamp.inspection.predict_baselines`, by split; not in the thesis.
 
     Returns
     -------
     DataFrame
-        One row a model: accuracy on validation and test, inference time of one object (ms), each beside the thesis's,
-        n (trainings), then mean, std (ddof 0) and the values; below them one row a comparison with its one-sided p.
+        One row per model: accuracy on validation and test, and inference time of one object (ms), each next to the
+        thesis's. Then n (trainings), mean, std (ddof 0) and values. Below them one row per comparison with its
+        one-sided p.
     """
     by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
     present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
@@ -245,19 +249,19 @@ def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
 def _summarise_baseline(name: str, baselines: Mapping[str, Predictions]) -> dict[str, Any]:
     line: dict[str, Any] = {"model": f"{name}, ours"}
     for split, predictions in baselines.items():
-        values = predictions.correct[name].mean(axis=1)
+        values = predictions.correct[name].mean(axis=1)[: None if name.startswith(RANDOM) else 1]
         line |= {f"accuracy {split}": format_mean_std(values.mean(), values.std(), values.size), "n": values.size}
         line |= {f"{split}_mean": values.mean(), f"{split}_std": values.std(), f"{split}_values": values.tolist()}
     return line
 
 
 def format_accuracies(winners: pd.DataFrame, split: str) -> dict[str, str]:
-    """Write the accuracy of each winner, by variant: mean, standard deviation and number of its repetitions."""
+    """Format the accuracy of each winner by variant: mean, standard deviation and number of repetitions."""
     return {row["variant"]: format_repeats(row[f"{split}_values"]) for row in winners.to_dict("records")}
 
 
 def summarise_comparisons(tests: pd.DataFrame) -> list[str]:
-    """Say what each comparison found, one sentence a row of `compare_winners`."""
+    """Summarise each comparison, one sentence per row of `compare_winners`."""
     return [
         f"{row['set']}: {row['comparison']}, difference {row['difference']:+.3f}; "
         f"one-sided {row['one-sided verdict']}; two-sided {row['two-sided verdict']}"
@@ -266,19 +270,19 @@ def summarise_comparisons(tests: pd.DataFrame) -> list[str]:
 
 
 def summarise_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
-    """Say whether two stamps beat one, against the baseline that is stronger on validation (T10).
+    """Summarise whether two stamps beat one, against the baseline that is stronger on validation (T10).
 
     Parameters
     ----------
     winners : DataFrame
         As for `compare_winners`.
     tests : DataFrame
-        Of `compare_winners` on test, where the baseline was not chosen.
+        Table from `compare_winners` on test, which did not choose the baseline.
 
     Returns
     -------
     list of str
-        One sentence a two-stamp model of the run.
+        One sentence per two-stamp model of the run.
     """
     means = winners.set_index("variant")["validation_mean"]
     baselines = {model: means[variant] for model, variant in BASELINES.items() if variant in means}
@@ -297,7 +301,7 @@ def summarise_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str
 
 
 def summarise_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str:
-    """Say whether this run's stacked and separated models differ, beside the thesis's two statements (T7)."""
+    """Summarise whether this run's stacked and separated models differ, with the thesis's two statements (T7)."""
     pair = f"{SEPARATED} < {STACKED}"
     printed = make_thesis_table().query("set == 'test'").set_index("comparison").loc[pair]
     thesis = (
@@ -313,7 +317,7 @@ def summarise_contradiction(validation: pd.DataFrame, test: pd.DataFrame) -> str
 
 
 def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.DataFrame:
-    """Score another run's two-stamp models on the pairs of this one.
+    """Evaluate another run's two-stamp models on the pairs of this one.
 
     Parameters
     ----------
@@ -322,13 +326,13 @@ def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.Dat
     root : Path
         Folder of the other run, with its models and records.
     params : Parameters
-        Of this run.
+        Parameters of this run.
 
     Returns
     -------
     DataFrame
-        One row per class and model: model, class, precision, recall, f1, support; the row ``accuracy`` has it as
-        recall. Empty when the other run has no two-stamp model.
+        One row per class and model: model, class, precision, recall, f1, support. The row ``accuracy`` holds the
+        accuracy as recall. Empty if the other run has no two-stamp model.
     """
     pairs, _ = filter_pairs(read_metadata(pairs_path), params.deltajd_max, params.ssdistnr_on, params.partnership)
     winners = SearchResults.read(root / "models" / "search", params.report_weights).winners()
@@ -350,13 +354,13 @@ def apply_pretrained(pairs_path: Path, root: Path, params: Parameters) -> pd.Dat
 
 
 def make_thesis_table() -> pd.DataFrame:
-    """Recompute the thesis's tests from the means and deviations that it prints (T6, T7).
+    """Recompute the thesis's tests from its printed means and standard deviations (T6, T7).
 
     Returns
     -------
     DataFrame
-        One row per comparison and set: comparison, set, printed (the thesis's p; NaN for the test set, which it does
-        not compare), then p one- and two-sided with either ddof.
+        One row per comparison and set: comparison, set, printed, then p one- and two-sided with either ddof. The column
+        printed is the thesis's p; NaN for the test set, which it does not compare.
     """
     rows = []
     for name in ("validation", "test"):

@@ -18,20 +18,20 @@ _REMARKS = {"stamp_26": "ours: the metadata that M1 and M2 have", "stamp_alerce"
 
 
 def format_search(ranked: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
-    """Lay out ranked combinations as Tables 6.1-6.3, with the numbers behind each "±".
+    """Format ranked combinations as Tables 6.1-6.3, with the values behind each "±".
 
     Parameters
     ----------
     ranked : DataFrame
-        Of `SearchResults.rank`: best first.
+        Table from `SearchResults.rank`, best first.
     rows : int
-        Number of combinations kept of each variant.
+        Combinations kept per variant.
 
     Returns
     -------
     DataFrame
-        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text, n (repetitions); a remark on rows
-        that the thesis does not have, if there are any; then mean, std (ddof 0) and values of each accuracy.
+        dr, ks, lr, cs, bs, features (metadata per alert), both accuracies as text, n (repetitions). Rows that are not
+        in the thesis have a remark. Then mean, std (ddof 0) and values of each accuracy.
     """
     best = ranked.groupby("variant").head(rows).reset_index(drop=True)
     table = best[[*_HEADINGS, "features"]].rename(columns=_HEADINGS)

@@ -3,6 +3,7 @@
 Objects of one night share weather, field and label source, so that intervals draw whole nights.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,16 +12,22 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from twostamp.data.arrays import read_batches, read_metadata
+from twostamp.data.arrays import UnscaledArrays, read_batches, read_metadata
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.real_packets import add_nights
+from twostamp.data.survey_age import SurveyAges
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap, Estimate
 from twostamp.evaluation.metrics import confusion_counts
-from twostamp.models.classifier import Classifier
+from twostamp.models.adapter import AdapterError
+from twostamp.models.alerce_checkpoint import load_alerce_checkpoint
+from twostamp.models.classifier import PRETRAINED, Classifier, load_classifier
 from twostamp.utils.typing import Bools, Floats, Ints
 
 EPOCHS = {"all": (0, 9999), "2018-2022": (2018, 2022), "2023 on": (2023, 9999)}
 """First and last year. ALeRCE's published classifier of 2020 loses the asteroids of the last one."""
+
+OLD, NEW = "2018-2022", "2023 on"
+SHIPPED, OWN, PUBLISHED = "shipped", "this run's M0", "ALeRCE's checkpoint"
 
 _TREES = 300
 _MISSING = -999.0
@@ -42,6 +49,59 @@ def predict_objects(classifier: Classifier, path: Path) -> Floats:
     parts = [(batch["objectId"], classifier.predict_table(batch)) for batch in read_batches(path, 256, ids)]
     order = np.argsort(np.concatenate([names for names, _ in parts]))
     return np.concatenate([probabilities for _, probabilities in parts]).astype(float)[order]
+
+
+def load_classifiers(models: Path, checkpoint: str) -> dict[str, Classifier]:
+    """Load what answers at the first alert and never learned from these packets, as far as it is there.
+
+    Parameters
+    ----------
+    models : Path
+        Of the run.
+    checkpoint : str
+        The parameter ``alerce_checkpoint``. ALeRCE's classifier may have learned from some of the packets of 2018-2020.
+    """
+    found = {SHIPPED: load_classifier(PRETRAINED).at_first_alert()}
+    if (models / "stamp_26").is_dir():
+        found[OWN] = load_classifier(models / "stamp_26")
+    stats = (Path(checkpoint).with_name(f"feature_stats.{ending}") for ending in ("json", "pkl"))
+    if checkpoint and (beside := next((path for path in stats if path.exists()), None)):
+        found[PUBLISHED] = load_alerce_checkpoint(checkpoint, beside)
+    return found
+
+
+def predict_adapted(classifier: Classifier, path: Path, table: pd.DataFrame, training: SurveyAges | None) -> Floats:
+    """Classify objects with a classifier that is adapted to those of each epoch, without their labels.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    path : Path
+        ``first_alerts.parquet``.
+    table : DataFrame
+        Of `read_objects`.
+    training : SurveyAges or None
+        Of the classifier's training set where it does not know them. With none the packets of `OLD` stand for it, with
+        their labels: ALeRCE's published classifier learned from those years.
+
+    Returns
+    -------
+    ndarray, shape (n, classes)
+        Of an epoch with too few packets as without an adapter.
+    """
+    objects = UnscaledArrays.read(path, table["objectId"].tolist(), classifier.crop_size, classifier.preparation)
+    rows = {epoch: np.flatnonzero(table["year"].between(*EPOCHS[epoch])) for epoch in (OLD, NEW)}
+    known = classifier.ages or training
+    if known is None:
+        old = rows.pop(OLD)
+        labels = table["classALeRCE"].map(classifier.classes.index).to_numpy()
+        known = SurveyAges.measure(objects.take(old).metadata, labels[old])
+    answers = classifier.predict_unscaled(objects).astype(float)
+    for epoch, chosen in rows.items():
+        part = objects.take(chosen)
+        with contextlib.suppress(AdapterError):
+            answers[chosen] = classifier.adapt(part, known, epoch).predict_unscaled(part)
+    return answers
 
 
 def fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, seed: int) -> RandomForestClassifier:

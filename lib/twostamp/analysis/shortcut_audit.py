@@ -1,8 +1,8 @@
-"""Does a classifier look at the object or at its place on the sky (notebook 14)?
+"""Test whether a classifier uses the object or its position on the sky (notebook 14).
 
-AGN and supernovae lie away from the Galactic plane, asteroids near the ecliptic: a classifier that is given coordinates
-may draw the maps of figure 6.6 without having looked at a single stamp. Two things tell: the same classifier trained
-without coordinates, and the trained one when an object keeps everything but its coordinates.
+AGN and supernovae lie away from the Galactic plane, asteroids near the ecliptic. A classifier with coordinates may
+reproduce the maps of figure 6.6 without using a single stamp. Two tests answer this: the same classifier trained
+without coordinates, and the trained one on objects with another object's coordinates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,12 +33,12 @@ _LATITUDE_BINS = 6
 
 @dataclass(frozen=True)
 class CoordinateTest:
-    """Predictions of a classifier's repetitions for objects with given coordinates, their own or another's.
+    """Predictions of a classifier's repetitions for objects with their own or another's coordinates.
 
     Attributes
     ----------
     ra, dec : ndarray, shape (n,)
-        Of the coordinates that it was given, degrees.
+        Coordinates given to the classifier, degrees.
     probabilities : ndarray, shape (r, n, k)
     """
 
@@ -48,12 +48,12 @@ class CoordinateTest:
 
     @property
     def predicted(self) -> Ints:
-        """Predicted class of each repetition, shape (r, n)."""
+        """Return the predicted class of each repetition, shape (r, n)."""
         return self.probabilities.argmax(axis=2)
 
     @property
     def latitude(self) -> Floats:
-        """Distance from the Galactic plane, degrees."""
+        """Return the distance from the Galactic plane, degrees."""
         return np.abs(sky_coordinates(self.ra, self.dec)["gal_lat"])
 
 
@@ -67,14 +67,14 @@ def train_with_and_without_coordinates(
 
 
 def draw_objects(metadata: pd.DataFrame, params: Parameters) -> pd.DataFrame:
-    """Draw at most ``audit_sky_objects`` of those that are close in time, in order of objectId."""
+    """Draw at most ``audit_sky_objects`` objects whose alerts are close in time, in order of objectId."""
     recent = metadata[metadata["deltajd"] <= params.deltajd_max]
     count = min(len(recent), params.audit_sky_objects)
     return recent.sample(count, random_state=params.seed).sort_values("objectId", ignore_index=True)
 
 
 def swap_coordinates(metadata: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Give every object the coordinates of another, both alerts' of the same one: `PLACE` (degrees) by objectId."""
+    """Give every object the coordinates of another, both alerts from the same one: `PLACE` (degrees) by objectId."""
     order = np.random.default_rng([seed, 14]).permutation(len(metadata))
     donors = metadata[list(PLACE)].to_numpy()[order]
     return pd.DataFrame(donors, columns=list(PLACE), index=metadata["objectId"].to_numpy())
@@ -88,21 +88,21 @@ def predict_with_and_without_coordinates(
     Parameters
     ----------
     trained : SearchResults
-        Of `train_with_and_without_coordinates`.
+        Results from `train_with_and_without_coordinates`.
     pairs : Path
         ``unlabelled_pairs.parquet``.
     metadata : DataFrame
-        Of the objects wanted, of `twostamp.data.arrays.read_metadata`.
+        Metadata of the wanted objects, from `twostamp.data.arrays.read_metadata`.
     records : Records
-        That the classifiers were trained on.
+        Records that the classifiers were trained on.
     params : Parameters
         seed.
 
     Returns
     -------
     dict of CoordinateTest
-        By `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId; of a classifier without a finished training
-        nothing.
+        Tests by `WITH`, `WITHOUT` and `SWAPPED`, objects sorted by objectId. A classifier without a finished training
+        is left out.
     """
     object_ids, swapped = metadata["objectId"].tolist(), swap_coordinates(metadata, params.seed)
     tests = {}
@@ -118,9 +118,9 @@ def predict_with_and_without_coordinates(
 
 
 def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Share of the variance of a quantity that lies between groups, corrected for their number.
+    """Compute the share of a quantity's variance between groups, corrected for their number.
 
-    Epsilon squared of a one-way analysis of variance (Kelley 1935): 0 on average where there is no dependence.
+    This is epsilon squared of a one-way analysis of variance (Kelley 1935): 0 on average without dependence.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | N
     groups : array_like of int, shape (n,)
         From 0.
     weights : array_like, shape (b, n), optional
-        How often each of b resamples has each object; by default once each.
+        Number of times each of b resamples has each object; by default once each.
 
     Returns
     -------
     ndarray, shape (b,)
-        NaN for a quantity without variance, or without more objects than groups.
+        Share; NaN for a quantity without variance, or with no more objects than groups.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def explained_share(values: ArrayLike, groups: ArrayLike, weights: ArrayLike | N
 
 
 def cut_latitudes(latitude: ArrayLike, bins: int = _LATITUDE_BINS) -> Ints:
-    """Number of the bin of each latitude, bins of equally many objects."""
+    """Return the bin index of each latitude; bins hold equally many objects."""
     values = np.asarray(latitude, float)
     edges = np.quantile(values, np.arange(1, bins) / bins)
     return np.searchsorted(edges, values, side="right")
@@ -163,16 +163,16 @@ def cut_latitudes(latitude: ArrayLike, bins: int = _LATITUDE_BINS) -> Ints:
 def tabulate_dependence(
     tests: Mapping[str, CoordinateTest], classes: Sequence[str], bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """How much of each class's probability the Galactic latitude explains, test by test.
+    """Tabulate how much of each class's probability the Galactic latitude explains, test by test.
 
-    For `SWAPPED` the latitude is the one that the classifier was told: what it explains there is the coordinates' own
-    doing, since nothing else in the object goes with it.
+    For `SWAPPED` the latitude is the one given to the classifier. What it explains there is an effect of the
+    coordinates alone, since nothing else in the object corresponds to it.
 
     Returns
     -------
     DataFrame
-        class, coordinates (the test), explained (mean over repetitions), low, high (95 % over objects, moved by the
-        bootstrap's bias: an object that is drawn twice lies in one bin twice).
+        class, coordinates (the test), explained (mean over repetitions), low, high (95 % over objects). The interval is
+        corrected for the bootstrap's bias: an object drawn twice lies in one bin twice.
     """
     rows = []
     for name, test in tests.items():
@@ -186,13 +186,14 @@ def tabulate_dependence(
 
 
 def tabulate_changes(tests: Mapping[str, CoordinateTest], classes: Sequence[str], bootstrap: Bootstrap) -> pd.DataFrame:
-    """Share of objects whose class changes when nothing but their coordinates does.
+    """Tabulate the share of objects whose class changes when only their coordinates change.
 
     Returns
     -------
     DataFrame
-        predicted (with their own coordinates; ``all`` for all), objects (mean over repetitions), changed, low, high
-        (95 %, over objects). The last row, for comparison, is the share on which two trainings with coordinates differ.
+        predicted (class with their own coordinates; ``all`` for all), objects (mean over repetitions), changed, low,
+        high (95 %, over objects). For comparison, the last row is the share on which two trainings with coordinates
+        differ.
     """
     before, after = tests[WITH].predicted, tests[SWAPPED].predicted
     drawn = bootstrap.rows(before.shape[1])
@@ -207,7 +208,7 @@ def tabulate_changes(tests: Mapping[str, CoordinateTest], classes: Sequence[str]
 
 
 def _share(hits: NDArray[Any], of: NDArray[Any], drawn: NDArray[Any]) -> Estimate:
-    """Share of hits over repetitions and objects, with its interval over objects; NaN without any."""
+    """Estimate the share of hits over repetitions and objects, with its interval over objects; NaN without any."""
     both, members = (hits & of).sum(axis=0), of.sum(axis=0)
     if not members.sum():
         return Estimate(np.nan, np.nan, np.nan)
@@ -217,7 +218,8 @@ def _share(hits: NDArray[Any], of: NDArray[Any], drawn: NDArray[Any]) -> Estimat
 
 
 def profile_latitudes(test: CoordinateTest, bins: int = _LATITUDE_BINS) -> tuple[Floats, Floats]:
-    """Mean latitude, degrees, and mean probability of each class, shape (bins, k), in bins of Galactic latitude.
+    """Compute mean latitude (degrees) and mean probability of each class, shape (bins, k), in bins of Galactic
+    latitude.
 
     Means are over objects and repetitions; NaN for an empty bin.
     """
@@ -234,25 +236,25 @@ def tabulate_worth(
     objects: int,
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
-    """Claims on what hangs on the coordinates.
+    """Tabulate claims about the effect of the coordinates.
 
     Parameters
     ----------
     trained : SearchResults
-        Of `train_with_and_without_coordinates`.
+        Results from `train_with_and_without_coordinates`.
     labels : array_like, shape (n,)
-        Of the test objects.
+        Labels of the test objects.
     dependence, changes : DataFrame
-        Of `tabulate_dependence` and `tabulate_changes`.
+        Tables from `tabulate_dependence` and `tabulate_changes`.
     objects : int
-        Unlabelled ones that both are of.
+        Number of unlabelled objects in both tables.
     bootstrap : Bootstrap
-        Over test objects and trainings, the same draw of objects for both classifiers.
+        Bootstrap over test objects and trainings, with the same objects for both classifiers.
 
     Returns
     -------
     DataFrame
-        Of `twostamp.evaluation.tabulate_claims`.
+        Claims from `twostamp.evaluation.tabulate_claims`.
     """
     predicted = {name: [trial.predicted("test") for trial in trained.of(v).done] for name, v in VARIANTS.items()}
     r = min(map(len, predicted.values()))

@@ -1,4 +1,4 @@
-"""Notebook 16: one night scored as it comes, and what to look at the morning after."""
+"""Notebook 16: one night scored as it arrives, and the results to inspect the morning after."""
 
 import threading
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from twostamp.params import ParameterError, Parameters
 from twostamp.utils.typing import Floats, Floats32
 
 CROWDED = 1e-3
-"""Probability, over all exposures of a night, below which one has more alerts than chance gives it."""
-_FEWEST = 10  # first alerts of a night that can be compared
+"""Probability, over all exposures of a night, below which an exposure has more alerts than expected by chance."""
+_FEWEST = 10  # first alerts that a night needs for a comparison
 
 
 @dataclass(frozen=True)
 class ScoredNight:
-    """A night's answers, the model behind them, and what became of the alerts, in sentences."""
+    """Predictions of a night, their model, and the account of the alerts in sentences."""
 
     answers: stream.Night
     model: stream.NightModel
@@ -33,16 +33,16 @@ class ScoredNight:
 
 
 def score_run(root: Path, params: Parameters) -> ScoredNight:
-    """Score a night of a run with its own model, or with the package's; what is scored already is not again.
+    """Score a night of a run with its own model, or with the package's; skip alerts that are already scored.
 
-    Of a simulated survey all nights before are scored too, for without them no second alert would be one.
+    For a simulated survey all previous nights are scored too; without them there would be no second alerts.
 
     Parameters
     ----------
     root : Path
-        The run's folder, which gets ``tonight``.
+        Folder of the run; receives ``tonight``.
     params : Parameters
-        archive, night.
+        Uses archive and night.
     """
     archive = str(root / "data" / "survey") if params.simulated else params.archive
     night = params.night or _find_busiest(archive, params)
@@ -69,7 +69,7 @@ def _find_busiest(archive: str, params: Parameters) -> str:
 
 
 def count_answers(night: stream.Night) -> pd.DataFrame:
-    """Count the answers of a night by class and number of alerts, and those with each flag."""
+    """Count the predictions of a night by class and number of alerts, and those with each flag."""
     answers = _of_night(night)
     named = answers["n_alerts"].map({1: "at the first alert", 2: "at the second"})
     table = pd.crosstab(answers["class"], named).reindex(list(night.classes), fill_value=0)
@@ -85,7 +85,7 @@ def _of_night(night: stream.Night) -> pd.DataFrame:
 
 
 def measure_latency(night: stream.Night) -> pd.DataFrame:
-    """Seconds from an alert's arrival to its answer: median, 99th percentile and longest."""
+    """Measure the seconds from an alert's arrival to its prediction: median, 99th percentile and longest."""
     answers = _of_night(night)
     seconds = (answers["scored"] - answers["received"]).to_numpy()
     values = {"p50": np.quantile(seconds, 0.5), "p99": np.quantile(seconds, 0.99), "longest": seconds.max()}
@@ -93,7 +93,7 @@ def measure_latency(night: stream.Night) -> pd.DataFrame:
 
 
 def list_candidates(night: stream.Night, wanted: str, most: int) -> pd.DataFrame:
-    """List the objects of a night that are most probably of a class, by their last answers.
+    """List the most probable objects of a class in a night, by their latest predictions.
 
     Returns
     -------
@@ -114,14 +114,15 @@ def list_candidates(night: stream.Night, wanted: str, most: int) -> pd.DataFrame
 
 
 def count_exposures(night: stream.Night) -> pd.DataFrame:
-    """Count the answers of each exposure, whose alerts share one time.
+    """Count the predictions of each exposure, whose alerts share one time.
 
-    An exposure with far more than its share has most likely a failed calibration, whatever its alerts are called.
+    An exposure with far more than its share most likely has a failed calibration, whatever classes are predicted.
 
     Returns
     -------
     DataFrame
-        jd, answers, commonest class, chance (Poisson, that any exposure of the night has so many) and crowded.
+        jd, answers, commonest class, chance (Poisson probability that any exposure of the night has so many) and
+        crowded.
     """
     answers = _of_night(night)
     groups = answers.groupby("jd")
@@ -133,11 +134,11 @@ def count_exposures(night: stream.Night) -> pd.DataFrame:
 
 
 def watch_drift(scored: ScoredNight, first_alerts: Path) -> pd.DataFrame:
-    """Compare the first alerts of a night with those of the run, feature by feature.
+    """Compare the first alerts of a night with the run's, feature by feature.
 
-    The run's first alerts are cut, in the order of time, into batches of as many as the night has, and each is compared
-    with the others. A feature rings if the night is more unlike the run than every one of these batches, weather and
-    all, is unlike the rest: by chance in one of so many nights. Coordinates, which follow the seasons, are left out.
+    The run's first alerts are cut, in order of time, into batches of the night's size, and each batch is compared with
+    the others. A feature raises an alarm if the night differs more from the run than any of these batches does, weather
+    included. By chance this happens in one of so many nights. Coordinates, which follow the seasons, are left out.
 
     Parameters
     ----------
@@ -148,8 +149,8 @@ def watch_drift(scored: ScoredNight, first_alerts: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        feature, index (PSI), largest (of the run's own batches), batches, rings; the largest excess first. Empty with
-        fewer than ten first alerts, or too few of the run's own for two batches.
+        feature, index (PSI), largest (of the run's own batches), batches, rings; largest excess first. Empty with fewer
+        than ten first alerts, or too few of the run's own for two batches.
     """
     names = FEATURE_LISTS["drift_safe_no_coordinates"]
     columns = ["feature", "index", "largest", "batches", "rings"]
@@ -168,13 +169,13 @@ def watch_drift(scored: ScoredNight, first_alerts: Path) -> pd.DataFrame:
 
 
 def _compare(reference: Floats, batch: Floats) -> Floats:
-    """Stability index of each feature, shape (p,)."""
+    """Compute the stability index of each feature, shape (p,)."""
     of_batch = np.repeat([0, 1], [len(reference), len(batch)])
     return np.asarray(measure_psi(count_bins(np.concatenate([reference, batch]), of_batch, 2, 1), 1)[0])
 
 
 def _read_features(night: stream.Night, names: Sequence[str]) -> Floats:
-    """Features of a night's first alerts whose packets are kept, shape (n, names)."""
+    """Read the features of a night's first alerts whose packets are stored, shape (n, names)."""
     answers = _of_night(night)
     kept = answers[(answers["n_alerts"] == 1) & answers["has_packets"]]
     packets = [(night.packet(candid),) for candid in kept["candid_1"]]
@@ -188,7 +189,7 @@ def _pick(features: Floats32, names: Sequence[str]) -> Floats:
 
 
 def summarise_night(scored: ScoredNight, candidates: pd.DataFrame, drift: pd.DataFrame, exposures: pd.DataFrame) -> str:
-    """Say in a few lines what a night brought."""
+    """Summarise a night in a few lines."""
     night, rings = scored.answers, drift[drift["rings"].astype(bool)]["feature"].tolist()
     crowded = exposures[exposures["crowded"]]
     best = candidates[["at the first", "at the second"]].ffill(axis=1)["at the second"]

@@ -1,4 +1,4 @@
-"""The unlabelled set of thesis section 6.6: cones on a grid (D6), of the archive's objects or of ALeRCE's database."""
+"""Unlabelled set of thesis section 6.6: cones on a grid (D6), from the archive's objects or ALeRCE's database."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,36 +28,38 @@ _FETCHED = "unlabelled_alerts"
 _CONES = "cones"
 _LOCATED, SELECTED = "unlabelled_objects_located", "unlabelled_objects.parquet"
 _LABELLED = "objectId string, labelled boolean"
+NO_OBJECTS = "no objects to tell"
 MIN_ALERTS = 2
-"""Alerts of an object that a cone search takes, at least (thesis 6.6)."""
+"""Fewest alerts of an object in a cone search (thesis 6.6)."""
 
 
 def find_unlabelled(
     spark: "SparkSession", params: Parameters, data: Path, labelled: pd.Series | None = None
 ) -> tuple[str, "pd.DataFrame | DataFrame", dict[str, int]]:
-    """Find the objects in the cones that nobody has labelled, and where their alerts are.
+    """Find the unlabelled objects in the cones, and the archive of their alerts.
 
     Parameters
     ----------
     spark : SparkSession
     params : Parameters
-        ``unlabelled_from`` and those of the cones. Objects of the database whose archive is ALeRCE's API are fetched.
+        Uses ``unlabelled_from`` and the parameters of the cones. Objects of the database are fetched if the archive is
+        ALeRCE's API.
     data : Path
         The run's data folder.
     labelled : Series, optional
-        objectIds to leave out; by default those of the run's label file.
+        objectIds to exclude; by default those of the run's label file.
 
     Returns
     -------
     archive : str
-        Where their alerts are.
+        Archive of their alerts.
     selected : DataFrame of Spark, or of pandas for those of the database
         objectId, ra, dec (degrees), n_alerts, cone; each object once.
     counts : dict
-        Objects by what became of them; all but the first sum to the first.
+        Objects by outcome; all but the first sum to the first.
     """
     if labelled is None:
-        labelled = read_column(find_labels(params, data), "objectId")  # also where the label is of no use
+        labelled = read_column(find_labels(params, data), "objectId")  # also if the label is not used
     centres, archive = cone_centres(params.cone_step, params.min_dec), find_archive(params, data)
     cones = centres, params.cone_radius, params.cone_cap, params.seed
     if params.unlabelled_from == "archive":
@@ -75,14 +77,14 @@ def find_unlabelled(
 
 
 def cone_centres(step: float = 10.0, min_dec: float = -90.0) -> Floats:
-    """Centres of the cone searches: a grid in right ascension and declination (thesis 6.6).
+    """Compute the centres of the cone searches: a grid in right ascension and declination (thesis 6.6).
 
     Parameters
     ----------
     step : float
         Step of both coordinates, degrees.
     min_dec : float
-        Centres south of it are left out, degrees; ZTF sees the sky north of -31.
+        Southern limit of the centres, degrees; ZTF observes the sky north of -31.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def select_in_cones(
     folder: Path,
     min_alerts: int = MIN_ALERTS,
 ) -> tuple["DataFrame", dict[str, int]]:
-    """Objects inside at least one cone, at most `cap` of each cone, none twice (D6).
+    """Select the objects inside at least one cone, at most `cap` per cone, none twice (D6).
 
     Parameters
     ----------
@@ -119,16 +121,16 @@ def select_in_cones(
     radius : float
         Radius of every cone, degrees.
     cap : int
-        Objects drawn from a cone at most, at random under `seed`.
+        Objects drawn from a cone, at most, at random with `seed`.
     seed : int
     folder : Path
-        Where to store them: ``unlabelled_objects.parquet``.
+        Folder of the output ``unlabelled_objects.parquet``.
     min_alerts : int
 
     Returns
     -------
     selected : DataFrame of Spark
-        objectId, ra, dec, n_alerts, and the index of the first cone that drew the object in ``cone``.
+        objectId, ra, dec, n_alerts and ``cone``, the index of the first cone that drew the object.
     counts : dict
         Objects in the archive, dropped by reason and selected; the parts sum to the whole.
     """
@@ -180,18 +182,18 @@ def find_cones(batches: Iterable[pd.DataFrame], centres: Floats, radius: float) 
 
 
 def _to_vectors(places: Floats) -> Floats:
-    """Unit vectors, shape (n, 3), of right ascensions and declinations in degrees, shape (n, 2)."""
+    """Convert right ascensions and declinations in degrees, shape (n, 2), to unit vectors, shape (n, 3)."""
     ra, dec = np.radians(places).T
     return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
 
 
 def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES) -> pd.DataFrame:
-    """Median distance from the Galactic plane and from the ecliptic, by predicted class.
+    """Compute the median distance from the Galactic plane and from the ecliptic, by predicted class.
 
     Returns
     -------
     DataFrame, index the classes
-        objects; medians of the latitudes without sign, in degrees (NaN for a class that was never predicted).
+        objects; medians of the absolute latitudes, in degrees (NaN for a class that was never predicted).
 
     Examples
     --------
@@ -209,12 +211,12 @@ def median_latitudes(predictions: pd.DataFrame, classes: Sequence[str] = CLASSES
 
 
 def check_expectations(medians: pd.DataFrame) -> pd.DataFrame:
-    """Compare the predicted positions with what the thesis expects of each class (section 6.6).
+    """Compare the predicted positions with the thesis's expectation for each class (section 6.6).
 
     Parameters
     ----------
     medians : DataFrame
-        Of `median_latitudes`.
+        Table from `median_latitudes`.
 
     Returns
     -------
@@ -228,17 +230,19 @@ def check_expectations(medians: pd.DataFrame) -> pd.DataFrame:
     >>> list(check_expectations(median_latitudes(table))["verdict"])
     ['no objects to tell', 'holds', 'holds']
     """
-    plane, ecliptic = medians["median |b| (deg)"], medians["median |ecliptic latitude| (deg)"]
-    others = ecliptic.drop("asteroid", errors="ignore").min()
+    plane, ecliptic = "median |b| (deg)", "median |ecliptic latitude| (deg)"
+    others = medians.drop("asteroid", errors="ignore")[ecliptic]
+    nearest = others.idxmin() if others.notna().any() else ""
     cases = [
-        ("AGN farther from the Galactic plane than VS", "|b|", plane.get("AGN"), plane.get("VS")),
-        ("SN farther from the Galactic plane than VS", "|b|", plane.get("SN"), plane.get("VS")),
-        ("asteroids nearer the ecliptic than any other class", "|ecliptic latitude|", others, ecliptic.get("asteroid")),
+        ("AGN farther from the Galactic plane than VS", "|b|", plane, "AGN", "VS"),
+        ("SN farther from the Galactic plane than VS", "|b|", plane, "SN", "VS"),
+        ("asteroids nearer the ecliptic than any other class", "|ecliptic latitude|", ecliptic, nearest, "asteroid"),
     ]
     rows = []
-    for expectation, quantity, larger, smaller in cases:
-        told = pd.notna(larger) and pd.notna(smaller)
-        verdict = ("holds" if larger > smaller else "does not hold") if told else "no objects to tell"
-        found = f"median {quantity} {larger:.1f} deg against {smaller:.1f} deg" if told else "-"
-        rows.append((expectation, found, verdict))
+    for expectation, quantity, column, *names in cases:
+        rest = medians.reindex(names)
+        told = rest[column].notna().all()
+        verdict = ("holds" if rest[column].iloc[0] > rest[column].iloc[1] else "does not hold") if told else NO_OBJECTS
+        sides = [f"{median:.1f} deg (n = {n:.0f})" for median, n in rest[[column, "objects"]].to_numpy()]
+        rows.append((expectation, f"median {quantity} {' against '.join(sides)}" if told else "-", verdict))
     return pd.DataFrame(rows, columns=["expectation", "found", "verdict"])

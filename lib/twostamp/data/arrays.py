@@ -225,6 +225,12 @@ class UnscaledArrays:
             join([part.object_ids for part in parts]),
         )
 
+    def take(self, rows: Ints) -> "UnscaledArrays":
+        """Some of the objects, by place."""
+        days = None if self.deltajd is None else self.deltajd[rows]
+        stamps, metadata = ([values[rows] for values in columns] for columns in (self.stamps, self.metadata))
+        return UnscaledArrays(stamps, metadata, days, self.object_ids[rows])
+
     def save(self, path: Path) -> str:
         """Write one ``.npz`` file; return the digest of what is stored."""
         named: dict[str, Any] = {

@@ -11,6 +11,10 @@ from twostamp.utils.dates import longest_gap, night_of
 
 LICENSE = "https://www.ztf.caltech.edu/ztf-public-releases.html"
 _LICENSE_TEXT = f"ZTF's alerts are public data of ZTF/IPAC ({LICENSE}); whoever uses them acknowledges ZTF."
+NOT_PUBLIC = "Some of these alerts are not public: they are data of ZTF's partnership (programid 2 or 3)."
+_NOT_PUBLIC_TEXT = f"""\
+**{NOT_PUBLIC} Give this data set only to who has a right to them.** The others are public data of ZTF/IPAC
+({LICENSE}); whoever uses them acknowledges ZTF."""
 SIMULATED_LICENSE = "https://spdx.org/licenses/MIT.html"
 _SIMULATED_TEXT = f"""\
 Not a single alert of ZTF: packets of a simulated survey in ZTF's schema, MIT ({SIMULATED_LICENSE})."""
@@ -62,14 +66,23 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def describe_rights(not_public: int, partnership: bool) -> str:
-    """Describe what became of objects with alerts of ZTF's partnership (programid 2 and 3)."""
-    if not not_public:
-        return ""
-    objects = f"{not_public} object{'s' * (not_public > 1)}"
-    if partnership:
-        return f"\n\n**{objects} in here have alerts of ZTF's partnership (programid 2 or 3): they are not public.**"
-    return f"\n\n{objects} with alerts of ZTF's partnership (programid 2 or 3) are left out: they are not public."
+def describe_rights(simulated: bool, not_public: int, partnership: bool) -> str:
+    """Describe the rights in a data set, and what became of objects with alerts of ZTF's partnership.
+
+    Parameters
+    ----------
+    simulated : bool
+    not_public : int
+        Such objects of the run.
+    partnership : bool
+        Whether they are in the data set, or left out.
+    """
+    shared = bool(not_public and partnership)
+    own = _SIMULATED_TEXT if simulated else _NOT_PUBLIC_TEXT if shared else _LICENSE_TEXT
+    objects = f"{not_public} object{'s' * (not_public != 1)} with alerts of ZTF's partnership (programid 2 or 3)"
+    verb, place = "is" if not_public == 1 else "are", "in here" if shared else "left out: they are not public"
+    parts = [own, f"{objects} {verb} {place}." * bool(not_public), ACKNOWLEDGEMENT * (not simulated)]
+    return "\n\n".join(filter(None, parts))
 
 
 def write_card(
@@ -80,7 +93,7 @@ def write_card(
     unlabelled: int,
     coverage: float,
     files: list[Any],
-    rights: str = "",
+    rights: str,
 ) -> str:
     """Write the data card in Markdown.
 
@@ -100,7 +113,6 @@ def write_card(
         Of `describe_rights`.
     """
     warning = f"\n> **{mark}**\n" if mark else ""
-    license_text = _SIMULATED_TEXT if simulated else f"{_LICENSE_TEXT}\n\n{ACKNOWLEDGEMENT}"
     others = f" and {unlabelled} unlabelled ones" if unlabelled else ""
     nights = sorted({night_of(jd) for jd in table["jd_1"]})
     origin = "are those of the simulation" if simulated else "come from different sources; none is free of error"
@@ -123,7 +135,7 @@ First alerts from {nights[0]} to {nights[-1]}; Dec {table["dec_1"].min():.1f} to
 
 ## Licence and acknowledgement
 
-{license_text}{rights}
+{rights}
 
 ## Known biases
 

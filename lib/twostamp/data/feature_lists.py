@@ -7,6 +7,9 @@ ALERCE23 = (
 )
 _THESIS26 = (*ALERCE23, "elong", "fid_g", "fid_r")
 _AGEING = ("ndethist", "ncovhist", "non_detections")
+SURVEY_AGE = (*_AGEING, "redetection_ratio")
+"""Features that are made of the visits to a position since the survey began, and change as it ages."""
+
 COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
 """Features that give an object's place on the sky, and nothing of the object itself."""
 

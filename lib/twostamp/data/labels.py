@@ -156,7 +156,8 @@ def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
     Raises
     ------
     ValueError
-        If a column is missing or classes or subclasses are unknown; the message names the file and all of them.
+        If a column is missing, classes or subclasses are unknown, or no row is a label; the message names the file and
+        all of them.
     """
     table = read_label_csv(path)
     labels, provenance = assemble_labels({str(path): table})
@@ -173,4 +174,10 @@ def read_labels(path: str | Path) -> tuple[pd.DataFrame, dict[str, int]]:
     }
     if less := int(states.get("less specific", 0)):
         counts["a class, where others name its subclass"] = less
+    if labels.empty:
+        raise ValueError(f"{path} labels no object: {_list_counts(counts)}")
     return labels, counts
+
+
+def _list_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "rows read")

@@ -22,6 +22,7 @@ from twostamp.data.croissant import make_croissant
 from twostamp.data.data_card import (
     ACKNOWLEDGEMENT,
     LICENSE,
+    NOT_PUBLIC,
     SIMULATED_LICENSE,
     describe_rights,
     measure_biases,
@@ -69,8 +70,11 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
     tables = {name: read_metadata(source) for name, source in sources.items()}
     kept = {name: is_public(table) | params.partnership for name, table in tables.items()}
     not_public = sum(int((~is_public(table)).sum()) for table in tables.values())
-    if "labelled" not in sources or (labelled := tables["labelled"][kept["labelled"]].reset_index(drop=True)).empty:
-        raise DatasetError(f"{root / 'data' / TABLES['labelled']} holds no pairs: run notebook 01 of {params.run_name}")
+    pairs = root / "data" / TABLES["labelled"]
+    if "labelled" not in sources or tables["labelled"].empty:
+        raise DatasetError(f"{pairs} holds no pairs: run notebook 01 of {params.run_name}")
+    if (labelled := tables["labelled"][kept["labelled"]].reset_index(drop=True)).empty:
+        raise DatasetError(f"{pairs} holds no public pairs; `partnership: true` releases the others")
     folder = root / "dataset"
     with replacing(folder) as part:
         (part / "data").mkdir(parents=True)
@@ -88,10 +92,11 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
         counts = {name: _count_rows([part / path for path, *_ in group]) for name, group in shards.items()}
         mark = params.mark or ("simulated survey" if params.simulated else "")
         found, coverage = counts.get("unlabelled", 0), _measure_coverage(labelled)
-        rights = describe_rights(not_public, params.partnership)
+        rights = describe_rights(params.simulated, not_public, params.partnership)
         card = write_card(params.run_name, mark, params.simulated, table, found, coverage, files, rights)
         (part / CARD).write_text(card)
         about = _describe(params, mark, table, counts, published or date.today().isoformat())
+        about |= {"license": NOT_PUBLIC, "rai:dataCollection": NOT_PUBLIC} if not_public and params.partnership else {}
         croissant = make_croissant(about, shards, schemas)
         (part / _CROISSANT).write_text(json.dumps(croissant, indent=1, ensure_ascii=False) + "\n")
         files += [_stat(part, name) for name in (CARD, _CROISSANT)]

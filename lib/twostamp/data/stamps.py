@@ -68,15 +68,15 @@ def _normalise(images: Floats32, method: str, nan_value: float, kept: tuple[slic
     pixels = images.shape[-2] * images.shape[-1]
     flat = images.reshape(-1, pixels), missing.reshape(-1, pixels)
     low, high = _find_quantiles(*flat, (0.0, 1.0) if method == "minmax" else QUANTILES)
-    scale = high if method == "literal" else high - low
-    usable = (high > low) & (scale != 0)  # false for an image of NaN as well
     with np.errstate(over="ignore", under="ignore"):
+        scale = (high if method == "literal" else high - low).astype(np.float32)
+        usable = (high > low) & (scale != 0)  # false for an image of NaN as well
         low = np.where(usable, low, 0)
         nearest = low.astype(np.float32)
         np.subtract(images[:, *kept], nearest[:, None, None], out=out)
         # in two steps nothing of a faint contrast is rounded away
         out -= (low - nearest).astype(np.float32)[:, None, None]
-        out /= np.where(usable, scale, np.inf).astype(np.float32)[:, None, None]
+        out /= np.where(usable, scale, np.float32(np.inf))[:, None, None]
     np.clip(out, *RANGE, out=out)
     np.copyto(out, np.float32(0 if method == "minmax" else nan_value), where=missing[:, *kept])
 

@@ -21,6 +21,7 @@ from twostamp.data.arrays import Preparation, channels_last, count_alerts, read_
 from twostamp.data.features import ALL_FEATURES, RECIPES, Scaler, compute_features, count_other_filters, ln_deltajd
 from twostamp.data.splits import SPLITS
 from twostamp.data.stamps import count_degenerate, normalise_stamps
+from twostamp.data.survey_age import AGES, SurveyAges
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
@@ -78,6 +79,8 @@ def write_records(
         for recipe in RECIPES:
             scaler = Scaler.fit(metadata[train, 0], metadata[train, -1], ln_days[train], recipe)
             scaler.save(part / SCALER_FILES[recipe])
+        labels = plan.loc[train, "classALeRCE"].map(list(classes).index)
+        SurveyAges.measure(list(metadata[train].swapaxes(0, 1)), labels).save(part / AGES)
         sizes = plan.groupby(["split", "classALeRCE"]).size().to_dict()
         counts = {split: {name: int(sizes.get((split, name), 0)) for name in classes} for split in SPLITS}
         names, n_alerts = tuple(classes), metadata.shape[1]

@@ -21,6 +21,7 @@ from twostamp.data.balance import class_turns
 from twostamp.data.feature_lists import ALL_FEATURES, DELTAJD_FLOOR, FEATURE_LISTS
 from twostamp.data.features import RECIPES, Scaler, clip_bounds
 from twostamp.data.stamps import crop_stamps
+from twostamp.data.survey_age import AGES, SurveyAges
 from twostamp.utils.typing import Floats32, Ints
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -117,6 +118,11 @@ class Records:
     def scaler(self) -> Scaler:
         """Statistics of the training set; a `ValueError` if they are of other features."""
         return Scaler.load(self.folder / SCALER_FILES[self.recipe])
+
+    @cached_property
+    def ages(self) -> SurveyAges | None:
+        """Survey-age features of the training set; None in records of before they were kept."""
+        return SurveyAges.load(self.folder / AGES)
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Training objects divided by the batch size, rounded up (T3)."""

@@ -18,13 +18,13 @@ LEVEL = 0.05
 """Significance level of section 6.4."""
 
 FEW_NIGHTS = 5
-"""Fewer nights than this give no interval by night that deserves the name."""
+"""Fewest nights for an interval over nights; fewer give no reliable one."""
 
 
 class Estimate(NamedTuple):
-    """A value and its interval, of 95 % unless its maker says otherwise.
+    """A value and its interval, 95 % unless stated otherwise.
 
-    A format is that of one number; words after a space stand behind the value.
+    The format is that of one number; words after a space follow the value.
 
     Examples
     --------
@@ -44,11 +44,11 @@ class Estimate(NamedTuple):
 
     @classmethod
     def from_row(cls, row: Any, name: str, interval: str = "") -> "Estimate":
-        """Read an estimate from the columns that `to_row` names."""
+        """Read an estimate from the columns of `to_row`."""
         return cls(row[name], row[f"{interval}low"], row[f"{interval}high"])
 
     def to_row(self, name: str, interval: str = "") -> dict[str, float]:
-        """Lay out as columns: the name, then low and high, which `interval` stands before.
+        """Return the columns: the name, then low and high with the prefix `interval`.
 
         Examples
         --------
@@ -59,11 +59,11 @@ class Estimate(NamedTuple):
 
     @property
     def points(self) -> "Estimate":
-        """The same in hundredths: a share in per cent, a difference of shares in points."""
+        """Convert to hundredths: a share to per cent, a difference of shares to points."""
         return Estimate(100 * self.value, 100 * self.low, 100 * self.high)
 
     def bounds(self, form: str) -> str:
-        """Write the interval alone.
+        """Format the interval alone.
 
         Examples
         --------
@@ -79,13 +79,13 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Resampled:
-    """A statistic of objects, and the same of every resample of them.
+    """A statistic of objects, and its value for every resample of them.
 
     Attributes
     ----------
     value : float or ndarray, shape (...)
     drawn : ndarray, shape (resamples, ...)
-        Statistics of one `Bootstrap` share their resamples, so that a difference is paired.
+        Statistics of one `Bootstrap` share their resamples, so a difference is paired.
     """
 
     value: Any
@@ -99,13 +99,13 @@ class Resampled:
         return Resampled(self.value[axes], self.drawn[(slice(None), *axes)])
 
     def estimate(self, level: float = LEVEL) -> Estimate:
-        """Give the value with its percentile interval."""
+        """Return the value with its percentile interval."""
         return Estimate.from_resamples(self.value, self.drawn, level)
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How often objects are resampled, and from which seed; whatever shares it shares the resamples.
+    """Number and seed of the resamples; statistics that share a bootstrap share its resamples.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Bootstrap:
     seed: int
 
     def generator(self, *stream: int) -> np.random.Generator:
-        """Start the random numbers of the bootstrap, or those of another stream of the same seed."""
+        """Start the random numbers of the bootstrap, or another stream of the same seed."""
         return np.random.default_rng([self.seed, *stream])
 
     def weights(self, strata: ArrayLike, rng: np.random.Generator | None = None) -> Ints:
@@ -125,9 +125,9 @@ class Bootstrap:
         Parameters
         ----------
         strata : array_like, shape (n,)
-            Such as the classes; all the same to draw among all objects.
+            For instance the classes; all equal to draw among all objects.
         rng : Generator, optional
-            To go on with; by default the bootstrap's own from its start.
+            Generator to continue; by default the bootstrap's own from its start.
 
         Returns
         -------
@@ -147,7 +147,7 @@ class Bootstrap:
         return weights
 
     def rows(self, n: int) -> Ints:
-        """Draw the rows of n objects, of all strata together, shape (resamples, n)."""
+        """Draw the rows of n objects without strata, shape (resamples, n)."""
         return self.generator().integers(0, n, (self.resamples, n))
 
     def resample(self, statistic: Callable[[Floats], Floats], strata: ArrayLike) -> Resampled:
@@ -156,7 +156,7 @@ class Bootstrap:
         Parameters
         ----------
         statistic : callable
-            From weights, shape (b, n), to values, shape (b, ...).
+            Function of weights, shape (b, n), that returns values, shape (b, ...).
         strata : array_like, shape (n,)
 
         Examples
@@ -169,27 +169,28 @@ class Bootstrap:
         return Resampled(statistic(np.ones((1, weights.shape[1])))[0], statistic(weights.astype(float)))
 
     def mean(self, values: ArrayLike) -> Estimate:
-        """Mean over objects, shape (n,), which are drawn without strata."""
+        """Estimate the mean over objects, shape (n,), drawn without strata."""
         table = np.asarray(values, float)
         return Estimate.from_resamples(float(table.mean()), table[self.rows(len(table))].mean(axis=1))
 
     def means(
         self, values: Mapping[K, ArrayLike], strata: ArrayLike, weights: ArrayLike | None = None
     ) -> dict[K, Resampled]:
-        """Means over objects and repetitions of a training, both of them resampled.
+        """Estimate means over objects and repetitions of a training; both are resampled.
 
         Parameters
         ----------
         values : mapping to array_like, shape (r, n)
-            Something measured on each object by each repetition, such as whether it is right.
+            A quantity of each object and repetition, for instance whether the prediction is right.
         strata : array_like, shape (n,)
         weights : array_like, shape (n,), optional
-            Of the objects in the mean, such as those of `balance`; 1 / n by default.
+            Weights of the objects in the mean, for instance from `balance`; 1 / n by default.
 
         Returns
         -------
         dict of Resampled
-            Of r repetitions r - 1 are drawn, so that resamples vary as means of r trainings do; one shows nothing.
+            r - 1 of r repetitions are drawn, so that resamples vary as means of r trainings do. One repetition has no
+            variation.
 
         Examples
         --------
@@ -208,7 +209,7 @@ class Bootstrap:
 
 
 def balance(labels: ArrayLike, members: ArrayLike | None = None) -> Floats:
-    """Weights of objects in the mean of the classes' recalls, of all or of some members; 0 for the others.
+    """Compute weights that turn a mean into the mean of class recalls, over all or some objects; 0 for the others.
 
     Examples
     --------

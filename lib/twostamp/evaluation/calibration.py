@@ -1,8 +1,8 @@
-"""Do probabilities mean what they say, and what becomes of them on a night whose classes are not balanced?
+"""Calibration of probabilities, and their correction to a night whose classes are not balanced.
 
-Reliability and expected calibration error (Guo et al. 2017, ICML), Brier score, negative log-likelihood, temperature
-scaling, and the correction of probabilities to other shares of the classes, known or estimated (Saerens, Latinne and
-Decaestecker 2002, Neural Computation 14, 21).
+Reliability and expected calibration error (Guo et al. 2017, ICML), Brier score, negative log-likelihood and temperature
+scaling. Probabilities are corrected to known or estimated shares of the classes (Saerens, Latinne and Decaestecker
+2002, Neural Computation 14, 21).
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ ECE = "ECE"
 MEASURES = ("accuracy", ECE, "Brier", "NLL")
 _TINY = 1e-12
 _TEMPERATURES = (0.05, 20.0)
-_STEPS = 1000  # of the estimate of shares, at most
+_STEPS = 1000  # iterations of the estimate of shares, at most
 _PRECISION = 1e-8
 
 
 def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> pd.DataFrame:
-    """Share of right answers by the confidence of the answer, in bins of equal width.
+    """Compute the share of right predictions by confidence, in bins of equal width.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
     Returns
     -------
     DataFrame
-        One row a bin that holds objects: confidence (mean of the highest probability), right (share), n, and where the
-        share lies in 95 % of the cases if the model is calibrated, low and high (binomial law).
+        One row per bin with objects: confidence (mean of the highest probability), right (share), n, low and high. The
+        last two are the 95 % range of the share for a calibrated model (binomial distribution).
     """
     confidence, right, place = _confidences(probabilities, labels, bins)
     groups = pd.DataFrame({"bin": place, "confidence": confidence, "right": right}).groupby("bin")
@@ -49,7 +49,7 @@ def measure_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int) 
 
 
 def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tuple[Floats, Floats, Ints]:
-    """Highest probability of each object, whether that class is right, and the bin of the probability."""
+    """Find the highest probability of each object, whether its class is right, and its bin."""
     values = np.asarray(probabilities, float)
     confidence = values.max(axis=1)
     right = (values.argmax(axis=1) == np.asarray(labels)).astype(float)
@@ -57,23 +57,24 @@ def _confidences(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> tupl
 
 
 def _log_losses(probabilities: Floats, labels: Ints) -> Floats:
-    """Negative log-likelihood of each object's true class, nats."""
+    """Compute the negative log-likelihood of each object's true class, nats."""
     return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _TINY))
 
 
 def calibration_scores(
     probabilities: ArrayLike, labels: ArrayLike, bins: int, weights: ArrayLike | None = None
 ) -> Floats:
-    """Accuracy, expected calibration error, Brier score (summed over the classes) and negative log-likelihood in nats.
+    """Compute accuracy, expected calibration error, Brier score (summed over classes) and negative log-likelihood
+    (nats).
 
     Parameters
     ----------
     probabilities : array_like, shape (n, k)
     labels : array_like of int, shape (n,)
     bins : int
-        Of the calibration error.
+        Number of bins of the calibration error.
     weights : array_like, shape (n,) or (b, n), optional
-        Of the objects; one set of scores for each row.
+        Weights of the objects; one set of scores for each row.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def calibration_scores(
 
 
 def apply_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
-    """Divide the logits by a temperature: above 1 the answers become less sure, and which class is first stays.
+    """Divide the logits by a temperature: above 1 confidence falls; the order of the classes stays.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def apply_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
 
 
 def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Temperature, between 0.05 and 20, with the least negative log-likelihood on objects not learned from.
+    """Fit the temperature, between 0.05 and 20, with the least negative log-likelihood on held-out objects.
 
     Parameters
     ----------
@@ -123,12 +124,12 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 
 def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str, Floats]]:
-    """Probabilities of the test set, plain and better: temperature, ensemble of the repetitions, and both.
+    """Calibrate the probabilities of the test set: by temperature, by ensemble of the repetitions, and by both.
 
     Parameters
     ----------
     validation, test : Predictions
-        Of the same models; the temperatures are fitted on the first.
+        Predictions of the same models; the temperatures are fitted on the first.
 
     Returns
     -------
@@ -151,10 +152,10 @@ def calibrate(validation: Predictions, test: Predictions) -> dict[str, dict[str,
 
 
 def simulate_calibrated(probabilities: ArrayLike, bins: int, bootstrap: Bootstrap) -> Floats:
-    """Calibration errors that a model with these answers shows if it is calibrated, shape (resamples,).
+    """Simulate calibration errors of a calibrated model with these confidences, shape (resamples,).
 
-    Whether each answer is right is drawn with its own confidence (consistency resampling, Broecker and Smith 2007).
-    The error is never 0: what it is worth shows against these.
+    Each prediction is right with a probability equal to its confidence (consistency resampling, Broecker and Smith
+    2007). The error is never 0, so an observed one is compared with these.
 
     Examples
     --------
@@ -170,14 +171,14 @@ def simulate_calibrated(probabilities: ArrayLike, bins: int, bootstrap: Bootstra
 def tabulate_calibration(
     calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, bins: int, bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Scores of every model and method with bootstrap intervals, objects drawn within their classes.
+    """Tabulate the scores of every model and method, with intervals from a bootstrap within each class.
 
     Returns
     -------
     DataFrame
-        model, method, then for each measure its value, low and high (95 %). Of the calibration error a bootstrap never
-        holds 0, so it has another pair: ECE calibrated and ECE limit, mean and 95 % quantile of what a calibrated model
-        shows, and calibration: "miscalibrated" above the limit, else "as calibrated".
+        model, method, then for each measure its value, low and high (95 %). A bootstrap interval of the calibration
+        error never contains 0. It therefore has two more columns, ECE calibrated and ECE limit: mean and 95 % quantile
+        for a calibrated model. The column calibration is "miscalibrated" above the limit, else "as calibrated".
     """
     weights, rows = bootstrap.weights(labels), []
     for model, methods in calibrated.items():
@@ -202,9 +203,9 @@ def shift_priors(probabilities: ArrayLike, shares: ArrayLike, trained: ArrayLike
     ----------
     probabilities : array_like, shape (n, k)
     shares : array_like, shape (k,)
-        Of the classes where the model is applied.
+        Shares of the classes where the model is applied.
     trained : array_like, shape (k,), optional
-        Of the classes in its training; equal by default, as balanced batches are.
+        Shares of the classes in its training; equal by default, as in balanced batches.
 
     Examples
     --------
@@ -218,12 +219,12 @@ def shift_priors(probabilities: ArrayLike, shares: ArrayLike, trained: ArrayLike
 
 
 def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Estimate the shares of the classes among unlabelled objects, by expectation and maximisation (Saerens 2002).
+    """Estimate the shares of the classes among unlabelled objects by expectation maximisation (Saerens 2002).
 
     Parameters
     ----------
     probabilities : array_like, shape (n, k)
-        Calibrated, of a model trained on balanced batches.
+        Calibrated probabilities of a model trained on balanced batches.
     weights : array_like, shape (n,), optional
 
     Returns
@@ -245,7 +246,7 @@ def estimate_shares(probabilities: ArrayLike, weights: ArrayLike | None = None) 
 def compare_shifted(
     calibrated: Mapping[str, Mapping[str, Floats]], labels: ArrayLike, shares: ArrayLike, bins: int, method: str
 ) -> pd.DataFrame:
-    """Scores on objects weighted to a mix of classes, of the probabilities as trained and corrected to the mix.
+    """Compare scores on objects weighted to a mix of classes, with probabilities as trained and corrected to the mix.
 
     Returns
     -------
@@ -262,6 +263,6 @@ def compare_shifted(
 
 
 def weigh_classes(labels: ArrayLike, shares: ArrayLike) -> Floats:
-    """Weights under which labelled objects have given shares of the classes, shape (n,)."""
+    """Compute weights that give labelled objects the wanted shares of the classes, shape (n,)."""
     labels, shares = np.asarray(labels), np.asarray(shares, float)
     return (shares / np.maximum(np.bincount(labels, minlength=shares.size), 1))[labels]

@@ -1,4 +1,4 @@
-"""The astronomer's question: how many candidates are looked at for each true supernova, in which mix of classes?"""
+"""Number of candidates to inspect for each true supernova, in a given mix of classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,21 +16,21 @@ _COMPLETENESS = (0.5, 0.8, 0.9, 0.95)
 def count_candidates(
     scores: ArrayLike, wanted: ArrayLike, weights: ArrayLike, completeness: ArrayLike = _COMPLETENESS
 ) -> Floats:
-    """Candidates per true object of the wanted class, when as many are taken from the top as a completeness needs.
+    """Count candidates per true object of a class, if enough are taken from the top to reach a completeness.
 
     Parameters
     ----------
     scores : array_like, shape (n,)
-        Higher for the wanted class; equal ones are taken together.
+        Scores, higher for the wanted class; equal scores are taken together.
     wanted : array_like of bool, shape (n,)
     weights : array_like, shape (n,)
-        How many objects each stands for, so that the classes have the shares of a night.
+        Number of objects that each represents, so that the classes have the shares of a night.
     completeness : array_like, shape (m,)
 
     Returns
     -------
     ndarray, shape (m,)
-        1 is the best there can be.
+        Candidates per true object; 1 is the best possible.
 
     Examples
     --------
@@ -61,30 +61,30 @@ def tabulate_candidates(
     completeness: Sequence[float] = _COMPLETENESS,
     reference: str = "M0",
 ) -> pd.DataFrame:
-    """Candidates per true object of a class for several models, in one mix of classes, and against a reference model.
+    """Tabulate candidates per true object of a class by model, in one mix of classes, against a reference model.
 
     Parameters
     ----------
     probabilities : mapping of str to ndarray, shape (n, k)
-        Of each model, calibrated for equal shares; they are corrected to the mix before objects are ranked.
+        Probabilities of each model, calibrated for equal shares; corrected to the mix before objects are ranked.
     labels : array_like of int, shape (n,)
     shares : array_like, shape (k,)
-        Of the classes in the mix.
+        Shares of the classes in the mix.
     wanted : int
-        Index of the class looked for.
+        Index of the wanted class.
     bootstrap : Bootstrap
-        Over objects within their classes, the same for all models.
+        Bootstrap over objects within each class, the same for all models.
     drawn_shares : array_like, shape (b, k), optional
-        Other shares that the mix may have, where it is an estimate: resamples take them in turn.
+        Resampled shares, if the mix is an estimate: the resamples use them in turn.
     completeness : sequence of float
     reference : str
-        Model whose candidates the others' are subtracted from.
+        Reference model, from whose candidates the others' are subtracted.
 
     Returns
     -------
     DataFrame
-        model, completeness, candidates, low, high, and fewer: those saved against the reference, with its interval.
-        Where no other object is looked at, high is what that leaves possible (exact 95 %, others taken together).
+        model, completeness, candidates, low, high, and fewer: candidates saved against the reference, with its
+        interval. If no false candidate is found, high is the upper limit of the exact 95 % interval of their share.
     """
     labels, mixes = np.asarray(labels), np.atleast_2d(shares if drawn_shares is None else drawn_shares)
     true, drawn, counted = labels == wanted, bootstrap.weights(labels), {}
@@ -93,7 +93,7 @@ def tabulate_candidates(
         cases = [(shares, 1), *((mixes[i % len(mixes)], weights) for i, weights in enumerate(drawn))]
         counts = [_count_in_mix(given, labels, mix, wanted, weights, completeness) for mix, weights in cases]
         counted[model] = Resampled(counts[0], np.stack(counts[1:]))
-    unseen = float(1 - (LEVEL / 2) ** (1 / max(1, (~true).sum())))  # share of the others, at most, if none is seen
+    unseen = float(1 - (LEVEL / 2) ** (1 / max(1, (~true).sum())))  # limit of the others' share
     rows = []
     for model, found in counted.items():
         for i, share in enumerate(completeness):
@@ -109,14 +109,14 @@ def tabulate_candidates(
 def _count_in_mix(
     given: Floats, labels: ArrayLike, shares: ArrayLike, wanted: int, weights: ArrayLike, completeness: ArrayLike
 ) -> Floats:
-    """`count_candidates` of probabilities that are corrected to a mix, objects weighted to it."""
+    """Apply `count_candidates` to probabilities corrected to a mix, with objects weighted to it."""
     scores = shift_priors(given, shares)[:, wanted]
     of_object = weigh_classes(labels, shares) * np.asarray(weights, float)
     return count_candidates(scores, np.asarray(labels) == wanted, of_object, completeness)
 
 
 def make_rare(shares: ArrayLike, wanted: int, share: float) -> Floats:
-    """Give a class a share of its own, the others keeping their proportions.
+    """Set the share of one class; the others keep their proportions.
 
     Examples
     --------

@@ -1,9 +1,10 @@
-"""Answers that may be "cannot tell": conformal sets, class by class (Vovk 2013, Machine Learning 92, 349).
+"""Predictions that may be "cannot tell": conformal sets, class by class (Vovk 2013, Machine Learning 92, 349).
 
-Each class has a threshold of its own, from calibration objects of that class. The set of a new object then holds its
-true class in at least the wanted share of the cases, for every class, in any mix of classes, if two things hold:
-calibration objects have chosen nothing (the best of 70 models that know nothing covers 0.904 where it promises 0.925),
-and new objects of a class are like them (years on they are not: notebook 13).
+Each class has its own threshold, from calibration objects of that class. The set of a new object then holds its true
+class with at least the chosen coverage, for every class and any mix.
+
+Two conditions must hold. The calibration objects were used for no choice: the best of 70 models without skill covers
+0.904 in place of 0.925. And new objects of a class must be like them, which fails after some years (notebook 13).
 """
 
 import math
@@ -21,24 +22,24 @@ from twostamp.utils.typing import Bools, Floats, Ints
 
 CANNOT_TELL = "cannot tell"
 NOT_REFUTED = "not refuted"
-"""Of few objects a promise is hard to refute: 25 of a class allow 0.76 to 1 where 0.9 is promised."""
+"""Verdict of a consistent coverage. Few objects refute little: 25 of a class allow 0.76 to 1 at a coverage of 0.9."""
 
 
 def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> Floats:
-    """Least probability with which a class enters the set.
+    """Fit the lowest probability with which a class enters the set.
 
     Parameters
     ----------
     probabilities : array_like, shape (n, k)
-        Of calibration objects, from which the model has not learned.
+        Probabilities of calibration objects, which were not used in training.
     labels : array_like of int, shape (n,)
     coverage : float
-        Share of the objects of each class whose set should hold it.
+        Share of the objects of each class whose set should hold the class.
 
     Returns
     -------
     ndarray, shape (k,)
-        0 for a class with too few objects for that coverage: it is in every set.
+        0 for a class with too few objects for that coverage, which is then in every set.
 
     Examples
     --------
@@ -55,12 +56,12 @@ def fit_thresholds(probabilities: ArrayLike, labels: ArrayLike, coverage: float)
 
 
 def _rank(n: int, coverage: float) -> int:
-    """Place, from the top, of the threshold among the probabilities of n objects of a class."""
+    """Find the rank, from the top, of the threshold among the probabilities of n objects of a class."""
     return math.ceil((n + 1) * coverage - 1e-9)
 
 
 def make_sets(probabilities: ArrayLike, thresholds: ArrayLike) -> Bools:
-    """Classes in the set of each object, shape (n, k)."""
+    """Build the set of classes of each object, shape (n, k)."""
     return np.asarray(probabilities, float) >= np.asarray(thresholds)
 
 
@@ -76,7 +77,7 @@ def check_conformal_sets(validation: Predictions, test: Predictions, coverage: f
 def check_coverage(
     sets: ArrayLike, labels: ArrayLike, classes: Sequence[str], coverage: float, calibration: ArrayLike
 ) -> pd.DataFrame:
-    """Check that the sets hold the true class as often as they promise.
+    """Check that the sets hold the true class as often as the coverage asked for.
 
     Parameters
     ----------
@@ -91,9 +92,9 @@ def check_coverage(
     Returns
     -------
     DataFrame
-        One row a class and one for all: class, n, covered (share), low, high (where the share lies in 95 % of the cases
-        if the promise holds: beta-binomial law, for both sets are finite), verdict, mean size of the set, cannot tell
-        (share), right when told (share of single-class answers that are right).
+        One row per class and one for all: class, n, covered (share), low, high, verdict, mean size of the set, cannot
+        tell, right when told (shares). The last is the share of single-class sets that are right. Low and high are the
+        95 % range of the share at the nominal coverage: beta-binomial, since both samples are finite.
     """
     chosen, labels = np.asarray(sets, bool), np.asarray(labels)
     counts = np.bincount(np.asarray(calibration), minlength=len(classes))
@@ -107,7 +108,7 @@ def check_coverage(
 
 
 def _test_promise(row: dict[str, Any], calibrated: int, coverage: float) -> dict[str, Any]:
-    """Where the covered share of a class lies in 95 % of the cases if the promise holds, and whether it does."""
+    """Compute the 95 % range of a class's covered share at the nominal coverage, and the verdict."""
     rank, n = _rank(calibrated, coverage), row["n"]
     if rank > calibrated or not n:
         return {"verdict": "too few objects to calibrate: in every set" if n else "no test object"}
@@ -118,7 +119,7 @@ def _test_promise(row: dict[str, Any], calibrated: int, coverage: float) -> dict
 
 
 def _summarise_sets(chosen: Bools, labels: Ints) -> dict[str, Any]:
-    """Coverage and size of the sets, and how often they hold one class alone, and the right one."""
+    """Summarise coverage and size of the sets, and how often they hold a single class, and the right one."""
     if not len(labels):
         return {"n": 0}
     covered = chosen[np.arange(len(labels)), labels]

@@ -1,8 +1,8 @@
-"""Population-stability index: how far the features of a batch lie from those of a reference.
+"""Population stability index: distance of the features of a batch from those of a reference.
 
-The index compares the shares of a batch in the quantile bins of a reference: sum of (p - q) ln(p / q), the Jeffreys
-divergence of the binned distributions (Siddiqi 2006). Its customary limits of 0.1 and 0.25 know nothing of the batch's
-size; `expect_psi` does. Neither knows that batches differ by weather: no limit here makes an alarm.
+The index compares the shares of a batch in the quantile bins of a reference. It is the sum of (p - q) ln(p / q), the
+Jeffreys divergence of the binned distributions (Siddiqi 2006). Its customary limits of 0.1 and 0.25 ignore the batch's
+size; `expect_psi` takes it into account. Neither includes the weather, so no limit here raises an alarm.
 """
 
 import numpy as np
@@ -12,16 +12,16 @@ from twostamp.utils.typing import Floats, Ints
 
 _BINS = 10
 _PSEUDOCOUNT = 0.5
-"""Added to every bin that either side has something in, so that an empty one is not infinitely unlikely (Jeffreys)."""
+"""Added to every bin that either side fills, so that an empty bin is not infinitely unlikely (Jeffreys)."""
 
 
 def psi(reference: ArrayLike, batch: ArrayLike) -> Floats:
-    """Population-stability index of counts in the same bins: 0 for equal counts, symmetric, never negative.
+    """Compute the population stability index of counts in the same bins: 0 for equal counts, symmetric, never negative.
 
     Parameters
     ----------
     reference, batch : array_like, shapes (..., bins)
-        Counts, 0 or more; the shapes broadcast. A bin that is empty on both sides does not count.
+        Counts, 0 or more; the shapes broadcast. A bin that is empty on both sides is ignored.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def psi(reference: ArrayLike, batch: ArrayLike) -> Floats:
 
 
 def _find_edges(reference: Floats) -> list[Floats]:
-    """Inner edges of each feature's quantile bins, NaN left out; fewer where many values are equal."""
+    """Find the inner edges of each feature's quantile bins, without NaN; fewer if many values are equal."""
     levels = np.arange(1, _BINS) / _BINS
     columns = (column[~np.isnan(column)] for column in reference.T)
     return [
@@ -50,7 +50,7 @@ def _find_edges(reference: Floats) -> list[Floats]:
 
 
 def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_reference: int) -> Ints:
-    """Count the values of each batch in the quantile bins that each feature has in the reference.
+    """Count the values of each batch in the reference's quantile bins of each feature.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_referenc
         From 0; rows with -1 are left out.
     n_batches : int
     n_reference : int
-        The reference is the first so many batches.
+        Number of first batches that form the reference.
 
     Returns
     -------
     ndarray, shape (n_batches, p, bins + 1), int64
-        A bin holds what is above its lower and not above its upper edge, the last one NaN.
+        A bin holds values above its lower edge, up to and including its upper edge. The last bin holds NaN.
     """
     features, batch = np.asarray(features, float), np.asarray(batch)
     edges = _find_edges(features[(batch >= 0) & (batch < n_reference)])
@@ -79,7 +79,7 @@ def count_bins(features: ArrayLike, batch: ArrayLike, n_batches: int, n_referenc
 
 
 def measure_psi(counts: Ints, n_reference: int) -> Floats:
-    """Index of every feature and later batch against the reference.
+    """Compute the index of every feature and later batch against the reference.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def measure_psi(counts: Ints, n_reference: int) -> Floats:
 
 
 def expect_psi(counts: Ints, n_reference: int) -> Floats:
-    """Index that batches of these sizes show on average without any drift, shape as of `measure_psi`.
+    """Compute the mean index of batches of these sizes without drift, in the shape of `measure_psi`.
 
-    About (bins - 1)(1 / n + 1 / m) of n and m objects (Yurdakul 2018). Batches that differ by weather show more.
+    It is about (bins - 1)(1 / n + 1 / m) for n and m objects (Yurdakul 2018). Differences in weather add to it.
     """
     reference, later = counts[:n_reference].sum(axis=0), counts[n_reference:]
     bins = (reference > 0).sum(axis=-1) - 1

@@ -16,7 +16,7 @@ from twostamp.utils.typing import Floats
 
 Alternative = Literal["less", "greater", "two-sided"]
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
-TAIL = (1 - (1 - LEVEL)) / 2  # not LEVEL / 2, which differs in the last bit from what the tables have been made with
+TAIL = (1 - (1 - LEVEL)) / 2  # LEVEL / 2 would differ in the last bit from the value in existing tables
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Comparison:
     Attributes
     ----------
     p_value, statistic : float
-        NaN when the test is undefined.
+        NaN if the test is undefined.
     difference : Estimate
-        First model minus second, where the test estimates it.
+        First model minus second, if the test estimates it.
     reason : str
-        Why the test is undefined; empty when it is not.
+        Reason why the test is undefined; empty otherwise.
     """
 
     p_value: float = math.nan
@@ -39,24 +39,24 @@ class Comparison:
     reason: str = ""
 
     def to_row(self) -> dict[str, Any]:
-        """Lay out as columns: difference, low, high, p, reason."""
+        """Return the columns difference, low, high, p, reason."""
         return self.difference.to_row("difference") | {"p": self.p_value, "reason": self.reason}
 
 
 def welch_test(a: ArrayLike, b: ArrayLike, alternative: Alternative = "less") -> Comparison:
-    """Welch's test on two samples.
+    """Apply Welch's test to two samples.
 
     Parameters
     ----------
     a, b : array_like, shape (n,) and (m,)
-        For instance the accuracies of a model's repetitions.
+        Samples, for instance the accuracies of a model's repetitions.
     alternative : str
         ``less``: the mean of `a` is less than that of `b`; ``greater``; ``two-sided``.
 
     Returns
     -------
     Comparison
-        NaN with the reason when a sample has fewer than two values or neither has any spread.
+        NaN with the reason if a sample has fewer than two values or neither has any spread.
 
     Examples
     --------
@@ -84,13 +84,13 @@ def welch_from_statistics(
     ddof: Literal[0, 1],
     alternative: Alternative = "less",
 ) -> Comparison:
-    """Welch's test from the printed mean, standard deviation and size of each sample.
+    """Compute Welch's test from the printed mean, standard deviation and size of each sample.
 
     Parameters
     ----------
     mean_a, std_a, n_a, mean_b, std_b, n_b : float, float, int
     ddof : {0, 1}
-        Convention of the standard deviations: of the population or of the sample.
+        Convention of the standard deviations: population or sample.
     alternative : str
         As for `welch_test`.
 
@@ -117,7 +117,7 @@ def _why_undefined(n_a: int, n_b: int, spread_a: float, spread_b: float) -> str:
 
 
 def correct_p_values(p_values: ArrayLike) -> Floats:
-    """Correct values of p for their number (Holm 1979); NaN, of undefined tests, stays and does not count.
+    """Correct p-values for their number (Holm 1979); NaN of undefined tests stays, and is not counted.
 
     Examples
     --------
@@ -132,24 +132,24 @@ def correct_p_values(p_values: ArrayLike) -> Floats:
 
 
 def corrected_t_test(differences: ArrayLike, test_share: float, level: float = LEVEL) -> Comparison:
-    """Test whether a mean difference over repeated splits is 0, corrected for the objects that splits share.
+    """Test whether a mean difference over repeated splits is 0, corrected for objects shared between splits.
 
-    Nadeau and Bengio (2003), their equation 14.
+    Nadeau and Bengio (2003), equation 14.
 
     Parameters
     ----------
     differences : array_like, shape (n,)
-        Score of one model minus that of the other, one a split.
+        Score of one model minus that of the other, one per split.
     test_share : float
         Test objects over training objects; 0 is the ordinary paired t test.
     level : float
-        One minus the confidence of the interval. Two one-sided tests find two models equivalent within a margin (TOST)
-        exactly where the interval of twice their level lies within it.
+        One minus the confidence of the interval. Two one-sided tests (TOST) find two models equivalent within a margin
+        exactly if the interval at twice their level lies within it.
 
     Returns
     -------
     Comparison
-        NaN with the reason for fewer than two differences or none that differ.
+        NaN with the reason for fewer than two differences, or if all are equal.
     """
     values = np.asarray(differences, float)
     mean = float(values.mean()) if values.size else math.nan
@@ -168,14 +168,14 @@ def _interval(value: float, error: float, quantile: float) -> Estimate:
 
 
 def probability_better(differences: ArrayLike) -> Estimate:
-    """Share of splits in which the first model beats the second, P(A > B), a tie counting half.
+    """Estimate the share of splits in which the first model beats the second, P(A > B); a tie counts half.
 
-    The interval is Clopper and Pearson's, which holds 1 / 2 for up to five wins of five.
+    The interval is Clopper and Pearson's, which contains 1 / 2 even for five wins of five.
 
     Parameters
     ----------
     differences : array_like, shape (n,)
-        Score of one model minus that of the other, one a split.
+        Score of one model minus that of the other, one per split.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def probability_better(differences: ArrayLike) -> Estimate:
 
 
 def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:
-    """Compare two trained models object by object: exact test on the objects that only one of them gets right.
+    """Compare two trained models object by object, with an exact test on the objects that only one gets right.
 
     Parameters
     ----------
@@ -199,8 +199,8 @@ def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:
     Returns
     -------
     Comparison
-        Of the accuracies. The interval is exact given how many objects differ (Clopper and Pearson), so that it leaves
-        out 0 where p is below 5 %.
+        Comparison of the accuracies. The interval is exact given the number of discordant objects (Clopper and
+        Pearson), so it excludes 0 if p is below 5 %.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def mcnemar_test(first: ArrayLike, second: ArrayLike) -> Comparison:
 
 
 def cochran_test(right: ArrayLike) -> Comparison:
-    """Cochran's Q: whether several models are right equally often on the same objects.
+    """Test whether several models are right equally often on the same objects (Cochran's Q).
 
     Parameters
     ----------
@@ -234,16 +234,16 @@ def cochran_test(right: ArrayLike) -> Comparison:
 
 
 def delong_covariance(labels: ArrayLike, scores: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
-    """Areas under the ROC curves of several scores of the same objects, and their covariance.
+    """Compute the areas under the ROC curves of several scores of the same objects, and their covariance.
 
-    By midranks (Sun and Xu 2014, IEEE Signal Processing Letters 21, 1389).
+    The method uses midranks (Sun and Xu 2014, IEEE Signal Processing Letters 21, 1389).
 
     Parameters
     ----------
     labels : array_like of bool, shape (n,)
-        Whether each object is of the wanted class.
+        Whether each object belongs to the wanted class.
     scores : sequence of k array_like, shape (n,)
-        Higher for objects of that class.
+        Scores, higher for objects of that class.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Scores of classifiers: confusion matrices, precision, recall, F1, and the form of Tables 6.1-6.3 (decision T11).
+"""Scores of classifiers: confusion matrices, precision, recall, F1, and the format of Tables 6.1-6.3 (decision T11).
 
 Matrices have the true class in rows and the predicted one in columns. "±" is the standard deviation with ddof 0.
 """
@@ -41,7 +41,7 @@ def confusion_counts(labels: ArrayLike, predicted: ArrayLike, n_classes: int) ->
 
 
 def accuracy(confusion: ArrayLike) -> float:
-    """Share of objects on the diagonal of a matrix of counts (equation 2.11); NaN without objects.
+    """Compute the share of objects on the diagonal of a matrix of counts (equation 2.11); NaN without objects.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def confusion_mean_std(confusions: Sequence[ArrayLike]) -> tuple[np.ndarray, np.
     Parameters
     ----------
     confusions : sequence of array_like, shape (k, k)
-        Counts, one matrix a repetition.
+        Counts, one matrix per repetition.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def report_mean_std(confusions: Sequence[ArrayLike], classes: Sequence[str]) -> 
     Returns
     -------
     DataFrame
-        class; precision, recall and f1 as of `format_mean_std`; then each one's mean, std (ddof 0); support; n.
+        class; precision, recall and f1 formatted by `format_mean_std`; then their mean and std (ddof 0); support; n.
     """
     reports = pd.concat([class_report(confusion, classes) for confusion in confusions])
     groups = reports.groupby("class", sort=False)
@@ -137,7 +137,7 @@ def report_mean_std(confusions: Sequence[ArrayLike], classes: Sequence[str]) -> 
 
 
 def format_mean_std(mean: float, std: float, n: int, digits: int = 3) -> str:
-    """Write the mean and standard deviation of `n` values as the thesis does; a single value has no deviation.
+    """Format the mean and standard deviation of `n` values as in the thesis; a single value has no deviation.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def format_mean_std(mean: float, std: float, n: int, digits: int = 3) -> str:
 
 
 def format_repeats(values: ArrayLike, digits: int = 3) -> str:
-    """Write the mean and standard deviation (ddof 0) of repetitions, and how many there are.
+    """Format the mean and standard deviation (ddof 0) of repetitions, and their number.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def format_repeats(values: ArrayLike, digits: int = 3) -> str:
 
 
 def _weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike, n_classes: int) -> Floats:
-    """Weighted counts by resample, repetition, true and predicted class, shape (b, r, n_classes, n_classes)."""
+    """Count weighted objects by resample, repetition, true and predicted class, shape (b, r, n_classes, n_classes)."""
     cells = np.asarray(labels) * n_classes + np.atleast_2d(predicted)
     one_hot = np.eye(n_classes**2, dtype=np.float64)[cells]
     counts = np.einsum("bn,rnc->brc", np.asarray(weights, float), one_hot, optimize=True)
@@ -168,7 +168,8 @@ def _weigh_confusions(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLik
 
 
 def _score_confusions(confusions: Floats) -> Floats:
-    """Accuracy, macro-F1 and each recall of confusions (..., k, k), shape (..., 2 + k); 0 without a denominator."""
+    """Compute accuracy, macro-F1 and each recall of confusions (..., k, k), shape (..., 2 + k); 0 without a
+    denominator."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
     recall = np.divide(hits, true, out=np.zeros_like(hits), where=true > 0)
@@ -180,13 +181,13 @@ def _score_confusions(confusions: Floats) -> Floats:
 def bootstrap_scores(
     labels: ArrayLike, predicted: Mapping[str, ArrayLike], n_classes: int, bootstrap: Bootstrap
 ) -> dict[str, Resampled]:
-    """Scores of models as of `_score_confusions`, mean over repetitions; objects are drawn within their classes.
+    """Bootstrap the scores of `_score_confusions`, averaged over repetitions; objects are drawn within each class.
 
     Parameters
     ----------
     labels : array_like of int, shape (n,)
     predicted : mapping of str to array_like of int, shape (r, n)
-        Of each model's repetitions.
+        Predictions of each model's repetitions.
     n_classes : int
     bootstrap : Bootstrap
     """
@@ -203,18 +204,19 @@ def bootstrap_scores(
 def exchange_scores(
     labels: ArrayLike, first: ArrayLike, second: ArrayLike, n_classes: int, bootstrap: Bootstrap
 ) -> Floats:
-    """Two-sided p that two models have the same scores, of `_score_confusions`: their answers are exchanged by object.
+    """Test whether two models have the same scores, by exchanging their predictions object by object; two-sided p.
 
-    Exact but for the number of exchanges, whatever the number of objects; trainings are taken as they are.
+    The scores are those of `_score_confusions`. The test is exact, except for the number of exchanges, for any number
+    of objects; trainings are taken as fixed.
 
     Parameters
     ----------
     labels : array_like of int, shape (n,)
     first, second : array_like of int, shape (r, n)
-        Predicted by each model's repetitions.
+        Predictions of each model's repetitions.
     n_classes : int
     bootstrap : Bootstrap
-        How many exchanges, and from which seed.
+        Number and seed of the exchanges.
 
     Returns
     -------

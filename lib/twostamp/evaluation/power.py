@@ -1,4 +1,4 @@
-"""How many objects and repetitions a difference needs before a test can see it."""
+"""Number of objects and repetitions that a test needs to detect a difference."""
 
 import bisect
 import math
@@ -10,11 +10,11 @@ from scipy import stats
 from twostamp.evaluation.bootstrap import LEVEL
 
 POWER = 0.8
-"""Share of true differences that should be found."""
+"""Share of true differences that should be detected."""
 
 
 def _count_objects(difference: float, discordant: float) -> int:
-    """Test objects that McNemar's test needs, given the discordant share (Connor 1987, Biometrics 43, 207)."""
+    """Count the test objects that McNemar's test needs at a discordant share (Connor 1987, Biometrics 43, 207)."""
     if not 0 < abs(difference) <= discordant <= 1:
         raise ValueError(f"a difference of {difference:g} cannot come from {discordant:g} of discordant objects")
     normal = stats.norm
@@ -24,12 +24,12 @@ def _count_objects(difference: float, discordant: float) -> int:
 
 
 def largest_discordance(gain: int, n: int) -> int:
-    """Most objects that only one of two models may get right for the exact McNemar test to see a gain; 0 if none do.
+    """Find the largest number of discordant objects at which the exact McNemar test detects a gain; 0 if none.
 
     Parameters
     ----------
     gain : int
-        Objects that the better model gets right more.
+        Number of objects by which the better model gets more right.
     n : int
         Objects in all.
 
@@ -40,46 +40,46 @@ def largest_discordance(gain: int, n: int) -> int:
     >>> largest_discordance(5, 100), largest_discordance(6, 100), largest_discordance(7, 500)
     (0, 6, 9)
     """
-    possible = range(gain, n + 1, 2)  # as many won as lost, besides the gain
+    possible = range(gain, n + 1, 2)  # besides the gain, as many are won as lost
     visible = [total for total in possible if stats.binomtest((total + gain) // 2, total).pvalue < LEVEL]
     return max(visible, default=0)
 
 
 def _t_power(shift: float, df: int) -> float:
-    """Power of a two-sided t test whose statistic has a non-centrality; 1 where SciPy finds it too large to say."""
+    """Compute the power of a two-sided t test from its non-centrality; 1 if that is too large for SciPy."""
     limit, student = stats.t.isf(LEVEL / 2, df), stats.nct(df, shift)
     power = float(student.sf(limit) + student.cdf(-limit))
     return 1.0 if math.isnan(power) else power
 
 
 def _count(power: Callable[[int], float], most: int) -> int | None:
-    """Least number from 2 on that has the power; None if not even the largest has."""
+    """Find the smallest number from 2 on that has the power; None if not even the largest has."""
     if power(most) < POWER:
         return None
     return 2 + bisect.bisect_left(range(2, most), POWER, key=power)
 
 
 def _count_repetitions(difference: float, std: float) -> int:
-    """Repetitions of each model that Welch's test needs on fixed objects, of an accuracy with a std of ddof 1."""
+    """Count the repetitions that Welch's test needs of each model on fixed objects; the accuracy's std has ddof 1."""
     effect = difference / std
     most = math.ceil(2 + 20 / effect**2)  # the normal approximation takes 15.7 / effect^2
     return _count(lambda n: _t_power(effect * math.sqrt(n / 2), 2 * n - 2), most) or most
 
 
 def _split_power(difference: float, std: float, splits: int, test_share: float) -> float:
-    """Power of the corrected t test over splits, of a paired difference with a std of ddof 1 in one split."""
+    """Compute the power of the corrected t test over splits, from the paired difference's std (ddof 1) in one split."""
     return _t_power(difference / (std * math.sqrt(1 / splits + test_share)), splits - 1)
 
 
 def _count_splits(difference: float, std: float, test_share: float) -> int | None:
-    """Repeated splits that the corrected t test needs; None if not even a thousand are enough."""
+    """Count the repeated splits that the corrected t test needs; None if a thousand are not enough."""
     return _count(lambda n: _split_power(difference, std, n, test_share), 1000)
 
 
 def make_power_table(
     differences: Sequence[float], *, discordant: float, seed_std: float, split_std: float, test_share: float
 ) -> pd.DataFrame:
-    """What each difference of accuracy needs to be found in 80 % of the cases at a level of 5 %.
+    """Tabulate the sample that detects each difference of accuracy in 80 % of cases at a level of 5 %.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def make_power_table(
     discordant : float
         Share of objects that only one of two models gets right.
     seed_std, split_std : float
-        Standard deviations (ddof 1) of a repetition's accuracy, and of the paired difference in one split; where 0 or
-        NaN nothing can be said.
+        Standard deviations (ddof 1) of a repetition's accuracy, and of the paired difference in one split. With 0 or
+        NaN the sample is undefined.
     test_share : float
         Test objects over training objects. More splits of the same objects do not add objects: the error never falls
         below ``split_std * sqrt(test_share)``.

@@ -1,4 +1,4 @@
-"""Probabilities that the winners of a search give to a set of objects, of every repetition."""
+"""Probabilities that every repetition of the winners of a search predicts for a set of objects."""
 
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,9 @@ class Predictions:
     ----------
     labels : ndarray, shape (n,), int64
     classes : tuple of str
-        In the order of the labels.
+        Classes in the order of the labels.
     probabilities : dict of ndarray, shape (r, n, len(classes)), float64
-        By model, of its r repetitions; the repetition that is best on validation first.
+        Probabilities by model, for its r repetitions; the repetition that is best on validation comes first.
     """
 
     labels: Ints
@@ -26,28 +26,28 @@ class Predictions:
 
     @property
     def predicted(self) -> dict[str, Ints]:
-        """Predicted labels by model, shape (r, n)."""
+        """Return the predicted labels by model, shape (r, n)."""
         return {model: values.argmax(axis=2) for model, values in self.probabilities.items()}
 
     @property
     def correct(self) -> dict[str, Bools]:
-        """Whether each repetition is right, by model, shape (r, n)."""
+        """Return whether each repetition is right, by model, shape (r, n)."""
         return {model: values == self.labels for model, values in self.predicted.items()}
 
     @property
     def right(self) -> dict[str, Bools]:
-        """Whether the repetition that is best on validation is right, by model, shape (n,)."""
+        """Return whether the repetition that is best on validation is right, by model, shape (n,)."""
         return {model: values[0] for model, values in self.correct.items()}
 
     def accuracy(self, model: str) -> float:
-        """Mean of the accuracies of a model's repetitions."""
+        """Return the mean accuracy of a model's repetitions."""
         return float(np.mean(self.correct[model]))
 
     def without(self, model: str) -> "Predictions":
-        """The same of all models but one."""
+        """Return the predictions of all models but one."""
         kept = {name: values for name, values in self.probabilities.items() if name != model}
         return replace(self, probabilities=kept)
 
     def ensemble(self) -> dict[str, Floats]:
-        """Mean of the repetitions' probabilities by model, shape (n, k)."""
+        """Return the mean probabilities over repetitions by model, shape (n, k)."""
         return {model: values.mean(axis=0) for model, values in self.probabilities.items()}

@@ -1,4 +1,4 @@
-"""What a difference decides: one rule, one word in the table, one sentence."""
+"""Verdict on a difference: one rule, one word in the table, one sentence."""
 
 import math
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ import pandas as pd
 from twostamp.evaluation.bootstrap import Estimate
 
 ENOUGH = 5
-"""Trainings of a model without which nothing is decided: fewer do not show how much trainings differ."""
+"""Fewest trainings of a model for a verdict: fewer do not show how much trainings vary."""
 FEWEST = 6
-"""Objects that must change for a difference to be decided: the exact sign test of five alike has p = 0.06."""
+"""Fewest changed objects for a verdict: the exact sign test of five equal changes has p = 0.06."""
 UNDECIDED = "undecided"
 COLUMNS = ("claim", "value", "low", "high", "n", "trainings", "verdict")
 
@@ -18,7 +18,7 @@ COLUMNS = ("claim", "value", "low", "high", "n", "trainings", "verdict")
 def judge(
     found: Estimate, trainings: int, words: tuple[str, str] = ("more", "less"), *, changed: int = FEWEST, at: float = 0
 ) -> str:
-    """Say on which side of a value the whole interval lies.
+    """Decide on which side of a value the whole interval lies.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ def judge(
     trainings : int
         Of each model.
     words : (str, str)
-        Above, below.
+        Verdicts above and below the value.
     changed : int
-        Objects on which the models differ.
+        Number of objects on which the models differ.
     at : float
 
     Examples
@@ -42,7 +42,7 @@ def judge(
 
 
 def judge_within(found: Estimate, trainings: int, margin: float) -> str:
-    """Say whether a difference is as good as none: its interval of 90 % lies within the margin (TOST), or outside.
+    """Decide whether a difference is negligible: its 90 % interval lies within the margin (TOST), or outside.
 
     Examples
     --------
@@ -59,18 +59,18 @@ def judge_within(found: Estimate, trainings: int, margin: float) -> str:
 def make_claim(
     claim: str, found: Estimate, n: int, trainings: int, words: tuple[str, str] = ("more", "less"), **options: float
 ) -> dict[str, object]:
-    """Lay out a claim as a row of `COLUMNS`, judged by `judge`."""
+    """Make a row of `COLUMNS` from a claim, with the verdict of `judge`."""
     verdict = judge(found, trainings, words, **options)  # type: ignore[arg-type]
     return {"claim": claim, **found.to_row("value"), "n": n, "trainings": trainings, "verdict": verdict}
 
 
 def tabulate_claims(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """Put rows of `make_claim` together."""
+    """Combine rows of `make_claim` into a table."""
     return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
 
 def summarise_claims(table: pd.DataFrame) -> list[str]:
-    """Write the sentence of each row of a table with `COLUMNS`, values in hundredths.
+    """Write one sentence per row of a table with `COLUMNS`, values in hundredths.
 
     Examples
     --------

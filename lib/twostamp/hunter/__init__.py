@@ -1,4 +1,4 @@
-"""Hunt for supernovae in a scored night: candidates, stamps and light curves, verdicts, and what leaves."""
+"""Supernova hunter for a scored night: candidates, stamps, light curves, verdicts and exports."""
 
 from twostamp.utils.extras import attach_room
 

@@ -1,4 +1,4 @@
-"""Do people agree, with one another and with themselves, and what is the list that they leave?"""
+"""Agreement of people with one another and with themselves, and their final list."""
 
 from itertools import combinations
 
@@ -11,7 +11,7 @@ _FINAL = ["object_id", "verdict", "people", "agreed", "kind", "candids", "commen
 
 
 def cohen_kappa(first: pd.Series, second: pd.Series) -> float:
-    """Agreement of two people's verdicts on the same objects beyond chance (Cohen 1960); NaN where chance explains all.
+    """Compute the agreement of two people beyond chance on the same objects (Cohen 1960); NaN if chance explains all.
 
     Examples
     --------
@@ -27,18 +27,18 @@ def cohen_kappa(first: pd.Series, second: pd.Series) -> float:
 
 
 def measure_agreement(events: pd.DataFrame) -> pd.DataFrame:
-    """Measure how far people agree, each pair on the objects of both, and each person with herself.
+    """Measure the agreement of each pair of people on their common objects, and of each person with herself.
 
     Parameters
     ----------
     events : DataFrame
-        Of `twostamp.hunter.verdicts.VerdictStore.events`.
+        Table from `twostamp.hunter.verdicts.VerdictStore.events`.
 
     Returns
     -------
     DataFrame
-        person, other, objects, same (share of equal verdicts), kappa. A row's other is the person herself where it is
-        about candidates that were shown twice.
+        person, other, objects, same (share of equal verdicts), kappa. For candidates that were shown twice, other is
+        the person herself.
     """
     once, again = find_standing(events), find_standing(events, repeated=True)
     by_person, by_repeat = (
@@ -57,18 +57,18 @@ def measure_agreement(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_final_list(events: pd.DataFrame) -> pd.DataFrame:
-    """Make one row of each object that was judged.
+    """Make one row per object with a verdict.
 
     Parameters
     ----------
     events : DataFrame
-        Of `twostamp.hunter.verdicts.VerdictStore.events`.
+        Table from `twostamp.hunter.verdicts.VerdictStore.events`.
 
     Returns
     -------
     DataFrame
-        object_id; verdict, that of most people, or ``unsure`` where two are as frequent; people; agreed, the share of
-        them who gave it; kind, the most frequent; candids of the latest verdict; comments; simulated.
+        object_id, verdict, people, agreed, kind (most frequent), candids of the latest verdict, comments, simulated.
+        The verdict is that of most people, or ``unsure`` in a tie; agreed is the share who gave it.
     """
     standing = find_standing(events)
     comments = list_comments(events)
@@ -94,7 +94,7 @@ def make_final_list(events: pd.DataFrame) -> pd.DataFrame:
 
 
 def list_disagreements(events: pd.DataFrame) -> pd.DataFrame:
-    """List the objects that people judged differently: a column of verdicts a person, index object_id."""
+    """List the objects with different verdicts: one column of verdicts per person, index object_id."""
     standing = find_standing(events)
     table = standing.pivot_table(index="object_id", columns="person", values="verdict", aggfunc="last")
     several = standing.groupby("object_id")["verdict"].nunique()

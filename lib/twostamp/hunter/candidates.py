@@ -1,4 +1,4 @@
-"""The candidates of a night as one table, and orders to look at them in."""
+"""Candidates of a night as one table, and their orders."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,52 +12,53 @@ from twostamp.hunter.light_curve import find_rise, read_light_curve
 from twostamp.utils.typing import Floats, Floats32
 
 ORDERS = {"score": False, "age": True, "rise": False, "informative": False, "random": True}
-"""Orders with a meaning of their own, and whether the least comes first; any column is one too, its least first."""
+"""Special orders, and whether the smallest comes first; any column is an order too, smallest first."""
 _KEYS = {"score": "p", "informative": "entropy"}
 
 
 class ScoredNight(Protocol):
-    """What is asked of a night; `twostamp.stream.Night` has it."""
+    """Interface of a night, which `twostamp.stream.Night` has."""
 
     night: str
     simulated: bool
     classes: tuple[str, ...]
 
     def answers(self) -> pd.DataFrame:
-        """All revisions, by object and revision."""
+        """Return all revisions, by object and revision."""
 
     def packet(self, candid: int) -> bytes:
-        """An alert as it came, an Avro container."""
+        """Return an alert as received: an Avro container."""
 
     def alert(self, candid: int) -> dict[str, Any]:
         """Decode an alert with its history and stamps."""
 
 
 class HunterError(ValueError):
-    """Something that was asked of the hunter and cannot be; one sentence."""
+    """A request that the hunter cannot fulfil; the message is one sentence."""
 
 
 def make_candidates(night: ScoredNight, target: str = "SN", at_least: float = 0.0) -> tuple[pd.DataFrame, Floats32]:
-    """Put together what is known of the objects of a night whose packets were kept.
+    """Make the table of a night's objects whose packets were kept.
 
     Parameters
     ----------
     night : ScoredNight
     target : str
-        Class that is hunted for.
+        Wanted class.
     at_least : float
-        Objects to which no answer gave as much for `target` are left out.
+        Objects whose every prediction for `target` is lower are left out.
 
     Returns
     -------
     candidates : DataFrame
-        The columns of `twostamp.stream.Night.latest`, and: rank, 1 for the highest probability of `target`; p, that
-        probability; p_first, the same at the first alert, NaN where only the second was answered; change, p - p_first;
-        entropy of the answer, 0 to 1, in which a verdict tells most where it is large; age, days from the first known
-        detection to the latest alert; mag and band of the latest alert; rise, mag/day (`find_rise`); seen_before, the
-        survey saw it before these alerts; simulated. Sorted by rank.
+        The columns of `twostamp.stream.Night.latest`, and those below. Sorted by ``rank``, which is 1 for the highest
+        probability of `target`. ``p`` is that probability, ``p_first`` the same at the first alert (NaN without a
+        prediction there), and ``change`` their difference. ``entropy`` is that of the prediction, 0 to 1; a verdict
+        teaches most where it is large. ``age`` is in days, from the first known detection to the latest alert. ``mag``
+        and ``band`` are of the latest alert; ``rise`` is in mag/day (`find_rise`). ``seen_before`` means that the
+        survey detected the object before these alerts; ``simulated`` marks simulated alerts.
     features : ndarray, shape (n, 2, len(ALL_FEATURES)), float32
-        Of both alerts; NaN where there is no second one.
+        Features of both alerts; NaN without a second one.
     """
     if target not in night.classes:
         raise HunterError(f"no class is called {target!r}; the model knows {', '.join(night.classes)}")
@@ -81,12 +82,12 @@ def make_candidates(night: ScoredNight, target: str = "SN", at_least: float = 0.
 
 
 def list_candids(row: Any) -> list[int]:
-    """Candids of the alerts of a row, the earlier first."""
+    """List the candids of the alerts of a row, the earlier first."""
     return [int(candid) for candid in (row.candid_1, row.candid_2) if not pd.isna(candid)]
 
 
 def sort_candidates(table: pd.DataFrame, by: str, seed: int = 0, ascending: bool | None = None) -> pd.DataFrame:
-    """Sort by one of `ORDERS` or a column; what has no value comes last.
+    """Sort by one of `ORDERS` or a column; rows without a value come last.
 
     Raises
     ------
@@ -103,18 +104,18 @@ def sort_candidates(table: pd.DataFrame, by: str, seed: int = 0, ascending: bool
 
 
 def filter_candidates(table: pd.DataFrame, query: str) -> pd.DataFrame:
-    """Keep the rows that a pandas query is true of, such as ``p_SN > 0.6 and n_alerts == 2``; all with none.
+    """Keep the rows that match a pandas query, for example ``p_SN > 0.6 and n_alerts == 2``; all without a query.
 
     Raises
     ------
     HunterError
-        It is no query, or names no column.
+        The text is no query, or names no column.
     """
     if not query.strip():
         return table
     try:
         kept = table.query(query)
-    except Exception as error:  # pandas, numexpr and Python's parser have many ways to refuse a text
+    except Exception as error:  # pandas, numexpr and Python's parser raise many kinds of errors
         raise HunterError(f"the query {query!r} cannot be asked: {str(error) or type(error).__name__}") from None
     if not isinstance(kept, pd.DataFrame):
         raise HunterError(f"the query {query!r} is not true or false of a candidate")
@@ -122,12 +123,12 @@ def filter_candidates(table: pd.DataFrame, query: str) -> pd.DataFrame:
 
 
 def place_repeats(order: Sequence[int], share: float, seed: int = 0) -> tuple[list[int], list[bool]]:
-    """Show a share of the candidates a second time, each some way behind its first time.
+    """Show a share of the candidates a second time, each some places after its first.
 
     Parameters
     ----------
     order : sequence of int
-        Rows in the order to look at.
+        Rows in the order of display.
     share : float
         0 to 1.
     seed : int
@@ -135,7 +136,7 @@ def place_repeats(order: Sequence[int], share: float, seed: int = 0) -> tuple[li
     Returns
     -------
     order, repeated : list
-        The longer order, and whether a place in it is a second time.
+        Extended order, and whether each place in it is a repeat.
 
     Examples
     --------
@@ -167,7 +168,7 @@ def _compute_features(fields: list[list[dict[str, Any]]]) -> Floats32:
 
 
 def _measure(row: Any, curve: pd.DataFrame) -> tuple[float, float, str, float]:
-    """Age, magnitude, band and rise of one candidate."""
-    first, *_, last = np.flatnonzero(curve["mag"].notna()).tolist() * 2  # its own detection is always there
+    """Measure age, magnitude, band and rise of one candidate."""
+    first, *_, last = np.flatnonzero(curve["mag"].notna()).tolist() * 2  # its own detection is always present
     age, mag, band = row.jd - curve["jd"].iloc[first], curve["mag"].iloc[last], curve["band"].iloc[last]
     return float(age), float(mag), str(band), find_rise(curve)

@@ -1,4 +1,4 @@
-"""Stamps as bytes of grey: the six images of a candidate, stretched together."""
+"""Stamps as grey values: the six images of a candidate, stretched together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,23 +13,23 @@ from twostamp.utils.typing import Floats32
 
 STRETCHES = ("zscale", "percentile", "asinh")
 NO_PIXEL = 255
-"""What stands for a pixel without a value; grey goes from 0 to 254."""
+"""Value of a pixel without data; grey values are 0 to 254."""
 _PERCENTILES = (1.0, 99.5)
 _ASINH_SOFTENING = 0.1
 
 
 def read_images(packets: Sequence[Mapping[str, Any]]) -> Floats32:
-    """Read the stamps of an object's alerts, without the level of their sky (their median).
+    """Read the stamps of an object's alerts, and subtract the sky level (their median).
 
     Parameters
     ----------
     packets : sequence of mapping
-        One or two, of `twostamp.alerts.read_packets`.
+        One or two packets from `twostamp.alerts.read_packets`.
 
     Returns
     -------
     ndarray, shape (2, 3, 63, 63), float32
-        Science, template and difference of either alert, DN; NaN where there is none.
+        Science, template and difference of each alert, DN; NaN where there is none.
     """
     images = np.full((2, len(STAMPS), SIZE, SIZE), np.nan, np.float32)
     for row, packet in enumerate(packets):
@@ -46,19 +46,20 @@ def read_images(packets: Sequence[Mapping[str, Any]]) -> Floats32:
 
 
 def stretch(images: Floats32, how: str) -> NDArray[np.uint8]:
-    """Map pixels to grey; a kind of stamp has the same limits in both alerts, so that brighter looks brighter.
+    """Map pixels to grey values, with the same limits for a kind of stamp in both alerts, so that brighter looks
+    brighter.
 
     Parameters
     ----------
     images : ndarray, shape (2, 3, 63, 63)
-        Of `read_images`.
+        Images from `read_images`.
     how : {"zscale", "percentile", "asinh"}
-        Limits of IRAF's zscale; the percentiles 1 and 99.5; or these after asinh, which shows faint and bright.
+        Limits by IRAF's zscale; percentiles 1 and 99.5; or these after asinh, which shows faint and bright sources.
 
     Returns
     -------
     ndarray, shape (2, 3, 63, 63), uint8
-        0 to 254, and `NO_PIXEL` where there is none.
+        Grey values 0 to 254, and `NO_PIXEL` for missing pixels.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What leaves the hunter: a CSV, a report for TNS that is not sent, and verdicts as labels to train on."""
+"""Exports of the hunter: a CSV, a report for TNS that is not sent, and verdicts as training labels."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from twostamp.utils.files import replacing, write_json, write_table
 
 LABELS, CANDIDS, PACKETS = "labels.csv", "candids.csv", "packets"
 _CLASSES = {"SN": ("SN", ""), "bogus": ("bogus", "bogus")}
-"""Verdicts that say the class of an object, and the class and subclass that they say."""
+"""Verdicts that give the class of an object, with class and subclass."""
 
 
 def export_csv(candidates: pd.DataFrame, final: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -21,9 +21,9 @@ def export_csv(candidates: pd.DataFrame, final: pd.DataFrame, path: Path) -> pd.
     Parameters
     ----------
     candidates : DataFrame
-        Of `twostamp.hunter.candidates.make_candidates`.
+        Table from `twostamp.hunter.candidates.make_candidates`.
     final : DataFrame
-        Of `twostamp.hunter.agreement.make_final_list`.
+        Table from `twostamp.hunter.agreement.make_final_list`.
     path : Path
         A .csv or .parquet.
     """
@@ -43,19 +43,19 @@ def export_tns(
     tns_csv: str = "",
     remarks: str = "",
 ) -> DryRun:
-    """Write what would be reported to TNS as JSON, and beside it a CSV of what would not and why. Nothing is sent.
+    """Write the report for TNS as JSON, and a CSV of refused candidates with reasons. Nothing is sent.
 
     Parameters
     ----------
     night : ScoredNight
     candidates : DataFrame
-        Those that are meant to be reported.
+        Candidates to report.
     path : Path
         JSON file.
     reporting_group, reporter, remarks : str
         See `twostamp.hunter.tns.make_dry_run`.
     tns_csv : str
-        List of TNS of what is known already.
+        TNS list of known objects.
     """
     curves = {
         str(row.object_id): read_light_curve([night.alert(candid) for candid in list_candids(row)])
@@ -72,7 +72,7 @@ def export_tns(
 def export_labels(night: ScoredNight, candidates: pd.DataFrame, final: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Write verdicts as a labelled set: ``archive: FOLDER/packets`` and ``labels: FOLDER/labels.csv`` of a run.
 
-    Only SN and bogus are classes; what is no SN, or unsure, is left out.
+    Only SN and bogus are classes; the verdicts not SN and unsure are left out.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def export_labels(night: ScoredNight, candidates: pd.DataFrame, final: pd.DataFr
     candidates, final : DataFrame
         As for `export_csv`.
     folder : Path
-        Gets ``labels.csv`` (`LABEL_COLUMNS`, and whether the alerts are simulated), ``candids.csv`` (object_id,
-        candid_1, candid_2: what was judged) and ``packets/`` with the alerts; what is there is replaced.
+        Receives ``labels.csv`` (`LABEL_COLUMNS`, and whether the alerts are simulated), ``candids.csv`` (object_id,
+        candid_1, candid_2) and ``packets/`` with the alerts. Existing files are replaced.
 
     Raises
     ------
     HunterError
-        No verdict says a class.
+        No verdict gives a class.
     """
     said = candidates.merge(final[["object_id", "verdict"]], on="object_id")
     said = said[said["verdict"].isin(list(_CLASSES))].reset_index(drop=True)
@@ -104,7 +104,7 @@ def export_labels(night: ScoredNight, candidates: pd.DataFrame, final: pd.DataFr
 
 
 def describe_dry_run(dry_run: DryRun) -> str:
-    """Say how many would be reported and why the others would not."""
+    """Describe how many candidates would be reported, and why others are refused."""
     counts = dry_run.refused["reason"].value_counts()
     refused = [f"{count} refused: {reason}" for reason, count in counts.items()]
     return "\n".join([f"{len(dry_run.report['at_report'])} would be reported; nothing is sent", *refused])

@@ -1,4 +1,4 @@
-"""Hunt in a scored night: look at candidates, judge them, and hand on what was found."""
+"""Hunter for a scored night: show candidates, record verdicts, and export the results."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -27,39 +27,39 @@ from twostamp.hunter.verdicts import COMMENT, VerdictStore, find_standing
 from twostamp.utils.typing import Floats, Floats32
 
 SCORES = ("rank", "p", "p_first", "change", "entropy", "class", "ranking", "conformal")
-"""Columns that blind mode hides, besides all probabilities."""
+"""Columns that blind mode hides, in addition to all probabilities."""
 _HIDDEN_PREFIXES = ("p_", "night_")
 _KEPT_OPEN = 64
 
 
 class Hunter:
-    """Candidates of a night in some order, with a place at which one looks, and the verdicts on them.
+    """Candidates of a night in some order, the current one, and the verdicts on them.
 
     Parameters
     ----------
     night : ScoredNight
-        Of `twostamp.stream.Night`.
+        Scored night, from `twostamp.stream.Night`.
     verdicts : Path
-        File of the verdicts; made if it is not there. It holds those of any night and person.
+        File of the verdicts, created if missing. It holds verdicts of any night and person.
     person : str
-        Who judges; by default the user of the computer.
+        Name of the person; by default the user of the computer.
     target : str
-        Class that is hunted for.
+        Wanted class.
     at_least : float
-        Objects to which no answer gave as much for `target` are left out.
+        Objects whose every prediction for `target` is lower are left out.
     training : DataFrame, optional
-        Pairs that the model learned from, of `twostamp.data.read_metadata`, among which each feature is ranked.
+        Pairs of the model's training set, from `twostamp.data.read_metadata`; features are ranked among them.
     repeats : float
-        Share of the candidates that is shown twice, to see how far a person agrees with herself.
+        Share of the candidates that is shown twice, to measure how often a person repeats her verdict.
     seed : int
-        Of what is drawn: the repeats, and the order of blind mode.
+        Seed of the repeats, and of the order of blind mode.
 
     Attributes
     ----------
     candidates : DataFrame
-        Of `twostamp.hunter.candidates.make_candidates`; all of them.
+        All candidates, from `twostamp.hunter.candidates.make_candidates`.
     place : int
-        Which one of `shown` is looked at.
+        Index of the current candidate in `shown`.
     """
 
     def __init__(
@@ -87,10 +87,11 @@ class Hunter:
         self.open_packets = lru_cache(_KEPT_OPEN)(self._open_packets)
         self.arrange()
 
-    # What is looked at
+    # Display
 
     def filter(self, query: str = "") -> "Hunter":
-        """Show those that a pandas query is true of, such as ``p_SN > 0.6 and n_alerts == 2``, from the first one."""
+        """Show the candidates that match a pandas query, for example ``p_SN > 0.6 and n_alerts == 2``, from the first
+        one."""
         filter_candidates(self.candidates, query)
         self._query = query
         return self.arrange().go(0)
@@ -102,38 +103,38 @@ class Hunter:
         return self.arrange().go(0)
 
     def blind(self, on: bool = True) -> "Hunter":
-        """Hide the scores, and the order that they give; verdicts say that they were hidden."""
+        """Hide the scores and their order; verdicts record that they were hidden."""
         self.is_blind = on
         return self.arrange()
 
     def select(self, object_id: str) -> "Hunter":
-        """Go to an object that is shown."""
+        """Go to one of the objects shown."""
         found = np.flatnonzero(self._shown == self._row_of.get(object_id, -1))
         if not len(found):
             raise HunterError(f"{object_id} is not among the {len(self._shown)} that are shown")
         return self.go(int(found[0]))
 
     def go(self, place: int) -> "Hunter":
-        """Go to a place among those shown, the first or last one where it is beyond them."""
+        """Go to a place among the candidates shown; beyond them, to the first or last one."""
         self.place = max(0, min(place, len(self._shown) - 1))
         self._tell("place")
         return self
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The candidates in the order in which they are shown, with ``repeated`` for a second time."""
+        """Return the candidates in the order of display; ``repeated`` marks a second time."""
         return self.candidates.iloc[self._shown].assign(repeated=self._repeated)
 
     @property
     def current(self) -> pd.Series:
-        """The candidate that is looked at."""
+        """Return the current candidate."""
         if not len(self._shown):
             raise HunterError(f"no candidate is shown: the query is {self._query!r}")
         return self.candidates.iloc[self._shown[self.place]]
 
     @property
     def rows(self) -> tuple[Any, list[bool]]:
-        """Rows of `candidates` in the order shown, and whether each is a second time."""
+        """Return the rows of `candidates` in the order of display, and whether each is a repeat."""
         return self._shown, self._repeated
 
     # Verdicts
@@ -141,16 +142,16 @@ class Hunter:
     def verdict(
         self, verdict: str, *, kind: str = "", comment: str = "", seconds: float = 0.0, move: bool = True
     ) -> str:
-        """Judge the candidate that is looked at, go to the next one, and return the event's uuid.
+        """Record a verdict on the current candidate, go to the next one, and return the event's uuid.
 
         Parameters
         ----------
         verdict : {"SN", "bogus", "not SN", "unsure"}
         kind : str
-            Of a bogus: dipole, cosmic ray, spike, bad column, hot pixel or cold pixel.
+            Kind of a bogus: dipole, cosmic ray, spike, bad column, hot pixel or cold pixel.
         comment : str
         seconds : float
-            How long it took.
+            Time taken.
         move : bool
             Whether to go to the next one.
         """
@@ -161,11 +162,11 @@ class Hunter:
         return event
 
     def comment(self, text: str) -> str:
-        """Say something about the candidate that is looked at; returns the event's uuid."""
+        """Comment on the current candidate; return the event's uuid."""
         return self._add(COMMENT, comment=text)
 
     def undo(self) -> str:
-        """Take back this person's last verdict or comment, by an event; returns the object, empty if there is none."""
+        """Undo this person's last verdict or comment, by an event; return the object, empty if there is none."""
         undone = self.store.undo()
         if undone is None:
             return ""
@@ -177,48 +178,49 @@ class Hunter:
         return name
 
     def merge(self, other: Path) -> int:
-        """Take over what another person's file has more, and return how many events that is."""
+        """Add the missing events of another person's file, and return their number."""
         added = self.store.merge(Path(other))
         self._tell("judged")
         return added
 
     def judged(self) -> pd.DataFrame:
-        """This person's verdicts that stand, on any night; the second time of a repeat is not among them."""
+        """Return this person's valid verdicts on any night, without those on repeats."""
         standing = find_standing(self.store.events())
         return standing[standing["person"] == self.store.person]
 
     def progress(self) -> str:
-        """Say how many of the candidates shown are judged."""
+        """Describe how many of the candidates shown have a verdict."""
         done = set(self.judged()["object_id"]) & set(self.shown["object_id"])
         mark = " · simulated survey" if self.night.simulated else ""
         return f"{len(done)} of {self.shown['object_id'].nunique()} judged by {self.store.person}{mark}"
 
-    # What follows from them
+    # Results
 
     def agreement(self) -> pd.DataFrame:
-        """Agreement of each pair of people, and of each person with herself, with Cohen's kappa."""
+        """Measure the agreement of each pair of people, and of each person with herself, with Cohen's kappa."""
         return agreement.measure_agreement(self.store.events())
 
     def disagreements(self) -> pd.DataFrame:
-        """Objects that people judged differently."""
+        """List the objects with different verdicts."""
         return agreement.list_disagreements(self.store.events())
 
     def final(self) -> pd.DataFrame:
-        """One row of each object that was judged; see `twostamp.hunter.agreement.make_final_list`."""
+        """Make one row per object with a verdict; see `twostamp.hunter.agreement.make_final_list`."""
         return agreement.make_final_list(self.store.events())
 
     def export(self, what: str, path: Path | str, **options: Any) -> pd.DataFrame | DryRun:
-        """Write what was found.
+        """Export the results.
 
         Parameters
         ----------
         what : {"csv", "tns", "labels"}
-            All candidates with the verdicts; what would be reported to TNS of those judged SN (nothing is sent); or the
-            verdicts with the packets, to train on.
+            All candidates with the verdicts; the TNS report of those with the verdict SN (nothing is sent); or verdicts
+            with packets, as a training set.
         path : Path or str
-            A .csv or .parquet; a .json; a folder.
+            A .csv or .parquet file; a .json file; a folder.
         **options
-            Of `twostamp.hunter.exports.export_tns`: reporting_group, reporter, and if wanted tns_csv and remarks.
+            Options of `twostamp.hunter.exports.export_tns`: reporting_group, reporter, and optionally tns_csv and
+            remarks.
         """
         final, path = self.final(), Path(path)
         if what == "csv":
@@ -231,23 +233,23 @@ class Hunter:
         wanted = self.candidates[self.candidates["object_id"].isin(found)]
         return exports.export_tns(self.night, wanted, path, **options)
 
-    # What is shown of one
+    # One candidate
 
     def images(self, row: int) -> Floats32:
-        """Stamps of a row of `candidates`; see `twostamp.hunter.display.read_images`."""
+        """Read the stamps of a row of `candidates`; see `twostamp.hunter.display.read_images`."""
         return read_images(self.open_packets(row))
 
     def light_curve(self, row: int) -> pd.DataFrame:
-        """Light curve of a row of `candidates`; see `twostamp.hunter.light_curve.read_light_curve`."""
+        """Read the light curve of a row of `candidates`; see `twostamp.hunter.light_curve.read_light_curve`."""
         return read_light_curve(self.open_packets(row))
 
     def features(self, row: int) -> tuple[Floats, Floats]:
-        """Features of both alerts of a row of `candidates` and their percentiles among those of the training set.
+        """Return the features of both alerts of a row of `candidates`, and their percentiles in the training set.
 
         Returns
         -------
         values, percentiles : ndarray, shape (2, len(ALL_FEATURES))
-            NaN where there is no second alert, no value or no training set.
+            Values and percentiles; NaN without a second alert, a value or a training set.
         """
         values = self._features[row].astype(float)
         if self._training is None:
@@ -255,8 +257,8 @@ class Hunter:
         return values, np.array([rank_in_training(*pair) for pair in zip(values, self._training)])
 
     def show(self) -> Any:
-        """Make the widget: what `display` shows in JupyterLab (extra ``hunter``)."""
-        from twostamp.hunter.panel import make_panel  # asks for anywidget
+        """Make the widget that JupyterLab displays (extra ``hunter``)."""
+        from twostamp.hunter.panel import make_panel  # needs anywidget
 
         return make_panel(self)
 
@@ -265,7 +267,7 @@ class Hunter:
         self._watchers.append(watcher)
 
     def find_rows(self, object_ids: Iterable[str]) -> list[int]:
-        """Rows of `candidates` of objects; -1 of one that is not among them."""
+        """Find the rows of objects in `candidates`; -1 for a missing one."""
         return [self._row_of.get(name, -1) for name in object_ids]
 
     def is_hidden(self, column: str) -> bool:
@@ -288,7 +290,7 @@ class Hunter:
         return event
 
     def arrange(self) -> "Hunter":
-        """Filter, sort and place the repeats anew, and stay at the candidate that is looked at."""
+        """Redo filter, order and repeats, and stay at the current candidate."""
         looked_at = self.current["object_id"] if len(self._shown) else ""
         kept = filter_candidates(self.candidates, self._query)
         by = "random" if self.is_blind and self._tells_score(self._order) else self._order

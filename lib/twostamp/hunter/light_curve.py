@@ -1,4 +1,4 @@
-"""What a packet tells of the past of its object: detections, limits, and how fast it rises."""
+"""Past of an object from its packets: detections, limits, and rise."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,45 +13,45 @@ from twostamp.alerts.values import read_isdiffpos
 BANDS = {1: "g", 2: "r", 3: "i"}
 COLUMNS = ["jd", "band", "mag", "error", "limit", "positive", "programid"]
 _FEWEST_DAYS = 0.5
-"""Within a night the noise of two magnitudes is more than any rise."""
+"""Fewest days between exposures for a rise: within a night, noise exceeds any rise."""
 
 
 def read_light_curve(packets: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Put together what the packets of one object say of it and of the 30 days before each of them.
+    """Combine the detections and limits of one object's packets, and of the 30 days before each.
 
     Parameters
     ----------
     packets : sequence of mapping
-        Of `twostamp.alerts.read_packets`, with history.
+        Packets from `twostamp.alerts.read_packets`, with history.
 
     Returns
     -------
     DataFrame
-        One row an exposure, by time: jd; band, one of g, r and i; mag and error, NaN where nothing was detected;
-        limit, the 5 sigma limit of the exposure; positive, False for a source that is fainter than in the template;
-        programid.
+        One row per exposure, sorted by time: jd, band (g, r or i), mag, error, limit (5 sigma), positive, programid.
+        ``mag`` and ``error`` are NaN without a detection; ``positive`` is False for a source fainter than in the
+        template.
     """
     rows: dict[tuple[float, str], tuple[Any, ...]] = {}
     for packet in packets:
         for entry in (*(packet.get("prv_candidates") or ()), find_candidate(packet)):
             jd, mag, error, limit = (_number(entry.get(name)) for name in ("jd", "magpsf", "sigmapsf", "diffmaglim"))
             band, seen = BANDS.get(entry.get("fid", 0), ""), not math.isnan(mag)
-            if seen or ((jd, band) not in rows and not math.isnan(limit)):  # a detection before a limit of its exposure
+            if seen or ((jd, band) not in rows and not math.isnan(limit)):  # detections before limits
                 positive = seen and read_isdiffpos(entry.get("isdiffpos")) != 0
                 rows[jd, band] = (jd, band, mag, error, limit, positive, entry.get("programid"))
     return pd.DataFrame([rows[exposure] for exposure in sorted(rows)], columns=COLUMNS)
 
 
 def find_rise(curve: pd.DataFrame) -> float:
-    """Measure how fast an object gets brighter, in mag/day; NaN where nothing tells, negative where it fades.
+    """Measure how fast an object brightens, in mag/day; NaN if unknown, negative if it fades.
 
-    In each band that is the way from the last limit before the first detection, which is a lower bound, where that
-    limit is fainter than the detection; else from the first to the last detection. The fastest band counts.
+    In each band the rise is measured from the last limit before the first detection, if that limit is fainter; this is
+    a lower bound. Otherwise it is measured from the first to the last detection. The fastest band counts.
 
     Parameters
     ----------
     curve : DataFrame
-        Of `read_light_curve`. Detections that are fainter than the template are left out.
+        Light curve from `read_light_curve`. Detections fainter than the template are left out.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def find_rise(curve: pd.DataFrame) -> float:
 
 
 def last_limit(curve: pd.DataFrame) -> "pd.Series[Any] | None":
-    """Find the last exposure before the first detection that saw nothing; None where there is none."""
+    """Find the last exposure without a detection before the first detection; None if there is none."""
     detected = curve[curve["mag"].notna()]
     if detected.empty:
         return None
@@ -87,6 +87,6 @@ def last_limit(curve: pd.DataFrame) -> "pd.Series[Any] | None":
 
 
 def _number(value: Any) -> float:
-    """Read a number; NaN for none, and for what ZTF writes in its place (-999)."""
+    """Read a number; NaN for none, and for ZTF's sentinel (-999)."""
     number = math.nan if value is None else float(value)
     return number if -99 < number < math.inf else math.nan

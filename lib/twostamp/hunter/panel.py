@@ -1,7 +1,7 @@
-"""The widget of a hunter in JupyterLab: controls of ipywidgets, and one anywidget for list, stamps and keys.
+"""Widget of a hunter in JupyterLab: ipywidgets controls, and one anywidget for list, stamps and keys.
 
-The page asks (``do``) and the kernel answers (``type``) in messages; pixels travel as bytes. The page keeps what it was
-sent and asks for the next candidates ahead, so that a key needs no answer before it shows.
+The page sends requests (``do``) and the kernel replies (``type``) in messages; pixels are sent as bytes. The page
+caches candidates and requests the next ones ahead, so that a key needs no reply before it shows one.
 """
 
 import json
@@ -30,7 +30,7 @@ _LISTED = (
 
 
 class Panel(anywidget.AnyWidget):
-    """List, stamps, light curve, metadata and verdicts of a hunter."""
+    """Panel with list, stamps, light curve, metadata and verdicts of a hunter."""
 
     _esm = _FOLDER / "panel.js"
     _css = _FOLDER / "panel.css"
@@ -44,7 +44,7 @@ class Panel(anywidget.AnyWidget):
         hunter.watch(self._pass_on)
 
     def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        """Do what the page asks; what cannot be done is told in a sentence."""
+        """Fulfil a request of the page, or send an error message of one sentence."""
         try:
             getattr(self, f"_do_{content.pop('do')}")(**content)
         except (HunterError, VerdictError, OSError) as error:
@@ -70,7 +70,7 @@ class Panel(anywidget.AnyWidget):
 
     @contextmanager
     def _page_is_there(self) -> Iterator[None]:
-        """The page went there before it said so, and may be further by now: do not send it back."""
+        """Record the page's position without sending it back: the page may be further by now."""
         self._page_knows_place = True
         try:
             yield
@@ -114,7 +114,7 @@ class Panel(anywidget.AnyWidget):
             self.send({"type": "place", "place": self.hunter.place})
 
     def _send_judged(self) -> None:
-        """Send the verdicts that changed since they were sent last."""
+        """Send the verdicts that changed since the last message."""
         standing = self.hunter.judged()
         rows = self.hunter.find_rows(standing["object_id"])
         said = zip(standing["verdict"], standing["kind"])
@@ -134,7 +134,7 @@ class Panel(anywidget.AnyWidget):
             "stretch": hunter.stretch,
             "blind": hunter.is_blind,
             "object_id": candidate["object_id"],
-            "candids": [str(candid) for candid in list_candids(candidate)],  # longer than a number of JavaScript
+            "candids": [str(candid) for candid in list_candids(candidate)],  # too long for a number in JavaScript
             "curve": _clean(curve.assign(day=curve["jd"] - start).drop(columns=["jd", "programid"]).to_dict("list")),
             "alerts": [float(jd) - start for jd in (candidate["jd_1"], candidate["jd"])][: candidate["n_alerts"]],
             "features": self._features(row),
@@ -193,7 +193,7 @@ def make_panel(hunter: Hunter) -> ipywidgets.VBox:
 
 
 def make_links(object_id: str, ra: float, dec: float) -> list[list[str]]:
-    """Addresses where others tell of an object or its place; nothing here opens them.
+    """Make links to catalogues and brokers for an object or its position; nothing here opens them.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def make_links(object_id: str, ra: float, dec: float) -> list[list[str]]:
 
 
 def _clean(value: Any) -> Any:
-    """Put None for what JSON has no number for."""
+    """Replace numbers that JSON cannot hold by None."""
     if isinstance(value, dict):
         return {name: _clean(item) for name, item in value.items()}
     if isinstance(value, list):

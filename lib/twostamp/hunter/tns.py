@@ -1,4 +1,4 @@
-"""Reports of candidates in the form of the Transient Name Server, to look at: nothing here sends anything."""
+"""Reports of candidates in the format of the Transient Name Server, to inspect: nothing is sent."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from twostamp.data.label_files import find_column, read_table
 from twostamp.hunter.light_curve import last_limit
 
 AB_MAG, POSSIBLE_SUPERNOVA, ZTF_SOURCE, ZTF_CAMERA, OTHER_ARCHIVE = "1", "1", "48", "196", "0"
-"""Numbers of TNS for flux units, type, data source, instrument, and an archive that is none of its list."""
+"""TNS's numbers for flux units, type, data source, instrument, and an archive not on its list."""
 FILTERS = {"g": "110", "r": "111", "i": "112"}
 PUBLIC = 1
 """``programid`` of alerts that may be reported."""
@@ -28,12 +28,12 @@ _ARCHIVAL_REMARK = "no earlier exposure without a detection is in the alert pack
 
 @dataclass(frozen=True)
 class DryRun:
-    """What would be reported, and what would not.
+    """Report that would be sent, and refused candidates.
 
     Attributes
     ----------
     report : dict
-        ``{"at_report": {"0": {...}}}``, as TNS's bulk reports are.
+        ``{"at_report": {"0": {...}}}``, as in TNS's bulk reports.
     refused : DataFrame
         object_id, reason.
     """
@@ -43,17 +43,17 @@ class DryRun:
 
 
 class TNSCatalogue:
-    """The objects that TNS has a name for.
+    """Objects with a TNS name.
 
     Parameters
     ----------
     path : Path or str
-        CSV of TNS: its daily list of all objects, or an export of its search.
+        CSV from TNS: its daily list of all objects, or an export of its search.
 
     Raises
     ------
     ValueError
-        It has neither internal names nor coordinates.
+        The file has neither internal names nor coordinates.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -69,7 +69,7 @@ class TNSCatalogue:
         self.ra, self.dec = (_degrees(column, hours) for column, hours in zip(places, (True, False)))
 
     def find(self, object_id: str, ra: float, dec: float) -> str:
-        """Say by what an object is known, its name or a place within 3 arcsec; empty where it is not."""
+        """Find how an object is known, by its name or a position within 3 arcsec; empty if it is not."""
         if object_id in self.names:
             return "its name"
         across = (self.ra - ra + 180) % 360 - 180
@@ -86,27 +86,27 @@ def make_dry_run(
     catalogue: TNSCatalogue | None = None,
     remarks: str = "",
 ) -> DryRun:
-    """Write the bulk report of some candidates as TNS would take it, and say of the others why not.
+    """Make the bulk report of candidates in TNS's format, and list the refused ones with reasons.
 
     Parameters
     ----------
     candidates : DataFrame
         object_id, ra, dec (degrees), simulated.
     curves : mapping
-        object_id -> light curve, of `twostamp.hunter.light_curve.read_light_curve`.
+        object_id -> light curve, from `twostamp.hunter.light_curve.read_light_curve`.
     reporting_group : str
-        The group's number at TNS.
+        Number of the group at TNS.
     reporter : str
-        Names as they should be printed.
+        Names, as they should be printed.
     catalogue : TNSCatalogue, optional
-        What is known already.
+        Known objects.
     remarks : str
-        Put on every report.
+        Remarks on every report.
 
     Raises
     ------
     ValueError
-        The reporting group is no number, or nobody reports.
+        The reporting group is no number, or there is no reporter.
     """
     if not re.fullmatch(r"[1-9]\d*", str(reporting_group)):
         raise ValueError(f"reporting_group is {reporting_group!r}: give your group's number at TNS")
@@ -126,7 +126,7 @@ def make_dry_run(
 
 
 def find_obstacle(candidate: Any, curve: pd.DataFrame, catalogue: TNSCatalogue | None = None) -> str:
-    """Say why a candidate may not be reported; empty where nothing speaks against it."""
+    """Give the reason why a candidate may not be reported; empty if there is none."""
     if candidate.simulated:
         return "it is of a simulated survey"
     if not (0 <= candidate.ra < 360 and -90 <= candidate.dec <= 90):
@@ -171,7 +171,7 @@ def _photometry(row: Any) -> dict[str, str]:
 
 
 def _make_non_detection(curve: pd.DataFrame) -> dict[str, str]:
-    """The last exposure before the discovery that saw nothing, or the form of who only knows an archive."""
+    """Make the last exposure without a detection before the discovery, or TNS's form for archival data alone."""
     limit = last_limit(curve)
     if limit is None or limit["band"] not in FILTERS:
         return {"archiveid": OTHER_ARCHIVE, "archival_remarks": _ARCHIVAL_REMARK}
@@ -195,7 +195,7 @@ def _read_csv(path: Path | str) -> pd.DataFrame:
 
 
 def _degrees(column: pd.Series, hours: bool) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Read decimal degrees or sexagesimal text (hours for right ascension); NaN where it is neither."""
+    """Read decimal degrees or sexagesimal text (hours for right ascension); NaN if it is neither."""
 
     def read(text: str) -> float:
         parts = re.split(r"[:\s]+", text.strip())

@@ -1,4 +1,4 @@
-"""What people said of candidates: events in one SQLite file that are only ever added, and what follows from them."""
+"""Verdicts of people on candidates: events in one SQLite file, which are only ever added."""
 
 import getpass
 import json
@@ -14,7 +14,7 @@ import pandas as pd
 
 VERDICTS = ("SN", "bogus", "not SN", "unsure")
 KINDS = ("dipole", "cosmic ray", "spike", "bad column", "hot pixel", "cold pixel")
-"""What a bogus is; the numbers 1 to 6 of the keyboard."""
+"""Kinds of bogus, keys 1 to 6."""
 COMMENT, UNDO = "comment", "undo"
 
 _TYPES: dict[object, str] = {float: "REAL", bool: "INTEGER"}
@@ -22,37 +22,37 @@ _BUSY_SECONDS = 30.0
 
 
 class VerdictError(ValueError):
-    """A verdict that cannot be taken, or a file of verdicts that cannot be used, in one sentence."""
+    """An invalid verdict, or an unusable file of verdicts; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that one person did.
+    """One action of one person.
 
     Attributes
     ----------
     uuid, time : str
-        The time is UTC, ISO 8601 to the microsecond, and later than that of the person's event before.
+        The time is UTC, ISO 8601 to the microsecond, and later than that of the person's previous event.
     person, object_id : str
     candids : str
-        Of the alerts that were shown, the earlier first; JSON.
+        Candids of the alerts shown, the earlier first; JSON.
     scores : str
-        The probabilities that were shown, JSON; empty where they were hidden.
+        Probabilities shown, JSON; empty if they were hidden.
     model : str
-        Hash of the model that gave them.
+        Hash of the model.
     verdict : str
         One of `VERDICTS`, ``comment`` or ``undo``.
     kind : str
-        Of a bogus: one of `KINDS`, or empty.
+        Kind of a bogus: one of `KINDS`, or empty.
     comment : str
     seconds : float
-        From showing the candidate to the verdict.
+        Time from showing the candidate to the verdict.
     supersedes : str
         Event that this one replaces or undoes.
     repeated : bool
-        The candidate was shown a second time to see whether the person agrees with herself.
+        The candidate was shown a second time, to check whether the person repeats her verdict.
     simulated : bool
-        The alerts are of a simulated survey.
+        The alerts are simulated.
     """
 
     uuid: str
@@ -83,14 +83,14 @@ _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
 class VerdictStore:
-    """A file of events; several processes may write to it, and whoever copies it between two verdicts copies all of it.
+    """File of events; several processes may write to it, and a copy made between two verdicts is complete.
 
     Parameters
     ----------
     path : Path
-        SQLite file; made if it is not there.
+        SQLite file; created if missing.
     person : str
-        Who judges; by default the user of the computer.
+        Name of the person; by default the user of the computer.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class VerdictStore:
             yield connection
 
     def events(self, object_id: str = "") -> pd.DataFrame:
-        """Read all events, or those on one object, of everybody, in the order of time; columns as `Event`."""
+        """Read all events of all people, or those on one object, in order of time; columns as in `Event`."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE ? IN ('', object_id) ORDER BY time, uuid"
         with self._connect() as connection:
             rows = connection.execute(query, (object_id,)).fetchall()
@@ -138,7 +138,7 @@ class VerdictStore:
         Raises
         ------
         VerdictError
-            There is no such verdict or kind, a kind is given of what is no bogus, or a comment is empty.
+            The verdict or kind does not exist, a kind is given for a verdict other than bogus, or a comment is empty.
         """
         if verdict not in (*VERDICTS, COMMENT):
             raise VerdictError(f"no verdict is called {verdict!r}; there are {', '.join(VERDICTS)}")
@@ -155,7 +155,7 @@ class VerdictStore:
         return self._append(**named, seconds=float(seconds), repeated=repeated, simulated=simulated)
 
     def undo(self) -> pd.Series | None:
-        """Undo this person's latest event that is not undone yet, by an event; None where there is none left."""
+        """Undo this person's latest event that is not undone yet, by an event; None if none is left."""
         events = _drop_undone(self.events())
         mine = events[events["person"] == self.person]
         if mine.empty:
@@ -167,12 +167,12 @@ class VerdictStore:
         return last
 
     def merge(self, other: Path) -> int:
-        """Take over the events of another file that this one lacks, and return how many they were.
+        """Add the events of another file that this one lacks, and return their number.
 
         Raises
         ------
         VerdictError
-            The other is no file of verdicts, or tells an event of this one differently.
+            The other is no file of verdicts, or has a different version of an event.
         """
         if not Path(other).is_file():
             raise VerdictError(f"there is no file {other}")
@@ -188,7 +188,7 @@ class VerdictStore:
 
     def _append(self, **values: object) -> str:
         with self._connect() as connection:
-            connection.execute("BEGIN IMMEDIATE")  # no other process may take the same time
+            connection.execute("BEGIN IMMEDIATE")  # no other process may use the same time
             mine = "SELECT max(time) FROM events WHERE person = ?"
             (last,) = connection.execute(mine, (self.person,)).fetchone()
             now = datetime.now(UTC)
@@ -205,14 +205,14 @@ class VerdictStore:
 
 
 def find_standing(events: pd.DataFrame, *, repeated: bool = False) -> pd.DataFrame:
-    """Find the verdicts that count: the latest of each person on each object that is not undone, in order of time.
+    """Find the valid verdicts: the latest of each person on each object that is not undone, in order of time.
 
     Parameters
     ----------
     events : DataFrame
-        Of `VerdictStore.events`.
+        Table from `VerdictStore.events`.
     repeated : bool
-        Those on candidates that were shown a second time, instead of the first time.
+        Return the verdicts on repeats instead of those on first showings.
     """
     kept = _drop_undone(events)
     kept = kept[(kept["verdict"] != COMMENT) & (kept["repeated"] == repeated)]
@@ -220,7 +220,7 @@ def find_standing(events: pd.DataFrame, *, repeated: bool = False) -> pd.DataFra
 
 
 def list_comments(events: pd.DataFrame) -> pd.Series:
-    """Join the comments on each object, those given with a verdict too; index object_id."""
+    """Join the comments on each object, including those with a verdict; index object_id."""
     kept = _drop_undone(events)
     kept = kept[kept["comment"] != ""]
     return (kept["person"] + ": " + kept["comment"]).groupby(kept["object_id"]).agg("; ".join)

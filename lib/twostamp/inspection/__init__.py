@@ -1,4 +1,4 @@
-"""Why a model answers as it does: attribution, permutation importance, forests."""
+"""What the predictions of a model are based on: attribution, permutation importance, forests."""
 
 from twostamp.utils.extras import attach_room
 

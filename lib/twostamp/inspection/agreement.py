@@ -1,4 +1,4 @@
-"""Whether two explanations of the same objects agree, and where attributions lie: on the object, or beside it."""
+"""Agreement of two explanations of the same objects, and the location of attributions: on the object, or beside it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,13 +14,13 @@ from twostamp.inspection.attribution import stamp_names
 from twostamp.utils.typing import Floats, Ints
 
 UNSEEN = 0.01
-"""Share of all attribution below which stamps count as not looked at."""
+"""Share of all attribution below which stamps count as unused."""
 
 NULLS = ("attributions of another object", "network with random weights", "input minus baseline, no network")
 
 
 def correlate_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Spearman's correlation of every object of one table with every object of another.
+    """Compute Spearman's correlation of every object of one table with every object of another.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def correlate_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
     Returns
     -------
     ndarray, shape (n, n)
-        NaN for an object whose values are all the same.
+        NaN for an object whose values are all equal.
 
     Examples
     --------
@@ -47,26 +47,27 @@ def correlate_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
 def check_agreement(
     attributions: ArrayLike, occlusion: ArrayLike, nulls: Sequence[ArrayLike], bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Rank correlation of pooled attributions with occlusion, beside what it would be if they meant nothing.
+    """Measure the rank correlation of pooled attributions with occlusion, and compare it with three nulls.
 
-    Three nulls: the attributions of another object, which share with the right ones that sources are in the middle;
-    those of a network of the same form with random weights (Adebayo et al. 2018); and how far the input lies from the
-    baseline, which needs no network and is the strongest of them.
+    The first null is the attributions of another object, whose source is in the middle too. The second is those of the
+    same network with random weights (Adebayo et al. 2018). The third is the distance of the input from the baseline,
+    which needs no network and is the strongest.
 
     Parameters
     ----------
     attributions, occlusion : array_like, shape (n, ...)
-        Of n objects over the same patches; compared as they are given, so absolute values for strength alone.
+        Values of n objects over the same patches. Signs are compared too; pass absolute values to compare strength
+        alone.
     nulls : sequence of array_like, shape (n, ...)
-        Of the second and the third null.
+        Values of the second and the third null.
     bootstrap : Bootstrap
-        Over objects.
+        Bootstrap over objects.
 
     Returns
     -------
     DataFrame
-        what, objects, correlation (mean over objects), low, high (95 %), excess (of the right attributions over these),
-        excess low, excess high.
+        what, objects, correlation (mean over objects), low, high (95 %), excess (of the object's own attributions over
+        the null), excess low, excess high.
     """
     pairs = correlate_ranks(attributions, occlusion)
     own = np.diag(pairs).copy()
@@ -86,21 +87,22 @@ def check_agreement(
 
 
 def group_attributions(attributions: Mapping[str, ArrayLike], features: Sequence[str]) -> dict[str, Floats]:
-    """Absolute value of the sum of the attributions of each object to each kind of input.
+    """Sum the attributions of each object by kind of input; return absolute values.
 
-    A sum of absolute values would favour inputs of many numbers: 2646 pixels against 53 metadata, whose noise adds up.
+    A sum of absolute values would favour inputs with many numbers, whose noise adds up: 2646 pixels against 53
+    metadata.
 
     Parameters
     ----------
     attributions : mapping
-        Of `twostamp.inspection.attribution.integrate_gradients`.
+        Attributions from `twostamp.inspection.attribution.integrate_gradients`.
     features : sequence of str
         Names of the metadata of one alert.
 
     Returns
     -------
     dict of ndarray, shape (n,)
-        By kind: the three stamps of either alert, coordinates, other metadata, deltajd.
+        Sums by kind: the three stamps of either alert, coordinates, other metadata, deltajd.
     """
     signed = {name: np.asarray(values, float) for name, values in attributions.items()}
     groups: dict[str, Floats] = {
@@ -123,22 +125,22 @@ def tabulate_attribution_shares(
     features: Sequence[str],
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
-    """Share of the attribution that goes to each kind of input, mean over objects with its interval.
+    """Tabulate the share of attribution of each kind of input: mean over objects with its interval.
 
     Parameters
     ----------
     attributions, features
         As for `group_attributions`.
     of_random_weights : mapping
-        As `attributions`, of a network that has learnt nothing.
+        As `attributions`, for an untrained network.
     bootstrap : Bootstrap
-        Over objects.
+        Bootstrap over objects.
 
     Returns
     -------
     DataFrame
-        input, share, low, high (95 %), untrained (share with random weights); last the share of the stamps' absolute
-        attribution that lies in their central third (a ninth of the area).
+        input, share, low, high (95 %), untrained (share with random weights). The last row is the share of the stamps'
+        absolute attribution in their central third (a ninth of the area).
     """
     shares, untrained = (_divide_attributions(each, features) for each in (attributions, of_random_weights))
     rows = [{"input": name} | bootstrap.mean(each).to_row("share") for name, each in shares.items()]
@@ -153,7 +155,7 @@ def _divide_attributions(attributions: Mapping[str, ArrayLike], features: Sequen
 
 
 def central_share(attributions: Mapping[str, ArrayLike]) -> Floats:
-    """Share of each object's absolute attribution to stamps that lies in their central third, a ninth of the area."""
+    """Compute the share of each object's absolute stamp attribution in the central third, a ninth of the area."""
     stamps = [np.abs(np.asarray(attributions[name])) for name in stamp_names(attributions)]
     crop = stamps[0].shape[1]
     middle = slice(crop // 3, crop - crop // 3)
@@ -162,7 +164,7 @@ def central_share(attributions: Mapping[str, ArrayLike]) -> Floats:
 
 
 def choose_objects(labels: ArrayLike, count: int, seed: int) -> Ints:
-    """Draw objects to explain, as many of every class as of any other, in order of class.
+    """Draw objects to explain, equally many of every class, in order of class.
 
     Examples
     --------
@@ -177,7 +179,7 @@ def choose_objects(labels: ArrayLike, count: int, seed: int) -> Ints:
 
 
 def choose_examples(labels: ArrayLike, targets: ArrayLike) -> list[int]:
-    """First object of every class that is called what it is, or the first of its class.
+    """Choose the first correctly classified object of every class, or else the first of the class.
 
     Examples
     --------
@@ -190,12 +192,12 @@ def choose_examples(labels: ArrayLike, targets: ArrayLike) -> list[int]:
 
 
 def share_of_stamps(shares: pd.DataFrame, column: str = "share") -> float:
-    """Share of the attribution that the stamps of both alerts have together; of `tabulate_attribution_shares`."""
+    """Sum the shares of attribution of the stamps of both alerts, from `tabulate_attribution_shares`."""
     return float(shares.loc[shares["input"].str.contains(", alert "), column].sum())
 
 
 def summarise_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]:
-    """Say in sentences where attributions lie and whether occlusion agrees."""
+    """Summarise in sentences where attributions lie and whether occlusion agrees."""
     found, stamps = shares.set_index("input")["share"], share_of_stamps(shares)
     sky = f", coordinates {found['coordinates']:.1%}" if "coordinates" in found else ""
     lines = [
@@ -203,7 +205,7 @@ def summarise_agreement(shares: pd.DataFrame, agreed: pd.DataFrame) -> list[str]
         f"of the stamps' {found.iloc[-1]:.0%} lies in the central ninth of the area",
     ]
     if stamps < UNSEEN:
-        lines.append("the network does not look at its stamps: what follows is about next to nothing")
+        lines.append("the network hardly uses its stamps: the correlations below concern almost no attribution")
     own = Estimate.from_row(agreed.iloc[0], "correlation")
     lines.append(f"rank correlation of attribution and occlusion {own:.2f}")
     for row in agreed.iloc[1:].to_dict("records"):

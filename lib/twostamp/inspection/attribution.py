@@ -1,9 +1,11 @@
-"""Which pixels a trained classifier uses: integrated gradients, and occlusion as an independent witness (notebook 14).
+"""Pixels that a trained classifier uses: integrated gradients, and occlusion as an independent check (notebook 14).
 
-What is explained is the log odds of one class, ln p / (1 - p), from the network before its softmax: it does not
-saturate where p is 1 to seven digits. The baseline is the mean of the training set, class-balanced, stamps and metadata
-alike: "nothing particular". Sundararajan, Taly and Yan (2017, ICML) for integrated gradients, Zeiler and Fergus (2014,
-ECCV) for occlusion, Adebayo et al. (2018, NeurIPS) for the check that an attribution depends on what was learnt at all.
+The explained quantity is the log odds of one class, ln p / (1 - p). It is computed before the softmax, so it does not
+saturate where p is 1 to seven digits. The baseline is the class-balanced mean of the training set, for stamps and
+metadata: "nothing particular".
+
+Sources: Sundararajan, Taly and Yan (2017, ICML) for integrated gradients, Zeiler and Fergus (2014, ECCV) for occlusion.
+Adebayo et al. (2018, NeurIPS) check that an attribution depends on the training.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,18 +25,18 @@ from twostamp.models.layers import N_ROTATIONS
 from twostamp.utils.typing import Floats, Ints
 
 Inputs = dict[str, NDArray[Any]]
-_CHUNK = 64  # objects in one call
+_CHUNK = 64  # objects per call
 _BASELINE_OBJECTS = 1000
 _WINDOWS = 7  # patches along the side of a stamp: 3 pixels of 21
 
 
 def stamp_names(inputs: Iterable[str]) -> list[str]:
-    """Inputs that are stamps, alert by alert."""
+    """List the inputs that are stamps, alert by alert."""
     return sorted(name for name in inputs if name.startswith("stamps"))
 
 
 def _chunks(inputs: Inputs, targets: ArrayLike) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Inputs and targets as tensors, a part of the objects at a time."""
+    """Yield inputs and targets as tensors, for a part of the objects at a time."""
     labels = np.asarray(targets, np.int32)
     for start in range(0, len(labels), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -47,7 +49,7 @@ class LogOdds:
     Parameters
     ----------
     model : keras.Model
-        Of `twostamp.models.architectures.build_model`.
+        Network from `twostamp.models.architectures.build_model`.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -70,19 +72,19 @@ class LogOdds:
         self._differentiate = tf.function(differentiate, reduce_retracing=True)
 
     def __call__(self, inputs: Inputs, targets: ArrayLike) -> Floats:
-        """Log odds of the target class of each object, shape (n,), nats.
+        """Compute the log odds of the target class of each object, shape (n,), nats.
 
         Parameters
         ----------
         inputs : dict of ndarray, first axis n
-            By name, as of `twostamp.models.inference.model_inputs`.
+            Inputs by name, as from `twostamp.models.inference.model_inputs`.
         targets : array_like of int, shape (n,)
         """
         parts = [self._compute(*part).numpy() for part in _chunks(inputs, targets)]
         return np.concatenate(parts).astype(np.float64)
 
     def gradients(self, inputs: Inputs, targets: ArrayLike) -> Inputs:
-        """Gradient of each object's log odds by its own inputs, in their shapes."""
+        """Compute the gradient of each object's log odds by its own inputs, in their shapes."""
         parts = [self._differentiate(*part) for part in _chunks(inputs, targets)]
         return {name: np.concatenate([part[name].numpy() for part in parts]) for name in inputs}
 
@@ -94,16 +96,16 @@ def randomise(model: keras.Model, seed: int) -> keras.Model:
 
 
 def mean_inputs(records: Records, names: Iterable[str], *, seed: int, **options: Any) -> Inputs:
-    """Mean of class-balanced training objects: the baseline.
+    """Compute the baseline: the class-balanced mean of training objects.
 
     Parameters
     ----------
     records : Records
     names : iterable of str
-        Inputs wanted.
+        Names of the inputs.
     seed : int
     **options
-        features and crop of `twostamp.data.tfrecords.Records.batches`.
+        Features and crop, for `twostamp.data.tfrecords.Records.batches`.
 
     Returns
     -------
@@ -116,14 +118,14 @@ def mean_inputs(records: Records, names: Iterable[str], *, seed: int, **options:
 
 
 class ExplainedObjects(NamedTuple):
-    """Objects and the class of each whose log odds are explained.
+    """Objects, and the class of each for which log odds are explained.
 
     Attributes
     ----------
     log_odds : LogOdds
     inputs : dict of ndarray, first axis n
     baseline : dict of ndarray
-        What the objects are compared with, of `mean_inputs`.
+        Inputs that the objects are compared with, from `mean_inputs`.
     targets : ndarray of int, shape (n,)
     """
 
@@ -133,26 +135,26 @@ class ExplainedObjects(NamedTuple):
     targets: Ints
 
     def with_random_weights(self, seed: int) -> "ExplainedObjects":
-        """The same objects and classes for a network that has learnt nothing."""
+        """Return the same objects and classes with an untrained network."""
         return self._replace(log_odds=LogOdds(randomise(self.log_odds.model, seed)))
 
 
 def load_explained_objects(
     classifier: Classifier, arrays: Arrays, chosen: ArrayLike, records: Records, seed: int
 ) -> ExplainedObjects:
-    """Take the objects whose predicted class a classifier is to account for.
+    """Load the objects whose predicted class is to be explained.
 
     Parameters
     ----------
     classifier : Classifier
     arrays : Arrays
-        Prepared for it.
+        Objects prepared for the classifier.
     chosen : array_like of int
-        Places of the objects.
+        Indices of the objects.
     records : Records
-        That it was trained on.
+        Records that the classifier was trained on.
     seed : int
-        Of the batches whose mean is the baseline.
+        Seed of the batches whose mean is the baseline.
     """
     model = classifier.network
     inputs = {name: values[np.asarray(chosen)] for name, values in model_inputs(classifier.variant, arrays).items()}
@@ -163,12 +165,12 @@ def load_explained_objects(
 
 
 def measure_distance(objects: ExplainedObjects) -> Inputs:
-    """How far the inputs lie from the baseline: what resembles an attribution without any network."""
+    """Measure the distance of the inputs from the baseline: the analogue of an attribution without a network."""
     return {name: np.abs(values - objects.baseline[name]) for name, values in objects.inputs.items()}
 
 
 def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
-    """Turn the stamps by 90 degrees as often as wanted, those of both alerts together; the rest stays."""
+    """Rotate the stamps of both alerts by multiples of 90 degrees; other inputs stay."""
     return {
         name: np.ascontiguousarray(np.rot90(values, turns, axes=(1, 2))) if name.startswith("stamps") else values
         for name, values in inputs.items()
@@ -176,22 +178,22 @@ def rotate_stamps(inputs: Inputs, turns: int) -> Inputs:
 
 
 def integrate_gradients(objects: ExplainedObjects, steps: int) -> Inputs:
-    """Integrated gradients, averaged over the four rotations of the stamps.
+    """Compute integrated gradients, averaged over the four rotations of the stamps.
 
-    An object is turned, explained and its attributions turned back; the baseline is not turned. So the attributions of
-    a turned object are the turned attributions, whatever the baseline. For each object they sum to the log odds of the
-    object minus those of the baseline, up to the error of the integral.
+    An object is rotated and explained, and its attributions rotated back; the baseline is not rotated. The attributions
+    of a rotated object are therefore the rotated attributions, for any baseline. For each object they sum to its log
+    odds minus those of the baseline, up to the error of the integral.
 
     Parameters
     ----------
     objects : ExplainedObjects
     steps : int
-        Nodes of the Gauss-Legendre rule on the straight way from the baseline to the object.
+        Nodes of the Gauss-Legendre rule on the straight path from baseline to object.
 
     Returns
     -------
     dict of ndarray
-        In the shapes of the inputs, nats.
+        Attributions in the shapes of the inputs, nats.
     """
     total = {name: np.zeros(values.shape, np.float64) for name, values in objects.inputs.items()}
     with tqdm(total=N_ROTATIONS * steps, desc="integrated gradients") as progress:
@@ -203,7 +205,7 @@ def integrate_gradients(objects: ExplainedObjects, steps: int) -> Inputs:
 
 
 def _integrate_straight(objects: ExplainedObjects, steps: int, progress: Any) -> Inputs:
-    """Integrated gradients of objects as they stand."""
+    """Compute integrated gradients of objects without rotation."""
     log_odds, inputs, baseline, targets = objects
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     way = {name: values - baseline[name] for name, values in inputs.items()}
@@ -217,14 +219,14 @@ def _integrate_straight(objects: ExplainedObjects, steps: int, progress: Any) ->
 
 
 def completeness_gap(objects: ExplainedObjects, attributions: Inputs) -> tuple[Floats, Floats]:
-    """How far attributions are from adding up (the axiom of completeness).
+    """Measure how far attributions are from completeness: their sum against the difference in log odds.
 
     Returns
     -------
     expected : ndarray, shape (n,)
         Log odds of each object minus those of the baseline.
     gap : ndarray, shape (n,)
-        Sum of its attributions minus that.
+        Sum of its attributions minus `expected`.
     """
     log_odds, inputs, baseline, targets = objects
     n = len(targets)
@@ -235,7 +237,7 @@ def completeness_gap(objects: ExplainedObjects, attributions: Inputs) -> tuple[F
 
 
 def summarise_completeness(objects: ExplainedObjects, attributions: Inputs) -> str:
-    """Say how far attributions are from adding up; see `completeness_gap`."""
+    """Summarise how far attributions are from completeness; see `completeness_gap`."""
     expected, gap = completeness_gap(objects, attributions)
     return (
         f"log odds above the baseline's: median {np.median(expected):.2f} nats; the attributions miss it by "
@@ -244,7 +246,7 @@ def summarise_completeness(objects: ExplainedObjects, attributions: Inputs) -> s
 
 
 def patch_starts(crop: int) -> tuple[int, list[int]]:
-    """Side of an occluding patch and where patches start along a stamp.
+    """Compute the side of an occluding patch, and the starts of patches along a stamp.
 
     Examples
     --------
@@ -256,12 +258,12 @@ def patch_starts(crop: int) -> tuple[int, list[int]]:
 
 
 def occlude(objects: ExplainedObjects) -> Floats:
-    """Log odds lost when a patch of one image is replaced by the baseline's.
+    """Measure the log odds lost when a patch of one image is replaced by the baseline's.
 
     Returns
     -------
     ndarray, shape (n, alerts, 3, g, g)
-        g patches along a side; nats, positive where the patch speaks for the class.
+        Losses for g patches along a side; nats, positive if the patch supports the class.
     """
     log_odds, inputs, baseline, targets = objects
     names = stamp_names(inputs)

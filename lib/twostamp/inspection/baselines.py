@@ -1,4 +1,4 @@
-"""Baselines on metadata alone, of one alert and of two: what a network with stamps has to beat (not in the thesis)."""
+"""Baselines on metadata alone, of one alert and of two, which a network with stamps must beat (not in the thesis)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,11 +20,13 @@ BASELINES: dict[str, Any] = {
     "random forest": lambda seed: RandomForestClassifier(_TREES, random_state=seed),
     "gradient boosting": lambda seed: HistGradientBoostingClassifier(max_iter=100, random_state=seed),
 }
+RANDOM = "random forest"
+"""The baseline that another seed changes; one fit of each other tells all."""
 ALERTS = ("one alert", "two alerts")
 
 
 def name_baseline(baseline: str, alerts: str) -> str:
-    """Name a baseline and what it sees.
+    """Name a baseline and its inputs.
 
     Examples
     --------
@@ -37,11 +39,11 @@ def name_baseline(baseline: str, alerts: str) -> str:
 def predict_baseline(baseline: str, train: Arrays, tests: Sequence[Arrays], seeds: Sequence[int]) -> list[Floats]:
     """Fit a baseline once with each seed and predict every test set; each of shape (seeds, n, classes).
 
-    All sets have metadata of one list; all classes are in the first. A fit that takes no seed is made once and counts
-    for each: nothing about it varies but the objects.
+    All sets have metadata of one list; the first has all classes. A fit without a seed is made once and used for every
+    seed, since it depends on the objects alone.
     """
-    drawn = list(seeds) if baseline == "random forest" else list(seeds[:1])
-    with threadpool_limits(1):  # of some thousand objects threads only wait for each other
+    drawn = list(seeds) if baseline == RANDOM else list(seeds[:1])
+    with threadpool_limits(1):  # with some thousand objects, threads only wait for each other
         fitted = [BASELINES[baseline](seed).fit(stack_metadata(train), train.labels) for seed in drawn]
     repeats = len(seeds) // len(drawn)
     return [
@@ -53,22 +55,22 @@ def predict_baseline(baseline: str, train: Arrays, tests: Sequence[Arrays], seed
 def predict_baselines(
     train: Arrays, tests: Mapping[str, Arrays], classes: tuple[str, ...], repetitions: int, seed: int
 ) -> dict[str, Predictions]:
-    """Predict test sets by every baseline, with one alert and, where there are second alerts, with two.
+    """Predict test sets with every baseline, from one alert and, if there are second alerts, from two.
 
     Parameters
     ----------
     train : Arrays
     tests : mapping of str to Arrays
-        With metadata of the same list.
+        Test sets by name, with metadata of the same list.
     classes : tuple of str
     repetitions : int
-        Seeds of each.
+        Number of seeds of each baseline.
     seed : int
 
     Returns
     -------
     dict of Predictions
-        By test set.
+        Predictions by test set.
     """
     seeds = np.random.SeedSequence([seed, 5]).generate_state(repetitions).tolist()
     found: dict[str, dict[str, Floats]] = {split: {} for split in tests}

@@ -1,4 +1,4 @@
-"""Random forests on metadata alone, and which metadata they rely on (thesis section 6.7; decision T8)."""
+"""Random forests on metadata alone, and the metadata that they rely on (thesis section 6.7; decision T8)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ class Forests:
     confusions : ndarray, shape (forests, classes, classes), int
         Counts on the test set; rows true, columns predicted.
     importance : DataFrame, one row per feature, most important first
-        feature, then mean and std (ddof 0, over the forests) of the impurity importance (shares that add to 1) and of
-        the permutation importance (test accuracy lost when the feature is shuffled), and the rank by either.
+        feature, then mean and std (ddof 0, over the forests) and rank of two importances. Impurity importance is a
+        share, and adds up to 1. Permutation importance is the test accuracy lost when the feature is permuted.
     grouped : DataFrame or None
-        The same with both alerts of a feature taken together: impurities added, values shuffled with one another.
+        The same for both alerts of a feature together: impurities added, values permuted jointly.
     """
 
     confusions: Ints
@@ -38,18 +38,18 @@ class Forests:
 
     @property
     def accuracies(self) -> Floats:
-        """Accuracy of each forest on the test set."""
+        """Return the accuracy of each forest on the test set."""
         correct = self.confusions.trace(axis1=1, axis2=2)
         return np.asarray(correct / self.confusions.sum(axis=(1, 2)))
 
 
 def stack_metadata(arrays: Arrays) -> Floats32:
-    """Put the metadata of both alerts and ln deltajd side by side: the 53 features of section 3.5.2.
+    """Join the metadata of both alerts and ln deltajd: the 53 features of section 3.5.2.
 
     Returns
     -------
     ndarray, shape (n, 2 k + 1), or (n, k) of objects without second alerts, float32
-        In the order of `twostamp.data.features.feature_names_two`.
+        Features in the order of `twostamp.data.features.feature_names_two`.
     """
     parts = [arrays.metadata_1, arrays.metadata_2, arrays.deltajd]
     return np.concatenate([part for part in parts if part is not None], axis=1)
@@ -72,18 +72,18 @@ def fit_forests(
     Parameters
     ----------
     train, test : Arrays
-        With the list `features`.
+        Objects with the list `features`.
     features : str
         Name of a metadata list.
     n_classes : int
     count, trees : int
         Number of forests, and of trees in each (20 and 100 in the thesis).
     seed : int
-        Forest i has the i-th child of it, whatever `n_jobs`.
+        Forest i uses its i-th child, whatever `n_jobs`.
     n_jobs : int
         Threads.
     grouped : bool
-        Whether to shuffle both alerts of a feature together too.
+        Whether to permute both alerts of a feature together too.
     """
     x, x_test, y_test = stack_metadata(train), stack_metadata(test), np.asarray(test.labels)
     names = feature_names_two(features)[: x.shape[1]]
@@ -102,7 +102,7 @@ def fit_forests(
 
 
 def group_alerts(names: Sequence[str]) -> dict[str, list[int]]:
-    """Put the columns of both alerts of a feature together.
+    """Group the columns of both alerts of a feature.
 
     Examples
     --------
@@ -122,11 +122,11 @@ def permute_features(
     seed: int,
     groups: Sequence[Sequence[int]] | None = None,
 ) -> Floats:
-    """Accuracy lost when one feature is shuffled between the objects: permutation importance (decision T8).
+    """Compute the permutation importance: accuracy lost when a feature is permuted between objects (decision T8).
 
-    One call of `predict` for all features together: some twenty times faster than
-    `sklearn.inspection.permutation_importance`, which makes one each. One shuffle a feature is enough here, since
-    the forests repeat it.
+    A single call of `predict` for all features is some twenty times faster than
+    `sklearn.inspection.permutation_importance`, with one call each. One permutation per feature is enough, since the
+    forests repeat it.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ def permute_features(
         True classes.
     seed : int
     groups : sequence of sequences of int, optional
-        Columns shuffled together; by default each alone.
+        Columns permuted together; by default each alone.
 
     Returns
     -------
     ndarray, shape (k,), or one value a group
-        Negative where the forest does better on the shuffled feature.
+        Accuracy lost; negative if the forest is better on the permuted feature.
     """
     n, k = x.shape
     groups = [[feature] for feature in range(k)] if groups is None else groups
@@ -154,7 +154,7 @@ def permute_features(
 
 
 def _rank_features(groups: Mapping[str, Any], scores: Floats) -> pd.DataFrame:
-    """Mean, standard deviation and rank of scores, shape (forests, 2, groups)."""
+    """Compute mean, standard deviation and rank of scores, shape (forests, 2, groups)."""
     table = pd.DataFrame({"feature": list(groups)})
     for name, values in zip(("impurity", "permutation"), scores.swapaxes(0, 1), strict=True):
         table[f"{name}_mean"], table[f"{name}_std"] = values.mean(axis=0), values.std(axis=0)

@@ -1,6 +1,6 @@
-"""Permutation importance of what a trained network is given beside the stamps (notebook 14).
+"""Permutation importance of the inputs of a trained network besides the stamps (notebook 14).
 
-The forest of section 6.7 says what metadata can tell; this says what the classifier of the thesis makes of them.
+The forest of section 6.7 shows what metadata contain; this module shows what the thesis's classifier uses of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ STAMPS, ALL, SKY = "stamps", "all metadata and deltajd", "coordinates"
 
 
 def list_groups(inputs: Iterable[str], features: str | None) -> dict[str, list[Column]]:
-    """What is shuffled together: a feature of both alerts, deltajd, all coordinates, all that is no stamp, all stamps.
+    """List the groups permuted together: a feature of both alerts, deltajd, coordinates, all but stamps, all stamps.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def list_groups(inputs: Iterable[str], features: str | None) -> dict[str, list[C
 def shuffle_inputs(
     inputs: Mapping[str, NDArray[Any]], columns: list[Column], order: ArrayLike
 ) -> dict[str, NDArray[Any]]:
-    """Give every object the columns of another one, all from the same."""
+    """Give every object the columns of another one, all columns of the same object."""
     changed = dict(inputs)
     for name, column in columns:
         values = changed[name].copy()
@@ -70,15 +70,15 @@ def shuffle_inputs(
 
 
 def split_network(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
-    """Cut a classifier behind its convolutions, which shuffled metadata do not reach.
+    """Split a classifier after its convolutions, which permuted metadata do not affect.
 
     Returns
     -------
     trunk : keras.Model or None
-        From the stamps to one vector an image (stacked: one for both alerts), by the name that the head takes it by;
-        None for a siamese classifier, which is not cut.
+        Network from the stamps to one vector per image (stacked: one for both alerts), by the name of the head's input.
+        None for a siamese classifier, which is not split.
     head : keras.Model
-        From those vectors and the other inputs to probabilities.
+        Network from those vectors and the other inputs to probabilities.
     """
     stamps = {name: model.input[name] for name in stamp_names(model.input)}
     vectors = {layer.output.name: layer.output for layer in model.layers if isinstance(layer, DeepHiTS)}
@@ -89,7 +89,7 @@ def split_network(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
 
 
 def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutations: int, seed: int) -> pd.DataFrame:
-    """What a network loses when parts of its input are shuffled between objects.
+    """Measure the loss of a network when parts of its input are permuted between objects.
 
     Parameters
     ----------
@@ -98,13 +98,14 @@ def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutatio
     arrays : Arrays
         Objects with labels.
     permutations : int
-        Shuffles of each group.
+        Permutations of each group.
     seed : int
 
     Returns
     -------
     DataFrame
-        feature (a group of `list_groups`), shuffle, accuracy (lost), nll (gained; mean negative log-likelihood, nats).
+        feature (a group of `list_groups`), shuffle, accuracy (lost), nll (increase of the mean negative log-likelihood,
+        nats).
     """
     inputs, labels = model_inputs(variant, arrays), np.asarray(arrays.labels)
     groups = list_groups(inputs, VARIANTS[variant].features)
@@ -123,7 +124,7 @@ def permute_network(model: keras.Model, variant: str, arrays: Any, *, permutatio
 
 
 def _predict(model: keras.Model, inputs: Mapping[str, NDArray[Any]], size: int = 256) -> Any:
-    """Outputs of a network for many objects, a part of them at a time."""
+    """Predict many objects, a part of them at a time."""
     n = len(next(iter(inputs.values())))
     cuts = (slice(start, start + size) for start in range(0, n, size))
     parts = [model.predict_on_batch({name: values[cut] for name, values in inputs.items()}) for cut in cuts]
@@ -133,14 +134,14 @@ def _predict(model: keras.Model, inputs: Mapping[str, NDArray[Any]], size: int =
 
 
 def _score(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[float, float]:
-    """Accuracy, and mean negative log-likelihood in nats."""
+    """Compute accuracy, and mean negative log-likelihood in nats."""
     of_truth = np.take_along_axis(probabilities.astype(np.float64), labels[:, None], axis=1)
     right = probabilities.argmax(axis=1) == labels
     return float(right.mean()), float(-np.log(np.maximum(of_truth, 1e-7)).mean())
 
 
 def rank_inputs(trials: SearchResults, records: Records, params: Parameters) -> pd.DataFrame:
-    """Permutation importance on test, over the repetitions of a trained classifier and shuffles.
+    """Rank inputs by permutation importance on test, over the repetitions of a classifier and permutations.
 
     Parameters
     ----------
@@ -148,12 +149,12 @@ def rank_inputs(trials: SearchResults, records: Records, params: Parameters) -> 
         Finished repetitions of one combination.
     records : Records
     params : Parameters
-        permutations, seed.
+        Uses permutations and seed.
 
     Returns
     -------
     DataFrame
-        feature, accuracy_mean and accuracy_std (lost), nll_mean and nll_std (gained), n (repetitions x shuffles);
+        feature, accuracy_mean and accuracy_std (lost), nll_mean and nll_std (increase), n (repetitions x permutations);
         standard deviations with ddof 0; most important by nll first.
     """
     classifiers = [trial.load(records) for trial in trials.best_first()]
@@ -172,20 +173,20 @@ def rank_inputs(trials: SearchResults, records: Records, params: Parameters) -> 
 
 
 def compare_importance(of_forest: pd.DataFrame, of_network: pd.DataFrame) -> pd.DataFrame:
-    """Set the forest's measures beside the network's, feature by feature, both alerts together.
+    """Compare the forest's measures with the network's, feature by feature, both alerts together.
 
     Parameters
     ----------
     of_forest : DataFrame
         `twostamp.inspection.forest.Forests.grouped`.
     of_network : DataFrame
-        Of `rank_inputs`.
+        Table from `rank_inputs`.
 
     Returns
     -------
     DataFrame
-        feature; impurity, permutation (forest), accuracy, nll (network), each with mean, std and rank; in the order of
-        the impurity. Features that the network does not have are left out, and so are groups.
+        feature; impurity, permutation (forest), accuracy, nll (network), each with mean, std and rank, sorted by
+        impurity. Groups, and features that the network does not have, are left out.
     """
     table = of_forest.merge(of_network.drop(columns="n"), on="feature", how="inner", validate="one_to_one")
     for score in ("accuracy", "nll"):
@@ -194,7 +195,7 @@ def compare_importance(of_forest: pd.DataFrame, of_network: pd.DataFrame) -> pd.
 
 
 def summarise_importance(compared: pd.DataFrame, of_network: pd.DataFrame) -> list[str]:
-    """Say in sentences which inputs the forest and the network rely on."""
+    """Summarise in sentences which inputs the forest and the network rely on."""
     first = {
         label: ", ".join(compared.nsmallest(5, f"{measure}_rank")["feature"])
         for measure, label in (("impurity", "forest by impurity"), ("permutation", "forest"), ("nll", "network"))

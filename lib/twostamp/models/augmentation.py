@@ -4,6 +4,7 @@ Neither is in the thesis, whose section 6.11 fears the second: nights without al
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras import ops
 
 from twostamp.data.feature_lists import DELTAJD_FLOOR
 from twostamp.models.architectures import SECOND_SEEN
+from twostamp.taxonomy import MOVING
 
 _SHORTEST_GAP = 1.0  # nights
 
@@ -29,12 +31,19 @@ class Augmentation:
         Longest gap, nights. Its logarithm is uniform between one night and this.
     cadence_start : float
         Share of the steps of a training before the first gap is drawn.
+    moving : str
+        Class without gaps: what is seen at the place of an asteroid weeks later is another one.
     """
 
     hide_second: float = 0.0
     cadence_share: float = 0.0
     cadence_gap: float = 60.0
     cadence_start: float = 0.5
+    moving: str = MOVING
+
+    def find_moving(self, classes: Sequence[str]) -> int:
+        """Label of the class without gaps, -1 where there is none."""
+        return list(classes).index(self.moving) if self.moving in classes else -1
 
 
 def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
@@ -66,7 +75,7 @@ def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
 
 
 def augment(
-    inputs: dict[str, Any], drawn: Any, late: Any, augmentation: Augmentation, scale: tuple[float, float]
+    inputs: dict[str, Any], moves: Any, drawn: Any, late: Any, augmentation: Augmentation, scale: tuple[float, float]
 ) -> dict[str, Any]:
     """Hide second alerts and lengthen deltajd by numbers that were drawn.
 
@@ -74,6 +83,8 @@ def augment(
     ----------
     inputs : dict of tensor
         Of a batch of n objects; what is not changed stays.
+    moves : bool tensor, shape (n,)
+        Whether an object is of the class without gaps.
     drawn : tensor, shape (n, 3), float32
         Uniform between 0 and 1.
     late : bool tensor
@@ -91,7 +102,7 @@ def augment(
     seen = ops.cast(hidden >= augmentation.hide_second, "float32")
     share = ops.where(late, augmentation.cadence_share, 0.0)
     reach = math.log(augmentation.cadence_gap / _SHORTEST_GAP)
-    gap = ops.where(chosen < share, _SHORTEST_GAP * ops.exp(length * reach), 0.0)
+    gap = ops.where((chosen < share) & ~moves[:, None], _SHORTEST_GAP * ops.exp(length * reach), 0.0)
     return {**inputs, SECOND_SEEN: seen, "deltajd": lengthen(inputs["deltajd"], gap, scale)}
 
 
@@ -100,7 +111,9 @@ def first_late_step(augmentation: Augmentation, steps: int) -> int:
     return round(augmentation.cadence_start * steps)
 
 
-def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float, float], seed: int, steps: int) -> Any:
+def augment_batches(
+    batches: Any, augmentation: Augmentation, scale: tuple[float, float], seed: int, steps: int, moving: int = -1
+) -> Any:
     """Draw an augmentation for each object of each batch.
 
     The draws depend on the seed, the number of the batch and the place in it, and on nothing else, so that a training
@@ -116,6 +129,8 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
     seed : int
     steps : int
         Batches in the whole training.
+    moving : int
+        Label of the class without gaps; -1 for none.
 
     Returns
     -------
@@ -129,6 +144,7 @@ def augment_batches(batches: Any, augmentation: Augmentation, scale: tuple[float
     def draw(step: Any, batch: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
         inputs, labels = batch
         drawn = tf.random.stateless_uniform((tf.shape(labels)[0], 3), seed=tf.stack([tf.cast(seed, tf.int64), step]))
-        return augment(inputs, drawn, step >= first, augmentation, scale), labels
+        moves = tf.argmax(labels, axis=1) == moving
+        return augment(inputs, moves, drawn, step >= first, augmentation, scale), labels
 
     return batches.enumerate().map(draw)

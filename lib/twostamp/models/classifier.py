@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import os
 import re
 import warnings
 import zipfile
@@ -17,10 +18,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from twostamp.data.arrays import Arrays, Preparation, arrays_from_table
+from twostamp.data.arrays import Arrays, Preparation, UnscaledArrays
 from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Scaler, packet_fields
+from twostamp.data.survey_age import AGES, SurveyAges
 from twostamp.data.tfrecords import Records
+from twostamp.models.adapter import Adapter, AdapterError
 from twostamp.models.answers import Batch, Predictions, collect, count_missing, map_ahead
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
 from twostamp.models.classify import Answers, classify_archive
@@ -62,6 +65,8 @@ class Classifier:
         What else is known about the model: how it was trained, and how well it did.
     first_alone : bool
         Whether it answers before the second alert; see `at_first_alert`.
+    ages : SurveyAges or None
+        Survey-age features of its training set, which `adapt` maps those of a night onto.
     """
 
     network: keras.Model
@@ -72,6 +77,7 @@ class Classifier:
     preparation: Preparation
     card: Mapping[str, Any] = field(default_factory=dict)
     first_alone: bool = False
+    ages: SurveyAges | None = None
 
     @property
     def n_alerts(self) -> int:
@@ -94,6 +100,27 @@ class Classifier:
         if SECOND_SEEN not in input_shapes(self.variant, self.crop_size):
             raise ModelError(f"a model {self.variant!r} has no answer before the second alert")
         return replace(self, first_alone=True)
+
+    def adapt(self, alerts: UnscaledArrays, training: SurveyAges | None = None, night: str = "") -> "Classifier":
+        """The same classifier for a night on which the survey is older, see `twostamp.models.adapter`.
+
+        Parameters
+        ----------
+        alerts : UnscaledArrays
+            Of `prepare`: objects of that night, without labels.
+        training : SurveyAges, optional
+            Of alerts with labels from the time that it was trained on; by default those kept beside it.
+        night : str
+            UTC dates of the alerts.
+
+        Raises
+        ------
+        AdapterError
+            The objects are too few, or it is not known what the classifier was trained on.
+        """
+        if (known := training or self.ages) is None:
+            raise AdapterError(f"the model {self.variant!r} does not know the ages of its training set: give them")
+        return Adapter.fit(self, alerts, known, night).wrap(self)
 
     def predict(
         self,
@@ -136,13 +163,9 @@ class Classifier:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it is 1 or more")
         total = -(-len(objects) // batch_size) if isinstance(objects, Sized) else None
-        batches = tqdm(
-            map_ahead(self._prepare, objects, batch_size),
-            total=total,
-            unit="batch",
-            desc="predict",
-            disable=not progress or (total is not None and total < 2),
-        )
+        hidden = not progress or (total is not None and total < 2) or bool(os.environ.get("TQDM_DISABLE"))
+        prepared = map_ahead(self._prepare, objects, batch_size)
+        batches = tqdm(prepared, total=total, unit="batch", desc="predict", disable=hidden)
         with bfloat16(mixed_precision):
             return collect(batches, self.network.predict_on_batch, len(self.classes), on_error)
 
@@ -158,10 +181,20 @@ class Classifier:
         """Classify objects that are prepared already, of `make_arrays` or `load_split`."""
         return predict(self.network, self.variant, arrays)
 
+    def predict_unscaled(self, objects: UnscaledArrays) -> Floats32:
+        """Classify objects of `prepare`."""
+        return self.predict_arrays(self._scale(objects))
+
+    def prepare(self, table: pd.DataFrame) -> UnscaledArrays:
+        """Prepare the stamps of a table of alerts, and leave the metadata as they are."""
+        return UnscaledArrays.from_table(table, self.crop_size, self.preparation)
+
     def make_arrays(self, table: pd.DataFrame) -> Arrays:
         """Prepare the rows of a table of alerts."""
-        options: dict[str, Any] = {"crop": self.crop_size, "preparation": self.preparation}
-        arrays = arrays_from_table(table, self.scaler, features=self.features, **options)
+        return self._scale(self.prepare(table))
+
+    def _scale(self, objects: UnscaledArrays) -> Arrays:
+        arrays = objects.scale(self.scaler, self.features)
         return arrays.first_alone() if self.first_alone else arrays
 
     def make_inputs(self, table: pd.DataFrame) -> Inputs:
@@ -211,22 +244,28 @@ class Classifier:
             part.mkdir()
             _save_network(self.network, part / NETWORK)
             self.scaler.save(part / SCALER)
+            if self.ages:
+                self.ages.save(part / AGES)
             (part / CARD).write_text(json.dumps(self.make_card(), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def load(cls, folder: Path | str = PRETRAINED) -> "Classifier":
+    def load(cls, folder: Path | str = PRETRAINED, adapter: Path | str = "") -> "Classifier":
         """Load a folder that `save` wrote, ready to classify alert packets.
 
         Parameters
         ----------
         folder : Path or str
             With ``model.keras``, ``card.json`` and ``scaler.json``; by default the classifier that the package ships.
+        adapter : Path or str
+            File of `Adapter.save`, such as ``adapter.json`` in the folder; none by default.
 
         Raises
         ------
         ModelError
             There is no model in the folder, or it is of another format or of other features than this version
             computes.
+        AdapterError
+            The file holds no adapter.
         """
         folder = Path(folder)
         card = _read_card(folder)
@@ -236,7 +275,9 @@ class Classifier:
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{folder} holds no usable model: {error}") from error
         preparation = Preparation(**card["stamps"])
-        return cls(network, card["variant"], tuple(card["classes"]), card["crop_size"], scaler, preparation, card)
+        ages, classes = SurveyAges.load(folder / AGES), tuple(card["classes"])
+        loaded = cls(network, card["variant"], classes, card["crop_size"], scaler, preparation, card, ages=ages)
+        return Adapter.load(adapter).wrap(loaded) if adapter else loaded
 
 
 load_classifier = Classifier.load

@@ -3,6 +3,7 @@
 The stamps are prepared once, so that a split costs no records. Trainings run on Spark as those of the search.
 """
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -17,13 +19,17 @@ from numpy.typing import NDArray
 
 from twostamp.data.arrays import Arrays, Preparation, UnscaledArrays
 from twostamp.data.features import Scaler
+from twostamp.data.survey_age import SurveyAges
 from twostamp.data.tfrecords import take_batches
+from twostamp.models.adapter import AdapterError
 from twostamp.models.architectures import VARIANTS
+from twostamp.models.classifier import Classifier
 from twostamp.models.inference import predict
 from twostamp.models.trial import TrainingConfig, Trial, train, train_jobs
 from twostamp.params import Parameters
 from twostamp.taxonomy import order_classes
 from twostamp.utils.files import replacing, write_file
+from twostamp.utils.typing import Floats32
 
 Rows = NDArray[np.int64]
 
@@ -166,6 +172,16 @@ class StoredRows:
         """Statistics of the rows learnt from."""
         return _load(self.path, self.digest).fit_scaler(self.train, self.recipe)
 
+    @property
+    def ages(self) -> SurveyAges:
+        """Survey-age features of the rows learnt from."""
+        known = self.unscaled().take(self.train)
+        return SurveyAges.measure(known.metadata, self.labels[self.train])
+
+    def unscaled(self) -> UnscaledArrays:
+        """All objects with raw metadata."""
+        return _load(self.path, self.digest)
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Rows to learn from divided by the batch size, rounded up."""
         return -(-len(self.train) // batch_size)
@@ -185,12 +201,25 @@ class StoredRows:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """A training on some rows, which predicts all objects."""
+    """A training on some rows, which predicts all objects.
+
+    Attributes
+    ----------
+    trial : Trial
+    data : StoredRows
+    config : TrainingConfig
+    folder : Path
+        Of the probabilities, shape (n, classes); with nights (2, n, classes), as trained and adapted.
+    nights : ndarray, shape (n,), int, optional
+        Batches of objects that the network is adapted to, one by one and without labels; -1 for none. A batch of too
+        few keeps the answers as trained.
+    """
 
     trial: Trial
     data: StoredRows
     config: TrainingConfig
     folder: Path
+    nights: Rows | None = None
 
     @property
     def path(self) -> Path:
@@ -205,7 +234,7 @@ class CrossFit:
         if data.hidden:
             settings.append(data.hidden)
         digest = hashlib.sha256(repr(settings).encode())
-        for rows in (data.labels, data.train, data.validation):
+        for rows in (data.labels, data.train, data.validation, *([] if self.nights is None else [self.nights])):
             digest.update(np.ascontiguousarray(rows).tobytes())
         return self.folder / f"{trial.variant}-{digest.hexdigest()[:16]}.npy"
 
@@ -218,8 +247,22 @@ class CrossFit:
         training = train(self.trial, self.data, self.config)
         features, crop = VARIANTS[self.trial.variant].features_read, self.trial.hyperparameters.crop_size
         probabilities = predict(training.model, self.trial.variant, self.data.arrays("all", features, crop))
+        if self.nights is not None:
+            adapted = self._adapt(training.model, probabilities.copy(), self.nights)
+            probabilities = np.stack([probabilities, adapted])
         with replacing(self.path) as part:
             np.save(part, probabilities)
+
+    def _adapt(self, network: keras.Model, probabilities: Floats32, nights: Rows) -> Floats32:
+        data, sizes = self.data, self.trial.hyperparameters
+        made_with = data.classes, sizes.crop_size, data.scaler, Preparation()  # the stamps are prepared
+        classifier = Classifier(network, self.trial.variant, *made_with, ages=data.ages)
+        for night in np.unique(nights[nights >= 0]):
+            rows = np.flatnonzero(nights == night)
+            objects = data.unscaled().take(rows)
+            with contextlib.suppress(AdapterError):
+                probabilities[rows] = classifier.adapt(objects).predict_unscaled(objects)
+        return probabilities
 
     def record_failure(self, reason: str) -> None:
         """Write why there are none."""
@@ -237,7 +280,7 @@ def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.f
 
     Returns
     -------
-    list of ndarray, shape (n, classes)
+    list of ndarray, shape (n, classes), or (2, n, classes) of one with nights
 
     Raises
     ------

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import keras
@@ -153,8 +154,10 @@ def require_engine(engine: str) -> None:
     Raises
     ------
     EngineError
-        It computes with another one.
+        It computes with another one, or the engine is not installed.
     """
+    if find_spec(engine) is None:
+        raise EngineError(f"engine is {engine}, which is not installed here")
     if (backend := keras.backend.backend()) != engine:
         raise EngineError(
             f"Keras runs on {backend} in this process and engine is {engine}: set KERAS_BACKEND={engine} before Keras "

@@ -59,6 +59,8 @@ class Shape:
     augmentation : Augmentation or None
     deltajd : (float, float)
         Mean and standard deviation of ln deltajd.
+    moving : int
+        Of `twostamp.models.augmentation.augment_batches`.
     """
 
     variant: str
@@ -75,6 +77,7 @@ class Shape:
     mixed_precision: bool = False
     augmentation: Augmentation | None = None
     deltajd: tuple[float, float] = (0.0, 1.0)
+    moving: int = -1
 
     def build(self, dropout_rate: float, policy: str = "float32") -> keras.Model:
         """Build the network with fresh weights; a rate of 0 still leaves it able to drop."""
@@ -169,7 +172,8 @@ class Programme:
         number = adam[self._step]
         if shape.augmentation:
             drawn = jax.random.uniform(jax.random.fold_in(noise, number), (len(labels), 3))
-            inputs = augment(inputs, drawn, number >= settings["late"], shape.augmentation, shape.deltajd)
+            moves = labels == shape.moving
+            inputs = augment(inputs, moves, drawn, number >= settings["late"], shape.augmentation, shape.deltajd)
         known = complete(inputs, shape.variant)
         one_hot = jax.nn.one_hot(labels, len(shape.counts))
 
@@ -238,6 +242,7 @@ def train_model(
     mixed_precision: bool = False,
     augmentation: Augmentation | None = None,
     deltajd: tuple[float, float] = (0.0, 1.0),
+    moving: int = -1,
     checkpoint: "Checkpoint | None" = None,
 ) -> Training:
     """Train one classifier from fresh weights, as `twostamp.models.training.train_model` does.
@@ -256,6 +261,8 @@ entropy_beta
         Drawn anew at each step.
     deltajd : (float, float)
         Mean and standard deviation of ln deltajd, for the augmentation.
+    moving : int
+        Of `twostamp.models.augmentation.augment_batches`.
     checkpoint : Checkpoint, optional
         Where the state is stored now and then; what is there is taken up.
 
@@ -288,6 +295,7 @@ entropy_beta
         mixed_precision,
         augmentation,
         deltajd if augmentation else (0.0, 1.0),
+        moving,
     )
     programme, data = prepare(shape), keep_on_device(train, validation, variant, mixed_precision)
     steps = steps_per_epoch * epochs

@@ -10,6 +10,7 @@ from twostamp.utils.typing import Shape
 # The user's keras.json may differ; networks, and their stored weights, are of these.
 keras.config.set_image_data_format("channels_last")
 keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
 
 N_ROTATIONS = 4
 PADDING = 3

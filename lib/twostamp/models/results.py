@@ -127,6 +127,7 @@ class TrialResult:
             scaler=records.scaler,
             preparation=info.preparation,
             card=self._describe(info),
+            ages=records.ages,
         )
 
     def _describe(self, info: DatasetInfo) -> dict[str, Any]:

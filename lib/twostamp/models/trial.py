@@ -168,15 +168,16 @@ def train(
     validation, drawn = data.arrays("validation", **inputs), config.augment(trial.variant)
     options = config.options | {"n_classes": len(data.classes), "steps_per_epoch": steps, "epochs": config.epochs}
     options |= {"seed": trial.seed, "width": config.width, "checkpoint": checkpoint}
+    moving = drawn.find_moving(data.classes) if drawn else -1
     if config.engine == "jax":
         from twostamp.models import jax_training
 
-        options |= {"augmentation": drawn, "deltajd": data.scaler.deltajd}
+        options |= {"augmentation": drawn, "deltajd": data.scaler.deltajd, "moving": moving}
         return jax_training.train_model(trial.variant, sizes, data.arrays("train", **inputs), validation, **options)
     make_repeatable(trial.seed)
     batches = data.batches(sizes.batch_size, **inputs, seed=trial.seed, steps=steps * config.epochs)
     if drawn:
-        batches = augment_batches(batches, drawn, data.scaler.deltajd, trial.seed, steps * config.epochs)
+        batches = augment_batches(batches, drawn, data.scaler.deltajd, trial.seed, steps * config.epochs, moving)
     return train_model(trial.variant, sizes, batches, validation, **options, log_folder=log_folder)
 
 

@@ -1,4 +1,4 @@
-"""Claims of a run: their tables under version control, and the page of the documentation that is written from them."""
+"""Claims of a run: their tables under version control, and the documentation page written from them."""
 
 import shutil
 from pathlib import Path
@@ -14,8 +14,8 @@ _TABLES = "extra_claims_*.csv"
 _INTRODUCTION = """# Claims
 
 Written by `make decide` from `outputs/reference/claims`; a test fails when they differ. Differences are in points
-(hundredths) with intervals of 95 % over objects and trainings, unless a line says otherwise; n is the number of
-objects, and each claim is by itself, not corrected for their number. Fewer than five trainings decide nothing.
+(hundredths), with 95 % intervals over objects and trainings unless stated otherwise; n is the number of objects.
+Each claim stands alone, not corrected for their number. Fewer than five trainings never give a verdict.
 """
 _TITLES = {
     "05": "Networks against baselines on metadata (notebook 05)",

@@ -1,4 +1,4 @@
-"""The ledger: what became of every figure, table, algorithm and printed number of the thesis."""
+"""Ledger: status of every figure, table, algorithm and printed number of the thesis."""
 
 from pathlib import Path
 
@@ -17,28 +17,28 @@ def _select(rows: pd.DataFrame, kind: str, item: str, title: str) -> "pd.Series[
 
 
 class Ledger:
-    """The file ``ledger.csv`` of a run; a new one says of every item which notebook will make it.
+    """The file ``ledger.csv`` of a run; a new one names the notebook that will make each item.
 
     Parameters
     ----------
     path : Path
-        The file; it is made when it does not exist.
+        The file; created if missing.
     language : {"en", "es"}
-        Of the titles: ``es`` has the thesis's own. Methods take the English ones in either case.
+        Language of the titles: ``es`` has the thesis's own. Methods take the English titles in either case.
     """
 
     def __init__(self, path: Path, language: str = "en") -> None:
         self.path = path
         self._catalogue = read_catalogue().copy()
         titles = self._catalogue["title" if language == "en" else "title_es"]
-        # A run may have been written in the other language before.
+        # An earlier run may have been written in the other language.
         self._titles = {
             name: title for names in ("title", "title_es") for name, title in zip(self._catalogue[names], titles)
         }
         self._catalogue["title"] = titles
 
     def read(self) -> pd.DataFrame:
-        """Read all rows, in the thesis's order; columns as in `COLUMNS`, all text."""
+        """Read all rows in the thesis's order; columns as in `COLUMNS`, all as text."""
         blank = self._catalogue.assign(files="", ours="")
         third_party = blank["source"] == "third-party"
         blank["status"] = third_party.map({True: "third-party", False: "missing"})
@@ -74,11 +74,12 @@ class Ledger:
         Parameters
         ----------
         kind, item, title : str
-            Which row; the title only for numbers, which share a section's id.
+            Identify the row; the title only for numbers, which share a section's id.
         status : str
             One of `STATUSES`.
         files, ours, note : str
-            Files relative to the run's folder, separated by ``;``; our value; a remark, put before the catalogue's own.
+            Files relative to the run's folder, separated by ``;``; our value; a remark, which precedes the catalogue's
+            own.
 
         Raises
         ------
@@ -93,11 +94,11 @@ class Ledger:
         write_file(self.path, rows.to_csv(index=False))
 
     def source_of(self, kind: str, item: str, title: str = "") -> str:
-        """Where an item's content comes from: ``data``, ``code`` or ``third-party``; arguments as for `record`."""
+        """Return the source of an item's content: ``data``, ``code`` or ``third-party``; arguments as for `record`."""
         return str(self._find(kind, item, title)["source"])
 
     def title_of(self, kind: str, item: str) -> str:
-        """Title of a figure, table or algorithm in the ledger's language."""
+        """Return the title of a figure, table or algorithm in the ledger's language."""
         return str(self._find(kind, item, "")["title"])
 
     def _find(self, kind: str, item: str, title: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Which notebooks of a run are done: made from what there is now, and with all that they made still there."""
+"""Finished notebooks of a run: made from the current inputs, with all their outputs present."""
 
 import hashlib
 import json
@@ -17,31 +17,35 @@ MANIFEST = "manifest.json"
 _RESULTS = ("figures", "tables")
 _STORES = ("data", "models")
 _CARD = "card.json"
-"""A folder with it is a packaged model."""
+"""A folder with this file is a packaged model."""
+
+_BULKY = ".parquet"
+"""Files of `_STORES` that are complete if their sizes are unchanged, like models; notes may grow."""
 
 Files = dict[str, tuple[int, int]]
 
 
 def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Hash, for every notebook, all that its result depends on.
+    """Hash all inputs of every notebook's result.
 
     Parameters
     ----------
     params : Parameters
     sequence : dict of tuple of str
-        Notebooks in order, and which earlier ones each stands on.
+        Notebooks in order, and the earlier ones that each needs.
 
     Returns
     -------
     dict
-        Notebook -> hexadecimal digest over its source, the library, the parameters, the inputs that these name or that
-        were fetched for them (see `twostamp.utils.fingerprints.describe_input`), and the digests of the notebooks it
-        stands on.
+        Notebook -> hexadecimal digest over its source, the library, the parameters, their inputs, and the digests of
+        the notebooks that it needs. Inputs are files that the parameters name, or that were fetched for them (see
+        `twostamp.utils.fingerprints.describe_input`).
     """
     data = outputs_root() / params.run_name / "data"
     given = () if params.simulated else (find_archive(params, data), find_labels(params, data))
     files = [*params.label_csvs, *params.bogus_csvs, params.bogus_reports, params.tns_csv]
-    files += [params.real_archive, f"{params.real_archive}/labels.csv"]
+    files += [params.real_archive, f"{params.real_archive}/labels.csv", f"{params.alerce_checkpoint}.index"]
+    files += [str(outputs_root() / params.pretrained_run / "models")] if params.pretrained_run else []
     inputs = [describe_input(name) for name in (*given, *files)]
     common = "\n".join([params.model_dump_json(), hash_code(PACKAGE), *inputs])
     marks: dict[str, str] = {}
@@ -54,7 +58,9 @@ def fingerprints(params: Parameters, sequence: dict[str, tuple[str, ...]]) -> di
 
 
 class Manifest:
-    """The file ``manifest.json`` of a run: for every notebook fingerprint, seconds, peak_mb, skipped, outputs, stale.
+    """The file ``manifest.json`` of a run: fingerprint, seconds, peak_mb, skipped, outputs and stale of every notebook.
+
+    ``outputs`` are the files that it made, with their sizes if these must not change.
 
     Parameters
     ----------
@@ -65,30 +71,36 @@ class Manifest:
     def __init__(self, root: Path) -> None:
         self.root, self.path = root, root / MANIFEST
         self.entries: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        for entry in self.entries.values():
+            entry["outputs"] = dict.fromkeys(found) if isinstance(found := entry.get("outputs", []), list) else found
 
     def is_done(self, name: str, mark: str) -> bool:
-        """Whether a notebook was made from what `mark` stands for, and nothing that it made is missing."""
+        """Return whether a notebook was made from the inputs of `mark`, and all its outputs are present."""
         entry = self.entries.get(name, {})
-        made = [f"notebooks/{name}.ipynb", *entry.get("outputs", ())]
-        return bool(entry.get("fingerprint") == mark and all((self.root / file).exists() for file in made))
+        made = {f"notebooks/{name}.ipynb": None} | entry.get("outputs", {})
+        return bool(entry.get("fingerprint") == mark and all(self._is_whole(*output) for output in made.items()))
+
+    def _is_whole(self, file: str, size: int | None) -> bool:
+        path = self.root / file
+        return path.exists() and size in (None, path.stat().st_size)
 
     def list_files(self) -> Files:
-        """Size and time of all files that notebooks make."""
+        """List size and time of all files that notebooks make."""
         paths = [path for folder in (*_RESULTS, *_STORES) for path in (self.root / folder).rglob("*")]
         files = (path for path in (*paths, self.root / "ledger.csv") if path.is_file())
         statuses = {path.relative_to(self.root).as_posix(): path.stat() for path in files}
         return {name: (status.st_size, status.st_mtime_ns) for name, status in statuses.items() if "/." not in name}
 
     def record(self, name: str, mark: str, before: Files, **measured: float) -> None:
-        """Enter a notebook that has just ended, and remove what an earlier state of it left that it no longer makes.
+        """Record a notebook that has just ended, and remove files of an earlier state that it no longer makes.
 
         Parameters
         ----------
         name, mark : str
         before : dict
-            Of `list_files`, before it began.
+            Result of `list_files` before it started.
         **measured : float
-            seconds and peak_mb.
+            Values of seconds and peak_mb.
         """
         now, known = self.list_files(), set(self.entries.get(name, {}).get("outputs", ()))
         written = {file for file, status in now.items() if before.get(file) != status}
@@ -96,8 +108,10 @@ class Manifest:
         folders = {Path(file).parent for file in written if file.count("/") > 1}
         made = written | {file for file in now if file in known or Path(file).parent in folders}
         made |= {file for file in now for key, by in MADE_BY.items() if by == name and key in file.split("/")}
-        outputs = sorted(file for file in made if (self.root / file).exists())
+        outputs = {file: _fix_size(file, now[file][0]) for file in sorted(made) if (self.root / file).exists()}
         self.entries[name] = {"fingerprint": mark, **measured, "skipped": False, "outputs": outputs}
+        for entry in self.entries.values():  # files of other notebooks that it changed keep their owners
+            entry["outputs"] |= {file: size for file, size in outputs.items() if file in written & {*entry["outputs"]}}
 
     def _remove(self, stale: set[str]) -> None:
         for file in stale:
@@ -107,14 +121,20 @@ class Manifest:
                 shutil.rmtree((self.root / file).parent, ignore_errors=True)
 
     def save(self, marks: dict[str, str]) -> None:
-        """Write the file; an entry is stale whose notebook would be another today."""
+        """Write the file; an entry is stale if its notebook's fingerprint has changed."""
         for name, entry in self.entries.items():
             entry["stale"] = entry["fingerprint"] != marks.get(name)
         write_file(self.path, json.dumps(self.entries, indent=1) + "\n")
 
 
-def list_stale(root: Path) -> set[str]:
-    """Files of a run that notebooks made which have not run since what they stand on has changed."""
-    entries = Manifest(root).entries.values()
-    fresh = {file for entry in entries if not entry.get("stale") for file in entry.get("outputs", ())}
-    return {file for entry in entries if entry.get("stale") for file in entry.get("outputs", ())} - fresh
+def _fix_size(file: str, size: int) -> int | None:
+    return size if file.startswith((*_RESULTS, "models/")) or file.endswith(_BULKY) else None
+
+
+def list_stale(root: Path) -> tuple[set[str], set[str]]:
+    """List the notebooks of a run that have not run since their inputs changed, and the files that only they made."""
+    entries = Manifest(root).entries
+    stale = {name for name, entry in entries.items() if entry.get("stale")}
+    files = {name: set(entry["outputs"]) for name, entry in entries.items()}
+    fresh = set[str]().union(*(files[name] for name in entries if name not in stale))
+    return stale, set[str]().union(*(files[name] for name in stale)) - fresh

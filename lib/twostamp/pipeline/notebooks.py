@@ -1,7 +1,7 @@
-"""Execute the notebooks of a run in sequence, each only when what it stands on has changed.
+"""Execute the notebooks of a run in sequence, each only if its inputs have changed.
 
-papermill writes them to ``outputs/<run>/notebooks``. A notebook that is done, with the same source, library,
-parameters, inputs and predecessors, and all its outputs still there, is not started again.
+papermill writes them to ``outputs/<run>/notebooks``. A finished notebook is not run again while source, library,
+parameters, inputs and predecessors are the same, and its outputs exist.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "08_metadata_importance": ("04_model_search",),
     "09_additional_classes": ("04_model_search",),
 }
-"""The notebooks of the thesis in order, and which earlier ones each needs."""
+"""Notebooks of the thesis in order, and the earlier ones that each needs."""
 
 EXTENDED: dict[str, tuple[str, ...]] = {
     "10_significance": ("04_model_search",),
@@ -51,7 +51,10 @@ EXTENDED: dict[str, tuple[str, ...]] = {
     "17_supernova_hunter": ("16_tonight",),
     "18_real_sky": ("04_model_search",),
 }
-"""The notebooks beyond the thesis, which ``twostamp extend`` runs on what the others left."""
+"""Notebooks beyond the thesis, which ``twostamp extend`` runs on the others' outputs."""
+
+_KERNEL = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+"""Environment of the notebooks' kernels, which overrides the user's; trainings by JAX set that of their workers."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     names : list of str, optional
         Notebooks to run; by default all of `STANDS_ON`, none of `EXTENDED`.
     force : bool
-        Execute also what is done. Finished trainings and extractions are theirs to keep.
+        Execute finished notebooks too. They keep finished trainings and extractions.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     NotebookError
         A notebook stopped.
     ValueError
-        There is no notebook of a name.
+        A name is that of no notebook.
     """
     names = names or list(STANDS_ON)
     if unknown := set(names) - set(STANDS_ON | EXTENDED):
@@ -86,6 +89,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     write_file(root / PARAMETERS, yaml.safe_dump(params.model_dump(), sort_keys=False))
     manifest, marks = Manifest(root), fingerprints(params, STANDS_ON | EXTENDED)
+    manifest.save(marks)  # record what is stale even if no notebook runs
     for name in names:
         if not force and manifest.is_done(name, marks[name]):
             manifest.entries[name]["skipped"] = True
@@ -100,8 +104,9 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
 
 def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]:
     source, partial = notebooks_folder() / f"{name}.ipynb", executed.with_suffix(".partial.ipynb")
-    declared = papermill.inspect_notebook(source)  # open_run reads the others from the run's PARAMETERS
+    declared = papermill.inspect_notebook(source)  # open_run reads all others from the run's PARAMETERS
     logger.info("%s: running", name)
+    os.environ.update(_KERNEL)
     start = time.perf_counter()
     with _PeakMemory() as memory, _naming(name, partial), _log_of_children(executed.with_suffix(".log")):
         papermill.execute_notebook(
@@ -111,7 +116,7 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
             kernel_name="python3",
             cwd=Path.cwd(),
             progress_bar=sys.stderr.isatty(),
-            extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # frameworks' logs go to _log_of_children
+            extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # logs of frameworks go to _log_of_children
         )
     partial.replace(executed)
     return time.perf_counter() - start, memory.peak_mb
@@ -130,7 +135,7 @@ def _naming(name: str, partial: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_of_children(path: Path) -> Iterator[None]:
-    """Let what kernels, workers and Spark write to their standard error go to a file; ours still shows."""
+    """Redirect the standard error of kernels, workers and Spark to a file; our own still shows."""
     terminal, python = os.dup(2), sys.stderr
     with path.open("wb") as log, os.fdopen(os.dup(2), "w", buffering=1) as ours:
         os.dup2(log.fileno(), 2)
@@ -144,7 +149,7 @@ def _log_of_children(path: Path) -> Iterator[None]:
 
 
 class NotebookError(RuntimeError):
-    """A notebook stopped; the sentence says which, why and where to look."""
+    """A notebook stopped; the message names it, the reason, and the executed notebook."""
 
 
 class _PeakMemory:

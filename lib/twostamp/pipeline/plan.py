@@ -1,7 +1,7 @@
-"""What a search will take before anyone starts it: trials, hours and cost, from a table of measured rates.
+"""Plan of a search: trials, hours and cost, from a table of measured rates.
 
-``rates.csv`` says how many objects a second one worker trains on which hardware, and where each number is from. Rows
-that ``make bench ROWS=accelerator`` measured here come before it.
+``rates.csv`` lists the objects per second that one worker trains on each hardware, with the source of each number. Rows
+that ``make bench ROWS=accelerator`` measured here take precedence.
 """
 
 import json
@@ -28,7 +28,7 @@ KIND = ["variant", "crop_size", "kernel_size", "batch_size", "width"]
 
 @dataclass(frozen=True)
 class Machine:
-    """Hardware that a search may run on.
+    """Hardware for a search.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class Machine:
     engine, card, precision : str
         As in ``rates.csv``.
     workers : int
-        Trainings at a time, each at the rate of one.
+        Parallel trainings, each at the rate of one.
     price : float
-        USD an hour of all of it together.
+        USD per hour for the whole machine.
     compile_seconds : float
-        For each network, crop, kernel and batch.
+        Compilation time of each network, crop, kernel and batch.
     """
 
     name: str
@@ -58,17 +58,17 @@ MACHINES = (
     Machine("one H100, bfloat16", "jax", "NVIDIA H100", "bf16", 1, 3.0, 20),
     Machine("three P100", "tensorflow", "NVIDIA P100", "fp32", 3, 3 * 1.46),
 )
-"""Prices are assumptions of the order of what clouds ask: a quarter of the thesis's node, 3 USD for an H100, 1.46 for a
-P100; compilation was measured at 12 to 24 s a shape."""
+"""Prices are assumptions close to those of clouds: a quarter of the thesis's node, 3 USD for an H100, 1.46 for a P100.
+Compilation was measured at 12 to 24 s per shape."""
 
 
 def count_training_objects(params: Parameters) -> tuple[int, str]:
-    """Training objects of a run: those of its records, or before there are any the most that its cap allows.
+    """Count the training objects of a run: those of its records or, without records, the most that its cap allows.
 
     Returns
     -------
     (int, str)
-        The count and where it is from.
+        The count and its source.
     """
     records = Records(outputs_root() / params.run_name / "data" / "records")
     if records.folder.exists():
@@ -78,7 +78,7 @@ def count_training_objects(params: Parameters) -> tuple[int, str]:
 
 
 def read_rates() -> pd.DataFrame:
-    """Read the table of rates, those measured on this machine first.
+    """Read the table of rates; those measured on this machine come first.
 
     Returns
     -------
@@ -99,9 +99,9 @@ def read_rates() -> pd.DataFrame:
 
 
 def count_operations(variant: str, crop_size: int, kernel_size: int, width: float = 1.0) -> float:
-    """Floating-point operations of one object in training, counted for the products alone (Tables 4.1 to 4.4).
+    """Count the floating-point operations of one object in training, products alone (Tables 4.1 to 4.4).
 
-    A step takes three times the forward pass: its own, and the slopes by inputs and by weights.
+    A step takes three times the forward pass: itself, and the gradients by inputs and by weights.
 
     Examples
     --------
@@ -123,15 +123,15 @@ def count_operations(variant: str, crop_size: int, kernel_size: int, width: floa
 
 
 def estimate_rates(kinds: pd.DataFrame, machine: Machine, rates: pd.DataFrame) -> pd.DataFrame:
-    """Find for each training the rate of the most similar one that was measured, scaled by the operations of both.
+    """Estimate the rate of each training from the most similar measured one, scaled by the operations of both.
 
     Parameters
     ----------
     kinds : DataFrame
-        `KIND`; one row a training.
+        Columns `KIND`, one row per training.
     machine : Machine
     rates : DataFrame
-        Of `read_rates`.
+        Table from `read_rates`.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def estimate_rates(kinds: pd.DataFrame, machine: Machine, rates: pd.DataFrame) -
     Raises
     ------
     ValueError
-        Nothing was measured on the machine.
+        No rate was measured on the machine.
     """
     same = (rates["engine"] == machine.engine) & (rates["precision"] == machine.precision)
     known = rates[same & rates["card"].str.startswith(machine.card)].reset_index(drop=True)
@@ -170,13 +170,13 @@ def list_trainings(params: Parameters) -> pd.DataFrame:
 
 
 def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int, machine: Machine) -> pd.DataFrame:
-    """Add up the hours of a search, and of ALeRCE's recipe if the run trains it.
+    """Estimate the hours of a search, and of ALeRCE's recipe if the run trains it.
 
     Parameters
     ----------
     params : Parameters
     rates : DataFrame
-        Of `read_rates`.
+        Table from `read_rates`.
     n_objects : int
         Training objects.
     machine : Machine
@@ -184,8 +184,8 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int, machine
     Returns
     -------
     DataFrame
-        A row a variant and a total: trials, hours of one worker, hours of all workers of the machine together, and
-        USD. Evaluation and reading are left out, a few per cent.
+        One row per variant and a total: trials, hours of one worker, hours with all workers of the machine, and USD.
+        Evaluation and reading, a few per cent, are left out.
 
     Examples
     --------
@@ -210,14 +210,14 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int, machine
 
 
 def describe_run(params: Parameters) -> Machine:
-    """Processors as a run asks for them: its workers of TensorFlow, on nodes of 8 cores at ``core_price``."""
+    """Describe the processors of a run: its TensorFlow workers, on nodes of 8 cores at ``core_price``."""
     nodes = np.ceil(params.workers * params.threads_per_trial / CORES_A_NODE)
     name = f"this run's {params.workers} workers"
     return Machine(name, "tensorflow", "processor", "fp32", params.workers, float(nodes) * params.core_price)
 
 
 def compare_machines(params: Parameters, rates: pd.DataFrame, n_objects: int) -> pd.DataFrame:
-    """Hours and cost of a whole search on each of `MACHINES`, and where the rates are from.
+    """Compare hours and cost of a whole search on each of `MACHINES`, with the source of the rates.
 
     Returns
     -------

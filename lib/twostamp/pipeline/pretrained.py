@@ -1,4 +1,4 @@
-"""Train the classifier that the package ships, and write on its card what it is worth on real packets."""
+"""Train the shipped classifier, and write its scores on real packets on its card."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +37,10 @@ def make_pretrained(params: Parameters, folder: Path) -> Classifier:
     Parameters
     ----------
     params : Parameters
-        Of ``params/pretrained.yaml``. Where its ``real_archive`` is there, the card gets what the classifier reaches.
+        Parameters of ``params/pretrained.yaml``. If its ``real_archive`` exists, the card gets the scores on real
+        packets.
     folder : Path
-        Of the classifier; replaced.
+        Folder of the classifier; replaced.
 
     Returns
     -------
@@ -61,14 +62,15 @@ def make_pretrained(params: Parameters, folder: Path) -> Classifier:
     card |= {"test": _test(classifier, records), FEATURE_RANGE: measure_ranges(first_alerts, classifier.features)}
     if real := extract_real(root / "data", params):
         card["real packets"] = _test_on_real(classifier, real, params)
-    del card["run"]["parameters"]["real_archive"]  # a path of this machine
+    for name in ("real_archive", "alerce_checkpoint"):  # paths of this machine
+        del card["run"]["parameters"][name]
     classifier = replace(classifier, card=card)
     classifier.save(folder)
     return classifier
 
 
 def _test(classifier: Classifier, records: Records) -> dict[str, Any]:
-    """Accuracy and confusion (rows true) on the run's own test set, at the first and at the second alert."""
+    """Measure accuracy and confusion (rows true) on the run's own test set, at the first and at the second alert."""
     arrays = classifier.load_split(records, "test")
     answers = {"first alert": arrays.first_alone(), "second alert": arrays}
     found = {}
@@ -80,7 +82,8 @@ def _test(classifier: Classifier, records: Records) -> dict[str, Any]:
 
 
 def _test_on_real(classifier: Classifier, folder: Path, params: Parameters) -> dict[str, Any]:
-    """Recall at the first real packet by class and epoch, with nights and intervals; what a second packet changes."""
+    """Measure recall at the first real packet by class and epoch, with nights and intervals, and the second's
+    changes."""
     path = folder / "first_alerts.parquet"
     objects = real_sky.read_objects(path)
     first = real_sky.predict_objects(classifier.at_first_alert(), path)

@@ -1,4 +1,4 @@
-"""One HTML page of a run: every item of the thesis, our figure or value beside its own, by chapter."""
+"""HTML report of a run on one page: every item of the thesis, our figure or value next to its own, by chapter."""
 
 import base64
 import re
@@ -25,21 +25,22 @@ CHAPTERS = {
     "B": ("Cutting and balancing subclasses", "Algoritmo de corte y balanceo de sub-etiquetas"),
     "C": ("The other metadata", "Análisis del resto de los metadatos"),
 }
-"""Chapters and annexes of the thesis, in English and as it names them."""
+"""Chapters and annexes of the thesis, in English and in its own words."""
 
 KINDS = ("figure", "table", "algorithm", "number")
 REPORT = "report.html"
+OUTDATED = "of an earlier state: its notebook has not run since what it stands on has changed"
 BEHIND = re.compile(r"_(mean|std|values|median|p99)$|^times$")
-"""Columns of a CSV that hold the numbers behind each "±": too much for a page."""
+"""Columns of a CSV with the values behind each "±": too many for a page."""
 
 
 class ReportError(ValueError):
-    """A run that no report can be made of, in one sentence."""
+    """A run without what a report needs; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of a table as text; ``numeric`` says of each column whether it holds numbers."""
+    """Cells of a table as text; ``numeric`` tells for each column whether it holds numbers."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -49,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the ledger, or something that the thesis does not have, with its files read."""
+    """One row of the ledger, or an item that is not in the thesis, with the content of its files."""
 
     kind: str
     id: str
@@ -69,18 +70,18 @@ class Item:
 
     @property
     def anchor(self) -> str:
-        """Name of its place in the page."""
+        """Return the anchor of the item on the page."""
         return f"{self.kind}-{re.sub(r'[^A-Za-z0-9]+', '-', self.id)}"
 
     @property
     def shown(self) -> bool:
-        """Whether there is something to look at."""
+        """Return whether the item has a figure or table."""
         return bool(self.image or self.table)
 
 
 @dataclass
 class Chapter:
-    """A chapter's items and the numbers in its prose."""
+    """Items of a chapter, and the numbers in its text."""
 
     id: str
     title: str
@@ -89,7 +90,7 @@ class Chapter:
 
     @property
     def name(self) -> str:
-        """As a heading: ``Chapter 6``, ``Annex C``."""
+        """Return the heading: ``Chapter 6``, ``Annex C``."""
         return f"{'Chapter' if self.id.isdigit() else 'Annex'} {self.id}"
 
 
@@ -118,7 +119,10 @@ def collect_chapters(root: Path) -> list[Chapter]:
     chapters = {key: Chapter(key, titles[spanish]) for key, titles in CHAPTERS.items()}
     if set(rows["status"]) - set(STATUSES):
         raise ReportError(f"{root / 'ledger.csv'} has statuses that this version does not know: write it again")
+    stale, _ = list_stale(root)
     for row in Ledger(root / "ledger.csv", "es" if spanish else "en").read().to_dict("records"):
+        if row["notebook"] in stale and row["status"] != "missing":
+            row["note"] = "; ".join(filter(None, (OUTDATED, row["note"])))
         files = tuple(name for name in row["files"].split(";") if name)
         item = _read_files(root, Item(**{str(name): value for name, value in row.items()} | {"files": files}))
         chapter = chapters[item.id.partition(".")[0]]
@@ -127,8 +131,8 @@ def collect_chapters(root: Path) -> list[Chapter]:
 
 
 def _collect_extras(root: Path) -> list[Item]:
-    """Read the figures and tables of a run that the thesis does not have, but for those of an earlier state of it."""
-    stale = list_stale(root)
+    """Read the figures and tables of a run that are not in the thesis, without those of an earlier state."""
+    _, stale = list_stale(root)
     paths = (path for folder in ("figures", "tables") for path in (root / folder).glob("extra_*"))
     stems = sorted({path.stem for path in paths if path.relative_to(root).as_posix() not in stale})
     extras = []
@@ -143,7 +147,7 @@ def _collect_extras(root: Path) -> list[Item]:
 
 
 def _read_files(root: Path, item: Item) -> Item:
-    """Add the image or table and the caption to an item, and what a table says about its data."""
+    """Add the image or table, the caption, and a table's data mark to an item."""
     content: dict[str, object] = {}
     for name in item.files:
         path = root / name
@@ -167,14 +171,14 @@ def read_table(path: Path, marked: bool = True) -> tuple[Table, str]:
     ----------
     path : Path
     marked : bool
-        Whether its column ``data``, if it has one, is `twostamp.pipeline.run.Run.save_table`'s mark.
+        Whether its column ``data``, if there is one, is the mark of `twostamp.pipeline.run.Run.save_table`.
 
     Returns
     -------
     Table
-        Without the numbers behind each "±" and the column that marks the data; long numbers are rounded.
+        Table without the values behind each "±" and the column of the data mark; long numbers are rounded.
     str
-        What the marking column says, such as ``simulated survey``.
+        Data mark, for example ``simulated survey``.
     """
     cells = pd.read_csv(path, dtype=str, keep_default_na=False)
     mark = str(cells.pop("data").iloc[0]) if marked and "data" in cells and len(cells) else ""
@@ -188,7 +192,7 @@ def read_table(path: Path, marked: bool = True) -> tuple[Table, str]:
 
 
 def _round_number(cell: str) -> str:
-    """Shorten a number to four significant digits, and leave anything else.
+    """Shorten a number to four significant digits; leave other text unchanged.
 
     Examples
     --------
@@ -199,7 +203,7 @@ def _round_number(cell: str) -> str:
 
 
 def _read_caption(path: Path) -> str:
-    """Caption of a figure or table: in a text file beside it, or in its LaTeX."""
+    """Read the caption of a figure or table from the text file next to it, or from its LaTeX."""
     if (text := path.with_suffix(".txt")).exists():
         return text.read_text().strip()
     latex = path.with_suffix(".tex")
@@ -208,7 +212,7 @@ def _read_caption(path: Path) -> str:
 
 
 def count_statuses(chapters: list[Chapter]) -> dict[str, dict[str, int]]:
-    """Count the items of each kind by status; both in fixed orders, the statuses that occur."""
+    """Count the items of each kind by status, in fixed orders, without statuses that do not occur."""
     items = [item for chapter in chapters for item in (*chapter.items, *chapter.numbers)]
     occurring = [status for status in STATUSES if any(item.status == status for item in items)]
     return {
@@ -218,7 +222,7 @@ def count_statuses(chapters: list[Chapter]) -> dict[str, dict[str, int]]:
 
 
 def write_report(root: Path) -> Path:
-    """Write the report of a run: one page without scripts that needs no other file and no network.
+    """Write the report of a run: one page without scripts, other files or network access.
 
     Parameters
     ----------
@@ -228,7 +232,7 @@ def write_report(root: Path) -> Path:
     Returns
     -------
     Path
-        ``report.html`` in it. The same run always gives the same bytes.
+        ``report.html`` in that folder. The same run always gives the same bytes.
 
     Raises
     ------
@@ -249,7 +253,7 @@ def write_report(root: Path) -> Path:
         chapters=chapters,
         extras=extras,
         counts=count_statuses(chapters),
-        marks=sorted({item.mark.partition(";")[0] for item in items} - {""}),  # of the alerts, without further notes
+        marks=sorted({item.mark.partition(";")[0] for item in items} - {""}),  # the alerts' mark alone
     )
     path = root / REPORT
     write_file(path, page)

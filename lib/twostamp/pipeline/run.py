@@ -1,4 +1,4 @@
-"""A run as a notebook sees it: its parameters, its folders, and how it saves figures, tables and numbers."""
+"""Run of a notebook: its parameters, its folders, and methods that save figures, tables and numbers."""
 
 import contextlib
 import logging
@@ -30,18 +30,18 @@ MADE_BY = {
     "unlabelled_pairs.parquet": "07_unlabelled_sky",
     "predictions.parquet": "07_unlabelled_sky",
 }
-"""Which notebook makes an input of another."""
+"""Notebook that makes each input of another."""
 
 FROM_ALERTS = ("data", "networks")
 SIMULATED_MARK = "simulated survey"
 PARAMETERS = "parameters.yaml"
-"""All parameters of a run, in its folder."""
+"""File in the run's folder with all its parameters."""
 
 logger = logging.getLogger(__name__)
 
 
 class MissingInputError(FileNotFoundError):
-    """An input that an earlier notebook makes is not there."""
+    """An input that an earlier notebook makes is missing."""
 
 
 def _imported(name: str, value: object) -> bool:
@@ -54,7 +54,7 @@ def _with_mark(caption: str, mark: str) -> str:
 
 
 class Run:
-    """One run: a parameter set and the folder ``outputs/<run_name>`` that it writes.
+    """One run: a set of parameters, and its folder ``outputs/<run_name>``.
 
     Parameters
     ----------
@@ -77,12 +77,12 @@ class Run:
 
     @property
     def simulated(self) -> bool:
-        """Whether the alerts come from the simulated survey."""
+        """Return whether the alerts come from the simulated survey."""
         return self.params.simulated
 
     @property
     def mark(self) -> str:
-        """What every figure and table made from this run's alerts says about them."""
+        """Return the mark about the alerts on every figure and table made from them."""
         return self.params.mark or (SIMULATED_MARK if self.simulated else "")
 
     def require(self, name: str) -> Path:
@@ -100,7 +100,7 @@ class Run:
         Raises
         ------
         MissingInputError
-            If it is not there; the message names the notebook that makes it.
+            If it is missing; the message names the notebook that makes it.
         """
         path = (self.models if name == "search" else self.data) / name
         if not path.exists():
@@ -112,21 +112,21 @@ class Run:
 
     @property
     def records(self) -> Records:
-        """The run's TFRecords, with the way its metadata are standardised."""
+        """Return the run's TFRecords, with its recipe to standardise metadata."""
         return Records(self.require("records"), self.params.metadata_recipe)
 
     def save_figure(self, figure: Figure, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
-        """Write a figure of the thesis as PNG and PDF with its caption, and enter it in the ledger.
+        """Save a figure of the thesis as PNG and PDF with its caption, and record it in the ledger.
 
         Parameters
         ----------
         figure : Figure
         item : str
-            The thesis's number, such as ``6.3``.
+            Number in the thesis, for example ``6.3``.
         caption : str
-            Kept in a text file beside the figure.
+            Caption, stored in a text file next to the figure.
         ours : object
-            What stands beside the thesis's value in the ledger, where the item has one.
+            Our value next to the thesis's in the ledger, if the item has one.
         note : str
             Remark for the ledger.
         """
@@ -136,11 +136,11 @@ class Run:
 
     @property
     def width_note(self) -> str:
-        """What is said of networks that have a share of the thesis's filters and neurons."""
+        """Return the note on networks with a share of the thesis's filters and neurons."""
         return "" if self.params.width == 1 else f"networks of {self.params.width:g} of the width"
 
     def save_extra_figure(self, figure: Figure, name: str, *, caption: str, note: str = "", source: str = "") -> None:
-        """Write a figure that the thesis does not have; `note` is printed under it, after what its alerts are.
+        """Save a figure that is not in the thesis; `note` is printed under it, after the mark of the alerts.
 
         Parameters
         ----------
@@ -153,12 +153,12 @@ class Run:
         self._write_figure(figure, f"extra_{name}", caption, source or self._source, note)
 
     def save_table(self, table: pd.DataFrame, item: str, *, caption: str, ours: object = "", note: str = "") -> None:
-        """Write a table (or algorithm B.1's demonstration) as CSV and LaTeX, and enter it in the ledger.
+        """Save a table (or the demonstration of algorithm B.1) as CSV and LaTeX, and record it in the ledger.
 
         Parameters
         ----------
         table : DataFrame
-            Written without its index. Made from alerts, the CSV gains a column ``data`` that names them.
+            Table, saved without its index. If it is made from alerts, the CSV gets a column ``data`` that names them.
         item, caption, ours, note
             As for `save_figure`.
         """
@@ -170,11 +170,11 @@ class Run:
     def save_extra_table(
         self, table: pd.DataFrame, name: str, *, caption: str, note: str = "", source: str = ""
     ) -> None:
-        """Write a table that the thesis does not have; as `save_extra_figure`."""
+        """Save a table that is not in the thesis; arguments as for `save_extra_figure`."""
         self._write_table(table, f"extra_{name}", caption, source or self._source, note)
 
     def record_number(self, section: str, title: str, ours: object, *, note: str = "") -> None:
-        """Enter our value of a number that the thesis prints in its prose.
+        """Record our value of a number that the thesis prints in its text.
 
         Parameters
         ----------
@@ -183,21 +183,21 @@ class Run:
         ours : object
             Our value, as text.
         note : str
-            Why it differs or cannot be compared.
+            Reason why it differs or cannot be compared.
         """
         source = self.ledger.source_of("number", section, title)
         self._record("number", section, source, title=title, ours=str(ours), note=note)
 
     def missing(self, item: str, reason: str, *, kind: str = "figure", title: str = "") -> None:
-        """Enter an item that this run cannot make, with the reason."""
+        """Record an item that this run cannot make, with the reason."""
         self.ledger.record(kind, item, title=title, status="missing", note=reason)
 
     def _entitle(self, kind: str, item: str, caption: str) -> str:
-        """Put the thesis's own title before a caption, where the run has Spanish names."""
+        """Put the thesis's own title before a caption, if the run has Spanish names."""
         return caption if self.params.language == "en" else f"{self.ledger.title_of(kind, item)}. {caption}"
 
     def _record(self, kind: str, item: str, source: str, note: str, **values: str) -> None:
-        """Enter an item in the ledger, with a word on the networks that it is made with."""
+        """Record an item in the ledger, with a note on its networks."""
         note = _list_notes(note, self.width_note if source == "networks" else "")
         self.ledger.record(kind, item, status=self._status(source), note=note, **values)
 
@@ -218,7 +218,7 @@ class Run:
 
     @property
     def _source(self) -> str:
-        """What extra figures and tables are made of: of trained networks from notebook 04 on."""
+        """Return the source of extra figures and tables: trained networks from notebook 04 on."""
         return "networks" if self.notebook >= "04" else "data"
 
     def _join(self, source: str, note: str) -> str:
@@ -241,8 +241,8 @@ def _list_notes(*notes: str) -> str:
 def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
     """Open the run of a notebook from the variables of its parameters cell.
 
-    What the cell leaves out has the value of the run's ``parameters.yaml``, which `run_notebooks` writes, and else that
-    of ``params/quick.yaml``.
+    Parameters missing in the cell come from the run's ``parameters.yaml``, which `run_notebooks` writes, or else from
+    ``params/quick.yaml``.
 
     Parameters
     ----------
@@ -258,11 +258,11 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
     Raises
     ------
     ParameterError
-        If a variable is not a parameter (the first time only: later cells have variables of their own), or
-        its value is impossible.
+        If a variable is not a parameter, or its value is impossible. Names are checked the first time only: later cells
+        have their own variables.
     """
     show_log()
-    with contextlib.suppress(OSError):  # what frameworks and workers write goes to the kernel's log, not below cells
+    with contextlib.suppress(OSError):  # messages of frameworks and workers go to the kernel's log, not below cells
         os.dup2(sys.stderr.fileno(), 2)
     values = _read_variables(namespace)
     if namespace.get("_run_opened"):
@@ -279,7 +279,7 @@ def open_run(notebook: str, namespace: dict[str, Any]) -> Run:
 
 
 def _read_variables(namespace: dict[str, Any]) -> dict[str, Any]:
-    """Find the plain values that a notebook's cells have set."""
+    """Find the plain values set in a notebook's cells."""
     plain = (bool, int, float, str, list, dict, type(None))
     return {
         name: value
@@ -292,7 +292,7 @@ def _read_variables(namespace: dict[str, Any]) -> dict[str, Any]:
 
 
 def record_numbers(run: Run, numbers: Sequence[tuple[str, str, object]], reason: str, *, note: str = "") -> None:
-    """Enter several printed numbers in the ledger, with a note; a value None is missing for `reason`."""
+    """Record several printed numbers in the ledger, with a note; a value None is missing for `reason`."""
     for section, title, value in numbers:
         if value is None:
             run.missing(section, reason, kind="number", title=title)

@@ -1,4 +1,4 @@
-"""Folders of files that people keep: a study to work in, and the results that a repository shows."""
+"""Folders that users keep: a study to work in, and the reference results of the repository."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ def copy_study(folder: Path) -> None:
     Raises
     ------
     FileExistsError
-        If the folder has notebooks or parameter files already.
+        If the folder already has notebooks or parameter files.
     """
     for name in ("notebooks", "params"):
         if (folder / name).exists():
@@ -26,12 +26,12 @@ def copy_study(folder: Path) -> None:
 
 
 def copy_reference(run: str) -> Path:
-    """Replace the results in ``outputs/reference``, the only ones under version control, by those of a run.
+    """Replace the results in ``outputs/reference``, the only ones under version control, by a run's.
 
     Parameters
     ----------
     run : str
-        Name of the run, of which figures, tables and ledger are copied; the table of ``make bench`` is if there is one.
+        Name of the run, whose figures, tables and ledger are copied; the table of ``make bench`` too, if there is one.
 
     Returns
     -------

@@ -13,6 +13,10 @@ MODEL_STYLES = {
     ("M1", "thesis26_no_coordinates"): ("#CC3311", "--"),
     ("M0", "drift_safe"): ("#332288", ":"),
     ("M1", "drift_safe"): ("#332288", "-"),
+    ("M0", "thesis26 adapted"): ("#E69F00", ":"),
+    ("M1", "thesis26 adapted"): ("#E69F00", "-"),
+    ("M0", "drift_safe adapted"): ("#44AA99", ":"),
+    ("M1", "drift_safe adapted"): ("#44AA99", "-"),
 }
 """Colour by list of features; dotted with one alert, dashed without coordinates."""
 _GAIN = r"^(?P<split>.*): gain of the second alert on (?P<list>\w+) in year (?P<when>\d+)$"

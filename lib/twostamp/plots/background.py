@@ -34,7 +34,7 @@ def plot_type_counts(counts: pd.Series, ax: Axes) -> Axes:
     bars = ax.barh(ordered.index, ordered, color=CLASS_COLOURS["SN"], height=0.7)
     ax.bar_label(bars, fontsize=7, padding=3)
     ax.set(xlabel="Supernovae reported by ALeRCE and confirmed", ylabel="Type", xscale="log")
-    ax.set_xlim(0.5, 2 * counts.max())
+    ax.set_xlim(0.5, 2 * max([1, *counts]))
     return ax
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from twostamp.plots.style import INK, SEQUENTIAL, class_colour
 from twostamp.utils.coordinates import add_coordinates, ecliptic_line
-from twostamp.utils.healpix import sample_density, sample_sky
+from twostamp.utils.healpix import sample_density
 from twostamp.utils.typing import Floats, Ints
 
 UNSEEN, ECLIPTIC = "#EEEEEE", "#E69F00"
@@ -81,36 +81,14 @@ def _draw_frame(ax: Axes) -> None:
     ax.grid(color="0.6", lw=0.3)
 
 
-def draw_sky(values: Floats, ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
-    """A HEALPix map of any quantity on the Galactic sky, longitude growing to the left, with the ecliptic.
-
-    Parameters
-    ----------
-    values : ndarray, shape (12 nside^2,)
-        RING order; NaN stays grey.
-    ax : Axes
-        With ``projection="mollweide"``.
-    norm : Normalize
-    colours : str
-        Name of a colour map.
-    """
-    ax.set_facecolor(UNSEEN)
-    mesh = _draw_grid(np.ma.masked_invalid(sample_sky(values)), ax, norm, colours)
-    _draw_ecliptic(ax, width=0.8)
-    ax.set_xticks([])
-    ax.set_yticks([0], [""])
-    ax.grid(color="0.6", lw=0.3)
-    return mesh
-
-
 def _draw_grid(values: Any, ax: Axes, norm: Normalize, colours: str) -> QuadMesh:
     rows, columns = values.shape
     longitude, latitude = np.linspace(np.pi, -np.pi, columns + 1), np.linspace(-np.pi / 2, np.pi / 2, rows + 1)
     return ax.pcolormesh(longitude, latitude, values, cmap=colours, norm=norm, shading="flat", rasterized=True)
 
 
-def _draw_ecliptic(ax: Axes, width: float = 1.0, colour: str = ECLIPTIC) -> None:
+def _draw_ecliptic(ax: Axes, colour: str = ECLIPTIC) -> None:
     longitude, latitude = (np.radians(values) for values in ecliptic_line())
     order = np.argsort(longitude)
-    ax.plot(-longitude[order], latitude[order], color="white", lw=width + 1.1)
-    ax.plot(-longitude[order], latitude[order], color=colour, lw=width, label="Ecliptic")
+    ax.plot(-longitude[order], latitude[order], color="white", lw=2.1)
+    ax.plot(-longitude[order], latitude[order], color=colour, lw=1.0, label="Ecliptic")

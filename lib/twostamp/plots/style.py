@@ -115,7 +115,8 @@ def label_rows(ax: Axes, labels: Iterable[str], margin: float = 0.6, **style: An
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the figures of this package."""
+    """Set matplotlib's defaults for the figures of this package, whatever the user's matplotlibrc says."""
+    mpl.rcdefaults()
     mpl.rcParams.update(
         {
             "figure.dpi": 100,

@@ -1,4 +1,4 @@
-"""Tonight: score alerts as they come, answer at the first, revise at the second."""
+"""Tonight: score alerts as they arrive, predict from the first, revise at the second."""
 
 from twostamp.utils.extras import attach_room
 

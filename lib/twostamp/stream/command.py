@@ -1,4 +1,4 @@
-"""The command ``twostamp tonight``: what a person types, made into a source, a scorer and a sink."""
+"""The command ``twostamp tonight``: turns its options into a source, a scorer and a sink."""
 
 import argparse
 import sys
@@ -25,17 +25,20 @@ _REASONS = 10
 
 
 def run_tonight(options: argparse.Namespace) -> int:
-    """Score what the options name; those of `twostamp.stream.options.add_options`.
+    """Score the alerts that the options name; see `twostamp.stream.options.add_options`.
 
     Returns
     -------
     int
-        0 if all is answered and the books balance, 1 if a source is damaged or they do not.
+        0 if all alerts are processed and the counts balance, 1 if a source is damaged or they do not.
     """
     params = read_parameters(find_parameters(options.run)) if options.run else None
     root = outputs_root() / (params.run_name if params else "real")
     source = _open_source(options, params)
-    model = NightModel.load(options.model, options.first_model) if options.model else NightModel.of_run(root / "models")
+    if options.model:
+        model = NightModel.load(options.model, options.first_model, options.adapter)
+    else:
+        model = NightModel.of_run(root / "models", options.adapter)
     publish = None
     if options.output_topic:
         publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options)).publish
@@ -53,14 +56,14 @@ def run_tonight(options: argparse.Namespace) -> int:
 
 
 def open_sink(path: Path, model: NightModel, keep_class: str = "SN", keep_above: float = 0.1) -> closing[Sink]:
-    """Open a file of answers of a model, to be closed at the end of a ``with`` block; see `Sink`."""
+    """Open a model's file of predictions, closed at the end of a ``with`` block; see `Sink`."""
     about = {"name": model.name, "version": model.version}
     meta = {"classes": list(model.classes), "model": about, "keep_class": keep_class, "keep_above": keep_above}
     return closing(Sink(path, meta))
 
 
 def export_nights(sink: Sink, alerce_rules: bool = False) -> None:
-    """Export the nights that have answers which are not in their Parquet file."""
+    """Export the nights with predictions that are not in their Parquet file."""
     for night, n in sink.count_nights().items():
         path = sink.path.parent / f"{night}.parquet"
         if not path.exists() or pq.read_metadata(path).num_rows != n:
@@ -68,7 +71,7 @@ def export_nights(sink: Sink, alerce_rules: bool = False) -> None:
 
 
 def describe_account(sink: Sink) -> list[str]:
-    """Say what became of the alerts of a file, one line each."""
+    """Describe the outcomes of the alerts of a file, one line each."""
     counts = sink.account()
     parts = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if kind != READ)
     lines = [f"{counts[READ]} alerts read: {parts}"]

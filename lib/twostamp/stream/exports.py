@@ -1,4 +1,4 @@
-"""A night's answers in the forms that others read: Parquet, ALeRCE's table of probabilities, and VOTable."""
+"""Exports of a night's predictions: Parquet, ALeRCE's table of probabilities, and VOTable."""
 
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,14 @@ _UCDS = {
 
 
 def export_night(night: Night, folder: Path, alerce_rules: bool = False) -> list[Path]:
-    """Write a night's answers: ``NIGHT.parquet``, ``NIGHT.vot`` and ``NIGHT_alerce.csv``.
+    """Write a night's predictions: ``NIGHT.parquet``, ``NIGHT.vot`` and ``NIGHT_alerce.csv``.
 
     Parameters
     ----------
     night : Night
     folder : Path
     alerce_rules : bool
-        Let ALeRCE's table do as ALeRCE does; see `tabulate_alerce`.
+        Apply ALeRCE's rules to ALeRCE's table; see `tabulate_alerce`.
 
     Returns
     -------
@@ -61,19 +61,19 @@ def export_night(night: Night, folder: Path, alerce_rules: bool = False) -> list
 
 
 def tabulate_alerce(answers: pd.DataFrame, classes: tuple[str, ...], alerce_rules: bool = False) -> pd.DataFrame:
-    """Make ALeRCE's long table: one row a class of an answer.
+    """Make ALeRCE's long table: one row per class of a prediction.
 
-    Its key (oid, classifier_name, classifier_version, class_name) has no place for a revision: the number of alerts
-    stands in the classifier's name, and of several answers with that number the last one counts.
+    Its key (oid, classifier_name, classifier_version, class_name) has no field for a revision. The classifier's name
+    therefore holds the number of alerts; of several predictions with that number the last one counts.
 
     Parameters
     ----------
     answers : DataFrame
-        Of `Night.answers`.
+        Table from `Night.answers`.
     classes : tuple of str
     alerce_rules : bool
-        As ALeRCE's stamp classifier does: what has a Solar System match is an asteroid with probability 1, and a
-        supernova near a star or with a negative difference is left out.
+        Apply the rules of ALeRCE's stamp classifier. An alert with a Solar System match is an asteroid with probability
+        1. A supernova near a star or with a negative difference is left out.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def tabulate_alerce(answers: pd.DataFrame, classes: tuple[str, ...], alerce_rule
 
 
 def write_votable(answers: pd.DataFrame, night: Night, path: Path) -> None:
-    """Write answers as a VOTable whose columns have units and UCDs, which TOPCAT and Aladin read."""
+    """Write predictions as a VOTable whose columns have units and UCDs, for TOPCAT and Aladin."""
     table = Table()
     for name in map(str, answers):
         table[name] = _make_column(answers[name])

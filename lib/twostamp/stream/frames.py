@@ -1,7 +1,7 @@
-"""Alerts as brokers frame them, made into the Avro containers that every reader here takes.
+"""Message frames of brokers, converted to Avro containers, the input of all readers here.
 
 ZTF sends whole containers. Confluent's frame has a zero byte, the number of a schema in a registry (int32, big-endian)
-and a bare record; Fink sends a bare record with its schema as JSON in the message's key.
+and a bare record. Fink sends a bare record, with its schema as JSON in the message's key.
 """
 
 import json
@@ -25,7 +25,7 @@ class SchemaRegistry:
     Parameters
     ----------
     address : str
-        Empty for none: a frame then cannot be read.
+        Empty for none; Confluent's frames then cannot be read.
     """
 
     def __init__(self, address: str = "") -> None:
@@ -34,14 +34,14 @@ class SchemaRegistry:
         self._schemas: dict[int, bytes] = {}
 
     def find(self, number: int) -> bytes:
-        """Find a schema, asking once for each.
+        """Find a schema; each is requested once.
 
         Raises
         ------
         PacketError
-            There is none of that number.
+            There is no schema of that number.
         requests.RequestException
-            The registry does not answer: no fault of the alert.
+            The registry does not respond, which is no fault of the alert.
         """
         if number not in self._schemas:
             self._schemas[number] = self._load(number)
@@ -76,12 +76,12 @@ def unframe(data: bytes, key: bytes | None, registry: SchemaRegistry) -> bytes:
     Returns
     -------
     bytes
-        `data` itself where it is a container, or in none of the three forms: the reader refuses it.
+        `data` itself if it is a container, or in none of the three forms, which the reader then refuses.
 
     Raises
     ------
     PacketError
-        The schema is not to be had.
+        The schema cannot be found.
     """
     if data.startswith(_MAGIC):
         return data
@@ -95,7 +95,7 @@ def unframe(data: bytes, key: bytes | None, registry: SchemaRegistry) -> bytes:
 
 @lru_cache(maxsize=64)
 def _head(schema: bytes) -> bytes:
-    """Header of an uncompressed container."""
+    """Make the header of an uncompressed container."""
     try:
         json.loads(schema)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Alerts from a Kafka broker, and answers to one: the only module that knows Kafka (extra ``stream``).
+"""Alerts from a Kafka broker, and predictions to one: the only module that uses Kafka (extra ``stream``).
 
-Offsets are this package's own: the sink stores them with the answers, and none is committed to the cluster. Topics are
-concrete names, one a UTC night, looked for anew while the stream waits: ZTF makes one when its first alert comes.
+The sink stores the offsets with the predictions; none is committed to the cluster. Topics have one name per UTC night.
+They are listed again while the stream waits, since ZTF creates one at the night's first alert.
 """
 
 import json
@@ -22,13 +22,13 @@ from twostamp.stream.payloads import Extent, Payload, Place
 from twostamp.stream.sink import Sink
 
 _log = logging.getLogger(__name__)
-_FETCHED = 256  # messages in one call
+_FETCHED = 256  # messages per call
 _WAIT = 0.1  # seconds
 _TIMEOUT = 10.0
 WINDOW = 7
-"""Nights that ZTF keeps a topic, and that are looked for without being named."""
+"""Nights for which ZTF keeps a topic; these are read if no night is named."""
 _OPTIONS: dict[str, Any] = {
-    "auto.offset.reset": "error",  # an offset that is gone is ours to report
+    "auto.offset.reset": "error",  # a deleted offset is reported here
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "enable.partition.eof": True,
@@ -39,11 +39,11 @@ _OPTIONS: dict[str, Any] = {
 
 
 class BrokerError(RuntimeError):
-    """A broker that does not answer, or has none of the topics; one sentence."""
+    """A broker does not respond, or has none of the topics; the message is one sentence."""
 
 
 def name_topics(template: str, nights: Sequence[str]) -> list[str]:
-    """Name the topics of some nights; without nights those of the last `WINDOW` days.
+    """Name the topics of some nights, by default of the last `WINDOW` days.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def name_topics(template: str, nights: Sequence[str]) -> list[str]:
 
 @dataclass
 class _Partition:
-    """What is known of a partition that is read."""
+    """State of a partition that is read."""
 
     content: str
     next: int
@@ -66,25 +66,25 @@ class _Partition:
 
 @dataclass
 class KafkaSource:
-    """The topics of some nights.
+    """Topics of some nights.
 
     Attributes
     ----------
     servers : str
-        host:port, with commas between.
+        host:port, separated by commas.
     name_topics : callable
-        Gives the topics to read now.
+        Returns the topics to read now.
     registry : SchemaRegistry
     follow : bool
-        Wait for more where all is read.
+        Wait for more messages after all are read.
     group : str
-        Subscribe as a member of this group, for clusters that allow no other way; otherwise partitions are assigned.
+        Subscribe as a member of this group, for clusters that require it; otherwise partitions are assigned.
     options : mapping
-        Of librdkafka, such as ``security.protocol``.
+        Options of librdkafka, for example ``security.protocol``.
     refresh : float
-        Seconds between two looks for new topics, while there is nothing to read.
+        Seconds between two searches for new topics, while there is nothing to read.
     patience : float
-        Seconds after which a broker that does not answer is given up.
+        Seconds to wait for a broker that does not respond.
     """
 
     servers: str
@@ -98,12 +98,12 @@ class KafkaSource:
     damage: list[str] = field(default_factory=list)
 
     def read(self, progress: Mapping[Place, tuple[int, str]]) -> Iterator[Payload | Extent | None]:
-        """As `twostamp.stream.payloads.Source.read`; the content of a partition is the id of its topic.
+        """Read as `twostamp.stream.payloads.Source.read`; the content of a partition is the id of its topic.
 
         Raises
         ------
         BrokerError
-            No broker answers, or it has none of the topics (unless the stream follows them).
+            No broker responds, or it has none of the topics (unless the stream follows them).
         """
         connection = {"bootstrap.servers": self.servers, **self.options}
         self._admin = AdminClient({"log_level": 3, **connection})
@@ -163,7 +163,7 @@ class KafkaSource:
         return Payload(place, message.offset() or 0, data, time.time(), fault)
 
     def _open(self) -> Iterator[Extent]:
-        """Look which topics there are; start with those that are new, or were made anew."""
+        """List the topics; start reading those that are new or recreated."""
         found = self._find_partitions()
         fresh = {
             place: content
@@ -188,7 +188,7 @@ class KafkaSource:
         return {Place(name, number): ids[name] for name in topics for number in known[name].partitions}
 
     def _find_id(self, topic: str) -> str:
-        """Find the id that a cluster gave a topic; empty where it gives none."""
+        """Find the id that the cluster gave a topic; empty if it gives none."""
         try:
             found = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT)[topic].result()
         except KafkaException as error:
@@ -197,9 +197,9 @@ class KafkaSource:
         return str(found.topic_id or "")
 
     def _start(self, places: Mapping[Place, str], gone: bool = False) -> Iterator[Extent]:
-        """Read partitions from the next offset on, or from the first that is there.
+        """Read partitions from the next offset on, or from the first available one.
 
-        The latter where offsets are `gone`, or count in another topic of that name.
+        The latter applies if offsets are `gone`, or belong to an earlier topic of that name.
         """
         for place, content in places.items():
             low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT)
@@ -234,18 +234,18 @@ class KafkaSource:
 
 
 class Publisher:
-    """Answers as JSON messages of a topic, each exactly once.
+    """Publishes predictions as JSON messages of a topic, each exactly once.
 
-    What was sent is known to the cluster: within the transaction that sends answers, the number of the last one becomes
-    the offset of a consumer group, so that the next process goes on behind it.
+    The cluster stores how far they are sent. The transaction that sends predictions also sets the number of the last
+    one as offset of a consumer group, from which the next process resumes.
 
     Parameters
     ----------
     servers, topic : str
     options : mapping
-        Of librdkafka.
+        Options of librdkafka.
     name : str
-        Of the transactional producer: a second process of that name stops the first.
+        Name of the transactional producer: a second process of that name stops the first.
     """
 
     def __init__(self, servers: str, topic: str, options: Mapping[str, Any], name: str = "twostamp") -> None:
@@ -262,7 +262,7 @@ class Publisher:
             raise BrokerError(f"{servers}, topic {topic}: {error.args[0].str()}") from error
 
     def publish(self, sink: Sink) -> int:
-        """Send the answers that were not sent yet; return how many."""
+        """Send the predictions that are not sent yet; return their number."""
         sent = 0
         while rows := sink.answers_after(self.last, _FETCHED):
             self._producer.begin_transaction()

@@ -1,20 +1,23 @@
-"""What was answered, as it stands in one SQLite file: the promise to whoever reads a night (hunter, notebooks, SQL).
+"""Predictions of a night in one SQLite file: a fixed format for its readers (hunter, notebooks, SQL).
 
-`Night` keeps this promise for files of `FORMAT`:
+`Night` reads files of `FORMAT`:
 
-- **answers**: one row an answer, never changed or deleted. An object's first alert gives revision 1, its second
-  revision 2, which names in ``supersedes`` the revision that it replaces; an earlier alert that comes late makes one
-  more. Columns: `COLUMNS`, then for each class ``p_<class>`` (as the model says) and ``night_<class>`` (tempered and
-  corrected to the mix of classes of a night; null where the model's folder has no calibration). ``ranking`` and
-  ``conformal`` are names of classes with commas between, the most probable first; ``conformal`` is empty where the
-  model cannot tell, and null without a calibration. A flag of `FLAGS` is 0 or 1 and takes nothing away. ``received``
-  and ``scored`` are Unix seconds, the one when the alert reached this machine; all other columns depend on the alerts,
-  their order and the model alone.
-- **packets**: the payloads as they came, deflated, of every object's first two alerts, until the object is forgotten.
-  Those of candidates stay: of objects to which an answer gave ``keep_above`` or more for ``keep_class``.
+- **answers**: one row per prediction, never changed or deleted. An object's first alert gives revision 1. Its second
+  gives revision 2, whose ``supersedes`` names the revision that it replaces. An earlier alert that arrives late makes
+  one more.
+- **packets**: the payloads of every object's first two alerts as received, compressed, until the object is forgotten.
+  Payloads of candidates stay: objects with a prediction of ``keep_above`` or more for ``keep_class``.
 - **meta**: name -> JSON (classes, model, simulated, keep_class, keep_above).
 
-Whoever scores writes (`twostamp.stream.sink`); readers open the file read-only, also while it is written (WAL).
+The columns of **answers** are `COLUMNS`, then ``p_<class>`` and ``night_<class>`` for each class. The first is the
+model's probability. The second is tempered and corrected to the class mix of a night, or null if the model's folder has
+no calibration. ``ranking`` and ``conformal`` are class names separated by commas, the most probable first.
+``conformal`` is empty if the model cannot tell, and null without a calibration. A flag of `FLAGS` is 0 or 1 and removes
+nothing.
+
+``received`` and ``scored`` are Unix seconds; the first is when the alert reached this machine. All other columns depend
+only on the alerts, their order and the model. The scoring process writes (`twostamp.stream.sink`). Readers open the
+file read-only, also while it is written (WAL).
 """
 
 import json
@@ -32,9 +35,9 @@ from twostamp.alerts.packet import find_candid, read_packets
 
 FORMAT = 1
 FLAGS = ("first_unseen", "solar_system_match", "near_star", "negative_difference")
-"""``first_unseen``: the packet tells of earlier detections that were never seen here, so this is no first-two answer;
-``solar_system_match``: ``ssdistnr`` is given; ``near_star``: a star (sgscore1 > 0.5) within 1 arcsec;
-``negative_difference``: science minus template is negative. The last three are of the latest alert."""
+"""``first_unseen``: the packet lists earlier detections that never arrived here, so the prediction does not use the
+first two alerts. The other three flags describe the latest alert. ``solar_system_match``: ``ssdistnr`` is given;
+``near_star``: a star (sgscore1 > 0.5) within 1 arcsec; ``negative_difference``: science minus template is negative."""
 COLUMNS: dict[str, str] = {
     "object_id": "TEXT NOT NULL",
     "revision": "INTEGER NOT NULL",
@@ -58,31 +61,31 @@ COLUMNS: dict[str, str] = {
     "received": "REAL NOT NULL",
     "scored": "REAL NOT NULL",
 }
-"""Columns of ``answers`` before the probabilities: jd (days) of the latest alert, and night, its UTC date YYYYMMDD;
-place (degrees), filter and magnitude of the latest alert; deltajd in days."""
-_WHOLE = ("supersedes", "candid_2", "fid")  # numbers that may be null; a candid is too long for a float
+"""Columns of ``answers`` before the probabilities. Those of jd (days), position (degrees), filter and magnitude
+describe the latest alert. The night is its UTC date YYYYMMDD; deltajd is in days."""
+_WHOLE = ("supersedes", "candid_2", "fid")  # integers that may be null; a candid is too long for a float
 CLOCK = ("received", "scored")
 """Columns that differ when the same alerts are scored again."""
 
 
 class NightError(ValueError):
-    """A file that holds no night, a night without answers, or a packet that was not kept; one sentence."""
+    """A file without a night, a night without predictions, or a packet that was not kept; one sentence."""
 
 
 def probability_columns(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns of the probabilities, as given and corrected to a night's mix."""
+    """Name the columns of the probabilities, from the model and corrected to a night's mix."""
     return (*(f"p_{name}" for name in classes), *(f"night_{name}" for name in classes))
 
 
 def create_tables(connection: sqlite3.Connection, meta: dict[str, Any]) -> None:
-    """Make the tables of this module in an empty file.
+    """Create the tables of this format in an empty file.
 
     Parameters
     ----------
     connection : sqlite3.Connection
     meta : dict
-        classes (list of str), model (name and version), simulated (bool, None before an alert has come), keep_class
-        (str) and keep_above (float).
+        classes (list of str), model (name and version), simulated (bool, None before the first alert), keep_class (str)
+        and keep_above (float).
     """
     columns = [f'"{name}" {kind}' for name, kind in COLUMNS.items()]
     columns += [f'"{name}" REAL' for name in probability_columns(tuple(meta["classes"]))]
@@ -95,29 +98,29 @@ def create_tables(connection: sqlite3.Connection, meta: dict[str, Any]) -> None:
 
 
 def deflate(payload: bytes) -> bytes:
-    """Pack a payload for the table ``packets``; any zlib unpacks it."""
+    """Compress a payload for the table ``packets``; any zlib decompresses it."""
     return isal_zlib.compress(payload, 1)
 
 
 def inflate(data: bytes) -> bytes:
-    """Unpack what `deflate` packed."""
+    """Decompress a payload of `deflate`."""
     return isal_zlib.decompress(data)
 
 
 class Night:
-    """Read what was answered.
+    """Reads the predictions of a night.
 
     Parameters
     ----------
     path : Path or str
-        The SQLite file of ``twostamp tonight``.
+        SQLite file of ``twostamp tonight``.
     night : str, optional
-        UTC date YYYYMMDD; by default the latest with an answer.
+        UTC date YYYYMMDD; by default the latest with a prediction.
 
     Raises
     ------
     NightError
-        There is no such file, it is no night's, or it is of another version's format.
+        The file does not exist, has another purpose, or has the format of another version.
     """
 
     def __init__(self, path: Path | str, night: str = "") -> None:
@@ -136,31 +139,31 @@ class Night:
 
     @property
     def mark(self) -> str:
-        """What has to stand beside everything from this file: ``simulated survey``, or nothing."""
+        """Return the mark for everything from this file: ``simulated survey``, or nothing."""
         return "simulated survey" if self.simulated else ""
 
     @property
     def nights(self) -> list[str]:
-        """Nights with answers, in order."""
+        """Return the nights with predictions, in order."""
         with self._open() as connection:
             return [night for (night,) in connection.execute("SELECT DISTINCT night FROM answers ORDER BY night")]
 
     @cached_property
     def night(self) -> str:
-        """The night that is read."""
+        """Return the night that is read."""
         nights = self.nights
         if not nights or (self._night and self._night not in nights):
             raise NightError(f"{self.path} has no answers of {self._night or 'any night'}")
         return self._night or nights[-1]
 
     def answers(self) -> pd.DataFrame:
-        """Read all revisions of the objects with an answer of this night, by object and revision.
+        """Read all revisions of the objects with a prediction in this night, by object and revision.
 
         Returns
         -------
         DataFrame
             `COLUMNS` and the probabilities, flags as bool, ``class`` (the first of the ranking) and ``has_packets``
-            (the packets of all alerts of the answer are kept).
+            (the packets of all alerts of the prediction are kept).
         """
         kept = (
             "EXISTS (SELECT 1 FROM packets WHERE candid = candid_1) AND "
@@ -182,16 +185,16 @@ class Night:
         return table.assign(**{"class": table["ranking"].str.partition(",")[0]})
 
     def latest(self) -> pd.DataFrame:
-        """Read the answer that stands for each object, sorted by object."""
+        """Read the current prediction of each object, sorted by object."""
         return self.answers().drop_duplicates("object_id", keep="last").reset_index(drop=True)
 
     def packet(self, candid: int) -> bytes:
-        """Read the payload of an alert as it came: an Avro container.
+        """Read the payload of an alert as received: an Avro container.
 
         Raises
         ------
         NightError
-            It is not kept.
+            The packet is not kept.
         """
         with self._open() as connection:
             row = connection.execute("SELECT data FROM packets WHERE candid = ?", (int(candid),)).fetchone()

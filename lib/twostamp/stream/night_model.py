@@ -1,4 +1,4 @@
-"""What answers tonight: one classifier for one alert or two, or a pair of classifiers."""
+"""Model of a night: one classifier for one alert or two, or a pair of classifiers."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from twostamp.models.classifier import CARD, NETWORK, PRETRAINED, SCALER, Classi
 from twostamp.utils.typing import Floats
 
 _PACKAGED = (("one_or_two", "one_or_two"), ("stacked", "stamp_26"), ("separated", "stamp_26"))
-"""Models that a run packages, for an object's two alerts and for its first."""
+"""Packaged models of a run, for an object's two alerts and for its first."""
 
 
 @dataclass(frozen=True)
 class NightModel:
-    """Two classifiers, which may be one.
+    """Two classifiers, which may be the same one.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class NightModel:
         For an object's first alert, and for its first two.
     name : str
     version : str
-        Hash of cards, weights, statistics and calibrations.
+        Hash of cards, weights, statistics, calibrations and the adapter.
     calibrations : mapping of int to Calibration
-        By number of alerts, where the models' folders have them.
+        Calibrations by number of alerts, if the models' folders have them.
     """
 
     first: Classifier
@@ -40,24 +40,28 @@ class NightModel:
     calibrations: Mapping[int, Calibration]
 
     @classmethod
-    def load(cls, folder: Path | str = PRETRAINED, first_folder: Path | str = "") -> "NightModel":
-        """Load a classifier, by default the one that the package ships.
+    def load(
+        cls, folder: Path | str = PRETRAINED, first_folder: Path | str = "", adapter: Path | str = ""
+    ) -> "NightModel":
+        """Load a classifier, by default the shipped one.
 
         Parameters
         ----------
         folder : Path or str
         first_folder : Path or str
-            Of another classifier, for first alerts; needed where the one in `folder` takes two alerts always.
+            Folder of another classifier, for first alerts; required if the one in `folder` always takes two.
+        adapter : Path or str
+            Of `twostamp.models.adapter`, for both; none by default.
 
         Raises
         ------
         ModelError
-            A folder holds no model, or the two do not fit each other.
+            A folder holds no model, or the two do not match.
         """
-        second = Classifier.load(folder)
+        second = Classifier.load(folder, adapter)
         folders = [Path(folder)]
         if first_folder:
-            first = Classifier.load(first_folder)
+            first = Classifier.load(first_folder, adapter)
             folders.insert(0, Path(first_folder))
         elif SECOND_SEEN in input_shapes(second.variant, second.crop_size):
             first = second.at_first_alert()
@@ -73,39 +77,39 @@ class NightModel:
             n_alerts: each for n_alerts, each in load_calibration(folders[0]).items() if n_alerts == 1
         }
         name = "+".join(dict.fromkeys((first.variant, second.variant)))
-        return cls(first, second, name, _hash_models(folders), calibrations)
+        return cls(first, second, name, _hash_models(folders, adapter), calibrations)
 
     @classmethod
-    def of_run(cls, models: Path) -> "NightModel":
-        """Load what a run has packaged: one classifier for one alert or two, else a pair; else the package's own."""
+    def of_run(cls, models: Path, adapter: Path | str = "") -> "NightModel":
+        """Load a run's packaged classifier for one alert or two, else a pair of them, else the shipped classifier."""
         for name, first in _PACKAGED:
             if all((models / folder / CARD).exists() for folder in (name, first)):
-                return cls.load(models / name, "" if first == name else models / first)
-        return cls.load()
+                return cls.load(models / name, "" if first == name else models / first, adapter)
+        return cls.load(adapter=adapter)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """Return the classes in the order of the probabilities."""
         return self.first.classes
 
     @property
     def simulated(self) -> bool:
-        """Whether it was trained on simulated alerts."""
+        """Return whether the model was trained on simulated alerts."""
         return "simulated" in str(self.first.card.get("trained on", ""))
 
     @property
     def fields(self) -> frozenset[str]:
-        """Fields of ``candidate`` that an alert must have."""
+        """Return the fields of ``candidate`` that an alert must have."""
         return frozenset(packet_fields(self.first.features)) | frozenset(packet_fields(self.second.features))
 
     def answer(self, objects: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Floats, dict[int, str]]:
-        """Classify objects from one decoded packet or two, the earlier first.
+        """Classify objects from one or two decoded packets, the earlier first.
 
         Returns
         -------
         probabilities : ndarray, shape (n, classes), float64
         failures : dict
-            Number of an object whose packets cannot be used after all -> the reason.
+            Index of an object whose packets cannot be used -> the reason.
         """
         probabilities = np.full((len(objects), len(self.classes)), np.nan)
         failures: dict[int, str] = {}
@@ -118,9 +122,9 @@ class NightModel:
         return probabilities, failures
 
 
-def _hash_models(folders: Sequence[Path]) -> str:
+def _hash_models(folders: Sequence[Path], adapter: Path | str) -> str:
     digest = hashlib.sha256()
-    for folder in folders:
-        for name in (CARD, NETWORK, SCALER, CALIBRATION):
-            digest.update((folder / name).read_bytes() if (folder / name).exists() else b"")
+    paths = [folder / name for folder in folders for name in (CARD, NETWORK, SCALER, CALIBRATION)]
+    for path in (*paths, *([Path(adapter)] if adapter else [])):
+        digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""What comes in: payloads with their position, from tarballs, folders and files (Kafka: `twostamp.stream.kafka`).
+"""Sources: payloads with their position, from tarballs, folders and files (Kafka: `twostamp.stream.kafka`).
 
-A position is (topic, partition, offset). An archive has them as well: its sources are topics of one partition, and the
-offset counts their files, so that a killed run goes on where it stopped.
+A position is (topic, partition, offset). In an archive, each source is a topic of one partition, and the offset counts
+its files. A killed run can therefore resume.
 """
 
 import re
@@ -17,7 +17,7 @@ from twostamp.utils.fingerprints import describe_input
 
 
 class Place(NamedTuple):
-    """Where offsets count."""
+    """Sequence in which offsets count: a partition of a topic."""
 
     topic: str
     partition: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Bytes as they came: an Avro container with one alert, seldom several.
+    """Received bytes: an Avro container with one alert, rarely several.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Payload:
     received : float
         Unix seconds.
     fault : str
-        Why these bytes cannot be a container, where the source knows.
+        Reason why these bytes cannot be a container, if the source can tell.
     """
 
     place: Place
@@ -47,10 +47,10 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a source says of a place, which holds the offsets from `low` to before `high`.
+    """State of a place, which holds the offsets from `low` up to, but not including, `high`.
 
-    `content` tells one filling of the place from another. All that there is before `reached` has been given: offsets
-    without a message, such as marks of transactions, are behind it too.
+    `content` distinguishes one content of the place from a later one. All messages before `reached` have been yielded;
+    offsets without a message, for example transaction markers, are passed too.
     """
 
     place: Place
@@ -61,45 +61,46 @@ class Extent:
 
 
 class Source(Protocol):
-    """Where payloads come from.
+    """A source of payloads.
 
     Attributes
     ----------
     damage : list of str
-        What was found to be missing, in one sentence each; what could be read before it has been given.
+        Missing or damaged data, one sentence each; everything readable before it has been yielded.
     """
 
     damage: list[str]
 
     def read(self, progress: Mapping[Place, tuple[int, str]]) -> Iterator[Payload | Extent | None]:
-        """Give payloads from the next offset of each place on, in order within it.
+        """Yield payloads from the next offset of each place on, in order within it.
 
         Parameters
         ----------
         progress : mapping
-            Place -> next offset, and the content that it counts in; a place of another content begins anew.
+            Place -> next offset, and its content; a place with another content restarts.
 
         Yields
         ------
         Payload, Extent or None
-            An `Extent` before the first payload of a place and whenever it has grown; None where nothing is there yet.
+            An `Extent` before the first payload of a place and whenever it has grown; None while there is nothing to
+            read.
         """
 
 
 class ArchiveSource:
-    """Tarballs, folders or Avro files of one archive, in the order of their names.
+    """Tarballs, folders or Avro files of one archive, sorted by name.
 
     Parameters
     ----------
     archive : str
         As for `twostamp.alerts.archive.list_sources`.
     nights : collection of str
-        YYYYMMDD: tarballs with another date in their name are passed over; by default none is.
+        YYYYMMDD: tarballs with another date in their name are skipped; by default none.
 
     Raises
     ------
     ArchiveError
-        There is nothing to read.
+        The archive has nothing to read.
     """
 
     def __init__(self, archive: str, nights: Collection[str] = ()) -> None:
@@ -111,7 +112,7 @@ class ArchiveSource:
             raise ArchiveError(f"{archive} holds no alerts of {', '.join(nights)}")
 
     def read(self, progress: Mapping[Place, tuple[int, str]]) -> Iterator[Payload | Extent | None]:
-        """As `Source.read`; a source that has changed begins anew, and what is known of it counts as duplicates."""
+        """Read as `Source.read`; a changed source restarts, and its known alerts count as duplicates."""
         for source in self.sources:
             place, content = Place(source, 0), sha256(describe_input(source).encode()).hexdigest()[:16]
             done, before = progress.get(place, (0, ""))

@@ -1,9 +1,9 @@
-"""A batch of payloads and what is known of their objects in, answers out: nothing is read or written here.
+"""Scoring of a batch: payloads and the state of their objects in, predictions out; no files are read or written.
 
-An object's first two alerts are those of the two smallest distinct ``jd`` (of several of one exposure the smallest
-candid), among alerts whose values and stamps can be used: the rule of the extraction (decisions D1 and D9), applied to
-what has come so far. An alert that enters them makes a new revision, the others are counted. What comes out depends on
-the alerts and their order, never on where a batch ends.
+An object's first two alerts have the two smallest distinct ``jd`` among alerts with valid values and stamps. For
+several alerts of one exposure the smallest candid counts. This is the rule of the extraction (decisions D1 and D9),
+applied to the alerts received so far. An alert that becomes one of the two makes a new revision; the others are
+counted. The result depends on the alerts and their order, never on the limits of batches.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 READ, FIRST, SECOND, LATER, DUPLICATE, PROGRAM, QUARANTINED = KINDS = (
     "read", "first", "second", "later", "duplicate", "not our programid", "quarantined",
 )  # fmt: skip
-"""What is counted: alerts, then what became of each."""
+"""Counts: alerts read, then the outcome of each."""
 _STAR, _NEAR = 0.5, 1.0  # sgscore1, and distpsnr1 in arcsec: ALeRCE's rules
 _SECOND_OF_TIME = 1 / 86_400
 
 
 class Seen(NamedTuple):
-    """One alert of an object, as far as it is remembered."""
+    """Stored fields of one alert of an object."""
 
     jd: float
     candid: int
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Known:
-    """An object's state: its first alerts so far, at most two, their payloads by candid, and its last revision."""
+    """State of an object: its first alerts so far (at most two), their payloads by candid, and its last revision."""
 
     alerts: tuple[Seen, ...] = ()
     packets: Mapping[int, bytes] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """What cannot be used: a payload, or one alert of it, and why."""
+    """A payload, or one alert of it, that cannot be used, with the reason."""
 
     payload: Payload
     record: int
@@ -63,23 +63,23 @@ class Quarantined:
 
 @dataclass
 class Scored:
-    """What becomes of a batch.
+    """Result of a batch.
 
     Attributes
     ----------
     answers : list of dict
         Rows of the table ``answers``.
     states : dict of str to Known
-        Of the objects that it changes.
+        States of the changed objects.
     packets : list of tuple
-        candid, objectId and payload of the alerts answered from.
+        candid, objectId and payload of the alerts used in predictions.
     seen : list of Seen
         Alerts that are no longer new.
     quarantined : list of Quarantined
     counts : Counter
-        Of `KINDS`.
+        Counts by `KINDS`.
     origins : set of bool
-        Whether alerts say of themselves that they are simulated.
+        Whether alerts are marked as simulated.
     """
 
     answers: list[dict[str, Any]] = field(default_factory=list)
@@ -91,14 +91,14 @@ class Scored:
     origins: set[bool] = field(default_factory=set)
 
     def quarantine(self, payload: Payload, record: int, candid: int | None, reason: str, alerts: int = 1) -> None:
-        """Note what cannot be used, and how many alerts are lost."""
+        """Record an unusable payload or alert, and the number of alerts lost."""
         self.counts[QUARANTINED] += alerts
         self.quarantined.append(Quarantined(payload, record, candid, reason, alerts))
 
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert of ours, and where it is: a number in a payload."""
+    """An alert to score, and its index in a payload."""
 
     key: AlertKey
     payload: Payload
@@ -113,25 +113,25 @@ class Alert:
 class _Question:
     alert: Alert
     state: Known
-    packets: list[dict[str, Any]]  # of the state's alerts, decoded without their history
+    packets: list[dict[str, Any]]  # decoded alerts of the state, without history
     kind: str
 
 
 class Scorer:
-    """Answers a stream with a model.
+    """Scores a stream with a model.
 
     Parameters
     ----------
     model : NightModel
     programs : collection of int
-        Values of ``programid`` that are ours; 1 is the public survey.
+        Values of ``programid`` to score; 1 is the public survey.
     """
 
     def __init__(self, model: "NightModel", programs: Collection[int] = (1,)) -> None:
         self.model, self.programs = model, frozenset(programs)
 
     def screen(self, payloads: Iterable[Payload]) -> tuple[list[Alert], Scored]:
-        """Read the keys of the alerts in payloads, and count what is no alert of ours."""
+        """Read the keys of the alerts in payloads, and count the alerts that are not to be scored."""
         alerts, scored = list[Alert](), Scored()
         for payload in payloads:
             keys: list[AlertKey | PacketError] = []
@@ -153,18 +153,18 @@ class Scorer:
         return alerts, scored
 
     def score(self, alerts: Sequence[Alert], known: Mapping[str, Known], old: Collection[int], scored: Scored) -> None:
-        """Answer what a batch of alerts asks.
+        """Score a batch of alerts.
 
         Parameters
         ----------
         alerts : sequence of Alert
-            In the order in which they came.
+            Alerts in order of arrival.
         known : mapping of Known
-            State of their objects, by objectId, before the batch.
+            State of their objects before the batch, by objectId.
         old : collection of int
-            Those of their candids that came before the batch.
+            Candids received before the batch.
         scored : Scored
-            Of `screen`; what becomes of the alerts is added.
+            Result of `screen`; the outcomes of the alerts are added.
         """
         seen, questions, opened = set(old), list[_Question](), dict[int, dict[str, Any]]()
         for alert in alerts:
@@ -206,7 +206,7 @@ class Scorer:
         now = time.time()
         additions = self._calibrate(questions, probabilities)
         for place, question in enumerate(questions):
-            if place in failures:  # after all checks: something that only the whole preparation meets
+            if place in failures:  # passed all checks, but failed in the preparation
                 key = question.alert.key
                 scored.quarantine(question.alert.payload, question.alert.record, key.candid, failures[place])
                 continue
@@ -219,7 +219,7 @@ class Scorer:
             scored.answers.append(row)
 
     def _calibrate(self, questions: Sequence[_Question], probabilities: Floats) -> list[dict[str, Any]]:
-        """Conformal set and corrected probabilities of each answer, where the model has a calibration."""
+        """Compute the conformal set and corrected probabilities of each prediction, if the model has a calibration."""
         classes = self.model.classes
         additions: list[dict[str, Any]] = [{"conformal": None} for _ in questions]
         for n_alerts, calibration in self.model.calibrations.items():
@@ -234,7 +234,7 @@ class Scorer:
 
 
 def _merge(alerts: Sequence[Seen], new: Seen) -> tuple[Seen, ...]:
-    """Choose an object's first two alerts: of two exposures, the smallest candid of each."""
+    """Choose an object's first two alerts: two exposures, with the smallest candid of each."""
     exposures: dict[float, Seen] = {}
     for alert in sorted({*alerts, new}):
         exposures.setdefault(alert.jd, alert)
@@ -242,12 +242,12 @@ def _merge(alerts: Sequence[Seen], new: Seen) -> tuple[Seen, ...]:
 
 
 def _find(payload: bytes, candid: int, history: bool = False) -> dict[str, Any]:
-    """Decode the alert of a candid in a payload."""
+    """Decode the alert with a candid in a payload."""
     return next(alert for alert in read_packets(payload, history) if find_candid(alert) == candid)
 
 
 def _describe(question: _Question) -> dict[str, Any]:
-    """The columns of an answer that stand on the alerts alone."""
+    """Make the columns of a prediction that depend on the alerts alone."""
     alerts, candidate = question.state.alerts, find_candidate(question.packets[-1])
     first, last = alerts[0], alerts[-1]
     paired = len(alerts) == 2
@@ -276,7 +276,7 @@ def _describe(question: _Question) -> dict[str, Any]:
 
 
 def _number(candidate: Mapping[str, Any], name: str) -> float | None:
-    """Read a number; None where ZTF has none."""
+    """Read a number; None if ZTF gives none."""
     with contextlib.suppress(PacketError):
         number = read_number(name, candidate.get(name))
         return number if np.isfinite(number) and number != SENTINEL else None
@@ -284,7 +284,7 @@ def _number(candidate: Mapping[str, Any], name: str) -> float | None:
 
 
 def _was_seen_before(question: _Question) -> bool:
-    """Whether a packet tells of a detection that is none of the alerts answered from, and earlier than it."""
+    """Whether a packet lists an earlier detection that is none of the alerts used."""
     alerts, payloads = question.state.alerts, question.state.packets
     for earlier, packet in enumerate(question.packets):
         candidate = find_candidate(packet)
@@ -292,7 +292,7 @@ def _was_seen_before(question: _Question) -> bool:
         if (_number(candidate, "ndethist") or 1) - 1 > earlier or began < alerts[0].jd - _SECOND_OF_TIME:
             return True
     known = {None, *(alert.candid for alert in alerts)}
-    with contextlib.suppress(PacketError):  # a damaged history is no reason to lose an answer
+    with contextlib.suppress(PacketError):  # a damaged history must not cost a prediction
         for alert in alerts:
             packet = _find(payloads[alert.candid], alert.candid, history=True)
             if any(past.get("candid") not in known for past in packet.get("prv_candidates") or ()):

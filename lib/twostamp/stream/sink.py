@@ -1,7 +1,7 @@
-"""Where answers go: one SQLite file with rows, state of objects and next offset of every place in one transaction.
+"""Output of the stream: one SQLite file; a transaction writes predictions, states of objects and next offsets.
 
-A process that dies anywhere leaves the file as it was between two batches; the next one goes on from there. The file
-also keeps the books: `Sink.check_account` says where they do not balance.
+A process that dies leaves the file as it was between two batches, and the next one resumes from there. The file also
+holds the counts: `Sink.check_account` reports where they do not balance.
 """
 
 import json
@@ -37,19 +37,19 @@ _PIECE = 900  # values of a query
 
 
 class SinkError(RuntimeError):
-    """The file cannot be written, or belongs to something else; one sentence."""
+    """The file cannot be written, or has another purpose; the message is one sentence."""
 
 
 class Sink:
-    """A file of answers, made if there is none.
+    """File of predictions; created if there is none.
 
     Parameters
     ----------
     path : Path
-        Beside it lies the folder ``quarantine``.
+        SQLite file; the folder ``quarantine`` is created next to it.
     meta : dict
-        Of `twostamp.stream.night.create_tables`, without ``simulated``, which the alerts say. A file of other classes
-        is refused, and alerts that would mix simulated with real ones.
+        As for `twostamp.stream.night.create_tables`, without ``simulated``, which comes from the alerts. A file of
+        other classes is refused, and so are alerts that would mix simulated with real ones.
     timeout : float
         Seconds to wait while another process writes.
 
@@ -79,7 +79,7 @@ class Sink:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all or nothing of a block, with no other writer in between."""
+        """Run a block completely or not at all, with no other writer in between."""
         with self._explaining():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -119,7 +119,7 @@ class Sink:
         self._connection.execute("UPDATE meta SET value = ? WHERE name = ?", (json.dumps(value), name))
 
     def _check_origin(self, simulated: bool) -> None:
-        """Never let simulated answers stand among real ones."""
+        """Refuse to mix simulated and real alerts in one file."""
         if self.meta["simulated"] is None:
             self._set_meta("simulated", simulated)
             self.meta["simulated"] = simulated
@@ -128,12 +128,12 @@ class Sink:
             raise SinkError(f"{self.path} has answers to {held} alerts, and these are {come}: take another file")
 
     def progress(self) -> dict[Place, tuple[int, str]]:
-        """Next offset of each place, and the content that it counts in."""
+        """Return the next offset of each place, and its content."""
         rows = self._fetch("SELECT topic, partition, next, content FROM places")
         return {Place(topic, partition): (following, content) for topic, partition, following, content in rows}
 
     def look_up(self, alerts: Sequence[Alert]) -> tuple[dict[str, Known], set[int]]:
-        """State of the objects of some alerts, and which of the alerts came before."""
+        """Read the states of the objects of some alerts, and which of the alerts are known."""
         names = sorted({alert.key.objectId for alert in alerts})
         seen = {row[0] for row in self._select("SELECT candid FROM seen", "candid", [a.key.candid for a in alerts])}
         firsts: dict[str, list[tuple[Seen, bytes]]] = {}
@@ -154,12 +154,12 @@ class Sink:
             yield from self._fetch(f"{query} WHERE {column} IN ({', '.join('?' * len(piece))}) {rest}", piece)
 
     def advance(self, items: Iterable[Payload | Extent]) -> list[Payload]:
-        """Move the offsets of places on, within a `transaction`.
+        """Advance the offsets of places, within a `transaction`.
 
         Returns
         -------
         list of Payload
-            Those that no earlier transaction had.
+            Payloads that no earlier transaction had.
         """
         places = {Place(*row[:2]): _Progress(*row[2:]) for row in self._fetch(f"SELECT {_PLACE} FROM places")}
         fresh = []
@@ -174,7 +174,7 @@ class Sink:
         return fresh
 
     def write(self, scored: Scored) -> None:
-        """Write what became of a batch, within the `transaction` that has moved its offsets."""
+        """Write the result of a batch, within the `transaction` that advanced its offsets."""
         for simulated in scored.origins:
             self._check_origin(simulated)
         columns = (*COLUMNS, *probability_columns(tuple(self.meta["classes"])))
@@ -202,12 +202,12 @@ class Sink:
         self._connection.executemany(query, counts.items())
 
     def forget(self, days: float) -> int:
-        """Forget objects whose first alerts are older than the newest alert by so many days; candidates' packets stay.
+        """Forget objects whose first alert is this many days older than the newest alert; candidates' packets stay.
 
         Returns
         -------
         int
-            How many.
+            Number of forgotten objects.
         """
         old = "SELECT object_id FROM alerts GROUP BY object_id HAVING MAX(jd) < ?"
         candidates = f'SELECT object_id FROM answers WHERE "p_{self.meta["keep_class"]}" >= ?'
@@ -223,7 +223,7 @@ class Sink:
         return len(names)
 
     def account(self) -> dict[str, int]:
-        """Alerts by what became of them, and messages by place, summed over the life of the file."""
+        """Return alerts by outcome and messages by place, summed over the life of the file."""
         counts = dict.fromkeys((*KINDS, _PAYLOADS, FORGOTTEN), 0) | dict(self._fetch("SELECT name, n FROM counts"))
         query = (
             "SELECT SUM(before + next - first), SUM(high - next), SUM(messages), SUM(lost), SUM(skipped) FROM places"
@@ -231,23 +231,23 @@ class Sink:
         return counts | {name: n or 0 for name, n in zip(_OFFSETS, self._fetch(query)[0], strict=True)}
 
     def answers_after(self, number: int, most: int) -> list[tuple[int, dict[str, Any]]]:
-        """Give answers behind a number in the order in which they were written, each with its number."""
+        """Yield predictions after a number in the order in which they were written, each with its number."""
         query = "SELECT rowid, * FROM answers WHERE rowid > ? ORDER BY rowid LIMIT ?"
         cursor = self._connection.execute(query, (number, most))
         names = [column[0] for column in cursor.description][1:]
         return [(row[0], dict(zip(names, row[1:], strict=True))) for row in cursor]
 
     def count_nights(self) -> dict[str, int]:
-        """Answers by night."""
+        """Count predictions by night."""
         return dict(self._fetch("SELECT night, COUNT(*) FROM answers GROUP BY night"))
 
     def reasons(self) -> dict[str, int]:
-        """Quarantined alerts by reason, the most frequent first."""
+        """Count quarantined alerts by reason, the most frequent first."""
         query = "SELECT reason, SUM(alerts) FROM quarantine GROUP BY reason ORDER BY 2 DESC, 1"
         return dict(self._fetch(query))
 
     def check_account(self) -> list[str]:
-        """Say in one sentence each where the books do not balance; empty when all is well."""
+        """List where the counts do not balance, one sentence each; empty if all balance."""
         n = self.account()
         parts = sum(n[kind] for kind in KINDS if kind != READ)
         passed = n[_MESSAGES] + n[LOST] + n[_SKIPPED]
@@ -265,7 +265,7 @@ class Sink:
 
 @dataclass
 class _Progress:
-    """How far a place is read: offsets from `first` to before `next`, and `before` of earlier fillings of the place."""
+    """Progress of a place: offsets from `first` up to, but not including, `next`, and `before` of earlier contents."""
 
     content: str
     first: int
@@ -287,7 +287,7 @@ class _Progress:
         self.high = max(self.high, extent.high, self.next)
 
     def take(self, offset: int) -> bool:
-        """Whether the message at an offset is new; if so, pass it."""
+        """Return whether the message at an offset is new; if so, advance."""
         if offset < self.next:
             return False
         self.skipped += offset - self.next
@@ -302,7 +302,7 @@ def _marks(n: int) -> str:
 
 
 def _name(place: Place) -> str:
-    """A file name for a place: its last part, and a checksum where that is not all."""
+    """Make a file name for a place: its last part, and a checksum if that is not all."""
     last = place.topic.rstrip("/").rpartition("/")[2]
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", last)
     mark = "" if plain == place.topic else f".{zlib.crc32(place.topic.encode()):08x}"

@@ -1,4 +1,4 @@
-"""Score a stream: a thread reads ahead, batches are answered and written one by one, until the end or a signal."""
+"""Score a stream: a thread reads ahead, batches are scored and written one by one, until the end or a signal."""
 
 import contextlib
 import queue
@@ -16,9 +16,9 @@ from twostamp.stream.sink import Sink
 from twostamp.utils.dates import julian_now
 
 BATCH = 512
-"""Alerts in one transaction, at most."""
+"""Largest number of alerts per transaction."""
 LINGER = 0.2
-"""Seconds that an alert waits for others."""
+"""Seconds that an alert waits for others to join its batch."""
 _AHEAD = 2 * BATCH
 _TICK = 0.1
 _Item = Payload | Extent
@@ -32,9 +32,9 @@ def score_stream(
     publish: Callable[[Sink], object] | None = None,
     batch: int = BATCH,
 ) -> None:
-    """Answer all that a source gives.
+    """Score all alerts of a source.
 
-    A source that is faster than the answers waits; `stop` ends the stream between two batches: the rest stays unread.
+    A source faster than the scoring waits. `stop` ends the stream between two batches; the rest stays unread.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def score_stream(
     sink : Sink
     stop : threading.Event
     publish : callable, optional
-        What is to happen after each transaction.
+        Function called after each transaction.
     batch : int
-        Payloads in one transaction, at most.
+        Largest number of payloads per transaction.
     """
     reader = _Reader(source, sink, stop)
-    if publish:  # what the last process did not come to
+    if publish:  # what the previous process did not publish
         publish(sink)
     with tqdm(unit="alert", desc="tonight") as progress:
         for items in reader.batches(batch):
@@ -61,7 +61,7 @@ def score_stream(
 
 
 def process_batch(items: Sequence[_Item], scorer: Scorer, sink: Sink) -> float:
-    """Answer one batch; return the jd of its newest alert, 0 without one."""
+    """Score one batch; return the jd of its newest alert, 0 without one."""
     with sink.transaction():
         alerts, scored = scorer.screen(sink.advance(items))
         known, old = sink.look_up(alerts)
@@ -72,7 +72,7 @@ def process_batch(items: Sequence[_Item], scorer: Scorer, sink: Sink) -> float:
 
 @contextlib.contextmanager
 def stopping_at_signals() -> Iterator[threading.Event]:
-    """Set an event at SIGTERM or SIGINT, instead of dying amid a batch."""
+    """Set an event at SIGTERM or SIGINT, so that a batch can finish."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -83,7 +83,7 @@ def stopping_at_signals() -> Iterator[threading.Event]:
 
 
 class _Reader:
-    """A source in a thread of its own, a bounded number of items ahead."""
+    """Reads a source in a thread, a bounded number of items ahead."""
 
     def __init__(self, source: Source, sink: Sink, stop: threading.Event) -> None:
         self.stop = stop
@@ -99,7 +99,7 @@ class _Reader:
                     self._put(item)
                 if self.stop.is_set():
                     break
-        except BaseException as error:  # the other thread raises it
+        except BaseException as error:  # raised by the other thread
             self.error = error
         finally:
             self._done.set()
@@ -119,7 +119,7 @@ class _Reader:
             raise self.error
 
     def _gather(self, size: int) -> list[_Item]:
-        """Wait for an item and, for `LINGER`, for more; none at the end."""
+        """Wait for an item and, for `LINGER` seconds, for more; return none at the end."""
         items: list[_Item] = []
         deadline = None
         while len(items) < size and not self.stop.is_set():

@@ -15,8 +15,9 @@ _HINT = (
     "JAVA_HOME"
 )
 _OLDEST, _NEWEST_OF_SPARK_4_0 = 17, 22  # the Hadoop of Spark 4.0 asks for a security manager, which Java 23 has not
-_SETTINGS = ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
-"""Variables that lead to another Spark, or to its settings."""
+_SETTINGS = re.compile(r"(PY)?SPARK_(?!(DRIVER_)?PYTHON$|GATEWAY_)|(HADOOP|YARN)_CONF_DIR$")
+"""Variables that lead to another Spark, another file system, or their settings."""
+_HOME_ADDRESS = {"SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 class SparkUnavailableError(RuntimeError):
@@ -73,8 +74,11 @@ def find_scratch() -> str:
 @contextmanager
 def without_settings() -> Iterator[None]:
     """Start a local Spark as this package means it, without `_SETTINGS`, and leave them to the user afterwards."""
-    theirs = {name: os.environ.pop(name) for name in _SETTINGS if name in os.environ}
+    theirs = {name: os.environ.pop(name) for name in list(os.environ) if _SETTINGS.match(name)}
+    os.environ.update(_HOME_ADDRESS)
     try:
         yield
     finally:
+        for name in _HOME_ADDRESS:
+            del os.environ[name]
         os.environ.update(theirs)

@@ -61,7 +61,6 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
         "spark.driver.extraJavaOptions": log,
     }
     if local:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         # A local session lives for a minute: compiling its code well costs more than that code ever gains.
         options["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
         options |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}

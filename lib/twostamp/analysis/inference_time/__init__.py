@@ -1,4 +1,4 @@
-"""Notebook 06: latency of single predictions, the stages before them, and the queue of a night."""
+"""Notebook 06: latency of predictions, the stages before them, and the queue of a night."""
 
 from twostamp.analysis.inference_time.latency import compare_times, describe_repeats, time_batches, time_models
 from twostamp.analysis.inference_time.queueing import (

@@ -1,7 +1,7 @@
-"""How long a prediction takes, and what comes before it (thesis section 6.5; decision T9).
+"""Duration of a prediction (thesis section 6.5; decision T9).
 
-The clock starts with arrays, as in the thesis, and stops when the probabilities are back in NumPy. A model runs as a
-broker would serve it, as one traced graph; decoding and preparation of the packets are timed as stages of their own.
+Timing starts with arrays, as in the thesis, and stops when the probabilities are back in NumPy. A model runs as one
+traced graph, as a broker would serve it. Decoding and preparation of the packets are timed as separate stages.
 """
 
 import gc
@@ -23,9 +23,9 @@ from twostamp.thesis import read_printed
 from twostamp.utils.typing import Floats, Inputs
 
 _WARM_UP = 5
-"""Calls before the clock starts: tracing, memory, caches."""
+"""Calls before timing starts: tracing, memory, caches."""
 _FEWEST, _SECONDS = 5, 1.0
-"""Repeats that even the slowest call gets, and the time after which it gets no more."""
+"""Fewest repeats of a call, and the time after which it is repeated no more."""
 
 _BLOCKS = 10
 COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separated", "stacked against separated")
@@ -35,23 +35,23 @@ COMPARISONS = ("fastest against slowest stacked", "fastest against slowest separ
 def time_calls(
     calls: Mapping[Any, Callable[[], Any]], repeats: int, warm_up: int = _WARM_UP, seconds: float = _SECONDS
 ) -> dict[Any, Floats]:
-    """Time several calls, in turns, so that a busy moment of the machine falls on all of them.
+    """Time several calls in turn, so that other load on the machine affects all of them.
 
     Parameters
     ----------
     calls : mapping
         Functions without arguments, by name.
     repeats : int
-        Times that each is measured, at most.
+        Measurements of each call, at most.
     warm_up : int
-        Times that each is called before, unmeasured.
+        Calls of each before the measurements.
     seconds : float
-        After so long in one call, and at least `_FEWEST` of them, it is measured no further.
+        Time after which a call is measured no further, once it has `_FEWEST` measurements.
 
     Returns
     -------
     dict of ndarray, shape (n,), float64
-        Milliseconds, by name; n is `repeats` unless a call is slow.
+        Milliseconds by name; n is `repeats` unless a call is slow.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def time_calls(
             call()
     times: dict[Any, list[float]] = {name: [] for name in calls}
     collecting = gc.isenabled()
-    gc.disable()  # as timeit does: a collection is no part of a prediction
+    gc.disable()  # as in timeit: garbage collection is not part of a prediction
     try:
         for i in tqdm(range(repeats), desc="timing"):
             for name, call in calls.items():
@@ -79,7 +79,7 @@ def time_calls(
 
 
 def summarise_times(times: Floats) -> dict[str, float]:
-    """Number, mean, standard deviation (ddof 0), median and 99th percentile of times; of fewer than 100 it is unknown.
+    """Summarise times: number, mean, std (ddof 0), median, and 99th percentile (NaN for fewer than 100).
 
     Examples
     --------
@@ -92,7 +92,7 @@ def summarise_times(times: Floats) -> dict[str, float]:
 
 
 def take_batch(inputs: Inputs, batch_size: int) -> dict[str, NDArray[Any]]:
-    """First objects of the inputs, from the beginning again when there are fewer.
+    """Take the first objects of the inputs, cyclically if there are fewer.
 
     Examples
     --------
@@ -109,13 +109,13 @@ def time_models(classifiers: Sequence[Classifier], records: Records, repeats: in
     ----------
     classifiers : sequence of Classifier
     records : Records
-        That they were trained on.
+        Records that they were trained on.
     repeats, batch_size : int
 
     Returns
     -------
     DataFrame
-        One row a classifier: times (ms), then those of `summarise_times`.
+        One row per classifier: times (ms), then the columns of `summarise_times`.
     """
     calls = {}
     for i, classifier in enumerate(classifiers):
@@ -130,30 +130,30 @@ def time_batches(classifier: Classifier, records: Records, repeats: int, batch_s
     Returns
     -------
     DataFrame
-        batch_size, times (ms), then those of `summarise_times`.
+        batch_size, times (ms), then the columns of `summarise_times`.
     """
     inputs = _load_inputs(classifier, records)
     times: dict[Any, Floats] = {}
     for i, size in enumerate(batch_sizes):
-        # one size after the other: a batch of a thousand would empty the caches for the single object that follows it
+        # one size after the other: a batch of a thousand would evict the caches for the next single object
         call = partial(make_server(classifier.network), take_batch(inputs, size))
         times |= time_calls({i: call}, repeats, warm_up=1)
     return tabulate_times(pd.DataFrame({"batch_size": batch_sizes}), times)
 
 
 def _load_inputs(classifier: Classifier, records: Records) -> Inputs:
-    """Test objects as the network of a classifier takes them."""
+    """Load test objects as inputs of a classifier's network."""
     return model_inputs(classifier.variant, classifier.load_split(records, "test"))
 
 
 def tabulate_times(table: pd.DataFrame, times: Mapping[Any, Floats]) -> pd.DataFrame:
-    """Add the columns times (ms) and those of `summarise_times` to a table with one row a call."""
+    """Add times (ms) and the columns of `summarise_times` to a table with one row per call."""
     summaries = pd.DataFrame([summarise_times(times[i]) for i in table.index], index=table.index)
     return table.assign(times=[times[i].tolist() for i in table.index]).join(summaries)
 
 
 def describe_repeats(timed: pd.DataFrame) -> str:
-    """Say how often the calls of a table were measured.
+    """Describe how often the calls of a table were measured.
 
     Examples
     --------
@@ -165,18 +165,18 @@ def describe_repeats(timed: pd.DataFrame) -> str:
 
 
 def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
-    """Welch's tests of section 6.5, two-sided: fastest model against slowest, one architecture against the other.
+    """Apply the Welch tests of section 6.5, two-sided: fastest against slowest model, and between architectures.
 
     Parameters
     ----------
     timed : DataFrame
-        variant, median, times; see `time_models`. Architectures are compared by their fastest models. Consecutive
-        times share the machine's moods, so that a sample is the medians of ten blocks of them.
+        variant, median, times; see `time_models`. Architectures are compared by their fastest models. Consecutive times
+        are correlated, so a sample is the medians of ten blocks.
 
     Returns
     -------
     DataFrame
-        comparison, n (blocks of either), p, thesis, reason (why p is NaN).
+        comparison, n (blocks of each), p, thesis, reason (why p is NaN).
     """
     ordered = {str(name): rows.sort_values("median")["times"] for name, rows in timed.groupby("variant")}
     rows = []
@@ -197,5 +197,5 @@ def compare_times(timed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _take_block_medians(times: Sequence[float]) -> Floats:
-    """Medians of ten blocks of consecutive times; of ten times or fewer the times themselves."""
+    """Take the medians of ten blocks of consecutive times; for ten times or fewer the times themselves."""
     return np.array([np.median(block) for block in np.array_split(times, min(_BLOCKS, len(times)))])

@@ -1,7 +1,7 @@
-"""The batch size as a queue: waiting and inference time of alerts that arrive while others are classified.
+"""Queue simulation: waiting and inference time of arriving alerts by batch size.
 
-The open question of thesis sections 6.5 and 6.11: a large batch costs less per alert and makes alerts wait. One server
-takes whatever waits, up to a batch, as soon as it is free; how long a batch takes is measured in `latency`.
+This is the open question of thesis sections 6.5 and 6.11: a large batch costs less per alert but makes alerts wait. As
+soon as it is free, one server takes the waiting alerts, up to one batch. `latency` measures the time of a batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ RUBIN = Traffic("Rubin", 10_000 / 39, 10_000)
 
 
 def fit_service_time(batch_sizes: Sequence[int], seconds: Sequence[float]) -> ServiceTime:
-    """Interpolate measured times of batches, s, on logarithmic axes; beyond the last one by its time per alert.
+    """Interpolate measured batch times (s) on logarithmic axes; extrapolate by the last time per alert.
 
     Examples
     --------
@@ -55,12 +55,12 @@ def fit_service_time(batch_sizes: Sequence[int], seconds: Sequence[float]) -> Se
 
 
 def steady_arrivals(rate: float, count: int, rng: np.random.Generator) -> Times:
-    """Times (s) of alerts that arrive one by one at random, `rate` a second: a Poisson process."""
+    """Draw arrival times (s) of single alerts at random, `rate` per second: a Poisson process."""
     return np.cumsum(rng.exponential(1 / rate, count))
 
 
 def burst_arrivals(rate: float, count: int, burst: int) -> Times:
-    """Times (s) of alerts that arrive in bursts at equal distances, `rate` a second on average.
+    """Compute arrival times (s) of alerts in equally spaced bursts, `rate` per second on average.
 
     Examples
     --------
@@ -71,14 +71,14 @@ def burst_arrivals(rate: float, count: int, burst: int) -> Times:
 
 
 def simulate(arrivals: Times, service: ServiceTime, batch_size: int) -> Times:
-    """Classify alerts in their order, at most `batch_size` at a time, whatever waits when the server is free.
+    """Classify alerts in order: a free server takes the waiting ones, at most `batch_size`.
 
     Parameters
     ----------
     arrivals : ndarray, shape (n,)
         Sorted times, s.
     service : callable
-        Seconds of a batch of so many alerts.
+        Seconds for a batch, as a function of its size.
     batch_size : int
 
     Returns
@@ -115,26 +115,26 @@ def compare_batches(
     count: int = 20_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Waiting and inference time against arrival rate, for several batch sizes.
+    """Compare waiting and inference time by arrival rate, for several batch sizes.
 
     Parameters
     ----------
     service : callable
-        Of `fit_service_time`.
+        Function from `fit_service_time`.
     rates : array_like
         Alerts per second.
     batch_sizes : sequence of int
         Limits of a batch.
     burst : int
-        Alerts that arrive together; 1 for a steady night, at random.
+        Alerts that arrive together; 1 for single alerts at random.
     count : int
-        Alerts simulated for each point (at least three bursts).
+        Simulated alerts per point (at least three bursts).
     seed : int
 
     Returns
     -------
     DataFrame
-        rate, batch_size, p50, p99 (s); infinite where alerts arrive faster than full batches are classified.
+        rate, batch_size, p50, p99 (s); infinite if alerts arrive faster than full batches are classified.
     """
     rows = []
     for rate in np.asarray(rates, dtype=float):
@@ -150,21 +150,21 @@ def compare_batches(
 
 
 def rate_grid(count: int = 10) -> Times:
-    """Rates from 3 to 3000 alerts per second, those of `ZTF` and `RUBIN` among them."""
+    """Return rates from 3 to 3000 alerts per second, including those of `ZTF` and `RUBIN`."""
     return np.sort(np.append(np.geomspace(3, 3000, count), [ZTF.rate, RUBIN.rate]))
 
 
 def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05) -> pd.Series:
-    """Smallest batch whose p99 at the simulated rate nearest to `rate` is within `tolerance` of the best.
+    """Find the smallest batch whose p99, at the simulated rate nearest to `rate`, is within `tolerance` of the best.
 
     Parameters
     ----------
     compared : DataFrame
-        Of `compare_batches`.
+        Table from `compare_batches`.
     rate : float
         Alerts per second.
     tolerance : float
-        Share of the best p99; a smaller limit is kinder to memory, so it wins where it costs nothing.
+        Share of the best p99. A smaller batch needs less memory, so it is preferred if it costs nothing.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def recommend_batch(compared: pd.DataFrame, rate: float, tolerance: float = 0.05
 
 
 def summarise_recommendation(compared: pd.DataFrame, survey: Traffic) -> str:
-    """Say in a sentence which batch a survey's alerts ask for, and what it gives."""
+    """Summarise in a sentence the batch to use for a survey, with its p50 and p99."""
     try:
         chosen = recommend_batch(compared, survey.rate)
     except ValueError as error:

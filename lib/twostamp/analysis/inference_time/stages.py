@@ -1,4 +1,4 @@
-"""From Avro packets to probabilities, stage by stage, as a broker goes (left out by thesis section 6.5; T9)."""
+"""Times from Avro packets to probabilities, stage by stage, as in a broker (not in thesis section 6.5; T9)."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ Pair = tuple[bytes, bytes]
 
 
 def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int) -> list[Pair]:
-    """Find the packets of objects with two alerts; the archive is read until there are enough.
+    """Find the packets of objects with two alerts; read the archive until there are enough.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int)
     candids : mapping of str to (int, int)
         First and second candid by objectId.
     count : int
-        Objects.
+        Number of objects.
 
     Returns
     -------
     list of (bytes, bytes)
-        Avro files of the first and the second alert; fewer than `count` when the archive holds fewer.
+        Avro files of the first and the second alert; fewer than `count` if the archive holds fewer.
     """
     found: dict[str, dict[int, bytes]] = {}
     pairs: list[Pair] = []
-    with contextlib.suppress(ArchiveError):  # notebook 01 has reported the damage; what could be read is here
+    with contextlib.suppress(ArchiveError):  # notebook 01 has reported the damage; the readable part is used here
         for member in iter_members(archive, progress=False):
             for object_id, candid in _keys_of(member.data):
                 wanted = candids.get(object_id)
@@ -55,7 +55,7 @@ def find_pairs(archive: str, candids: Mapping[str, tuple[int, int]], count: int)
 
 
 def _keys_of(data: bytes) -> list[tuple[str, int]]:
-    """objectId and candid of every alert of a packet; none of one that cannot be read."""
+    """Return objectId and candid of every alert of a packet; nothing for an unreadable one."""
     try:
         return [(key.objectId, key.candid) for key in read_keys(data)]
     except PacketError:
@@ -63,12 +63,12 @@ def _keys_of(data: bytes) -> list[tuple[str, int]]:
 
 
 def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.DataFrame:
-    """Time the way from Avro packets to probabilities: decode, prepare, predict (T9).
+    """Time the stages from Avro packets to probabilities: decode, prepare, predict (T9).
 
     Parameters
     ----------
     classifier : Classifier
-        Of two stamps.
+        Two-stamp classifier.
     pairs : list of (bytes, bytes)
         Packets of the batch.
     repeats : int
@@ -76,8 +76,8 @@ def time_stages(classifier: Classifier, pairs: list[Pair], repeats: int) -> pd.D
     Returns
     -------
     DataFrame
-        stage, batch_size, times (ms), then those of `summarise_times`. Stage ``prepare`` covers repair and
-        normalisation of six stamps an object, and metadata.
+        stage, batch_size, times (ms), then the columns of `summarise_times`. Stage ``prepare`` covers metadata, and
+        repair and normalisation of six stamps per object.
     """
     server = make_server(classifier.network)
     table = decode_objects(pairs, n_alerts=2)
@@ -101,7 +101,7 @@ def time_archive(classifier: Classifier, archive: str, pairs_path: Path, repeats
     archive : str
         As for `find_pairs`.
     pairs_path : Path
-        ``pairs.parquet``, which says which packets belong together.
+        ``pairs.parquet``, which pairs the packets.
     """
     table = read_metadata(pairs_path)
     candids = dict(zip(table["objectId"], zip(table["candid_1"], table["candid_2"], strict=True), strict=True))

@@ -1,4 +1,4 @@
-"""Notebook 12: what the second alert adds, how its answers revise the first's, and what gaps in the cadence cost."""
+"""Notebook 12: gain of the second alert, revisions of the first prediction, and cost of gaps in the cadence."""
 
 from twostamp.analysis.second_alert.cadence_stress import (
     STAYING,

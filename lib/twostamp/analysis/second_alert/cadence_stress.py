@@ -1,11 +1,11 @@
-"""Cadence stress: what becomes of a classifier when ``deltajd`` is not what it was in training (thesis section 6.11).
+"""Cadence stress: performance of a classifier when ``deltajd`` differs from its training (thesis section 6.11).
 
-A perturbation changes the days between the two alerts and nothing else. In particular the second alert keeps its own
-stamps and metadata: the packets that the survey would have sent after a gap are not among the pairs, so a source that
-rose or faded meanwhile is seen as it was. What is measured is how far an answer leans on the number itself.
+A perturbation changes the days between the two alerts and nothing else. The second alert keeps its own stamps and
+metadata: the packets that the survey would have sent after a gap are not available. A source that rose or faded
+meanwhile therefore looks as it did. The test measures how much a prediction relies on the number itself.
 
-Asteroids stand apart. What is seen at one place a month later is another asteroid, so a gap is no delay of theirs but a
-case that the sky makes by coincidence alone: the accuracy under stress is that of the classes that stay in place.
+Asteroids are excluded from the accuracy under stress, which is that of the classes that stay in place. A detection at
+the same position a month later is another asteroid, so a gap does not delay an asteroid's second alert.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from twostamp.data.features import DELTAJD_FLOOR, Scaler
 from twostamp.evaluation.bootstrap import LEVEL, Bootstrap, Estimate, balance
 from twostamp.evaluation.predictions import Predictions
 from twostamp.evaluation.verdicts import judge_within, make_claim, tabulate_claims
+from twostamp.taxonomy import MOVING
 
 Days = NDArray[np.float64]
 
@@ -28,26 +29,25 @@ SHIFTS = (-1.0, 1.0)  # days
 LIMITS = (1.0, 10.0)  # days
 FACTORS = (0.5, 2.0, 5.0)
 LOSS_ALLOWED = 0.02
-"""What the accuracy of a classifier that knows of gaps may fall by under the longest one."""
-MOVING = "asteroid"
+"""Largest accepted loss of accuracy under the longest gap, for a classifier trained with gaps."""
 STAYING = "all but asteroids"
 
 
 PERTURBATIONS: dict[str, Callable[[Days, float], Days]] = {
-    # the second visit falls into a weather gap, and the next chance comes when the gap is over
+    # the second visit falls into a weather gap; the next one follows the gap
     "gap": lambda days, nights: days + nights,
-    # the second alert stays later than the first, by the floor of decision M7 at least
+    # the second alert stays later than the first, at least by the floor of decision M7
     "shift": lambda days, by: np.maximum(days + by, DELTAJD_FLOOR),
-    # of longer separations no more is known than that they reach the limit; none is dropped
+    # longer separations are set to the limit; none is dropped
     "censor": np.minimum,
-    # every field is visited less often by a factor (more often, below 1)
+    # every field is visited less often by this factor (more often if below 1)
     "stretch": lambda days, factor: np.maximum(days * factor, DELTAJD_FLOOR),
 }
 
 
 @dataclass(frozen=True)
 class Stress:
-    """One perturbation of the days between two alerts.
+    """Perturbation of the days between two alerts.
 
     Attributes
     ----------
@@ -75,16 +75,16 @@ class Stress:
 
     @property
     def name(self) -> str:
-        """Such as ``gap 30``."""
+        """Return the name, for example ``gap 30``."""
         return f"{self.kind} {self.amount:g}"
 
     def __call__(self, days: ArrayLike) -> Days:
-        """Apply it to days, of any shape."""
+        """Apply the perturbation to days, of any shape."""
         return PERTURBATIONS[self.kind](np.asarray(days, np.float64), self.amount)
 
 
 def list_stresses(gap_nights: Sequence[float]) -> list[Stress]:
-    """List what notebook 12 tests under: the gaps of a run, and a few shifts, limits and factors.
+    """List the perturbations of notebook 12: the gaps of a run, and a few shifts, limits and factors.
 
     Examples
     --------
@@ -96,22 +96,22 @@ def list_stresses(gap_nights: Sequence[float]) -> list[Stress]:
 
 
 def unscale_deltajd(deltajd: ArrayLike, scaler: Scaler) -> Days:
-    """Days of standardised ln deltajd, the inverse of `twostamp.data.arrays.scale_deltajd`, any shape."""
+    """Convert standardised ln deltajd of any shape to days: the inverse of `twostamp.data.arrays.scale_deltajd`."""
     mean, std = scaler.deltajd
     return np.exp(np.asarray(deltajd, np.float64) * std + mean)
 
 
 def perturb(arrays: Arrays, scaler: Scaler, change: Callable[[Days], Days]) -> Arrays:
-    """Change the days between the alerts of prepared objects, and nothing else of them.
+    """Change the days between the alerts of prepared objects, and nothing else.
 
     Parameters
     ----------
     arrays : Arrays
-        With second alerts.
+        Objects with second alerts.
     scaler : Scaler
-        That they were prepared with.
+        Scaler that they were prepared with.
     change : callable
-        From days, shape (n,), to days.
+        Function from days, shape (n,), to days.
     """
     if arrays.deltajd is None:
         raise ValueError("these objects have no second alert, so there are no days between two to change")
@@ -119,21 +119,21 @@ def perturb(arrays: Arrays, scaler: Scaler, change: Callable[[Days], Days]) -> A
 
 
 def tabulate_stress(seen: Mapping[str, Predictions], stresses: Sequence[Stress], bootstrap: Bootstrap) -> pd.DataFrame:
-    """Accuracy of every model under every perturbation, and what it loses to it, by class.
+    """Tabulate the accuracy and loss of every model under every perturbation, by class.
 
     Parameters
     ----------
     seen : mapping of str to Predictions
-        By the name of a stress, and `UNDISTURBED`; the same models in each that has them.
+        Predictions by name of a stress, and for `UNDISTURBED`; the same models in each that applies to them.
     stresses : sequence of Stress
     bootstrap : Bootstrap
 
     Returns
     -------
     DataFrame
-        model, objects (`STAYING`: mean of the recalls of the classes that stay in place; or a class), kind, amount, n,
-        repetitions, accuracy, low, high, loss (against none), loss low, loss high; intervals of 95 % over objects and
-        repetitions. A gap of 0 stands for none.
+        model, objects, kind, amount, n, repetitions, accuracy, low, high, loss (against no perturbation), loss low,
+        loss high; 95 % intervals over objects and repetitions. ``objects`` is a class or `STAYING`, the mean recall of
+        the classes that stay in place. A gap of 0 means no perturbation.
     """
     rows = []
     for model in seen[UNDISTURBED].probabilities if seen else ():
@@ -157,26 +157,26 @@ def tabulate_stress(seen: Mapping[str, Predictions], stresses: Sequence[Stress],
 def check_goals(
     stress: pd.DataFrame, view: Predictions, learned: Mapping[str, str], margin: float, bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Check whether this run shows that learned gaps make a classifier safe against them at no cost.
+    """Check whether training with gaps makes a classifier robust against them at no cost.
 
     Parameters
     ----------
     stress : DataFrame
-        Of `tabulate_stress`.
+        Table from `tabulate_stress`.
     view : Predictions
-        Undisturbed.
+        Undisturbed predictions.
     learned : mapping of str to str
-        Models that learned gaps, and their twins that did not.
+        Models trained with gaps, and their twins trained without.
     margin : float
-        Difference of accuracy that counts as none.
+        Largest difference of accuracy that counts as equal.
     bootstrap : Bootstrap
 
     Returns
     -------
     DataFrame
-        As of `twostamp.evaluation.tabulate_claims`. The longest gap costs less than `LOSS_ALLOWED` (95 %): "yes", "no",
-        "undecided". Undisturbed the model is as good as its twin: "equivalent" where the interval of 90 % lies within
-        the margin (which is what two one-sided tests say), "different" where it lies outside.
+        Claims as from `twostamp.evaluation.tabulate_claims`. The longest gap costs less than `LOSS_ALLOWED` (95 %):
+        "yes", "no", "undecided". Undisturbed, the model is as good as its twin: "equivalent" with the 90 % interval
+        within the margin (two one-sided tests), "different" with it outside.
     """
     gaps = stress[(stress["kind"] == "gap") & (stress["objects"] == STAYING)]
     longest = gaps[gaps["amount"] == gaps["amount"].max()].set_index("model")

@@ -1,4 +1,4 @@
-"""The classifiers that notebook 12 sets side by side, trained at one width on one split: one alert, two, one or two."""
+"""Classifiers compared in notebook 12, trained at one width on one split: one alert, two, one or two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from twostamp.models.training import Hyperparameters
 from twostamp.params import Parameters
 
 FIRST_ALONE = "first alert alone"
-"""Name of the view in which the second alert is hidden."""
+"""Name of the predictions in which the second alert is hidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedVariant:
-    """A classifier and how it is trained.
+    """A classifier and its training.
 
     Attributes
     ----------
     variant : str
-        A key of ``models.VARIANTS``.
+        Key of ``models.VARIANTS``.
     gaps : bool
-        Whether weather gaps are drawn in its training (`twostamp.models.augmentation`).
+        Whether weather gaps are drawn in training (`twostamp.models.augmentation`).
     """
 
     variant: str
@@ -47,21 +47,21 @@ CLASSIFIERS = {
 }
 
 LEARNED = {"two alerts, gaps learned": "two alerts", "one or two, gaps learned": "one or two"}
-"""The models that learn gaps, and their twins that do not."""
+"""Models trained with gaps, and their twins trained without."""
 
 REVISING = "one or two, gaps learned"
-"""The model that a broker would use: it answers at the first alert, and again at the second."""
+"""Model that a broker would use: it predicts from the first alert, and again from both."""
 
 STANDS_FOR = {
     "stamp_26": ("stamp_26", "stamp_23", "separated", "stacked"),
     "separated": ("separated", "stacked", "stamp_26", "stamp_23"),
     "one_or_two": ("one_or_two", "separated", "stacked", "stamp_26", "stamp_23"),
 }
-"""Whose winning hyper-parameters a variant takes: the first of these that the search of notebook 04 has."""
+"""Source of a variant's hyper-parameters: the first of these variants in the search of notebook 04."""
 
 
 def training_parameters(model: str, params: Parameters) -> Parameters:
-    """Parameters that a classifier is trained with: the run's, with gaps or without."""
+    """Return the training parameters of a classifier: the run's, with or without gaps."""
     return params.model_copy(update={"cadence_augmentation": CLASSIFIERS[model].gaps})
 
 
@@ -71,12 +71,12 @@ def choose_combinations(results: SearchResults) -> dict[str, Hyperparameters]:
     Parameters
     ----------
     results : SearchResults
-        Of the search.
+        Results of the search.
 
     Returns
     -------
     dict of Hyperparameters
-        By variant.
+        Hyper-parameters by variant.
     """
     winners = results.winners()
     chosen = {variant: next(name for name in order if name in winners) for variant, order in STANDS_FOR.items()}
@@ -86,29 +86,29 @@ def choose_combinations(results: SearchResults) -> dict[str, Hyperparameters]:
 def train_classifiers(
     combinations: Mapping[str, Hyperparameters], records: Records, folder: Path, params: Parameters
 ) -> dict[str, SearchResults]:
-    """Train every classifier some times, by the machinery of the search, with networks of the run's ``width``.
+    """Train every classifier several times, like trials of the search, with networks of the run's ``width``.
 
     Parameters
     ----------
     combinations : mapping of str to Hyperparameters
-        By variant, of `choose_combinations`.
+        Hyper-parameters by variant, from `choose_combinations`.
     records : Records
-        With pairs.
+        Records of pairs.
     folder : Path
-        Gets one folder a classifier; finished trainings are not done again.
+        Receives one folder per classifier; finished trainings are not repeated.
     params : Parameters
         revision_repetitions, hide_second, cadence_share, cadence_gap, and all that notebook 04 uses.
 
     Returns
     -------
     dict of SearchResults
-        By classifier, the repetitions that all have finished, in their order. The n-th repetition of a model with
-        learned gaps has the weights at the start and the order of batches of its twin's n-th.
+        By classifier, the repetitions that all classifiers finished, in order. The n-th repetition of a model with gaps
+        shares initial weights and order of batches with the n-th of its twin.
 
     Raises
     ------
     RuntimeError
-        No repetition was finished by all; the message has a reason.
+        No repetition was finished by all classifiers; the message gives a reason.
     """
     groups = {}
     for name, classifier in CLASSIFIERS.items():
@@ -120,7 +120,7 @@ def train_classifiers(
 
 
 def _keep_finished(results: Mapping[str, SearchResults]) -> dict[str, SearchResults]:
-    """Keep the repetitions that every model has finished."""
+    """Keep the repetitions that every model finished."""
     done = {name: {trial.repetition: trial for trial in trials.done} for name, trials in results.items()}
     common = sorted(set.intersection(*map(set, done.values())))
     if not common:
@@ -132,7 +132,7 @@ def _keep_finished(results: Mapping[str, SearchResults]) -> dict[str, SearchResu
 def predict_views(
     trained: Mapping[str, SearchResults], records: Records, stresses: Sequence[Stress]
 ) -> dict[str, Predictions]:
-    """Apply every repetition of the classifiers to the test set: as it is, without second alerts, and under stress.
+    """Predict the test set with every repetition: unchanged, without second alerts, and under stress.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def predict_views(
     Returns
     -------
     dict of Predictions
-        By `UNDISTURBED`, `FIRST_ALONE` and the stresses' names; in each the models that it concerns.
+        Predictions by `UNDISTURBED`, `FIRST_ALONE` and names of stresses; each has the models that it applies to.
     """
     seen: dict[str, dict[str, np.ndarray]] = {}
     labels = np.empty(0, np.int64)
@@ -164,7 +164,8 @@ def predict_views(
 
 
 def _list_views(architecture: str, arrays: Arrays, scaler: Scaler, stresses: Sequence[Stress]) -> dict[str, Arrays]:
-    """Test objects as they are, under stress and without second alerts, as far as an architecture takes them."""
+    """List the test objects unchanged, under stress and without second alerts, as far as an architecture accepts
+    them."""
     if architecture == "stamp":
         return {UNDISTURBED: arrays, FIRST_ALONE: arrays}
     views = {UNDISTURBED: arrays} | {stress.name: perturb(arrays, scaler, stress) for stress in stresses}

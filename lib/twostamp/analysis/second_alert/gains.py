@@ -1,7 +1,7 @@
-"""What the gain of a second alert is made of, how it depends on the training, and what a broker has of it in time.
+"""Gain of a second alert: its sources, its dependence on the training, and its size over time for a broker.
 
-A design changes one thing of the training or of what is seen; both models, one alert and two, and the baselines on
-metadata are trained anew under it and judged on the same test objects.
+A design changes one aspect of the training or the inputs. The one-alert and two-alert models and the metadata baselines
+are trained again under it, and evaluated on the same test objects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,21 +39,21 @@ NETWORK, FOREST, BOOSTING = "network", "random forest", "gradient boosting"
 VARIANTS = {"one": "stamp_26", "two": "stacked"}
 WHOLE = "as this run"
 DAYS = (1 / 24, 0.5, 1.0, 3.0, 10.0, 30.0, 100.0)
-"""Days since the first alert at which answers are counted."""
+"""Days since the first alert at which the accuracy is measured."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """One way of training, beside the run's own.
+    """One way of training, in addition to the run's own.
 
     Attributes
     ----------
     name : str
     hidden : tuple of str
-        What the two-alert model is kept from, of `twostamp.models.cross_fitting.hide`; what is not of the second alert
-        is hidden from both models.
+        Inputs hidden from the two-alert model, for `twostamp.models.cross_fitting.hide`. Those that do not belong to
+        the second alert are hidden from both models.
     per_class, epochs, width
-        Of the training, where they differ from the run's.
+        Settings of the training that differ from the run's.
     noise : float
         Share of the training labels that are changed to another class.
     """
@@ -66,7 +66,7 @@ class Design:
     noise: float = 0.0
 
     def hidden_from(self, side: str) -> tuple[str, ...]:
-        """What a model, ``one`` or ``two``, is kept from."""
+        """Return the inputs hidden from a model, ``one`` or ``two``."""
         return self.hidden if side == "two" else tuple(name for name in self.hidden if name in (STAMPS, METADATA))
 
 
@@ -81,9 +81,9 @@ PARTS = (Design("stamps alone", (METADATA, DELTAJD)), Design("metadata alone", (
 
 
 def list_designs(params: Parameters) -> list[Design]:
-    """List what notebook 12 trains: the run's own, placebos, parts, and other sizes, epochs, widths and labels.
+    """List the designs of notebook 12: the run's own, placebos, parts, and other sizes, epochs, widths and labels.
 
-    None where ``gain_repetitions`` is 0.
+    Empty if ``gain_repetitions`` is 0.
     """
     if not params.gain_repetitions:
         return []
@@ -110,14 +110,14 @@ def train_designs(
     designs : sequence of Design
     best : Hyperparameters
     folder : Path
-        Keeps the stamps and each training's probabilities, so that what is done is not done again.
+        Stores the stamps and each training's probabilities, so that nothing is repeated.
     params : Parameters
 
     Returns
     -------
     dict of Predictions
-        Models ``one`` and ``two`` by (learner, design's name): `NETWORK` under every design; `FOREST` and `BOOSTING`,
-        on metadata, under those that change what they see.
+        Predictions of the models ``one`` and ``two`` by (learner, name of design): `NETWORK` under every design;
+        `FOREST` and `BOOSTING`, on metadata, under designs that change their inputs.
     """
     if not designs:
         return {}
@@ -148,7 +148,7 @@ def train_designs(
 
 
 def _choose_rows(design: Design, labels: Ints, train: Ints, seed: int) -> tuple[Ints, Ints]:
-    """Rows that a design learns from, the first of each class in an order of their own, and the labels it is told."""
+    """Choose the training rows of a design, the first of each class in a random order, and their labels."""
     rng, told = np.random.default_rng([seed, 12]), labels.copy()
     order = rng.permutation(train)
     if design.per_class is not None:
@@ -166,11 +166,11 @@ def _fit_baselines(
     seeds: list[int],
     params: Parameters,
 ) -> dict[tuple[str, str], Predictions]:
-    """Answers of the baselines under the designs that change what they see or learn from."""
+    """Predict with the baselines under the designs that change their inputs or training set."""
     raw, found = UnscaledArrays.load(stored.path), {}
     for design in designs:
         of_networks = design.epochs or design.width or {STAMPS, METADATA} & set(design.hidden)
-        if not of_networks and design != PLACEBOS[1]:  # second stamps alone: for metadata a copy of the first
+        if not of_networks and design != PLACEBOS[1]:  # second stamps alone: metadata are copies of the first
             rows, labels = _choose_rows(design, stored.labels, split["train"], params.seed)
             arrays = raw.scale(raw.fit_scaler(rows, stored.recipe), "thesis26", labels)
             seen = hide(arrays, design.hidden)
@@ -184,7 +184,7 @@ def _fit_baselines(
 
 
 def tabulate_gains(results: Mapping[tuple[str, str], Predictions], bootstrap: Bootstrap) -> pd.DataFrame:
-    """Accuracy of one alert and of two under every design, and the gain, as claims.
+    """Tabulate the accuracy of one and two alerts under every design, and the gain, as claims.
 
     Returns
     -------
@@ -203,13 +203,13 @@ def tabulate_gains(results: Mapping[tuple[str, str], Predictions], bootstrap: Bo
 
 
 def compare_designs(results: Mapping[tuple[str, str], Predictions], bootstrap: Bootstrap) -> pd.DataFrame:
-    """Claims on what the gain is made of, paired on the test objects.
+    """Compare the gains of the designs, paired on the test objects.
 
     Returns
     -------
     DataFrame
-        Of `twostamp.evaluation.tabulate_claims`: the gain itself; of each design, gain here minus gain of the run's
-        own; and whether two alerts' stamps add anything to their metadata.
+        Claims from `twostamp.evaluation.tabulate_claims`: the gain itself; each design's gain minus that of the run's
+        own; and whether two alerts' stamps add to their metadata.
     """
     rows = []
     for (learner, design), view in results.items():
@@ -235,7 +235,7 @@ def compare_designs(results: Mapping[tuple[str, str], Predictions], bootstrap: B
 
 
 def count_seconds(first_alerts: Path, pairs: Path, classes: Sequence[str], params: Parameters) -> Floats:
-    """Share of each class's first alerts that a usable second one follows, shape (classes,)."""
+    """Compute the share of each class's first alerts with a usable second one, shape (classes,)."""
     admitted, _ = filter_pairs(read_metadata(pairs), params.deltajd_max, params.ssdistnr_on, params.partnership)
     both = admitted["classALeRCE"].value_counts()
     all_first = read_metadata(first_alerts)["classALeRCE"].value_counts()
@@ -245,24 +245,24 @@ def count_seconds(first_alerts: Path, pairs: Path, classes: Sequence[str], param
 def tabulate_waiting(
     one: Bools, two: Bools, days: ArrayLike, labels: Ints, seconds: Floats, bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Accuracy some time after the first alert, of an answer that is revised when the second comes.
+    """Tabulate the accuracy by time since the first alert, if predictions are revised at the second.
 
     Parameters
     ----------
     one, two : ndarray of bool, shape (r, n)
         Whether each repetition is right with the first alert alone, and with both.
     days : array_like, shape (n,)
-        Between the two.
+        Days between the two alerts.
     labels : ndarray of int, shape (n,)
     seconds : ndarray, shape (classes,)
-        Of `count_seconds`: objects that no second alert follows keep their first answer, and count. Where there are
-        any, they are taken to be answered as the others of their class.
+        Shares from `count_seconds`: objects without a second alert keep their first prediction, and count. They are
+        assumed to be predicted like the others of their class.
 
     Returns
     -------
     DataFrame
-        days, answered (share of first alerts whose second has come, classes weighing the same), accuracy, gain, low,
-        high (95 %), n, trainings, verdict.
+        days, answered (share of first alerts with a second, classes weighted equally), accuracy, gain, low, high (95
+        %), n, trainings, verdict.
     """
     days, weights, follow = np.asarray(days, float), balance(labels), seconds[labels]
     revised = {limit: (two.astype(float) - one) * (days <= limit) * follow for limit in DAYS}
@@ -277,16 +277,17 @@ def tabulate_waiting(
 
 
 def collect_claims(revised: pd.DataFrame, waiting: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
-    """Claims of notebook 12 in one table.
+    """Collect the claims of notebook 12 in one table.
 
     Parameters
     ----------
     revised : DataFrame
-        Of `twostamp.analysis.second_alert.revisions.tabulate_revisions`: its rows of all objects and of each class.
+        Table from `twostamp.analysis.second_alert.revisions.tabulate_revisions`: rows of all objects and of each class
+        are used.
     waiting : DataFrame
-        Of `tabulate_waiting`.
+        Table from `tabulate_waiting`.
     others : DataFrame
-        Claims already.
+        Other claims.
     """
     groups = revised[revised["grouping"].isin(["all", "class"])]
     first = groups.assign(claim="second alert shown to one network, gain for " + groups["group"].astype(str))

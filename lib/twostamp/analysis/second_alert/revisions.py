@@ -1,4 +1,4 @@
-"""From the first answer to the second: what a second alert changes, for whom, and when it does harm."""
+"""Revisions from the first prediction to the second: changes by group of objects, and harm."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,19 +21,19 @@ MAGNITUDES = {"brighter than 18": 18, "18-19": 19, "19-20": 20, "fainter than 20
 
 
 def follow_revisions(before: ArrayLike, after: ArrayLike, labels: ArrayLike) -> dict[str, Floats]:
-    """Measure on each object what becomes of a first answer.
+    """Measure the revision of the first prediction of each object.
 
     Parameters
     ----------
     before, after : array_like, shape (r, n, k)
-        Probabilities of r repetitions of one model (or of two), with one alert and with two.
+        Probabilities of r repetitions of one model (or two), from one alert and from two.
     labels : array_like of int, shape (n,)
 
     Returns
     -------
     dict of ndarray, shape (r, n)
-        accuracy with one, accuracy with two (0 or 1), probability with one, probability with two (of the true class),
-        and the three `FLIPS` (0 or 1).
+        accuracy with one, accuracy with two (0 or 1); probability with one, probability with two (of the true class);
+        the three `FLIPS` (0 or 1).
 
     Examples
     --------
@@ -57,7 +57,7 @@ def follow_revisions(before: ArrayLike, after: ArrayLike, labels: ArrayLike) -> 
 
 
 def group_objects(pairs_path: Path, object_ids: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
-    """Put each object into its groups.
+    """Assign each object to its groups.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def group_objects(pairs_path: Path, object_ids: ArrayLike, classes: Sequence[str
         ``pairs.parquet``.
     object_ids : array_like of str, shape (n,)
     classes : sequence of str
-        In the order in which their groups shall be.
+        Classes, in the order of their groups.
 
     Returns
     -------
     DataFrame, n rows
-        Categories: class, deltajd (`DAYS`), class and night (such as "SN, same night"), magnitude of the first alert
-        (`MAGNITUDES`), stamps ("cut by an edge" if those of either alert are), filters ("same", "different").
+        Categories: class, deltajd (`DAYS`), class and night ("SN, same night"), magnitude of the first alert
+        (`MAGNITUDES`), stamps, filters. Stamps are "cut by an edge" if any is; filters are "same" or "different".
     """
     table = read_metadata(pairs_path).set_index("objectId").loc[list(np.asarray(object_ids, str))]
     days = _cut(table["deltajd"], DAYS)
@@ -108,19 +108,19 @@ def tabulate_revisions(
     Parameters
     ----------
     revisions : mapping
-        Of `follow_revisions`.
+        Measures from `follow_revisions`.
     labels : array_like of int, shape (n,)
     groups : DataFrame, n rows
-        Of `group_objects`.
+        Groups from `group_objects`.
     bootstrap : Bootstrap
 
     Returns
     -------
     DataFrame
-        grouping, group, n, trainings, what `follow_revisions` measures; gain (of accuracy) and change (of the true
-        class's probability) with their intervals of 95 % over objects and repetitions; verdict: "helps", "hurts" or
-        "undecided", which five trainings and six changed objects at least can decide. Each interval is by itself, not
-        corrected for the number of groups.
+        grouping, group, n, trainings, the measures of `follow_revisions`; gain (of accuracy) and change (of the true
+        class's probability) with 95 % intervals over objects and repetitions. The verdict is "helps", "hurts" or
+        "undecided"; it needs at least five trainings and six changed objects. Intervals are not corrected for the
+        number of groups.
     """
     labels = np.asarray(labels)
     members = {("all", "all"): np.ones(labels.size, bool)}
@@ -147,12 +147,12 @@ def tabulate_revisions(
 def compare_with_dedicated(
     first: Predictions, second: Predictions, pairs: Sequence[tuple[str, str, str]], bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Compare the model for one or two alerts with the classifiers that are trained for one of the two cases.
+    """Compare the model for one or two alerts with the classifiers trained for either case alone.
 
     Parameters
     ----------
     first, second : Predictions
-        Of the first alert alone, and of both.
+        Predictions from the first alert alone, and from both.
     pairs : sequence of (str, str, str)
         Alerts ("one", "two"), the model, the dedicated classifier.
     bootstrap : Bootstrap

@@ -1,4 +1,4 @@
-"""Notebook 10: whether differences between the thesis's classifiers hold, and what its test finds where none are."""
+"""Notebook 10: differences between the thesis's classifiers, and false positives of its tests."""
 
 from twostamp.analysis.significance.comparisons import (
     check_claims,

@@ -1,4 +1,4 @@
-"""The tests of notebook 10 as tables, Holm's correction of each family, and what they leave of the thesis's claims."""
+"""Tests of notebook 10 as tables, Holm's correction of each family, and verdicts on the thesis's claims."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ CLAIMS = (
     ("stacked is better than separated (6.4)", f"{SEPARATED} < {STACKED}", "better"),
     ("stacked and separated do not differ (7.1)", f"{SEPARATED} < {STACKED}", "same"),
 )
-"""What the thesis says, the comparison that tests it, and what that should find."""
+"""Claims of the thesis, the comparison that tests each, and its expected result."""
 
 
 def compare_on_splits(scores: pd.DataFrame, test_share: float, margin: float) -> pd.DataFrame:
@@ -44,18 +44,18 @@ def compare_on_splits(scores: pd.DataFrame, test_share: float, margin: float) ->
     Parameters
     ----------
     scores : DataFrame
-        One row a split, one column a model, of `twostamp.analysis.significance.repeated_splits.train_splits`.
+        One row per split, one column per model, from `twostamp.analysis.significance.repeated_splits.train_splits`.
     test_share : float
         Test objects over training objects.
     margin : float
-        Difference of accuracy that counts as none.
+        Largest difference of accuracy that counts as equal.
 
     Returns
     -------
     DataFrame
-        comparison, splits, difference (second minus first), low, high and p of the corrected t, the p of the
-        uncorrected one, P(second > first) with its exact interval, low 90 and high 90 of the corrected t, within the
-        margin (whether the models are equivalent by these, "different" or "undecided"), reason.
+        comparison, splits, difference (second minus first), low, high and p of the corrected t test, p of the
+        uncorrected one. Then P(second > first) with its exact interval; low 90 and high 90 of the corrected t test;
+        within the margin ("equivalent", "different" or "undecided" by these); reason.
     """
     rows = []
     for a, b in _present(scores):
@@ -70,18 +70,18 @@ def compare_on_splits(scores: pd.DataFrame, test_share: float, margin: float) ->
 
 
 def compare_on_objects(predictions: Predictions, wanted: str = "SN") -> pd.DataFrame:
-    """McNemar's and DeLong's tests of the best repetitions, and Cochran's Q of all models, on one set of objects.
+    """Apply McNemar's and DeLong's tests to the best repetitions, and Cochran's Q to all models, on one set of objects.
 
     Parameters
     ----------
     predictions : Predictions
     wanted : str
-        Class set against all others by DeLong's test.
+        Class compared with all others by DeLong's test.
 
     Returns
     -------
     DataFrame
-        test, comparison, n, difference (second minus first; of accuracies or of areas), low, high, p, reason.
+        test, comparison, n, difference (second minus first, in accuracy or area), low, high, p, reason.
     """
     labels, right, column = predictions.labels, predictions.right, predictions.classes.index(wanted)
     scores = {model: values[0, :, column] for model, values in predictions.probabilities.items()}
@@ -97,14 +97,14 @@ def compare_on_objects(predictions: Predictions, wanted: str = "SN") -> pd.DataF
 
 
 def compare_scores(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Accuracy, macro-F1 and the recall of each class, mean over the repetitions: bootstrap interval, exchange test.
+    """Compare accuracy, macro-F1 and class recalls, averaged over repetitions: bootstrap interval, exchange test.
 
     Returns
     -------
     DataFrame
-        comparison, score, first, second (of the two models), difference (second minus first), low, high (95 %, paired
-        and stratified bootstrap), p (answers exchanged object by object: a bootstrap's p is far too small at 25 objects
-        of a class).
+        comparison, score, first, second (scores of the models), difference (second minus first), low, high (95 %,
+        paired and stratified bootstrap), p. For p, predictions are exchanged object by object: a bootstrap's p is far
+        too small with 25 objects per class.
     """
     classes, answers = predictions.classes, predictions.predicted
     scores = bootstrap_scores(predictions.labels, answers, len(classes), bootstrap)
@@ -119,7 +119,7 @@ def compare_scores(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFra
 
 
 def tabulate_curves(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Areas under the ROC and the precision-recall curve of each class against the rest, mean of the repetitions.
+    """Tabulate areas under ROC and precision-recall curves of each class against the rest, averaged over repetitions.
 
     Returns
     -------
@@ -148,19 +148,19 @@ def tabulate_curves(predictions: Predictions, bootstrap: Bootstrap) -> pd.DataFr
 
 
 def correct_all(splits: pd.DataFrame, objects: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Put the tests of a run together and correct them for their number (Holm 1979), family by family.
+    """Combine the tests of a run, and correct them for their number (Holm 1979), family by family.
 
     Parameters
     ----------
     splits, objects, scores : DataFrame
-        Of `compare_on_splits`, `compare_on_objects` and `compare_scores`. Accuracy of the last stays out: McNemar's
-        test has it.
+        Tables from `compare_on_splits`, `compare_on_objects` and `compare_scores`. Accuracy is left out of the last,
+        since McNemar's test covers it.
 
     Returns
     -------
     DataFrame
-        family ("primary": the thesis's claims, on repeated splits; "secondary": all others), test, comparison,
-        difference, low, high, p, p (Holm), reason; primary first, then smallest p first, undefined ones last.
+        family, test, comparison, difference, low, high, p, p (Holm), reason. The primary family holds the thesis's
+        claims on repeated splits, the secondary one all others. Sorted: primary first, then by p, undefined ones last.
     """
     columns = ["family", "test", "comparison", "difference", "low", "high", "p", "reason"]
     others = scores[scores["score"] != "accuracy"]
@@ -174,23 +174,23 @@ def correct_all(splits: pd.DataFrame, objects: pd.DataFrame, scores: pd.DataFram
 
 
 def check_claims(everything: pd.DataFrame, splits: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Check whether each claim of the thesis stands on this run's repeated splits.
+    """Check whether each claim of the thesis holds on this run's repeated splits.
 
     Parameters
     ----------
     everything : DataFrame
-        Of `correct_all`.
+        Table from `correct_all`.
     splits : DataFrame
-        Of `compare_on_splits`.
+        Table from `compare_on_splits`.
     n : int
-        Test objects of a split.
+        Number of test objects per split.
 
     Returns
     -------
     DataFrame
-        As of `twostamp.evaluation.tabulate_claims`: "stands", "falls" (the opposite is shown), "undecided" or "not
-        tested". A claim that one is better takes a p (Holm, of the primary family) below 5 %; that two do not differ,
-        an interval of 90 % within the margin.
+        Claims as from `twostamp.evaluation.tabulate_claims`: "stands", "falls" (the opposite is shown), "undecided" or
+        "not tested". A claim that one model is better needs p (Holm, primary family) below 5 %. A claim that two do not
+        differ needs a 90 % interval within the margin.
     """
     primary = everything[everything["test"] == PRIMARY].set_index("comparison")["p (Holm)"]
     by_name, rows = splits.set_index("comparison") if len(splits) else splits, []
@@ -208,12 +208,12 @@ def check_claims(everything: pd.DataFrame, splits: pd.DataFrame, n: int) -> pd.D
 
 
 def limit_discordance() -> pd.DataFrame:
-    """How often two of the thesis's models may differ in being right before McNemar's test no longer sees its gains.
+    """Find the discordance up to which McNemar's test detects the gains that the thesis prints.
 
     Returns
     -------
     DataFrame
-        set, comparison, n, difference, objects (difference times n), discordant objects at most, as a share.
+        set, comparison, n, difference, objects (difference times n), largest number of discordant objects, as a share.
     """
     rows = []
     for name, n in OBJECTS.items():
@@ -226,20 +226,20 @@ def limit_discordance() -> pd.DataFrame:
 
 
 def measure_spreads(scores: pd.DataFrame, predictions: Predictions) -> dict[str, float]:
-    """Measure what the power of the tests depends on, as `twostamp.evaluation.power.make_power_table` takes it.
+    """Measure the inputs of `twostamp.evaluation.power.make_power_table`, which determine the power of the tests.
 
     Parameters
     ----------
     scores : DataFrame
-        As for `compare_on_splits`.
+        Scores, as for `compare_on_splits`.
     predictions : Predictions
 
     Returns
     -------
     dict of float
-        discordant: share of objects that only one of two models gets right; seed_std and split_std: standard deviations
-        (ddof 1) of a model's accuracy over repetitions, and of the paired difference of two models over splits. The
-        largest of the models and pairs; NaN without two of them.
+        discordant: share of objects that only one of two models gets right. seed_std and split_std: standard deviations
+        (ddof 1) of a model's accuracy over repetitions, and of two models' paired difference over splits. Each is the
+        largest of the models or pairs; NaN without two of them.
     """
     right, pairs = predictions.right, _present(predictions.right)
     spreads = {
@@ -251,7 +251,8 @@ def measure_spreads(scores: pd.DataFrame, predictions: Predictions) -> dict[str,
 
 
 def measure_likeness(predictions: Predictions) -> float:
-    """Correlation of two models' being right: stacked and separated, or the last pair there is; NaN without one."""
+    """Measure the correlation of being right between two models: stacked and separated, or the last pair; NaN without
+    one."""
     right, pairs = predictions.right, _present(predictions.right)
     if not pairs or any(right[model].all() or not right[model].any() for model in pairs[-1]):
         return math.nan

@@ -1,10 +1,12 @@
-"""Comparisons whose answer is known: how often does each test find a difference between equally good classifiers?
+"""False-positive rates: how often each test finds a difference between equally good classifiers.
 
-Each comparison has objects of five classes. Two classifiers learn from two measurements of every object that are
-equally good by construction: the same class means, noise of the same law, part of it shared. No test should prefer
-either more often than its level says. The classifier is a ridge regression on the measurement and on random ReLU
-features of it; a "seed" is a draw of the features, a "combination" a number of features and a ridge. So a comparison
-holds what varies in a search: objects, split, seeds, and the choice of the best combination on validation.
+Each comparison has objects of five classes. Two classifiers are trained on two measurements of every object, equally
+good by construction: same class means, same noise distribution, part of the noise shared. No test should prefer either
+more often than its level.
+
+The classifier is a ridge regression on the measurement and on random ReLU features of it. A "seed" is a draw of the
+features, a "combination" a number of features and a ridge. A comparison therefore includes all that varies in a search:
+objects, split, seeds, and the choice of the best combination on validation.
 """
 
 import math
@@ -34,9 +36,9 @@ from twostamp.utils.typing import Floats, Ints
 
 N_CLASSES = 5
 N_FEATURES = 10
-SEPARATION = 1.15  # of the class means: with the sizes of the thesis an accuracy of 0.92 ± 0.004 over seeds, as it has
-SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)  # of the noise's variance that both measurements have in common, tried
-LIKENESS = 0.5  # correlation of being right, where no run measures it
+SEPARATION = 1.15  # of the class means: gives the thesis's accuracy, 0.92 ± 0.004 over seeds, with its sizes
+SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)  # tried shares of the noise's variance that both measurements have in common
+LIKENESS = 0.5  # correlation of being right, if no run measures it
 FITTED_ON = 12  # comparisons
 TRAIN_LIMIT = 150  # objects per class: more would only take longer
 COMBINATIONS = ((16, 1.0), (16, 10.0), (24, 1.0), (24, 10.0))
@@ -66,14 +68,14 @@ class Sizes:
 
 
 def choose_sizes(params: Parameters) -> Sizes:
-    """Sizes of a run's own comparison, its training set cut to 150 objects per class."""
+    """Choose the sizes of a run's own comparison, with the training set cut to 150 objects per class."""
     train = params.cap_per_class - params.validation_per_class - params.test_per_class
     limited = max(10, min(train, TRAIN_LIMIT))
     return Sizes(limited, params.validation_per_class, params.test_per_class, params.repeated_splits)
 
 
 class NullComparison:
-    """Equally good classifiers on objects that are measured twice, and a third time for Cochran's test."""
+    """Equally good classifiers on objects measured twice, and a third time for Cochran's test."""
 
     def __init__(self, sizes: Sizes, rng: np.random.Generator) -> None:
         self.sizes, self.rng = sizes, rng
@@ -91,7 +93,7 @@ class NullComparison:
         return places[:, :first].ravel(), places[:, first:second].ravel(), places[:, second:].ravel()
 
     def train(self, model: int, train: Labels, combination: tuple[int, float] = COMBINATIONS[0]) -> Floats:
-        """Train one classifier with a fresh seed; its scores of every object, shape (n, N_CLASSES)."""
+        """Train one classifier with a new seed; return its scores of every object, shape (n, N_CLASSES)."""
         neurons, ridge = combination
         features = self.measured[model]
         weights = self.rng.normal(0, 1 / np.sqrt(N_FEATURES), (N_FEATURES + 1, neurons))
@@ -101,11 +103,11 @@ class NullComparison:
         return inputs @ np.linalg.solve(known.T @ known + ridge * np.eye(inputs.shape[1]), known.T @ targets)
 
     def accuracy(self, scores: Floats, objects: Labels) -> float:
-        """Share of objects whose highest score is that of their class."""
+        """Compute the share of objects whose highest score is that of their class."""
         return float(np.mean(scores[objects].argmax(axis=1) == self.labels[objects]))
 
     def run_search(self, model: int, split: Split) -> list[Floats]:
-        """Train every combination five times; the repetitions of that with the best mean accuracy on validation."""
+        """Train every combination five times; return the repetitions of the best by mean accuracy on validation."""
         train, validation, _ = split
         trained = [[self.train(model, train, c) for _ in range(REPETITIONS)] for c in COMBINATIONS]
         means = [np.mean([self.accuracy(scores, validation) for scores in group]) for group in trained]
@@ -117,7 +119,7 @@ class NullComparison:
 
 
 def _run_tests(null: NullComparison, margin: float) -> dict[str, bool]:
-    """Run every procedure on one comparison; whether each finds what is not there, by its name."""
+    """Run every procedure on one comparison; return by name whether it finds a false difference."""
     split = null.split()
     winners = [null.run_search(model, split) for model in (0, 1)]
     on_one_split = _test_repetitions(null, winners, split) | _test_objects(null, winners, split)
@@ -146,7 +148,7 @@ def _test_objects(null: NullComparison, winners: list[list[Floats]], split: Spli
         "DeLong, SN against rest, test": _small(delong_test(labels == SN, first[test, SN], second[test, SN]).p_value),
         "exchange of macro-F1, test": _small(p_values[1]),
         "exchange of five recalls, any, uncorrected": bool((recalls < LEVEL).any()),
-        # Holm's first step is Bonferroni's: it rejects something when the smallest p, times their number, is small
+        # Holm's first step is Bonferroni's: it rejects if the smallest p, times their number, is below the level
         "exchange of five recalls, any, Holm": bool(recalls.min() * recalls.size < LEVEL),
     }
 
@@ -179,24 +181,24 @@ def _small(p_value: float) -> bool:
 
 
 def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -> pd.DataFrame:
-    """False-positive rate of every procedure at a nominal level of 5 %.
+    """Measure the false-positive rate of every procedure at a nominal level of 5 %.
 
     Parameters
     ----------
     sizes : Sizes
     worlds : int
     margin : float
-        Of the equivalence tests, which get a model that is worse by exactly this much.
+        Margin of the equivalence tests, in which one model is worse by exactly this much.
     seed : int
 
     Returns
     -------
     DataFrame
-        procedure, worlds, found (how often), rate, low, high (Wilson's interval of 95 %), verdict ("holds its level",
-        "too often", "cautious").
+        procedure, worlds, found (count), rate, low, high (95 % Wilson interval), verdict ("holds its level", "too
+        often", "cautious").
     """
     children = np.random.SeedSequence([seed, 11]).spawn(worlds)
-    # the matrices are so small that threads only wait for each other; scipy warns where five seeds nearly agree
+    # with such small matrices threads only wait for each other; scipy warns if five seeds nearly agree
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         tested = [
             _run_tests(NullComparison(sizes, np.random.default_rng(child)), margin)
@@ -211,13 +213,13 @@ def count_false_positives(sizes: Sizes, worlds: int, margin: float, seed: int) -
 
 
 def fit_shared(sizes: Sizes, likeness: float, seed: int) -> Sizes:
-    """Choose the noise in common that makes two equal models right on the same objects as often as real ones are.
+    """Fit the shared noise so that two equal models are right on the same objects as often as real ones.
 
     Parameters
     ----------
     sizes : Sizes
     likeness : float
-        Correlation of two models' being right, as a run measures it; NaN where there are no two.
+        Correlation of being right between two models, measured in a run; NaN without two models.
     seed : int
     """
     found = []
@@ -234,9 +236,9 @@ def fit_shared(sizes: Sizes, likeness: float, seed: int) -> Sizes:
 
 
 def measure_false_positives(params: Parameters, likeness: float) -> dict[str, pd.DataFrame]:
-    """Tables of `count_false_positives` by title, with the sizes of the thesis and with those of a run.
+    """Run `count_false_positives` with the sizes of the thesis and those of a run; return tables by title.
 
-    `likeness` is that of the run's own models, to which `fit_shared` fits both.
+    `likeness` is that of the run's own models; `fit_shared` fits both sets to it.
     """
     thesis = Sizes(TRAIN_LIMIT, 200, 100, params.repeated_splits)
     options = {"worlds": params.null_worlds, "margin": params.equivalence_margin, "seed": params.seed}
@@ -246,12 +248,12 @@ def measure_false_positives(params: Parameters, likeness: float) -> dict[str, pd
 
 
 def claim_rates(rates: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Lay out how often every procedure, the thesis's and ours, finds a false difference; n is the number of worlds.
+    """Make claims of the false-positive rates of all procedures, the thesis's and ours; n is the number of worlds.
 
     Returns
     -------
     DataFrame
-        As of `twostamp.evaluation.tabulate_claims`.
+        Claims as from `twostamp.evaluation.tabulate_claims`.
     """
     tables = [
         table.assign(claim=f"false differences, {title}: " + table["procedure"], value=table["rate"], n=table["worlds"])

@@ -1,7 +1,7 @@
-"""Repeated splits of a run's objects: split, weights and order of the batches drawn anew together.
+"""Repeated splits of a run's objects: split, weights and order of the batches are redrawn together.
 
-Repetitions on one split measure how much a training varies; what other objects would change they cannot see
-(Bouthillier et al. 2021, MLSys). Here every repetition has its own split, scaler included, the same for all models.
+Repetitions on one split measure the variation between trainings, but not between samples of objects (Bouthillier et al.
+2021, MLSys). Here every repetition has its own split and scaler, the same for all models.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from twostamp.thesis import MODELS
 
 
 def split_seeds(params: Parameters) -> list[int]:
-    """Derive one seed a split from the run's; more splits keep the seeds of the first."""
+    """Derive one seed per split from the run's; more splits keep the seeds of the first ones."""
     return draw_seeds(params.seed, 10, params.repeated_splits)
 
 
@@ -33,20 +33,20 @@ def train_splits(
     Parameters
     ----------
     source : Path
-        ``pairs.parquet`` of the run, or ``first_alerts.parquet``.
+        ``pairs.parquet`` or ``first_alerts.parquet`` of the run.
     combinations : mapping of str to Hyperparameters
-        By model of `twostamp.thesis.MODELS`.
+        Hyper-parameters by model of `twostamp.thesis.MODELS`.
     folder : Path
-        Keeps the stamps, once, and each training's probabilities, so that what is done is not done again.
+        Stores the stamps once, and each training's probabilities, so that nothing is repeated.
     params : Parameters
-        repeated_splits, the shares of validation and test, and all that notebooks 03 and 04 use.
+        Uses repeated_splits, the shares of validation and test, and the parameters of notebooks 03 and 04.
 
     Returns
     -------
     scores : DataFrame
-        Accuracy on test, one row a split and one column a model.
+        Accuracy on test, one row per split and one column per model.
     test_share : float
-        Test objects over training objects, as `twostamp.evaluation.hypothesis_tests.corrected_t_test` takes it.
+        Test objects over training objects, for `twostamp.evaluation.hypothesis_tests.corrected_t_test`.
     """
     table, seeds = read_metadata(source), split_seeds(params)
     splits = [make_splits(table, params, seed)[0] for seed in seeds]

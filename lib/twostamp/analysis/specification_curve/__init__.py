@@ -1,4 +1,4 @@
-"""Notebook 15: whether the second alert helps whatever one decides where the thesis leaves a choice."""
+"""Notebook 15: gain of the second alert under every choice that the thesis leaves open."""
 
 from twostamp.analysis.specification_curve.curve import check_joint_null, compare_levels, tabulate_effects
 from twostamp.analysis.specification_curve.specifications import (

@@ -1,12 +1,11 @@
-"""What a set of specifications says together: effects with intervals, shares, and a test of the joint null.
+"""Specification curve: effects with intervals, shares, and a test of the joint null hypothesis.
 
-The curve of Simonsohn et al. (2020). All specifications are judged on the same objects, so that one draw of objects,
-and one exchange of labels, is applied to all of them at once; that keeps how alike they are.
+The method is that of Simonsohn et al. (2020). All specifications are evaluated on the same objects. Each draw of
+objects and each exchange of labels is therefore applied to all at once, which preserves their correlation.
 
-Resamples draw objects within their class, the same for all specifications and both models. What holds for all of them
-together draws specifications too, whose trainings are their own, so that it holds how trainings vary. To exchange
-labels a coin is thrown for each object, and exchanges its two answers in all specifications; this takes trainings as
-they are.
+Resamples draw objects within each class, the same for all specifications and both models. Joint statistics also
+resample specifications; each has its own trainings, so this includes the variation between trainings. To exchange
+labels, a coin toss per object exchanges its two predictions in all specifications, with trainings taken as fixed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,23 +22,23 @@ from twostamp.evaluation.verdicts import judge, make_claim
 from twostamp.utils.typing import Bools, Floats
 
 Right = Mapping[int, Mapping[str, Bools]]
-"""By specification and side (``one``, ``two``), whether each repetition is right, shape (repetitions, n)."""
+"""Whether each repetition is right, shape (repetitions, n), by specification and side (``one``, ``two``)."""
 
 
 def _bootstrap_effects(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> Floats:
-    """Two alerts minus one on resamples of objects and repetitions, shape (len(right), resamples)."""
+    """Resample two alerts minus one over objects and repetitions, shape (len(right), resamples)."""
     differences = {place: np.subtract(each["two"], each["one"], dtype=float) for place, each in right.items()}
     return np.stack([mean.drawn for mean in bootstrap.means(differences, labels).values()])
 
 
 def _object_differences(right: Right) -> Floats:
-    """Mean over the repetitions of being right, two alerts minus one, shape (len(right), n)."""
+    """Compute the mean rightness over repetitions, two alerts minus one, shape (len(right), n)."""
     sides = ((np.asarray(each[side], float).mean(axis=0) for side in ("two", "one")) for each in right.values())
     return np.stack([two - one for two, one in sides])
 
 
 def _exchange_labels(differences: Floats, bootstrap: Bootstrap) -> Floats:
-    """Effects when it does not matter which model is called the two-alert one, shape (resamples, specifications)."""
+    """Compute effects under exchanged model labels, shape (resamples, specifications)."""
     signs = bootstrap.generator(16).choice([-1.0, 1.0], (bootstrap.resamples, differences.shape[1]))
     return np.asarray(signs @ differences.T / differences.shape[1])
 
@@ -47,21 +46,21 @@ def _exchange_labels(differences: Floats, bootstrap: Bootstrap) -> Floats:
 def tabulate_effects(
     specifications: Sequence[Specification], right: Right, labels: ArrayLike, bootstrap: Bootstrap
 ) -> pd.DataFrame:
-    """Effect of every specification with its interval, smallest effect first.
+    """Tabulate the effect of every specification with its interval, smallest effect first.
 
     Parameters
     ----------
     specifications : sequence of Specification
     right : mapping
-        Of `twostamp.analysis.specification_curve.specifications.train_specifications`.
+        Predictions from `twostamp.analysis.specification_curve.specifications.train_specifications`.
     labels : array_like of int, shape (n,)
     bootstrap : Bootstrap
 
     Returns
     -------
     DataFrame
-        specification (its place; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference,
-        low and high (95 %), p (of exchanged labels, two-sided), verdict.
+        specification (index; 0 is the run's own), the switches, repetitions, one and two (accuracy), difference, low,
+        high (95 %), p (exchanged labels, two-sided), verdict.
     """
     drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
     effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
@@ -78,12 +77,12 @@ def tabulate_effects(
 
 
 def _share_better(effects: Floats) -> Floats:
-    """Share of effects above 0 on the last axis; one of exactly 0 counts half."""
+    """Compute the share of effects above 0 on the last axis; an effect of exactly 0 counts half."""
     return np.asarray((np.sign(np.round(effects, 12)) + 1).mean(axis=-1) / 2)
 
 
 def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Median effect, share of specifications in which two alerts beat one, and share in which that is significant.
+    """Test the median effect, and the shares of specifications in which two alerts beat one, also significantly.
 
     Parameters
     ----------
@@ -93,9 +92,9 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
     Returns
     -------
     DataFrame
-        claim, value, low and high (95 %, over objects and specifications), n, trainings (of either model), verdict;
-        expected (mean when labels are exchanged), p (one-sided: how often exchanged labels give as much). Significant
-        means beyond the 97.5 % quantile of the specification's own exchanged effects.
+        claim, value, low and high (95 %, over objects and specifications), n, trainings (of each model), verdict,
+        expected, p. ``expected`` is the mean under exchanged labels; p is one-sided, the share of exchanges that give
+        as much. Significant means above the 97.5 % quantile of the specification's own exchanged effects.
     """
     drawn, differences = _bootstrap_effects(right, labels, bootstrap), _object_differences(right)
     effects, null = differences.mean(axis=1), _exchange_labels(differences, bootstrap)
@@ -124,17 +123,17 @@ def check_joint_null(right: Right, labels: ArrayLike, bootstrap: Bootstrap) -> p
 
 
 def compare_levels(effects: pd.DataFrame) -> pd.DataFrame:
-    """What each level of a switch goes with: mean accuracies and effect of the specifications that have it.
+    """Compare the levels of each switch: mean accuracies and effect of the specifications at a level.
 
     Parameters
     ----------
     effects : DataFrame
-        Of `tabulate_effects`.
+        Table from `tabulate_effects`.
 
     Returns
     -------
     DataFrame
-        switch, level, specifications, one, two, difference, of switches that vary.
+        switch, level, specifications, one, two, difference, for switches that vary.
     """
     rows = []
     for switch in SWITCHES:

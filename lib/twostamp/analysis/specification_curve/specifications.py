@@ -1,8 +1,8 @@
-"""Specification curve: does the second alert help whatever one decides where the thesis leaves a choice?
+"""Specification curve: gain of the second alert under every choice that the thesis leaves open.
 
-Simonsohn, Simmons and Nelson (2020, Nature Human Behaviour 4, 1208): all defensible analyses instead of one, their
-effects side by side, and a test of them together. The effect is the accuracy of a two-alert model minus that of a
-one-alert model which is built, prepared and trained in the same way.
+Simonsohn, Simmons and Nelson (2020, Nature Human Behaviour 4, 1208) run all defensible analyses, compare their effects,
+and test them jointly. The effect is the accuracy of a two-alert model minus that of a one-alert model built, prepared
+and trained in the same way.
 """
 
 import itertools
@@ -41,8 +41,8 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "width": (1.0, 2.0),
     "objects": (1.0, 0.5),
 }
-"""What decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7 leave open, and how far networks are
-trained: epochs, width and training objects as shares of the run's. By name of the field below."""
+"""Choices left open by decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7, by name of the field
+below. Epochs, width and training objects are shares of the run's."""
 
 OF_HYPERPARAMETERS = ("crop_size", "dropout_rate")
 OF_PREPARATION = ("normalisation", "crop_before_normalising")
@@ -52,7 +52,7 @@ OF_NEITHER = ("features", "two_alerts", *OF_HYPERPARAMETERS, *SHARES)
 
 @dataclass(frozen=True)
 class Specification:
-    """One way of answering the question: a level of every switch of `SWITCHES`.
+    """One specification: a level of every switch of `SWITCHES`.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Specification:
     two_alerts : {"stacked", "separated", "siamese"}
         Architecture of the two-alert model.
     epochs, width, objects : float
-        Shares of the run's; networks are no wider than the thesis's.
+        Shares of the run's values; networks are no wider than the thesis's.
     """
 
     normalisation: str = "range"
@@ -85,7 +85,7 @@ class Specification:
 
     @property
     def preparation_name(self) -> str:
-        """Name of the stored objects that it is trained on.
+        """Return the name of the stored objects that it is trained on.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class Specification:
 
     @property
     def id(self) -> str:
-        """Readable name, one word a switch."""
+        """Return a readable name, one word per switch."""
         words = [self.preparation_name, self.metadata_recipe, self.features]
         words += ["bn" if self.batch_normalisation else "nobn", f"d{self.dropout_layers}x{self.dropout_rate:g}"]
         words += [f"w{self.warmup_fraction:g}", f"e{self.entropy_beta:g}", self.two_alerts]
@@ -104,7 +104,7 @@ class Specification:
         return "-".join(words + shares)
 
     def parameters(self, params: Parameters) -> Parameters:
-        """The run's parameters with those of the specification in their place."""
+        """Return the run's parameters, replaced by the specification's where it has them."""
         levels = {name: value for name, value in asdict(self).items() if name not in OF_NEITHER}
         width, epochs = min(1.0, params.width * self.width), max(1, round(params.epochs * self.epochs))
         return params.model_copy(
@@ -113,50 +113,50 @@ class Specification:
 
     @property
     def architectures(self) -> dict[str, str]:
-        """Architecture of the model of one alert and of that of two."""
+        """Return the architectures of the one-alert and the two-alert model."""
         return {"one": "stamp", "two": "stacked" if self.two_alerts == "stacked" else "separated"}
 
     def hyperparameters(self, best: Hyperparameters) -> Hyperparameters:
-        """The winner's hyper-parameters with those of the specification in their place."""
+        """Return the winner's hyper-parameters, replaced by the specification's where it has them."""
         return replace(best, **{name: getattr(self, name) for name in OF_HYPERPARAMETERS})
 
 
 def default_specification(params: Parameters, best: Hyperparameters) -> Specification:
-    """What the run does by itself: the winner's hyper-parameters, everything else as the run's parameters say."""
+    """Return the run's own specification: the winner's hyper-parameters, and otherwise the run's parameters."""
     levels = {name: getattr(params, name) for name in SWITCHES if name not in OF_NEITHER}
     of_best = {name: getattr(best, name) for name in OF_HYPERPARAMETERS}
     return Specification(**levels, **of_best)
 
 
 def list_alternatives(default: Specification) -> dict[str, tuple[Any, ...]]:
-    """Levels of every switch that the default does not have."""
+    """List the levels of every switch other than the default's."""
     return {name: tuple(x for x in levels if x != getattr(default, name)) for name, levels in SWITCHES.items()}
 
 
 def tabulate_switches(default: Specification) -> pd.DataFrame:
-    """List every switch, what the default does, and the alternatives."""
+    """Tabulate every switch, its default and its alternatives."""
     others = list_alternatives(default)
     rows = [(name, str(getattr(default, name)), ", ".join(map(str, levels))) for name, levels in others.items()]
     return pd.DataFrame(rows, columns=["switch", "this run", "alternatives"])
 
 
 def draw_specifications(default: Specification, count: int, seed: int) -> list[Specification]:
-    """Choose which specifications are tried.
+    """Choose the specifications to try.
 
-    The default first; then one switch at a time, every switch once before any a second time; then a seeded sample of
-    all combinations. A larger count keeps what a smaller one chose.
+    The default comes first, then one switch at a time, every switch once before any a second time. A seeded sample of
+    all combinations follows. A larger count keeps the choices of a smaller one.
 
     Parameters
     ----------
     default : Specification
     count : int
-        Fewer are returned only if there are no more.
+        Number of specifications; fewer are returned only if there are no more.
     seed : int
 
     Returns
     -------
     list of Specification
-        None twice.
+        Specifications, without duplicates.
 
     Examples
     --------
@@ -182,8 +182,8 @@ def train_specifications(
 ) -> tuple[dict[int, dict[str, Bools]], Ints]:
     """Train the two models of every specification on the run's own split.
 
-    Every specification has trainings of its own, with seeds of their own: what a training varies by is then among what
-    specifications vary by.
+    Every specification has its own trainings with their own seeds. The variation between specifications therefore
+    includes that between trainings.
 
     Parameters
     ----------
@@ -191,19 +191,19 @@ def train_specifications(
     source : Path
         ``pairs.parquet``.
     best : Hyperparameters
-        Of the run's winner, whose kernel, batch and learning rate all specifications share.
+        Hyper-parameters of the run's winner; all specifications share its kernel, batch and learning rate.
     folder : Path
-        Keeps the stamps of every preparation and each training's probabilities.
+        Stores the stamps of every preparation and each training's probabilities.
     params : Parameters
-        The run's; specification_repetitions, width, epochs.
+        Parameters of the run: specification_repetitions, width, epochs.
 
     Returns
     -------
     right : dict
-        By the specification's place and its side (``one``, ``two``), whether each training is right on the test
-        objects, shape (repetitions, n).
+        Whether each training is right on the test objects, shape (repetitions, n), by index of the specification and
+        side (``one``, ``two``).
     labels : ndarray, shape (n,)
-        Of the test objects.
+        Labels of the test objects.
     """
     table, classes = make_splits(read_metadata(source), params)
     split = {name: np.flatnonzero(table["split"] == name) for name in ("train", "validation", "test")}
@@ -236,7 +236,7 @@ def train_specifications(
 
 
 def _keep_share(labels: Ints, rows: Ints, share: float, seed: int) -> Ints:
-    """A share of the rows of every class."""
+    """Keep a share of the rows of every class."""
     order = np.random.default_rng([seed, 15]).permutation(rows)
     groups = (order[labels[order] == label] for label in np.unique(labels))
     return np.sort(np.concatenate([group[: max(1, round(share * len(group)))] for group in groups]))
