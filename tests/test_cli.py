@@ -56,7 +56,7 @@ def test_an_unknown_command_shows_the_usage(arguments, capsys):
         (["fetch", "quick"], "quick: a simulated run has nothing to fetch"),
         (["fetch", "none.csv", "folder"], "none.csv"),
         (["download", "2018", "folder"], "'2018' is no night"),
-        (["init", "."], "is there already"),
+        (["init", "."], "exists already"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, outputs, capsys):

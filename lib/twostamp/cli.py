@@ -83,7 +83,7 @@ def _tonight(options: argparse.Namespace) -> int:
 
 def _pretrain(options: argparse.Namespace) -> None:
     classifier = pipeline.make_pretrained(_read(options.run), options.folder)
-    print(f"{options.folder} has a classifier {classifier.variant}; its card.json has what it reaches")
+    print(f"{options.folder} has a classifier {classifier.variant}; its card.json has its scores")
 
 
 def _report(options: argparse.Namespace) -> None:

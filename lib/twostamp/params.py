@@ -306,7 +306,7 @@ class Parameters(BaseModel):
                 raise ValueError(f"{needed} is empty, and archive, asteroids or unlabelled_from need it")
         label_sources = (self.label_csvs, self.bogus_csvs, self.bogus_reports, self.asteroids, self.broker_labels)
         if (self.labels == ASSEMBLED) != any(label_sources):
-            raise ValueError("labels is 'assembled' exactly when there is something to assemble, such as label_csvs")
+            raise ValueError("labels is 'assembled' exactly when there is something to assemble, e.g. label_csvs")
         if self.training_alerts == "first" and {"stacked", "separated", "one_or_two"} & set(self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
         names = ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate")

@@ -220,7 +220,7 @@ def test_objects_by_class_over_several_pages(monkeypatch):
 
 def test_objects_that_cannot_be_asked_for_say_of_what_class():
     with serve(lambda path, headers: (200, {}, b'{"message": "hello"}')) as server:
-        with pytest.raises(AlerceAPIError, match="stamp_classifier, class SN: the answer has no list of objects"):
+        with pytest.raises(AlerceAPIError, match="stamp_classifier, class SN: the response has no list of objects"):
             make_broker(server, attempts=2).find_objects("stamp_classifier", "SN", 0.9, 5)
         assert len(server.log) == 2
 

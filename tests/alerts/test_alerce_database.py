@@ -279,7 +279,7 @@ def test_a_refused_login_does_not_show_the_password(database, capsys):
     [
         ("$TWOSTAMP_NOT_SET", r"\$TWOSTAMP_NOT_SET is not set"),
         ("not a url", "neither a postgresql:// URL nor a .json file"),
-        ("/nowhere/reader.json", "/nowhere/reader.json does not say how to connect"),
+        ("/nowhere/reader.json", "/nowhere/reader.json does not describe a connection"),
     ],
 )
 def test_no_connection_to_be_found(text, message):
@@ -291,7 +291,7 @@ def test_no_connection_to_be_found(text, message):
 def test_a_damaged_account_file(tmp_path, content):
     path = tmp_path / "reader.json"
     path.write_text(content)
-    with pytest.raises(AlerceDatabaseError, match="does not say how to connect"):
+    with pytest.raises(AlerceDatabaseError, match="does not describe a connection"):
         find_connection(str(path))
 
 
@@ -336,6 +336,6 @@ def test_a_query_that_the_server_cancels_is_asked_again(monkeypatch, state, aske
 
 def test_a_password_is_in_no_error(monkeypatch):
     monkeypatch.setenv("DB", "https://u:topsecret@127.0.0.1:9/reader.json")
-    with pytest.raises(AlerceDatabaseError, match="does not say how to connect") as caught:
+    with pytest.raises(AlerceDatabaseError, match="does not describe a connection") as caught:
         find_connection("$DB")
     assert "topsecret" not in str(caught.value)

@@ -275,7 +275,7 @@ def test_links_and_nested_folders_are_followed(tmp_path):
     names = ["2018/06", "linked", "linked/n.tar", "n.tar"]
     assert list_sources(str(archive)) == [str(archive / name) for name in names]
     assert len(list(iter_members(str(archive), progress=False))) == 4 * len(ALERTS)
-    assert name_passed_over(archive) == {"gone.tar.gz": "it is no file, or a link that leads nowhere"}
+    assert name_passed_over(archive) == {"gone.tar.gz": "it is no file, or a broken link"}
 
 
 def test_folders_called_like_files(tmp_path):
@@ -333,7 +333,7 @@ def test_notes_beside_alerts_are_none(archive):
 
 def test_what_is_no_file_is_named_and_not_waited_for(archive):
     os.mkfifo(archive / "1.avro")
-    assert name_passed_over(archive) == {"1.avro": "it is no file, or a link that leads nowhere"}
+    assert name_passed_over(archive) == {"1.avro": "it is no file, or a broken link"}
 
 
 def test_tars_within_tars(tmp_path):

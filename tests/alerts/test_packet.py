@@ -105,9 +105,9 @@ def test_a_jd_that_is_none_is_refused(jd):
         (PACKET[:-20], "ends early"),
         (PACKET[:-16] + bytes(16), "sync marker"),
         (write_container([]), "no alert"),
-        (write_container([ALERT], codec="bzip2").replace(b"bzip2", b"bzip9", 1), "codec 'bzip9' is none"),
-        (write_container([ALERT], codec="bzip2").replace(b"BZh", b"BZX"), "cut short or damaged"),
-        (PACKET + b"\x02", "cut short"),
+        (write_container([ALERT], codec="bzip2").replace(b"bzip2", b"bzip9", 1), "codec 'bzip9' is not"),
+        (write_container([ALERT], codec="bzip2").replace(b"BZh", b"BZX"), "truncated or damaged"),
+        (PACKET + b"\x02", "truncated"),
     ],
 )
 def test_damage_is_explained(data, reason):
@@ -211,7 +211,7 @@ def as_record(name, **fields):
         (as_record("winter.alert", diaSource="string"), {"diaSource": ""}, "of WINTER"),
         (read_schema() | {"namespace": "winter"}, ALERT, "of WINTER"),
         (as_record("decam.alert", objectid="string"), {"objectid": "a"}, "of DECam"),
-        (as_record("alert", objectid="string"), {"objectid": "a"}, "another survey, such as WINTER or DECam"),
+        (as_record("alert", objectid="string"), {"objectid": "a"}, "another survey, for example WINTER or DECam"),
         (as_record("boundary", x="int"), {"x": 1}, "schema boundary. have neither objectId nor candidate"),
         ("string", "text", "the container's schema is no record"),
     ],
@@ -225,16 +225,16 @@ def test_packets_of_another_survey_are_named(schema, record, reason):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"\0" + (729).to_bytes(4, "big") + PACKET[-900:], "Confluent's Kafka frames it .schema 729"),
+        (b"\0" + (729).to_bytes(4, "big") + PACKET[-900:], "Confluent's Kafka frame .schema 729"),
         (b"\x1f\x8b\x08rest", "gzip: decompress it first"),
         (b'{"objectId": 1}', "JSON"),
-        (bytes(512), "nothing but zeros"),
+        (bytes(512), "only zeros"),
         (b"\x00\x05\x16\x07\x00\x02", "AppleDouble"),
         (b"<!DOCTYPE html>", "HTML or XML"),
         (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
         (b"(\xb5/\xfd\x00", "zstandard: decompress it first"),
         (b"SIMPLE  =                    T", "FITS"),
-        (PACKET + PACKET, "another container is joined to this one"),
+        (PACKET + PACKET, "another container is appended to this one"),
     ],
 )
 def test_what_is_no_container_is_named(data, reason):
@@ -257,7 +257,7 @@ def test_other_codecs_are_read_or_name_their_package(codec, monkeypatch):
     data = head + fuzz_packets.long(count) + fuzz_packets.long(len(packed)) + packed + container.sync
     assert read_keys(data) == read_keys(plain)
     assert read_packets(data) == read_packets(plain)
-    with pytest.raises(CorruptPacket, match="cut short or damaged"):
+    with pytest.raises(CorruptPacket, match="truncated or damaged"):
         read_keys(data[: -16 - 60] + b"?" * 60 + data[-16:])
     monkeypatch.setitem(sys.modules, module.__name__, None)
     with pytest.raises(PacketError, match=r"codec is .*: cramjam is not installed: pip install"):
@@ -296,9 +296,9 @@ def test_a_schema_may_define_candidate_in_its_history():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"ra": 400.0}, "ra is 400, which is no place on the sky"),
-        ({"ra": -1.0}, "no place on the sky"),
-        ({"dec": -90.5}, "dec is -90.5, which is no place on the sky"),
+        ({"ra": 400.0}, "ra is 400, which is no position on the sky"),
+        ({"ra": -1.0}, "no position on the sky"),
+        ({"dec": -90.5}, "dec is -90.5, which is no position on the sky"),
         ({"dec": float("nan")}, "dec is nan"),
         ({"jd": 58000.0}, "no Julian date"),
         ({"jd": float("inf")}, "no Julian date"),
@@ -317,7 +317,7 @@ def test_an_array_of_nothing_that_never_ends_is_refused():
         "alert", objectId="string", candid="long", history={"type": "array", "items": "null"}, candidate="int"
     )
     record = {"objectId": "a", "candid": 1, "history": [], "candidate": 1}
-    with pytest.raises(CorruptPacket, match="an array of nothing"):
+    with pytest.raises(CorruptPacket, match="an array of items without bytes"):
         read_packets(write_container([record], schema))
 
 

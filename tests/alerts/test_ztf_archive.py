@@ -162,7 +162,7 @@ def test_a_complete_half_file_is_recognised(tmp_path):
     ("fault", "times", "reason"),
     [
         ("corrupt", 2, "the checksum is not that of the archive's list"),
-        ("page", 2, "the answer is no gzip file"),
+        ("page", 2, "the response is no gzip file"),
         ("500", 9, "status 500"),
         ("timeout", 9, "no answer in time"),
         ("reset", 9, "no connection"),

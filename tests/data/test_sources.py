@@ -129,7 +129,7 @@ def test_nothing_to_label_is_an_error(alerce, tmp_path):
             alerce, tmp_path, label_csvs=[], bogus_csvs=[], bogus_reports="", broker_labels=["lc_classifier/LPV"]
         )
     )
-    with pytest.raises(ValueError, match="not one label"):
+    with pytest.raises(ValueError, match="give no label"):
         prepare_inputs(params, tmp_path / "data")
     assert not (tmp_path / "data" / "labels.csv").exists()
 

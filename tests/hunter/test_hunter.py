@@ -176,9 +176,10 @@ def test_exports(hunter, tmp_path):
     assert table["verdict"].notna().sum() == 4
     assert table["simulated"].all()
     dry_run = hunter.export("tns", tmp_path / "tns.json", reporting_group="74", reporter="A. Author")
-    assert dry_run.refused.to_numpy().tolist() == [[names[0], "it is of a simulated survey"]]
+    assert dry_run.refused.to_numpy().tolist() == [[names[0], "it comes from a simulated survey"]]
     assert json.loads((tmp_path / "tns.json").read_text()) == {"at_report": {}}
-    assert describe_dry_run(dry_run) == ("0 would be reported; nothing is sent\n1 refused: it is of a simulated survey")
+    refused = "1 refused: it comes from a simulated survey"
+    assert describe_dry_run(dry_run) == f"0 would be reported; nothing is sent\n{refused}"
     with pytest.raises(HunterError, match="no export"):
         hunter.export("tweet", tmp_path / "x")
 
@@ -226,7 +227,7 @@ def test_a_run_extracts_the_labelled_set(labelled, spark, tmp_path):
 
 def test_nothing_to_learn_from(hunter, tmp_path):
     hunter.verdict("unsure")
-    with pytest.raises(HunterError, match="nothing to learn from"):
+    with pytest.raises(HunterError, match="nothing to train on"):
         hunter.export("labels", tmp_path / "set")
     assert not (tmp_path / "set").exists()
 

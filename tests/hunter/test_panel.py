@@ -93,8 +93,8 @@ def test_no_verdict_is_noted_on_a_list_that_has_changed(page, hunter):
     hunter.order("mag")
     stale = int(hunter.rows[0][1])
     said = page.ask(do="verdict", place=0, row=stale, verdict="SN")
-    assert "nothing was noted" in said["error"]["text"]
-    assert "nothing was noted" in page.ask(do="comment", place=99, row=0, text="x")["error"]["text"]
+    assert "nothing was recorded" in said["error"]["text"]
+    assert "nothing was recorded" in page.ask(do="comment", place=99, row=0, text="x")["error"]["text"]
     assert hunter.store.events().empty
 
 

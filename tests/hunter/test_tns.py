@@ -60,14 +60,14 @@ def test_without_an_earlier_limit_it_takes_the_archival_form():
     ("row", "light", "reason"),
     [
         (candidate(simulated=True), curve(), "simulated"),
-        (candidate(ra=361.0), curve(), "no place on the sky"),
-        (candidate(dec=np.nan), curve(), "no place on the sky"),
+        (candidate(ra=361.0), curve(), "not on the sky"),
+        (candidate(dec=np.nan), curve(), "not on the sky"),
         (candidate(), curve(mag=np.nan), "no detection"),
         (candidate(), curve(positive=False), "negative"),
         (candidate(), curve(programid=2), "not public"),
         (candidate(), curve(mag=30.0, positive=True), "impossible"),
         (candidate(), curve(error=np.nan), "impossible"),
-        (candidate(), curve(band=""), "no filter"),
+        (candidate(), curve(band=""), "no ZTF filter"),
         (candidate(), curve(jd=2_600_000.5), "future"),
     ],
 )

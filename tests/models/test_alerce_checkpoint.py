@@ -264,7 +264,7 @@ class Malicious:
 def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
     path, target = tmp_path / "stats.pkl", tmp_path / "touched"
     path.write_bytes(pickle.dumps(make_stats() | {"rb": Malicious(target)}))
-    with pytest.raises(CheckpointError, match="which is not admitted"):
+    with pytest.raises(CheckpointError, match="which is not allowed"):
         read_feature_stats(path)
     assert not target.exists()
 

@@ -20,7 +20,7 @@ def test_a_study_has_all_notebooks_and_parameter_files(tmp_path):
 @pytest.mark.parametrize("name", ["notebooks", "params"])
 def test_what_is_there_is_not_replaced(name, tmp_path):
     (tmp_path / name).mkdir()
-    with pytest.raises(FileExistsError, match=f"{name} is there already"):
+    with pytest.raises(FileExistsError, match=f"{name} exists already"):
         copy_study(tmp_path)
     assert names(tmp_path) == []
 

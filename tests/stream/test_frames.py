@@ -72,7 +72,7 @@ def test_a_registry_that_is_down_is_no_fault_of_an_alert(record):
 
 def test_what_cannot_be_unframed_says_why(record, tmp_path):
     framed = struct.pack(">bi", 0, 7) + record
-    with pytest.raises(PacketError, match="none is named"):
+    with pytest.raises(PacketError, match="no registry is named"):
         unframe(framed, None, SchemaRegistry())
     with pytest.raises(PacketError, match="no schema 7"):
         unframe(framed, None, SchemaRegistry(str(tmp_path)))

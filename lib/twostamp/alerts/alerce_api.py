@@ -154,7 +154,7 @@ class AlerceAPI:
     def _page(self, query: dict[str, Any]) -> dict[str, Any]:
         answer = self.client.query_objects(format="json", survey="ztf", **query)
         if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-            raise AlerceAPIError("the answer has no list of objects")
+            raise AlerceAPIError("the response has no list of objects")
         return answer
 
     def find_detections(self, object_id: str) -> list[tuple[float, int]]:
@@ -165,7 +165,7 @@ class AlerceAPI:
     def _detections(self, object_id: str) -> list[dict[str, Any]]:
         answer = self.client.query_detections(object_id, format="json", survey="ztf")
         if not isinstance(answer, list) or not all({"mjd", "candid", "has_stamp"} <= set(row) for row in answer):
-            raise AlerceAPIError("the answer is no list of detections")
+            raise AlerceAPIError("the response is no list of detections")
         return answer
 
     def fetch_packet(self, object_id: str, candid: int) -> bytes:

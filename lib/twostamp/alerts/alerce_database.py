@@ -96,7 +96,7 @@ def _read_json(place: str) -> sql.URL:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:  # requests' errors are OSErrors
         what = f"{error} is missing" if isinstance(error, KeyError) else explain(error)
-        raise AlerceDatabaseError(f"{redact(place)} does not say how to connect: {what}") from None
+        raise AlerceDatabaseError(f"{redact(place)} does not describe a connection: {what}") from None
 
 
 class AlerceDatabase:

@@ -198,7 +198,7 @@ def _why_not_read(path: str, root: str, size: int | None) -> str:
     if _find_hidden(path, root):
         return "it is hidden"
     if size is None:
-        return "it is no file, or a link that leads nowhere"
+        return "it is no file, or a broken link"
     return "" if is_packet(path) or is_tarball(path) else NOT_READ
 
 

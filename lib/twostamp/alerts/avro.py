@@ -18,7 +18,7 @@ _KINDS = {
     b"\x1f\x8b": "gzip: decompress it first",
     b"BZh": "bzip2: decompress it first",
     b"PK\x03\x04": "a zip file: unpack it first",
-    b"\x00\x05\x16\x07": "macOS's notes on a file (AppleDouble), not the file",
+    b"\x00\x05\x16\x07": "macOS metadata of a file (AppleDouble), not the file",
     b"\xfd7zXZ": "xz: decompress it first",
     b"(\xb5/\xfd": "zstandard: decompress it first",
     b"version https://git-lfs": "a pointer of Git LFS, not the file",
@@ -153,7 +153,7 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
     try:
         while at < len(data):
             if data.startswith(_MAGIC, at):
-                raise CorruptPacket("another container is joined to this one: split them")
+                raise CorruptPacket("another container is appended to this one: split them")
             count, at = read_long(data, at)
             size, at = read_long(data, at)
             end = at + size
@@ -170,7 +170,7 @@ def read_blocks(data: bytes, container: Container) -> Iterator[tuple[int, io.Byt
                 yield count, io.BytesIO(block), len(block)
             at = end + 16
     except IndexError:
-        raise CorruptPacket("a block is cut short or damaged") from None
+        raise CorruptPacket("a block is truncated or damaged") from None
 
 
 def _find_codec(name: bytes) -> Callable[[bytes], bytes]:
@@ -183,7 +183,7 @@ def _find_codec(name: bytes) -> Callable[[bytes], bytes]:
     if name in known:
         return known[name]
     if name not in (b"snappy", b"zstandard"):
-        raise CorruptPacket(f"its codec {name.decode(errors='replace')!r} is none that Avro knows")
+        raise CorruptPacket(f"its codec {name.decode(errors='replace')!r} is not one of Avro")
     try:
         with naming_extras():
             import cramjam
@@ -198,7 +198,7 @@ def _decompress(block: bytes, decompress: Callable[[bytes], bytes]) -> bytes:
     try:
         return decompress(block)
     except Exception as error:  # each library raises its own errors
-        raise CorruptPacket(f"a block is cut short or damaged: {type(error).__name__}") from None
+        raise CorruptPacket(f"a block is truncated or damaged: {type(error).__name__}") from None
 
 
 def decode(stream: io.BytesIO, schema: dict[str, Any], reader_schema: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _parse_header(data: bytes) -> Container:
         at = step[1]
         return Container(metadata[b"avro.schema"], metadata.get(b"avro.codec", b"null"), data[at : at + 16], at + 16)
     except IndexError:
-        raise CorruptPacket("the container's header is cut short") from None
+        raise CorruptPacket("the container's header is truncated") from None
     except KeyError:
         raise CorruptPacket("the container's header has no schema") from None
 
@@ -258,5 +258,5 @@ def _name_kind(data: bytes) -> str:
             return f": it is {kind}"
     if data[:1] == b"\0" and len(data) > 5 and any(data[1:5]):
         number = struct.unpack(">i", data[1:5])[0]
-        return f": it is a message as Confluent's Kafka frames it (schema {number} of its registry), without the schema"
-    return "" if data.strip(b"\0") else ": it is empty" if not data else ": it is nothing but zeros"
+        return f": it is a message in Confluent's Kafka frame (schema {number} of its registry), without the schema"
+    return "" if data.strip(b"\0") else ": it is empty" if not data else ": it holds only zeros"

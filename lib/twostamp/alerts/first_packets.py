@@ -113,7 +113,7 @@ def _list_alerts(archive: str, left_out: list[pd.DataFrame]) -> Iterator[tuple[A
                     if isinstance(key, AlertKey):
                         yield key.objectId, key.candid, key.jd, source, member.name, record
         except ArchiveError as error:
-            _log.warning("%s; what could be read before is used", error)
+            _log.warning("%s; packets before the damage are used", error)
             leave_out(source, "", str(error))
 
 

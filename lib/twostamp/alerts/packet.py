@@ -294,9 +294,9 @@ def read_integer(name: str, value: Any) -> int:
     if type(value) is not int:
         number = read_number(name, value)
         if not number.is_integer():
-            raise CorruptPacket(f"{name} is {number:g}, which is no whole number")
+            raise CorruptPacket(f"{name} is {number:g}, which is no integer")
         if abs(number) >= _LONGEST_OF_A_FLOAT:
-            raise CorruptPacket(f"{name} is {number:g}, of which a float has not kept the last digits")
+            raise CorruptPacket(f"{name} is {number:g}, too long for a float, which has lost the last digits")
         value = int(number)
     if not -(2**63) <= value < 2**63:
         raise CorruptPacket(f"{name} is longer than 64 bits")

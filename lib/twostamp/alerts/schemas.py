@@ -39,7 +39,7 @@ def parse_schemas(schema: bytes) -> Schemas:
         parsed = fastavro.parse_schema(whole)
         _check_survey(whole)
         if any(part.get("type") == "array" and _takes_no_bytes(part["items"]) for part in _walk(whole)):
-            raise CorruptPacket("its schema has an array of nothing")
+            raise CorruptPacket("its schema has an array of items without bytes")
     except CorruptPacket:
         raise
     except Exception as error:  # any error of fastavro
@@ -69,7 +69,7 @@ def _check_survey(schema: Any) -> None:
     if word := min((word for word in _SURVEYS if word in text), key=text.find, default=""):
         raise CorruptPacket(f"an alert of {_SURVEYS[word]} (schema {full_name}), which is not ZTF's")
     if "objectid" in names:
-        raise CorruptPacket(f"an alert of another survey, such as WINTER or DECam (schema {full_name}), not ZTF's")
+        raise CorruptPacket(f"an alert of another survey, for example WINTER or DECam (schema {full_name}), not ZTF's")
     if not {"objectId", "candid", "candidate"} & names:
         raise CorruptPacket(f"not a ZTF alert: its records (schema {full_name}) have neither objectId nor candidate")
 

@@ -20,7 +20,7 @@ RANGES = {
     "magpsf": (-90.0, 90.0),  # other software writes -999 or 99 for none
     "sigmapsf": (0.0, 90.0),
 }
-_WHAT = {"jd": "no Julian date of our time", "ra": "no place on the sky", "dec": "no place on the sky"}
+_WHAT = {"jd": "no Julian date of this era", "ra": "no position on the sky", "dec": "no position on the sky"}
 _IS_POSITIVE = {"t": 1.0, "true": 1.0, "1": 1.0, "1.0": 1.0, "f": 0.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
 
 
@@ -103,7 +103,7 @@ def check_values(candidate: Mapping[str, Any], names: Iterable[str] = MEANT) -> 
     --------
     >>> check_values({"ra": 400.0}, ["ra"])
     Traceback (most recent call last):
-    twostamp.alerts.avro.CorruptPacket: ra is 400, which is no place on the sky
+    twostamp.alerts.avro.CorruptPacket: ra is 400, which is no position on the sky
     """
     values = {}
     for name in names:

@@ -268,7 +268,7 @@ def _download_file(archive: ZTFArchive, path: Path, checksum: str = "") -> tuple
         idle = 0 if _size(partial) > furthest else idle + 1
         furthest = max(furthest, _size(partial))
         time.sleep(archive.first_pause * 2**idle)
-    raise NightError("it breaks off again and again")
+    raise NightError("the connection breaks repeatedly")
 
 
 def _continue(archive: ZTFArchive, name: str, partial: Path) -> tuple[bool, int]:
@@ -321,7 +321,7 @@ def _size(path: Path) -> int:
 def _find_fault(path: Path, checksum: str) -> str:
     with path.open("rb") as stream:
         if stream.read(len(GZIP)) != GZIP:
-            return "the answer is no gzip file"
+            return "the response is no gzip file"
         stream.seek(0)
         if checksum and hashlib.file_digest(stream, "md5").hexdigest() != checksum:
             return _WRONG_CHECKSUM

@@ -92,7 +92,7 @@ def _prepare_labels(params: Parameters, data: Path) -> None:
     if not done.exists() or json.loads(done.read_text()) != fingerprint or not (data / LABELS).exists():
         labels, provenance = labelling.assemble_labels(_read_sources(params), _read_opinions(params))
         if labels.empty:
-            raise ValueError("the sources of labels give not one label: see label_csvs and the parameters after it")
+            raise ValueError("the sources of labels give no label: see label_csvs and the parameters after it")
         for name, table in ((LABELS, labels), (PROVENANCE, provenance)):
             write_file(data / name, table.to_csv(index=False).encode())
         write_file(done, json.dumps(fingerprint).encode())

@@ -61,7 +61,7 @@ def make_candidates(night: ScoredNight, target: str = "SN", at_least: float = 0.
         Features of both alerts; NaN without a second one.
     """
     if target not in night.classes:
-        raise HunterError(f"no class is called {target!r}; the model knows {', '.join(night.classes)}")
+        raise HunterError(f"no class is called {target!r}; the model has {', '.join(night.classes)}")
     answers = night.answers()
     first = answers[answers["n_alerts"] == 1].drop_duplicates("object_id", keep="last").set_index("object_id")
     table = answers.drop_duplicates("object_id", keep="last")
@@ -116,7 +116,7 @@ def filter_candidates(table: pd.DataFrame, query: str) -> pd.DataFrame:
     try:
         kept = table.query(query)
     except Exception as error:  # pandas, numexpr and Python's parser raise many kinds of errors
-        raise HunterError(f"the query {query!r} cannot be asked: {str(error) or type(error).__name__}") from None
+        raise HunterError(f"the query {query!r} cannot be evaluated: {str(error) or type(error).__name__}") from None
     if not isinstance(kept, pd.DataFrame):
         raise HunterError(f"the query {query!r} is not true or false of a candidate")
     return kept

@@ -91,7 +91,7 @@ def export_labels(night: ScoredNight, candidates: pd.DataFrame, final: pd.DataFr
     said = candidates.merge(final[["object_id", "verdict"]], on="object_id")
     said = said[said["verdict"].isin(list(_CLASSES))].reset_index(drop=True)
     if said.empty:
-        raise HunterError("no verdict is SN or bogus, so there is nothing to learn from")
+        raise HunterError("no verdict is SN or bogus, so there is nothing to train on")
     labels = pd.DataFrame([_CLASSES[verdict] for verdict in said["verdict"]], columns=LABEL_COLUMNS[1:])
     labels.insert(0, LABEL_COLUMNS[0], said["object_id"])
     with replacing(folder) as part:

@@ -80,7 +80,7 @@ class Panel(anywidget.AnyWidget):
     def _look_at(self, place: int, row: int) -> None:
         shown = self.hunter.rows[0]
         if not 0 <= place < len(shown) or shown[place] != row:
-            raise HunterError("the list has changed meanwhile: nothing was noted")
+            raise HunterError("the list has changed meanwhile: nothing was recorded")
         self._do_go(place)
 
     def _do_want(self, rows: list[int]) -> None:

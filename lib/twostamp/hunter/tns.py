@@ -111,7 +111,7 @@ def make_dry_run(
     if not re.fullmatch(r"[1-9]\d*", str(reporting_group)):
         raise ValueError(f"reporting_group is {reporting_group!r}: give your group's number at TNS")
     if not reporter.strip():
-        raise ValueError("reporter is empty: give the names of those who report")
+        raise ValueError("reporter is empty: give the names of the reporters")
     reports: list[dict[str, Any]] = []
     refused = []
     for row in candidates.itertuples():
@@ -128,20 +128,20 @@ def make_dry_run(
 def find_obstacle(candidate: Any, curve: pd.DataFrame, catalogue: TNSCatalogue | None = None) -> str:
     """Give the reason why a candidate may not be reported; empty if there is none."""
     if candidate.simulated:
-        return "it is of a simulated survey"
+        return "it comes from a simulated survey"
     if not (0 <= candidate.ra < 360 and -90 <= candidate.dec <= 90):
-        return f"its place is no place on the sky: {candidate.ra}, {candidate.dec}"
+        return f"its position is not on the sky: {candidate.ra}, {candidate.dec}"
     detected = curve[curve["mag"].notna()]
     if detected.empty:
         return "it has no detection"
     if not detected["positive"].all():
-        return "a detection is negative: it got fainter than the template"
+        return "a detection is negative: it is fainter than in the template"
     if not (detected["programid"] == PUBLIC).all():
         return "a detection is not public"
     if not detected["mag"].between(*_MAGNITUDES).all() or not (detected["error"] > 0).all():
         return "a magnitude or its error is impossible"
     if not detected["band"].isin(list(FILTERS)).all():
-        return "a detection is in no filter that TNS knows of ZTF"
+        return "a detection is in no ZTF filter of TNS"
     if detected["jd"].max() > Time.now().jd:
         return "a detection is in the future"
     if catalogue and (known := catalogue.find(str(candidate.object_id), candidate.ra, candidate.dec)):

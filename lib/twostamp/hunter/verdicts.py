@@ -180,7 +180,7 @@ class VerdictStore:
         theirs = VerdictStore(other, self.person).events().set_index("uuid", drop=False)
         common = theirs.index.intersection(ours.index)
         if not theirs.loc[common].equals(ours.loc[common]):
-            raise VerdictError(f"{other} tells an event otherwise than {self.path}: one of them was changed by hand")
+            raise VerdictError(f"{other} has an event that differs from {self.path}: one of them was changed by hand")
         new = theirs.drop(common)
         with self._connect() as connection:
             connection.executemany(_INSERT, new.to_numpy().tolist())

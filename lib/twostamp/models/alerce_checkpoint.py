@@ -142,7 +142,7 @@ def _read_plain(path: Path) -> Any:
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"text in {encoding} is not admitted")
+        raise pickle.UnpicklingError(f"text in {encoding} is not allowed")
     return text.encode(encoding)
 
 
@@ -171,4 +171,4 @@ class _PlainUnpickler(pickle.Unpickler):
         try:
             return self.ADMITTED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not admitted") from None
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed") from None

@@ -98,7 +98,7 @@ class Classifier:
             The network does not do without a second alert; only the variant ``one_or_two`` does.
         """
         if SECOND_SEEN not in input_shapes(self.variant, self.crop_size):
-            raise ModelError(f"a model {self.variant!r} has no answer before the second alert")
+            raise ModelError(f"a model {self.variant!r} has no prediction before the second alert")
         return replace(self, first_alone=True)
 
     def adapt(self, alerts: UnscaledArrays, training: SurveyAges | None = None, night: str = "") -> "Classifier":
@@ -314,11 +314,11 @@ def _read_card(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no model: there is no {CARD}") from None
     except ValueError:
-        raise ModelError(f"{folder / CARD} is not JSON: get the model anew") from None
+        raise ModelError(f"{folder / CARD} is not JSON: get the model again") from None
     if (found := card.get("format")) != _FORMAT:
         raise ModelError(f"{folder} has a model of format {found}, and this version of twostamp reads {_FORMAT}")
     if card["variant"] not in VARIANTS:
-        raise ModelError(f"{folder} has a model {card['variant']!r} that this version of twostamp does not know")
+        raise ModelError(f"{folder} has a model {card['variant']!r} unknown to this version of twostamp")
     if card["feature_list"] and tuple(card["features"]) != FEATURE_LISTS[card["feature_list"]]:
         raise ModelError(f"{folder}: {card['feature_list']} had other features when this model was trained")
     return card

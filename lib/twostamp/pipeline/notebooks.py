@@ -129,7 +129,7 @@ def _naming(name: str, partial: Path) -> Iterator[None]:
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{name} stopped with {error.ename}: {error.evalue}\n"
-            f"as far as it came: {partial}; what its processes said: {partial.name.removesuffix('.partial.ipynb')}.log"
+            f"executed part: {partial}; log of its processes: {partial.name.removesuffix('.partial.ipynb')}.log"
         ) from None
 
 

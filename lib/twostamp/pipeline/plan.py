@@ -74,7 +74,7 @@ def count_training_objects(params: Parameters) -> tuple[int, str]:
     if records.folder.exists():
         return sum(records.info.counts["train"].values()), "counted in the run's records"
     each = params.cap_per_class - params.validation_per_class - params.test_per_class
-    return each * len(CLASSES), "the most that cap_per_class allows; the run's records will say better"
+    return each * len(CLASSES), "the most that cap_per_class allows; the run's records will give the number"
 
 
 def read_rates() -> pd.DataFrame:

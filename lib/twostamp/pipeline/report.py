@@ -29,7 +29,7 @@ CHAPTERS = {
 
 KINDS = ("figure", "table", "algorithm", "number")
 REPORT = "report.html"
-OUTDATED = "of an earlier state: its notebook has not run since what it stands on has changed"
+OUTDATED = "of an earlier state: its notebook has not run since its inputs changed"
 BEHIND = re.compile(r"_(mean|std|values|median|p99)$|^times$")
 """Columns of a CSV with the values behind each "±": too many for a page."""
 
@@ -118,7 +118,7 @@ def collect_chapters(root: Path) -> list[Chapter]:
     spanish = bool(rows["title"].isin(set(read_catalogue()["title_es"])).mean() > 0.5)
     chapters = {key: Chapter(key, titles[spanish]) for key, titles in CHAPTERS.items()}
     if set(rows["status"]) - set(STATUSES):
-        raise ReportError(f"{root / 'ledger.csv'} has statuses that this version does not know: write it again")
+        raise ReportError(f"{root / 'ledger.csv'} has statuses unknown to this version: write it again")
     stale, _ = list_stale(root)
     for row in Ledger(root / "ledger.csv", "es" if spanish else "en").read().to_dict("records"):
         if row["notebook"] in stale and row["status"] != "missing":

@@ -18,7 +18,7 @@ def copy_study(folder: Path) -> None:
     """
     for name in ("notebooks", "params"):
         if (folder / name).exists():
-            raise FileExistsError(f"{folder / name} is there already, and may have been changed: choose another folder")
+            raise FileExistsError(f"{folder / name} exists already, and may have been changed: choose another folder")
     for name, pattern in (("notebooks", "*.ipynb"), ("params", "*.yaml")):
         (folder / name).mkdir(parents=True)
         for path in sorted((original_study() / name).glob(pattern)):

@@ -49,7 +49,7 @@ class SchemaRegistry:
 
     def _load(self, number: int) -> bytes:
         if not self.address:
-            raise PacketError(f"it needs schema {number} of a registry, and none is named")
+            raise PacketError(f"it needs schema {number} of a registry, and no registry is named")
         if not self.address.startswith(("http://", "https://")):
             paths = [Path(self.address, f"{number}.{ending}") for ending in ("avsc", "json")]
             if found := [path for path in paths if path.is_file()]:

@@ -209,7 +209,7 @@ class KafkaSource:
             if gone and start > high:
                 content = f"{before}+"
             if before != content:
-                _log.warning("topic %s was made anew: it is read from its beginning", place.topic)
+                _log.warning("topic %s was recreated: it is read from its beginning", place.topic)
                 start = low
             if start < low:
                 _log.warning("%s, partition %d: %d alerts lost to retention", *place, low - start)

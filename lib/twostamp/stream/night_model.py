@@ -66,13 +66,11 @@ class NightModel:
         elif SECOND_SEEN in input_shapes(second.variant, second.crop_size):
             first = second.at_first_alert()
         else:
-            raise ModelError(
-                f"{folder} has a model {second.variant!r}: name another one that answers at the other alert"
-            )
+            raise ModelError(f"{folder} has a model {second.variant!r}: name another one for the other alert")
         if (first.n_alerts, second.n_alerts) != (1, 2):
             raise ModelError(f"{first.variant!r} is no model for first alerts, or {second.variant!r} none for two")
         if first.classes != second.classes:
-            raise ModelError(f"{folders[0]} and {folders[-1]} tell other classes apart")
+            raise ModelError(f"{folders[0]} and {folders[-1]} have different classes")
         calibrations = load_calibration(folders[-1]) | {
             n_alerts: each for n_alerts, each in load_calibration(folders[0]).items() if n_alerts == 1
         }

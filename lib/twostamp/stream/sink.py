@@ -97,9 +97,7 @@ class Sink:
         except sqlite3.Error as error:
             said = str(error)
             why = "another process writes to it" if "locked" in said else said
-            raise SinkError(
-                f"{self.path}: {why}; what was answered before is there, and the next call goes on"
-            ) from error
+            raise SinkError(f"{self.path}: {why}; earlier predictions are stored, and the next call resumes") from error
 
     def _fetch(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, values).fetchall()
@@ -110,7 +108,7 @@ class Sink:
             raise SinkError(f"{self.path} is of format {there['format']}, and this version writes {FORMAT}")
         for name in ("classes", "keep_class"):
             if there[name] != self.meta[name]:
-                raise SinkError(f"{self.path} has {name} = {there[name]}, not {self.meta[name]}: take another file")
+                raise SinkError(f"{self.path} has {name} = {there[name]}, not {self.meta[name]}: choose another file")
         self.meta["simulated"] = there["simulated"]
         for name in ("model", "keep_above"):
             self._set_meta(name, self.meta[name])
@@ -125,7 +123,7 @@ class Sink:
             self.meta["simulated"] = simulated
         if self.meta["simulated"] != simulated:
             held, come = ("simulated", "real")[:: 1 if self.meta["simulated"] else -1]
-            raise SinkError(f"{self.path} has answers to {held} alerts, and these are {come}: take another file")
+            raise SinkError(f"{self.path} has answers to {held} alerts, and these are {come}: choose another file")
 
     def progress(self) -> dict[Place, tuple[int, str]]:
         """Return the next offset of each place, and its content."""
