@@ -1,7 +1,7 @@
 """ALeRCE's published stamp classifier (Carrasco-Davis et al. 2021), from its TensorFlow 1 checkpoint, in Keras.
 
-Its network is our one-stamp classifier with 26 features (decision A1-A4, `FEATURE_LISTS["alerce26"]`); what its
-preparation does otherwise than ours (isdiffpos, recipe, normalisation) is written down here.
+Its network is our one-stamp classifier with 26 features (decision A1-A4, `FEATURE_LISTS["alerce26"]`); this module
+holds the differences in its preparation (isdiffpos, recipe, normalisation).
 """
 
 import json
@@ -37,11 +37,11 @@ VARIABLES = {
     "fully_connected_2": "dense_3_13/dense_3_13",
     "output_softmax": "output_logits",
 }
-"""Where the checkpoint keeps the weights of each of our layers; ``kernel``, ``gamma`` and the others bear one name."""
+"""Names in the checkpoint of each of our layers; ``kernel``, ``gamma`` and the others have one name."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint or its statistics that cannot be used, in one sentence."""
+    """An unusable checkpoint, or unusable statistics of it; the message is one sentence."""
 
 
 def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Classifier:
@@ -50,7 +50,7 @@ def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Cla
     Parameters
     ----------
     prefix : Path or str
-        What its files have in common: ``model`` for ``model.index`` and ``model.data-00000-of-00001``.
+        Common start of its file names: ``model`` for ``model.index`` and ``model.data-00000-of-00001``.
     feature_stats : Path or str
         JSON, or a pickle of plain containers and numbers: ``{"sgscore1": {"mean": ..., "std": ...}, ...}`` with the 26
         features of ``alerce26`` in that order.
@@ -58,8 +58,8 @@ def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Cla
     Returns
     -------
     Classifier
-        Of AGN, SN, VS, asteroid, bogus, from one packet: stamps are minmax-normalised at 63 x 63, with 0 for NaN, and
-        cropped; isdiffpos is 1 for *negative*; metadata are clipped (recipe ``alerce``).
+        Classifier of AGN, SN, VS, asteroid and bogus from one packet. Stamps are minmax-normalised at 63 x 63, with 0
+        for NaN, then cropped. isdiffpos is 1 for *negative*; metadata are clipped (recipe ``alerce``).
 
     Raises
     ------
@@ -73,7 +73,7 @@ def load_alerce_checkpoint(prefix: Path | str, feature_stats: Path | str) -> Cla
 
 
 def _count_negatives(scaler: Scaler) -> Scaler:
-    """Statistics of our isdiffpos, 1 for positive, that standardise it as ALeRCE's, 1 for negative."""
+    """Compute statistics that standardise our isdiffpos (1 for positive) like ALeRCE's (1 for negative)."""
     sign, mean, std = ALL_FEATURES.index("isdiffpos"), scaler.mean.copy(), scaler.std.copy()
     mean[:, sign], std[:, sign] = 1 - mean[:, sign], -std[:, sign]
     return replace(scaler, mean=mean, std=std)
@@ -84,7 +84,7 @@ def _fill_weights(model: keras.Model, prefix: str) -> None:
     try:
         reader = tf.train.load_checkpoint(prefix)
         stored = {name: reader.get_tensor(name) for name in weights if reader.has_tensor(name)}
-    except Exception as error:  # TensorFlow translates its reader's errors into half a dozen kinds
+    except Exception as error:  # TensorFlow raises several kinds of errors
         raise CheckpointError(f"{prefix} is no readable TensorFlow checkpoint: {error}") from error
     for name, weight in weights.items():
         if name not in stored:
@@ -96,7 +96,7 @@ def _fill_weights(model: keras.Model, prefix: str) -> None:
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Name in the checkpoint and Keras weight, of each weight that the checkpoint has."""
+    """List the name in the checkpoint and the Keras weight of each weight that the checkpoint has."""
     layers = {layer.name: layer for layer in (*model.get_layer("deephits").stages, *model.layers)}
     for ours, theirs in VARIABLES.items():
         for weight in layers[ours].weights:
@@ -109,7 +109,7 @@ def read_feature_stats(path: Path) -> Scaler:
     Raises
     ------
     CheckpointError
-        The file is neither JSON nor an admitted pickle, or has other features than ``alerce26`` in that order.
+        The file is neither JSON nor an allowed pickle, or its features are not ``alerce26`` in that order.
     """
     stats, wanted = _read_plain(path), FEATURE_LISTS[FEATURES]
     if not isinstance(stats, Mapping) or tuple(stats) != wanted:
@@ -136,7 +136,7 @@ def _read_plain(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return _PlainUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # damaged pickles fail in a dozen ways
+    except Exception as error:  # damaged pickles fail in many ways
         raise CheckpointError(f"{path} is neither JSON nor a pickle of plain numbers: {error}") from None
 
 
@@ -147,14 +147,14 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads containers, numbers and NumPy's arrays and scalars; whatever else a pickle asks for could run code."""
+    """Reads containers, numbers, and NumPy arrays and scalars; anything else in a pickle could run code."""
 
     ADMITTED: Mapping[tuple[str, str], Any] = {
         ("collections", "OrderedDict"): OrderedDict,
-        ("_codecs", "encode"): _encode,  # how old protocols write bytes
+        ("_codecs", "encode"): _encode,  # bytes in old protocols
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-        # the functions have private names that differ between NumPy 1 and 2, so they are asked of an array
+        # the functions' private names differ between NumPy 1 and 2, so take them from an array
         **{
             (f"numpy.{core}.{module}", name): function
             for core in ("core", "_core")
@@ -167,7 +167,7 @@ class _PlainUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle asks for by name, if it is admitted."""
+        """Return the object that a pickle names, if it is allowed."""
         try:
             return self.ADMITTED[module, name]
         except KeyError:

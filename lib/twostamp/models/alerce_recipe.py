@@ -25,7 +25,7 @@ _RECIPE = {
     "entropy_beta": 0.5,
     "report_weights": "best",
 }
-"""What differs from the thesis's training; as many repetitions and epochs as the run's others."""
+"""Differences from the thesis's training; repetitions and epochs are the run's."""
 RECORDS, MODELS = "records_alerce", "alerce"
 
 
@@ -43,7 +43,7 @@ def alerce_parameters(params: Parameters) -> Parameters:
 def write_alerce_records(
     first_alerts: Path, objects: pd.DataFrame, data: Path, classes: Sequence[str], params: Parameters
 ) -> DatasetInfo | None:
-    """Write first alerts anew with ALeRCE's normalisation, which the run's own records have left behind.
+    """Write records of first alerts with ALeRCE's normalisation, which the run's own records do not have.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def write_alerce_records(
 
 
 def open_alerce_records(data: Path) -> Records:
-    """Open what `write_alerce_records` wrote."""
+    """Open the records of `write_alerce_records`."""
     return Records(data / RECORDS, str(_RECIPE["metadata_recipe"]))
 
 
 def train_alerce(data: Path, models: Path, params: Parameters) -> SearchResults:
-    """Train the baseline by the machinery of the search, as often as the run trains a combination.
+    """Train the baseline like trials of the search, as often as the run trains a combination.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def train_alerce(data: Path, models: Path, params: Parameters) -> SearchResults:
     Returns
     -------
     SearchResults
-        Of the weights that are best on validation; empty for a run without this baseline.
+        Results of the weights that are best on validation; empty for a run without this baseline.
     """
     if not params.alerce_baseline:
         return SearchResults()
@@ -95,7 +95,7 @@ def train_alerce(data: Path, models: Path, params: Parameters) -> SearchResults:
 
 
 def read_alerce(models: Path, params: Parameters) -> SearchResults:
-    """Read what `train_alerce` returned."""
+    """Read the results of `train_alerce`."""
     return SearchResults.read(models / MODELS, "best") if params.alerce_baseline else SearchResults()
 
 

@@ -1,4 +1,4 @@
-"""Answers to objects that are handed over as packets, and why some objects have none."""
+"""Predictions for objects given as packets, and the reasons of missing ones."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ Result = TypeVar("Result")
 
 
 class Predictions(np.ndarray):
-    """Probabilities, shape (n, n_classes), float32, as any array; its parts and what is computed of it are plain.
+    """Probabilities, shape (n, n_classes), float32: an array whose slices and derived values are plain arrays.
 
     Attributes
     ----------
     failures : dict
-        Number of an object without an answer, whose row is NaN -> the reason.
+        Index of an object without a prediction, whose row is NaN -> the reason.
     missing : ndarray, shape (n,), int64
-        Values of each object's packets that the model uses and that are missing or not finite.
+        Number of values used by the model that are missing or not finite in each object's packets.
     """
 
     failures: dict[int, str]
@@ -39,7 +39,7 @@ class Predictions(np.ndarray):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some of the objects, prepared: those that can be used stand at `places` of `size`."""
+    """Prepared objects of a batch: the usable ones are at `places` of `size`."""
 
     size: int
     inputs: Inputs | None
@@ -51,7 +51,7 @@ class Batch:
 def collect(
     batches: Iterable[Batch], network: Callable[[Inputs], NDArray[Any]], n_classes: int, on_error: str
 ) -> Predictions:
-    """Put batches through a network; `on_error` is ``raise`` or ``nan``."""
+    """Predict batches with a network; `on_error` is ``raise`` or ``nan``."""
     if on_error not in ("raise", "nan"):
         raise ValueError(f"on_error is {on_error!r}: it is 'raise' or 'nan'")
     parts, missing = [np.empty((0, n_classes), np.float32)], [np.empty(0, np.int64)]
@@ -77,10 +77,10 @@ def count_missing(table: pd.DataFrame, fields: Iterable[str], n_alerts: int) -> 
 
 
 def map_ahead(work: Callable[[list[Item], int], Result], items: Iterable[Item], size: int) -> Iterator[Result]:
-    """Give ``work(items, number of the first)`` for one run of items after another, some of them ahead, in two threads.
+    """Yield ``work(items, index of the first)`` for consecutive groups of items, computed ahead in two threads.
 
-    Decompressing and sorting leave the interpreter free, so that two threads keep two processors busy. Of items that
-    come one by one only a few runs are held.
+    Decompression and sorting release the interpreter's lock, so two threads keep two processors busy. Only a few groups
+    are in memory.
     """
     items, ready = iter(items), deque[Future[Result]]()
     with ThreadPoolExecutor(2) as threads:

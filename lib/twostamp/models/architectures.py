@@ -16,7 +16,7 @@ from twostamp.models.layers import DeepHiTS, Dropout, scale
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a classifier sees and how it is built.
+    """Inputs and architecture of a classifier.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Variant:
 
     @property
     def features_read(self) -> str:
-        """The list that records are read with: without metadata the thesis's, which the network then leaves alone."""
+        """Return the list for reading records: without metadata the thesis's, which the network then ignores."""
         return self.features or "thesis26"
 
 
@@ -49,11 +49,11 @@ VARIANTS: dict[str, Variant] = {
     "stacked_stamps_deltajd": Variant("stacked", None, True),
     "one_or_two": Variant("one_or_two", "thesis26", True),
 }
-"""Classifiers by name: M0 with the printed and the fair metadata (M10), with ALeRCE's recipe (T10) and as in ALeRCE's
-checkpoint, M1, M2, the ablations of section 6.8, and M2 with a second branch that may stay empty (notebook 12)."""
+"""Classifiers by name. M0 has the printed metadata, those of M1 and M2 (M10), ALeRCE's recipe (T10) or that of ALeRCE's
+checkpoint. Others are M1, M2, the ablations of section 6.8, and M2 with an optional second branch (notebook 12)."""
 
 SECOND_SEEN = "second_seen"
-"""Input of the variant ``one_or_two``, shape (n, 1): 1 where the second alert is there, 0 where it is not."""
+"""Input of the variant ``one_or_two``, shape (n, 1): 1 with a second alert, 0 without."""
 
 
 def name_variant(architecture: str, features: str) -> str:
@@ -70,7 +70,7 @@ def name_variant(architecture: str, features: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """What the builders of the architectures share.
+    """Settings shared by the builders of the architectures.
 
     Attributes
     ----------
@@ -79,11 +79,11 @@ class _Design:
     dropout_rate : float
         Share of neurons switched off.
     dropout_layers : int
-        1: after the first dense layer of a branch, as the thesis. 3: around both dense layers, as ALeRCE (A5).
+        1: after the first dense layer of a branch, as in the thesis. 3: around both dense layers, as in ALeRCE (A5).
     siamese : bool
         Whether the two branches of the separated classifier share their weights (A6).
     width : float
-        Filters and neurons as a share of the thesis's; less than 1 for trainings that must be quick.
+        Filters and neurons as a share of the thesis's; less than 1 for quick trainings.
     batch_normalisation : bool
         Whether the metadata, standardised already, are batch-normalised too (M6).
     """
@@ -96,7 +96,7 @@ class _Design:
     batch_normalisation: bool = True
 
     def normalise(self, metadata: Any, suffix: str = "") -> Any:
-        """Batch-normalise the metadata, or pass them on as they are."""
+        """Batch-normalise the metadata, or return them unchanged."""
         layer = layers.BatchNormalization(name=f"batch_normalisation{suffix}") if self.batch_normalisation else None
         return layer(metadata) if layer else metadata
 
@@ -105,7 +105,7 @@ class _Design:
         return layers.Dense(scale(neurons, self.width), activation="relu", name=name)
 
     def dropout(self, place: int, hidden: Any, suffix: str) -> Any:
-        """Drop neurons at a place of a branch: 0 before its dense layers, 1 between them, 2 behind."""
+        """Apply dropout at a place of a branch: 0 before its dense layers, 1 between them, 2 after them."""
         if self.dropout_layers == 1 and place != 1:
             return hidden
         name = f"dropout{suffix}" if place == 1 else f"dropout_{('before', '', 'after')[place]}{suffix}"
@@ -146,8 +146,8 @@ def _make_stacked(inputs: dict[str, Any], design: _Design) -> Any:
 def _make_separated(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of the separated two-stamp classifier, M2 (section 4.1.2, Table 4.4).
 
-    Two one-stamp branches that share no weights, unless the design is siamese; their outputs and ln(deltajd) pass two
-    more dense layers (A6).
+    The two one-stamp branches share no weights unless the design is siamese. Their outputs and ln(deltajd) pass through
+    two more dense layers (A6).
     """
     return _join([*_two_branches(inputs, design), inputs["deltajd"]], design)
 
@@ -155,8 +155,8 @@ def _make_separated(inputs: dict[str, Any], design: _Design) -> Any:
 def _make_one_or_two(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of a separated classifier whose second alert may be missing (not in the thesis).
 
-    The output of the second branch, and ln(deltajd), count as zero where `SECOND_SEEN` is 0. The layers that join the
-    branches are told which it is. The second alert's inputs are then of no effect, and may be anything finite.
+    The output of the second branch, and ln(deltajd), are zero where `SECOND_SEEN` is 0, which is also an input of the
+    layers that join the branches. The second alert's inputs then have no effect, and may be any finite values.
     """
     first, second = _two_branches(inputs, design)
     seen = inputs[SECOND_SEEN]
@@ -233,12 +233,12 @@ def build_model(
     crop_size : int
         Side of the stamps, in pixels.
     kernel_size, dropout_rate, dropout_layers, siamese, width, batch_normalisation
-        As of `_Design`.
+        As in `_Design`.
 
     Returns
     -------
     keras.Model
-        From a dict with the inputs of :func:`input_shapes` to probabilities, shape (n, n_classes), float32.
+        Network from a dict with the inputs of :func:`input_shapes` to probabilities, shape (n, n_classes), float32.
 
     Raises
     ------
@@ -264,6 +264,6 @@ OTHER_LISTS: dict[str, Variant] = {
     for features in FEATURE_LISTS
     if Variant(architecture, features, architecture != "stamp") not in VARIANTS.values()
 }
-"""The four architectures with every other list of features, such as ``stacked_drift_safe``."""
+"""The four architectures with every other list of features, for example ``stacked_drift_safe``."""
 
 VARIANTS |= OTHER_LISTS

@@ -1,6 +1,6 @@
-"""What a training may draw anew at each step besides its dropout: hidden second alerts, and weather gaps.
+"""Augmentation redrawn at each training step: hidden second alerts, and weather gaps.
 
-Neither is in the thesis, whose section 6.11 fears the second: nights without alerts lengthen ``deltajd``.
+Neither is in the thesis. Its section 6.11 warns of the second: nights without alerts lengthen ``deltajd``.
 """
 
 import math
@@ -19,7 +19,7 @@ _SHORTEST_GAP = 1.0  # nights
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is drawn for each object of a batch.
+    """Settings of the augmentation of each object of a batch.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Augmentation:
     cadence_start : float
         Share of the steps of a training before the first gap is drawn.
     moving : str
-        Class without gaps: what is seen at the place of an asteroid weeks later is another one.
+        Class without gaps: a detection at an asteroid's position weeks later is another asteroid.
     """
 
     hide_second: float = 0.0
@@ -42,19 +42,19 @@ class Augmentation:
     moving: str = MOVING
 
     def find_moving(self, classes: Sequence[str]) -> int:
-        """Label of the class without gaps, -1 where there is none."""
+        """Find the label of the class without gaps; -1 if there is none."""
         return list(classes).index(self.moving) if self.moving in classes else -1
 
 
 def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
-    """Add nights to the days between two alerts, from standardised ln deltajd to the same.
+    """Add nights to the days between two alerts, in standardised ln deltajd.
 
     Parameters
     ----------
     deltajd : tensor, shape (n, 1), float32
-        Standardised ln of days, as models take it (decision M7).
+        Standardised ln of days, the input of models (decision M7).
     nights : tensor, shape (n, 1), float32
-        Zero leaves a value as it is, to the last bit.
+        Zero leaves a value unchanged, to the last bit.
     scale : (float, float)
         Mean and standard deviation of ln deltajd, ``Scaler.deltajd``.
 
@@ -77,18 +77,18 @@ def lengthen(deltajd: Any, nights: Any, scale: tuple[float, float]) -> Any:
 def augment(
     inputs: dict[str, Any], moves: Any, drawn: Any, late: Any, augmentation: Augmentation, scale: tuple[float, float]
 ) -> dict[str, Any]:
-    """Hide second alerts and lengthen deltajd by numbers that were drawn.
+    """Hide second alerts and lengthen deltajd by given random numbers.
 
     Parameters
     ----------
     inputs : dict of tensor
-        Of a batch of n objects; what is not changed stays.
+        Inputs of a batch of n objects; unchanged ones are kept.
     moves : bool tensor, shape (n,)
         Whether an object is of the class without gaps.
     drawn : tensor, shape (n, 3), float32
         Uniform between 0 and 1.
     late : bool tensor
-        Whether gaps are drawn by now (``cadence_start``).
+        Whether gaps are drawn yet (``cadence_start``).
     augmentation : Augmentation
     scale : (float, float)
         As for `lengthen`.
@@ -96,7 +96,7 @@ def augment(
     Returns
     -------
     dict of tensor
-        The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
+        Inputs with `SECOND_SEEN`, shape (n, 1), added and deltajd lengthened.
     """
     hidden, chosen, length = (drawn[:, i : i + 1] for i in range(3))
     seen = ops.cast(hidden >= augmentation.hide_second, "float32")
@@ -107,7 +107,7 @@ def augment(
 
 
 def first_late_step(augmentation: Augmentation, steps: int) -> int:
-    """Step of a training of so many from which on gaps are drawn."""
+    """Compute the step of a training from which gaps are drawn."""
     return round(augmentation.cadence_start * steps)
 
 
@@ -116,13 +116,13 @@ def augment_batches(
 ) -> Any:
     """Draw an augmentation for each object of each batch.
 
-    The draws depend on the seed, the number of the batch and the place in it, and on nothing else, so that a training
-    repeats. Stamps, metadata and labels stay as they are.
+    The draws depend only on the seed, the number of the batch and the place in it, so a training is reproducible.
+    Stamps, metadata and labels stay unchanged.
 
     Parameters
     ----------
     batches : tf.data.Dataset
-        Of (dict of inputs, labels), as of `twostamp.data.tfrecords.Records.batches`.
+        Batches of (dict of inputs, labels), as from `twostamp.data.tfrecords.Records.batches`.
     augmentation : Augmentation
     scale : (float, float)
         As for `lengthen`.
@@ -135,7 +135,7 @@ def augment_batches(
     Returns
     -------
     tf.data.Dataset
-        The same, with the input `SECOND_SEEN`, shape (n, 1), and with deltajd lengthened.
+        Inputs with `SECOND_SEEN`, shape (n, 1), added and deltajd lengthened.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What turns a saved classifier's probabilities into answers for one night: ``calibration.json`` beside its card.
+"""Calibration of a saved classifier for one night: ``calibration.json`` next to its card.
 
 Notebook 11 fits it; `twostamp.stream` applies it.
 """
@@ -21,18 +21,18 @@ CALIBRATION = "calibration.json"
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one classifier and number of alerts.
+    """Calibration of one classifier and number of alerts.
 
     Attributes
     ----------
     temperature : float
-        Of `twostamp.evaluation.apply_temperature`.
+        Temperature for `twostamp.evaluation.apply_temperature`.
     thresholds : sequence of float, length k
-        Least probability, as the model gives it, with which a class enters the conformal set.
+        Lowest probability of the model with which a class enters the conformal set.
     coverage : float
         Share of the objects of each class whose set holds it.
     shares : sequence of float, length k
-        Of the classes among a night's new objects.
+        Shares of the classes among a night's new objects.
     """
 
     temperature: float
@@ -42,7 +42,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, probabilities: ArrayLike, labels: Any, coverage: float, shares: ArrayLike) -> "Calibration":
-        """Fit temperature and thresholds on objects that the model has not learned from.
+        """Fit temperature and thresholds on objects outside the model's training set.
 
         Parameters
         ----------
@@ -60,12 +60,12 @@ class Calibration:
         return evaluation.shift_priors(evaluation.apply_temperature(probabilities, self.temperature), self.shares)
 
     def make_sets(self, probabilities: ArrayLike) -> Bools:
-        """Conformal sets, shape (n, k)."""
+        """Build conformal sets, shape (n, k)."""
         return evaluation.make_sets(probabilities, self.thresholds)
 
 
 def save_calibration(folder: Path, calibrations: Mapping[int, Calibration]) -> None:
-    """Write beside a classifier's card, by the number of alerts that an answer stands on."""
+    """Write the calibrations next to a classifier's card, by number of alerts of a prediction."""
     write_json(folder / CALIBRATION, {str(n_alerts): asdict(each) for n_alerts, each in calibrations.items()})
 
 

@@ -1,4 +1,4 @@
-"""The state of a long training on disk, so that one that is killed continues after its last stored epoch."""
+"""State of a long training on disk, so that a killed one resumes after its last stored epoch."""
 
 import json
 import time
@@ -17,14 +17,14 @@ FORMAT = 1
 
 @dataclass
 class Checkpoint:
-    """One file that holds the state of one training between two epochs.
+    """File with the state of one training between two epochs.
 
     Attributes
     ----------
     path : Path
         A ``.npz`` file.
     identity : dict
-        All that the training depends on; a state of another training is not taken.
+        All inputs of the training; a state of another training is ignored.
     interval : float
         Seconds between two states; a shorter training leaves none. 0 stores after every epoch.
     """
@@ -35,7 +35,7 @@ class Checkpoint:
     _stored: float = field(default_factory=time.monotonic)
 
     def load(self) -> tuple[dict[str, Any], list[np.ndarray]] | None:
-        """Return what `save` was given last for this training; None where there is nothing, or nothing readable."""
+        """Return the last state saved for this training; None if there is none, or none that is readable."""
         try:
             with np.load(self.path) as content:
                 stored = json.loads(str(content["about"]))
@@ -50,12 +50,12 @@ class Checkpoint:
         return time.monotonic() - self._stored >= self.interval
 
     def save(self, about: dict[str, Any], arrays: Sequence[Any]) -> None:
-        """Store a state in place of the one before.
+        """Store a state in place of the previous one.
 
         Parameters
         ----------
         about : dict
-            What JSON can hold.
+            Values for JSON.
         arrays : sequence of array
         """
         content: dict[str, Any] = {f"array_{i}": np.asarray(values) for i, values in enumerate(arrays)}

@@ -1,4 +1,4 @@
-"""A trained classifier as something to hand on: one folder with the network, a model card and the statistics."""
+"""A trained classifier to share: one folder with the network, a model card and the statistics."""
 
 import itertools
 import json
@@ -36,21 +36,21 @@ _FORMAT = 1
 NETWORK, CARD, SCALER, ONNX = "model.keras", "card.json", "scaler.json", "model.onnx"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 PRETRAINED = Path(__file__).with_name("pretrained_model")
-"""The classifier that the package ships; ``make pretrained`` makes it anew."""
+"""Folder of the shipped classifier; ``make pretrained`` trains it again."""
 
 
 class ModelError(ValueError):
-    """A folder that holds no model that this version can use, in one sentence."""
+    """A folder without a model that this version can use; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network and all that its inputs are made with.
+    """A trained network, and all that prepares its inputs.
 
     Attributes
     ----------
     network : keras.Model
-        From a dict of inputs to probabilities, shape (n, n_classes).
+        Network from a dict of inputs to probabilities, shape (n, n_classes).
     variant : str
         A key of ``models.VARIANTS``.
     classes : tuple of str
@@ -62,9 +62,9 @@ class Classifier:
     preparation : Preparation
         Of the stamps.
     card : mapping
-        What else is known about the model: how it was trained, and how well it did.
+        Further facts about the model: its training and its scores.
     first_alone : bool
-        Whether it answers before the second alert; see `at_first_alert`.
+        Whether it predicts from the first alert alone; see `at_first_alert`.
     ages : SurveyAges or None
         Survey-age features of its training set, which `adapt` maps those of a night onto.
     """
@@ -81,21 +81,21 @@ class Classifier:
 
     @property
     def n_alerts(self) -> int:
-        """Packets of an object, 1 or 2."""
+        """Return the number of packets per object, 1 or 2."""
         return 1 if self.first_alone or VARIANTS[self.variant].architecture == "stamp" else 2
 
     @property
     def features(self) -> str:
-        """Name of its list of metadata in `FEATURE_LISTS`."""
+        """Return the name of its list of metadata in `FEATURE_LISTS`."""
         return VARIANTS[self.variant].features_read
 
     def at_first_alert(self) -> "Classifier":
-        """The same classifier as it answers before the second alert, from tuples of one packet.
+        """Return this classifier for first alerts alone, with tuples of one packet.
 
         Raises
         ------
         ModelError
-            The network does not do without a second alert; only the variant ``one_or_two`` does.
+            The network needs a second alert, as all but the variant ``one_or_two`` do.
         """
         if SECOND_SEEN not in input_shapes(self.variant, self.crop_size):
             raise ModelError(f"a model {self.variant!r} has no prediction before the second alert")
@@ -130,33 +130,33 @@ class Classifier:
         on_error: str = "raise",
         progress: bool = True,
     ) -> Predictions:
-        """Classify objects from their alert packets, some batches being prepared while another is predicted.
+        """Classify objects from their alert packets; batches are prepared while another is predicted.
 
         Parameters
         ----------
         objects : iterable of n tuples
-            `n_alerts` Avro packets of one object, the earlier first: bytes, or the dicts that they decode to. Of a
-            packet's metadata only what the model uses is asked for.
+            `n_alerts` Avro packets of one object, the earlier first: bytes, or decoded dicts. Only the metadata that
+            the model uses are required.
         batch_size : int
             Objects in one call of the network.
         mixed_precision : bool
             See `twostamp.models.inference.bfloat16`.
         on_error : {"raise", "nan"}
-            What an object whose packets cannot be used costs: everything, or its own answer alone.
+            Whether unusable packets raise an error, or give NaN for their object alone.
         progress : bool
             Show a bar over more than one batch.
 
         Returns
         -------
         Predictions, shape (n, n_classes), float32
-            An array; with ``on_error="nan"`` it is NaN for the objects of its ``failures``, number -> reason.
+            Array; with ``on_error="nan"`` it is NaN for the objects in its ``failures``, index -> reason.
 
         Raises
         ------
         twostamp.alerts.packet.PacketError
-            A packet is damaged or lacks a field, a stamp cannot be read; the message names the object.
+            A packet is damaged or lacks a field, or a stamp cannot be read; the message names the object.
         ValueError
-            The arguments are of no use.
+            An argument is invalid.
         """
         if isinstance(objects, bytes | str | Mapping) or not isinstance(objects, Iterable):
             raise ValueError(f"objects are an iterable of tuples of packets, not of type {type(objects).__name__}")
@@ -174,11 +174,11 @@ class Classifier:
         return classify_archive(self, archive)
 
     def predict_table(self, table: pd.DataFrame) -> Floats32:
-        """Classify the rows of a table of alerts with stamps, as `twostamp.data.arrays.read_batches` gives them."""
+        """Classify the rows of a table of alerts with stamps, as from `twostamp.data.arrays.read_batches`."""
         return self.predict_arrays(self.make_arrays(table))
 
     def predict_arrays(self, arrays: Arrays) -> Floats32:
-        """Classify objects that are prepared already, of `make_arrays` or `load_split`."""
+        """Classify prepared objects from `make_arrays` or `load_split`."""
         return predict(self.network, self.variant, arrays)
 
     def predict_unscaled(self, objects: UnscaledArrays) -> Floats32:
@@ -198,11 +198,11 @@ class Classifier:
         return arrays.first_alone() if self.first_alone else arrays
 
     def make_inputs(self, table: pd.DataFrame) -> Inputs:
-        """Prepare the rows of a table of alerts as the network takes them."""
+        """Prepare the rows of a table of alerts as inputs of the network."""
         return model_inputs(self.variant, self.make_arrays(table))
 
     def load_split(self, records: Records, split: str) -> Arrays:
-        """Read a split of the records that it was trained on, prepared for it."""
+        """Read a split of the records that it was trained on, prepared as its inputs."""
         return records.arrays(split, self.features, self.crop_size)
 
     def _prepare(self, objects: list[Any], first: int) -> Batch:
@@ -216,7 +216,7 @@ class Classifier:
         return Batch(len(objects), inputs, [number - first for number in numbers], missing, failures)
 
     def make_card(self) -> dict[str, Any]:
-        """Say what a user has to know, as plain JSON: what it takes and gives, and what its ``card`` knows."""
+        """Make the model card as plain JSON: inputs, outputs, and the content of ``card``."""
         spec = VARIANTS[self.variant]
         own = {
             "format": _FORMAT,
@@ -236,9 +236,9 @@ class Classifier:
         return own | dict(self.card)
 
     def save(self, folder: Path | str) -> None:
-        """Write network, card and statistics as one folder, whole or not at all; what is there is replaced.
+        """Write network, card and statistics as one folder, whole or not at all; replace an existing one.
 
-        The same model and card always give the same bytes: what Keras stores of the clock is left out.
+        The same model and card always give the same bytes: Keras's dates are left out.
         """
         with replacing(Path(folder)) as part:
             part.mkdir()
@@ -250,20 +250,19 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: Path | str = PRETRAINED, adapter: Path | str = "") -> "Classifier":
-        """Load a folder that `save` wrote, ready to classify alert packets.
+        """Load a folder of `save`, ready to classify alert packets.
 
         Parameters
         ----------
         folder : Path or str
-            With ``model.keras``, ``card.json`` and ``scaler.json``; by default the classifier that the package ships.
+            Folder with ``model.keras``, ``card.json`` and ``scaler.json``; by default the shipped classifier.
         adapter : Path or str
             File of `Adapter.save`, such as ``adapter.json`` in the folder; none by default.
 
         Raises
         ------
         ModelError
-            There is no model in the folder, or it is of another format or of other features than this version
-            computes.
+            The folder holds no model, or one of another format or with features that this version does not compute.
         AdapterError
             The file holds no adapter.
         """
@@ -325,9 +324,9 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 
 def export_onnx(folder: Path | str) -> Path:
-    """Write a saved model as ``model.onnx`` beside its card, for a broker without TensorFlow.
+    """Write a saved model as ``model.onnx`` next to its card, for a broker without TensorFlow.
 
-    It takes the inputs that the card lists, prepared; the optional packages ``twostamp[onnx]`` write it.
+    Its inputs are those on the card, prepared. The export needs the optional packages ``twostamp[onnx]``.
 
     Parameters
     ----------
@@ -344,9 +343,9 @@ def export_onnx(folder: Path | str) -> Path:
     path = Path(folder) / ONNX
     classifier = Classifier.load(folder)
     shapes = input_shapes(classifier.variant, classifier.crop_size)
-    # Keras exports what has been called once
+    # Keras exports only models that have been called once
     classifier.network({name: np.zeros((1, *shape), np.float32) for name, shape in shapes.items()})
     with replacing(path) as part, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that will mean something else
+        warnings.simplefilter("ignore", FutureWarning)  # Keras uses a NumPy name whose meaning will change
         classifier.network.export(part, format="onnx", verbose=False)
     return path

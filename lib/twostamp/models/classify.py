@@ -1,4 +1,4 @@
-"""Classify whatever packets one has: a folder or a tarball in, one answer an object out."""
+"""Classify the packets of a folder or tarball, one prediction per object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of an archive.
+    """Predictions of a classifier for an archive.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class Answers:
         deltajd (days; missing without a second alert), seen_before (the packet counts earlier detections: the first
         alert here was not the object's first), class, and one probability a class.
     left_out : DataFrame
-        source, member, objectId, reason: packets that could not be read, and objects without an answer.
+        source, member, objectId, reason: unreadable packets, and objects without a prediction.
     unusual : dict of str to float
-        Share of the first alerts whose value lies outside the training set's, by feature; only large shares.
+        Share of first alerts outside the training set's range, by feature; only large shares.
     """
 
     table: pd.DataFrame
@@ -43,7 +43,7 @@ class Answers:
 def classify_archive(classifier: "Classifier", archive: Path | str) -> Answers:
     """Pair the packets of an archive by object, and classify every object by its first alerts.
 
-    A classifier for one alert or two answers at the second alert where there is one, otherwise at the first.
+    A classifier for one alert or two uses the second alert if there is one, otherwise the first alone.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def classify_archive(classifier: "Classifier", archive: Path | str) -> Answers:
     Raises
     ------
     twostamp.alerts.archive.ArchiveError
-        There is nothing to read.
+        The archive has nothing to read.
     """
     revises = SECOND_SEEN in input_shapes(classifier.variant, classifier.crop_size) and not classifier.first_alone
     read = read_first_packets(str(archive), classifier.n_alerts, fewest=1 if revises else classifier.n_alerts)
@@ -81,7 +81,7 @@ def classify_archive(classifier: "Classifier", archive: Path | str) -> Answers:
 
 
 def _describe(objects: Sequence[Sequence[Any]], decoded: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate what the answers rest on; `decoded` is of `twostamp.data.decode.decode_objects`."""
+    """Tabulate the alerts behind the predictions; `decoded` comes from `twostamp.data.decode.decode_objects`."""
     columns = ["objectId", "n_alerts", "candid_1", "candid_2", "deltajd", "seen_before"]
     table = decoded.reindex(columns=["objectId", "deltajd"])
     table["n_alerts"] = [len(packets) for packets in objects]

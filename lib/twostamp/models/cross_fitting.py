@@ -1,6 +1,6 @@
 """Cross-fitting: train on some rows of a table of objects, and predict all of them (notebooks 10, 12, 13 and 15).
 
-The stamps are prepared once, so that a split costs no records. Trainings run on Spark as those of the search.
+The stamps are prepared once, so a split needs no new records. Trainings run on Spark, as in the search.
 """
 
 import contextlib
@@ -35,24 +35,24 @@ Rows = NDArray[np.int64]
 
 
 class CrossFitError(RuntimeError):
-    """A training that failed twice; the message has its reason."""
+    """A training failed twice; the message has the reason."""
 
 
 STAMPS, METADATA, DELTAJD = "stamps", "metadata", "deltajd"
 SECOND_STAMPS, SECOND_METADATA = "second stamps", "second metadata"
 HIDDEN = (SECOND_STAMPS, SECOND_METADATA, DELTAJD, STAMPS, METADATA)
-"""What a network may be kept from, see `hide`."""
+"""Inputs that can be hidden from a network, see `hide`."""
 
 
 def hide(arrays: Arrays, names: Sequence[str]) -> Arrays:
-    """Take information from objects and leave their form: what a placebo learns from and is tested on.
+    """Remove information from objects but keep the form of the inputs, for placebos.
 
     Parameters
     ----------
     arrays : Arrays
     names : sequence of str
-        Of `HIDDEN`. The second's stamps and metadata become copies of the first's; deltajd, or the stamps or metadata
-        of both alerts, become 0, which is the mean.
+        Names of `HIDDEN`. The second alert's stamps and metadata become copies of the first's. deltajd, or the stamps
+        or metadata of both alerts, become 0, which is the mean.
 
     Examples
     --------
@@ -76,17 +76,17 @@ def hide(arrays: Arrays, names: Sequence[str]) -> Arrays:
 
 @dataclass(frozen=True)
 class StoredObjects:
-    """Prepared stamps and raw features of the objects of a table, in its order, and their classes.
+    """Prepared stamps, raw features and classes of the objects of a table, in its order.
 
     Attributes
     ----------
     path : Path
         File ``.npz``, `twostamp.data.arrays.UnscaledArrays`.
     digest : str
-        Of what is stored.
+        Digest of the content.
     labels : ndarray, shape (n,)
     recipe : {"thesis", "alerce"}
-        Of the metadata, whose statistics are those of the rows learnt from.
+        Recipe of the metadata, with statistics of the training rows.
     """
 
     path: Path
@@ -105,20 +105,20 @@ class StoredObjects:
         classes: Sequence[str] = (),
         recipe: str = "thesis",
     ) -> "StoredObjects":
-        """Prepare and store the objects of a table; objectId and classALeRCE.
+        """Prepare and store the objects of a table with objectId and classALeRCE.
 
         Parameters
         ----------
         source : Path
             ``pairs.parquet`` or ``first_alerts.parquet``.
         path : Path
-            To write.
+            Output file.
         table : DataFrame
         crop : int
             Side of the stamps, pixels.
         preparation : Preparation
         classes : sequence of str
-            In the order of the labels; by default their usual one.
+            Classes in the order of the labels; by default their usual one.
         recipe : {"thesis", "alerce"}
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,28 +130,28 @@ class StoredObjects:
     def rows(
         self, train: Rows, validation: Rows, hidden: Sequence[str] = (), labels: Rows | None = None
     ) -> "StoredRows":
-        """Choose the rows to learn from; `labels` in place of the true ones."""
+        """Choose the training rows; `labels` replace the true ones."""
         known = self.labels if labels is None else labels
         return StoredRows(self.path, self.digest, known, train, validation, self.recipe, tuple(hidden))
 
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Stored objects, of which some rows are learnt from: what `twostamp.models.trial.train` takes.
+    """Stored objects with a choice of training rows, the input of `twostamp.models.trial.train`.
 
     Attributes
     ----------
     path : Path
     digest : str
-        Of `StoredObjects`.
+        Digest of `StoredObjects`.
     labels : ndarray, shape (n,)
-        Of all objects.
+        Labels of all objects.
     train, validation : ndarray
-        Rows to learn from, and rows that are only evaluated: the weights are those of the last epoch.
+        Training rows, and rows that are only evaluated: the weights are those of the last epoch.
     recipe : {"thesis", "alerce"}
-        Of the metadata, whose statistics are those of the rows learnt from.
+        Recipe of the metadata, with statistics of the training rows.
     hidden : tuple of str
-        What the network is kept from, of `hide`.
+        Inputs hidden from the network, see `hide`.
     """
 
     path: Path
@@ -164,12 +164,12 @@ class StoredRows:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Numbers of the classes, as text."""
+        """Return the indices of the classes, as text."""
         return tuple(map(str, range(int(self.labels.max()) + 1)))
 
     @cached_property
     def scaler(self) -> Scaler:
-        """Statistics of the rows learnt from."""
+        """Return the statistics of the training rows."""
         return _load(self.path, self.digest).fit_scaler(self.train, self.recipe)
 
     @property
@@ -183,17 +183,17 @@ class StoredRows:
         return _load(self.path, self.digest)
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Rows to learn from divided by the batch size, rounded up."""
+        """Return the number of training rows divided by the batch size, rounded up."""
         return -(-len(self.train) // batch_size)
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
-        """Objects of ``train`` or ``validation``, or of ``all``, which have one crop."""
+        """Return the objects of ``train``, ``validation`` or ``all``, which share one crop."""
         arrays = hide(_load(self.path, self.digest).scale(self.scaler, features, self.labels), self.hidden)
         rows = {"train": self.train, "validation": self.validation}.get(split)
         return arrays if rows is None else arrays.take(rows)
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> tf.data.Dataset:
-        """Class-balanced batches for so many steps, of (inputs, one-hot labels)."""
+        """Make class-balanced batches of (inputs, one-hot labels) for a number of steps."""
         rows = balance_rows(self.labels, self.train, batch_size * steps, seed).reshape(-1, batch_size)
         order = tf.data.Dataset.from_tensor_slices(rows)
         return take_batches(self.arrays("all", features, crop), order, batch_size, len(self.classes))
@@ -201,7 +201,7 @@ class StoredRows:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """A training on some rows, which predicts all objects.
+    """Training on some rows that predicts all objects.
 
     Attributes
     ----------
@@ -223,11 +223,11 @@ class CrossFit:
 
     @property
     def path(self) -> Path:
-        """File of the probabilities, named after everything that they depend on."""
+        """Return the file of the probabilities, named after all their inputs."""
         trial, data, config = self.trial, self.data, self.config
         settings = [trial.variant, trial.hyperparameters.id, trial.seed, data.digest]
         settings += [config.epochs, config.width, data.recipe, config.threads_per_trial, *config.options.values()]
-        if drawn := config.augment(trial.variant):  # named only where there is one: results from before stay valid
+        if drawn := config.augment(trial.variant):  # named only if there is one: earlier results stay valid
             settings.append(drawn)
         if config.engine != "tensorflow":  # likewise
             settings.append(config.engine)
@@ -239,7 +239,7 @@ class CrossFit:
         return self.folder / f"{trial.variant}-{digest.hexdigest()[:16]}.npy"
 
     def is_finished(self) -> bool:
-        """Whether its probabilities are there."""
+        """Return whether its probabilities exist."""
         return self.path.exists()
 
     def run(self) -> None:
@@ -265,12 +265,12 @@ class CrossFit:
         return probabilities
 
     def record_failure(self, reason: str) -> None:
-        """Write why there are none."""
+        """Record why there are none."""
         write_file(self.path.with_suffix(".txt"), reason)
 
 
 def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.float32]]:
-    """Train what is not trained yet, on Spark, and return every training's predictions of all objects.
+    """Run the missing trainings on Spark, and return every training's predictions of all objects.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ def cross_fit(jobs: Sequence[CrossFit], params: Parameters) -> list[NDArray[np.f
 
 
 def balance_rows(labels: Rows, rows: Rows, n: int, seed: int) -> Rows:
-    """Draw n rows class by class in turn, each class shuffled anew at every pass (decision T3).
+    """Draw n rows from the classes in turn; each class is reshuffled at every pass (decision T3).
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What is the same whichever engine trains: hyper-parameters, warm-up, loss, and what a training gives (chapter 5).
+"""Parts shared by both training engines: hyper-parameters, warm-up, loss, and the result of a training (chapter 5).
 
-`twostamp.models.training` is TensorFlow's loop, `twostamp.models.jax_training` that of JAX. Both train the networks of
+`twostamp.models.training` is TensorFlow's loop, `twostamp.models.jax_training` is JAX's. Both train the networks of
 `twostamp.models.architectures`.
 """
 
@@ -18,7 +18,7 @@ _WARMUP_START = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What the search of chapter 5 varies.
+    """Hyper-parameters varied in the search of chapter 5.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Hyperparameters:
 
     @property
     def id(self) -> str:
-        """Readable name, such as ``k3-c21-b256-lr0.001-d0.3``."""
+        """Return a readable name, for example ``k3-c21-b256-lr0.001-d0.3``."""
         return (
             f"k{self.kernel_size}-c{self.crop_size}-b{self.batch_size}-lr{self.learning_rate:g}-d{self.dropout_rate:g}"
         )
@@ -50,18 +50,18 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A trained model and what happened on the way.
+    """A trained model and the history of its training.
 
     Attributes
     ----------
     model : keras.Model
-        With the weights of the last epoch; until this process trains another of the same shape, which takes it over.
+        Model with the weights of the last epoch. The next training of the same shape in this process reuses it.
     weights : dict of list of ndarray
         ``"last"`` and ``"best"`` (highest validation accuracy; the earliest of equals), as of ``model.get_weights()``.
     best_epoch : int
         Epoch of the best weights, from 0.
     history : dict of list of float
-        One value an epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, objects_per_second, memory (MB).
+        One value per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, objects_per_second, memory (MB).
     """
 
     model: keras.Model
@@ -126,7 +126,7 @@ def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
     Returns
     -------
     callable
-        From one-hot labels and probabilities, both (n, n_classes), to losses (n,).
+        Function of one-hot labels and probabilities, both (n, n_classes), that returns losses (n,).
 
     Examples
     --------
@@ -145,16 +145,16 @@ def entropy_loss(beta: float) -> Callable[[Any, Any], Any]:
 
 
 class EngineError(RuntimeError):
-    """An engine that Keras does not run on here, or that cannot do what it is asked; in one sentence."""
+    """An engine that Keras does not run on here, or that lacks what is needed; the message is one sentence."""
 
 
 def require_engine(engine: str) -> None:
-    """Make sure that Keras in this process computes with an engine: it takes one when it is first imported.
+    """Check that Keras in this process uses an engine, which is fixed at its first import.
 
     Raises
     ------
     EngineError
-        It computes with another one, or the engine is not installed.
+        Keras uses another engine, or the engine is not installed.
     """
     if find_spec(engine) is None:
         raise EngineError(f"engine is {engine}, which is not installed here")

@@ -25,8 +25,8 @@ def make_server(model: Any, mixed_precision: bool = False) -> Callable[[Inputs],
     Returns
     -------
     callable
-        From the inputs, a dict of arrays of n objects, to probabilities, shape (n, n_classes). `Model.predict` gives
-        the same and takes tens of milliseconds more for its set-up at each call.
+        Function from inputs, a dict of arrays of n objects, to probabilities, shape (n, n_classes). `Model.predict`
+        gives the same, but its set-up takes tens of milliseconds more per call.
     """
     shapes = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in model.inputs}
     graph = tf.function(lambda inputs: model(inputs, training=False), input_signature=[shapes])
@@ -44,7 +44,8 @@ ONEDNN_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 def model_inputs(variant: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the arrays that a variant takes, by input name.
 
-    The variant ``one_or_two`` takes arrays without a second alert too: it then gets zeros, and is told so.
+    The variant ``one_or_two`` accepts arrays without a second alert too: it then gets zeros, and an input that marks
+    this.
     """
     shapes = input_shapes(variant, crop_size=arrays.stamps_1.shape[1])
     n, seen = len(arrays.stamps_1), arrays.stamps_2 is not None
@@ -56,7 +57,8 @@ def model_inputs(variant: str, arrays: Arrays) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def bfloat16(enabled: bool) -> Iterator[None]:
-    """Let oneDNN compute in bfloat16 within a ``with`` block, in this thread: twice as fast where processors have it.
+    """Let oneDNN compute in bfloat16 within a ``with`` block, in this thread: twice as fast on processors with
+    bfloat16.
 
     TensorFlow reads the option when a graph is called, and keeps it by thread. Probabilities change by a few 1e-3.
     """

@@ -13,16 +13,16 @@ from twostamp.models.architectures import SECOND_SEEN, input_shapes
 from twostamp.models.engines import EngineError
 
 _SHARE_FOR_DATA = 0.7
-"""Of the free memory of a card; activations take the rest."""
+"""Share of a card's free memory for data; activations take the rest."""
 
 
 def take(inputs: dict[str, Any], rows: Any) -> dict[str, Any]:
-    """Rows of every input."""
+    """Take rows of every input."""
     return {name: values[rows] for name, values in inputs.items()}
 
 
 def complete(inputs: dict[str, Any], variant: str) -> dict[str, Any]:
-    """Inputs that a variant takes; where no input marks which second alerts are seen, all are."""
+    """Return the inputs of a variant; without an input that marks second alerts, all are marked."""
     names = input_shapes(variant, crop_size=0)
     if SECOND_SEEN in names and SECOND_SEEN not in inputs:
         inputs = {**inputs, SECOND_SEEN: jnp.ones_like(inputs["deltajd"])}
@@ -32,7 +32,7 @@ def complete(inputs: dict[str, Any], variant: str) -> dict[str, Any]:
 def draw_rows(key: Any, epoch: Any, counts: Sequence[int], steps: int, batch_size: int) -> Any:
     """Draw the batches of an epoch on the device, balanced by class (decision T3).
 
-    Each class is a stream that is shuffled anew at every pass and goes on from epoch to epoch;
+    Each class is a stream that is reshuffled at every pass and continues from epoch to epoch;
     `twostamp.data.balance.class_turns` gives the turns.
 
     Parameters
@@ -73,7 +73,7 @@ def draw_rows(key: Any, epoch: Any, counts: Sequence[int], steps: int, batch_siz
 
 
 def put_on_device(train: Any, validation: Any, variant: str, mixed_precision: bool) -> dict[str, Any]:
-    """Lay a data set on the device, the stamps in bfloat16 where the network computes in it.
+    """Put a data set on the device, with stamps in bfloat16 if the network computes in it.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def put_on_device(train: Any, validation: Any, variant: str, mixed_precision: bo
 
 
 def free_memory() -> float:
-    """Bytes of the device that are free; infinite where it reports none (a processor)."""
+    """Return the free bytes of the device; infinite if it reports none (a processor)."""
     stats = jax.devices()[0].memory_stats() or {}
     return stats.get("bytes_limit", float("inf")) - stats.get("bytes_in_use", 0)
 
@@ -127,7 +127,7 @@ _kept: list[Any] = []
 
 
 def keep_on_device(train: Any, validation: Any, variant: str, mixed_precision: bool) -> dict[str, Any]:
-    """Do as `put_on_device` does, once for the trainings of a process that follow each other on the same arrays."""
+    """Run `put_on_device` once for consecutive trainings of a process on the same arrays."""
     wanted = (sorted(input_shapes(variant, crop_size=0)), mixed_precision)
     if not (_kept and _kept[0] is train and _kept[1] is validation and _kept[2] == wanted):
         _kept.clear()  # frees the device before the next one comes

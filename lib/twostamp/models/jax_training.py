@@ -1,7 +1,7 @@
 """Training of one classifier by JAX on one accelerator (chapter 5): the same networks, recipe and results.
 
-The data set lies on the device and an epoch is one compiled call. Learning rate, dropout, warm-up and the entropy term
-are its arguments, so that one compilation serves all trials of a shape. Keras runs on JAX here (``KERAS_BACKEND=jax``).
+The data set is on the device, and an epoch is one compiled call. Learning rate, dropout, warm-up and entropy term are
+its arguments, so one compilation serves all trials of a shape. Keras runs on JAX here (``KERAS_BACKEND=jax``).
 """
 
 import contextlib
@@ -43,7 +43,7 @@ _ANY_RATE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All that a compilation depends on.
+    """All inputs of a compilation.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Shape:
     moving: int = -1
 
     def build(self, dropout_rate: float, policy: str = "float32") -> keras.Model:
-        """Build the network with fresh weights; a rate of 0 still leaves it able to drop."""
+        """Build the network with fresh weights; dropout layers exist even at a rate of 0."""
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(policy)
         try:
@@ -100,7 +100,7 @@ class Shape:
 
 
 class Programme:
-    """The compiled epoch of a shape: training steps, validation, and the best weights so far."""
+    """Compiled epoch of a shape: training steps, validation, and the best weights so far."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -112,7 +112,7 @@ class Programme:
         self._compiled: Any = None
 
     def start(self, model: keras.Model) -> tuple[Any, Any]:
-        """State before the first epoch (weights of a model, Adam) and the best weights so far (none)."""
+        """Return the state before the first epoch (weights of a model, Adam) and the best weights so far (none)."""
         trainable = [jnp.copy(variable.value) for variable in model.trainable_variables]
         others = [jnp.copy(variable.value) for variable in model.non_trainable_variables]
         adam = [jnp.zeros_like(variable.value) for variable in self.optimizer.variables]
@@ -120,7 +120,7 @@ class Programme:
         return (trainable, others, adam), best
 
     def compile(self, *arguments: Any) -> None:
-        """Compile the epoch for arguments such as these, once."""
+        """Compile the epoch once for arguments of these shapes."""
         if self._compiled is None:
             self._compiled = jax.jit(self.epoch, donate_argnums=(0, 1)).lower(*arguments).compile()
 
@@ -134,7 +134,7 @@ class Programme:
         Parameters
         ----------
         state, best
-            Of `start`, or of the epoch before; both are used up.
+            From `start`, or from the previous epoch; both are consumed.
         data : dict
             Of `put_on_device`.
         settings : dict of scalar
@@ -206,7 +206,7 @@ class Programme:
 
 @contextlib.contextmanager
 def _dropping(model: keras.Model, rate: Any) -> Iterator[None]:
-    """Let a model drop at a traced rate while it is traced."""
+    """Set a model's dropout to a traced rate while it is traced."""
     dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, Dropout)]
     for layer in dropouts:
         layer.rate = rate
@@ -219,7 +219,7 @@ def _dropping(model: keras.Model, rate: Any) -> Iterator[None]:
 
 @functools.lru_cache(_KEPT_PROGRAMMES)
 def prepare(shape: Shape) -> Programme:
-    """Programme of a shape, kept for all its trainings in this process."""
+    """Return the programme of a shape, kept for all its trainings in this process."""
     return Programme(shape)
 
 
@@ -251,20 +251,20 @@ def train_model(
     ----------
     variant, hyperparameters
     train, validation : twostamp.data.arrays.Arrays
-        With labels; what is learnt from, in batches balanced by class, and what every epoch is evaluated on.
+        Labelled objects: the training set, in batches balanced by class, and the set that evaluates every epoch.
     n_classes, steps_per_epoch, epochs, warmup_fraction, seed, dropout_layers, siamese, width, batch_normalisation, \
 entropy_beta
-        As there. On a GPU two trainings of one seed agree but for rounding.
+        As in that function. On a GPU two trainings with one seed agree except for rounding.
     mixed_precision : bool
-        Compute in bfloat16; weights and Adam stay in single precision, and the model that is returned computes in it.
+        Compute in bfloat16. Weights and Adam stay in single precision, and so does the returned model.
     augmentation : Augmentation, optional
-        Drawn anew at each step.
+        Augmentation, redrawn at each step.
     deltajd : (float, float)
         Mean and standard deviation of ln deltajd, for the augmentation.
     moving : int
         Of `twostamp.models.augmentation.augment_batches`.
     checkpoint : Checkpoint, optional
-        Where the state is stored now and then; what is there is taken up.
+        File of the state, stored at intervals; an existing state is resumed.
 
     Returns
     -------
@@ -337,14 +337,14 @@ def _read_weights(model: keras.Model, trainable: Any, others: Any) -> list[np.nd
 
 
 def _memory_mb() -> float:
-    """Peak of the device, or where it reports none of this process, MB."""
+    """Return the peak memory of the device or, if it reports none, of this process, MB."""
     stats = jax.devices()[0].memory_stats() or {}
     peak = stats.get("peak_bytes_in_use") or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20
 
 
 def _keep_compilations() -> None:
-    """Keep what is compiled for a card below the user's cache, unless JAX has been told where."""
+    """Cache compilations for a card in the user's cache folder, unless JAX has another setting."""
     if jax.default_backend() != "cpu" and not jax.config.jax_compilation_cache_dir:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "twostamp" / "jax"))

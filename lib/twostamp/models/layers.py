@@ -18,7 +18,7 @@ _FIRST_KERNEL = 4
 
 
 def scale(number: int, width: float) -> int:
-    """Return how many filters or neurons a width leaves, one at least.
+    """Return the number of filters or neurons at a width, at least one.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def scale(number: int, width: float) -> int:
 
 @keras.saving.register_keras_serializable("twostamp")
 class Dropout(layers.Dropout):
-    """Keras's own, whose `rate` may also be a traced number, so that one compiled graph serves every rate."""
+    """Keras's dropout with a `rate` that may be traced, so that one compiled graph serves every rate."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the inputs, in training a share of them set to zero."""
@@ -42,7 +42,7 @@ class Dropout(layers.Dropout):
 
 @keras.saving.register_keras_serializable("twostamp")
 class RotateStamps(layers.Layer):
-    """Put the four 90-degree rotations of each stamp side by side on the batch axis: (n, s, s, c) to (4n, s, s, c).
+    """Stack the four 90-degree rotations of each stamp on the batch axis: (n, s, s, c) to (4n, s, s, c).
 
     One convolution over 4n images is faster than four over n, and shares its weights by construction (decision A4).
     """

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _OBJECTS_PER_TASK = 1000
-"""A worker needs as long to load TensorFlow as to predict some thousand objects."""
+"""Objects per task: loading TensorFlow takes as long as predicting some thousand objects."""
 
 MADE_FROM = "_made_from.json"
-"""Record of what the parts beside it were made from; readers of Parquet folders pass over names with an underscore."""
+"""File that names the inputs of the parts next to it; readers of Parquet folders skip names with an underscore."""
 
 
 def predict_pairs(
@@ -50,7 +50,7 @@ def predict_pairs(
     batch_size : int
         Objects in memory at a time.
     replaced : DataFrame, index objectId, optional
-        Columns of the pairs that are to have other values, such as ``ra_1``.
+        Replacement values of columns of the pairs, for example ``ra_1``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def predict_pairs(
 
 
 def _tabulate(batch: pd.DataFrame, classifier: Classifier) -> pd.DataFrame:
-    """Probabilities of a batch of pairs, beside their names and places."""
+    """Tabulate the probabilities of a batch of pairs, with names and positions."""
     names = list(classifier.classes)
     probabilities = pd.DataFrame(classifier.predict_table(batch), columns=names)
     place = batch[["objectId", "ra_1", "dec_1"]].set_axis(["objectId", "ra", "dec"], axis=1)
@@ -86,10 +86,10 @@ def predict_on_spark(
     deltajd_max: float,
     batch_size: int = 256,
 ) -> pd.Series:
-    """Classify all pairs that are close in time, spread over a cluster by the parts of their table.
+    """Classify all pairs that are close in time on a cluster, by the parts of their table.
 
-    Each part is written as it ends, so that a killed run goes on with those that are missing. Predictions of another
-    model, or of other pairs, are replaced.
+    Each part is written as it ends, so a killed run resumes with the missing ones. Predictions of another model, or of
+    other pairs, are replaced.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def predict_on_spark(
     model : Path
         Folder of a two-alert `Classifier`.
     folder : Path
-        ``predictions.parquet``: gets a part for every part of the pairs, with the columns of `predict_pairs`.
+        ``predictions.parquet``: receives a part for every part of the pairs, with the columns of `predict_pairs`.
     deltajd_max : float
         Days between the two alerts, at most.
     batch_size : int
@@ -138,7 +138,7 @@ def predict_on_spark(
 def predict_parts(
     batches: Iterator[pd.DataFrame], *, model: Path, pairs: Path, folder: Path, deltajd_max: float, batch_size: int
 ) -> Iterator[pd.DataFrame]:
-    """Classify some parts of a table of pairs: what a worker of Spark runs.
+    """Classify some parts of a table of pairs: the task of a Spark worker.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ def predict_parts(
 
 @lru_cache(maxsize=1)
 def _load_once(model: Path) -> Classifier:
-    """Load the model once for all the parts that a worker gets."""
+    """Load the model once for all parts of a worker."""
     return Classifier.load(model)
 
 
 def _describe(pairs: Path, parts: list[str], model: Path, deltajd_max: float) -> dict[str, Any]:
-    """What predictions depend on."""
+    """Describe the inputs of predictions."""
     digests = [hashlib.sha256((model / name).read_bytes()).hexdigest() for name in (NETWORK, SCALER)]
     stats = [(pairs / name).stat() for name in parts]
     return {
@@ -187,7 +187,7 @@ def _describe(pairs: Path, parts: list[str], model: Path, deltajd_max: float) ->
 
 
 def predict_winners(winners: Mapping[str, SearchResults], records: Records, split: str) -> Predictions:
-    """Apply every repetition of the winners to one split of the records.
+    """Predict one split of the records with every repetition of the winners.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def predict_winners(winners: Mapping[str, SearchResults], records: Records, spli
     Returns
     -------
     Predictions
-        The repetition that is best on validation first.
+        Predictions; the repetition that is best on validation comes first.
     """
     probabilities, labels = {}, np.empty(0, np.int64)
     for model, trials in winners.items():

@@ -1,4 +1,4 @@
-"""The classifier that the package ships: several trainings averaged, all of them on simulated alerts alone."""
+"""The shipped classifier: the average of several trainings, all on simulated alerts alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from twostamp.models.classifier import Classifier
 
 
 def average_classifiers(classifiers: Sequence[Classifier]) -> Classifier:
-    """Join repetitions of one training to a single network that gives the mean of their probabilities.
+    """Combine repetitions of one training into a single network that returns their mean probabilities.
 
     Lakshminarayanan et al. (2017, NeurIPS): such an ensemble is more accurate and better calibrated than its members.
 
