@@ -1,4 +1,4 @@
-"""Pairs of alerts as the arrays that classifiers take: one code path for records, prediction and first alerts alone.
+"""Pairs of alerts as input arrays of classifiers: one code path for records, prediction and first alerts alone.
 
 Reads the extraction's Parquet folders (metadata at once, stamps by the batch) and never imports TensorFlow.
 """
@@ -23,7 +23,7 @@ from twostamp.utils.files import replacing
 from twostamp.utils.typing import Floats32, Ints
 
 POSITION = ("xpos", "ypos")
-"""Fields of ``candidate`` that give the place on the chip where a stamp was cut."""
+"""Fields of ``candidate`` with the position of a stamp on the chip."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Arrays:
         Index of the class.
     object_ids : ndarray, shape (n,), str
 
-    Without second alerts stamps_2, metadata_2 and deltajd are None; without classes labels is.
+    Without second alerts stamps_2, metadata_2 and deltajd are None; without classes labels is None.
     """
 
     stamps_1: Floats32
@@ -57,26 +57,26 @@ class Arrays:
         return len(self.object_ids)
 
     def first_alone(self) -> "Arrays":
-        """The same objects as they are known before their second alert."""
+        """Return the same objects without their second alerts."""
         return replace(self, stamps_2=None, metadata_2=None, deltajd=None)
 
     def take(self, rows: Ints) -> "Arrays":
-        """Some of the objects, by place."""
+        """Return some of the objects, by index."""
         return Arrays(*(None if values is None else values[rows] for values in vars(self).values()))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How stamps become input (decisions S2 and S3), the same for training and prediction.
+    """Preparation of stamps (decisions S2 and S3), the same for training and prediction.
 
     Attributes
     ----------
     normalisation : {"range", "literal", "minmax"}
-        Of `twostamp.data.stamps.normalise_stamps`.
+        Method of `twostamp.data.stamps.normalise_stamps`.
     nan_value : float
-        What a missing pixel becomes.
+        Value of a missing pixel.
     crop_before_normalising : bool
-        The thesis normalises the whole 63 x 63 first.
+        Whether to crop first; the thesis normalises the whole 63 x 63 first.
     """
 
     normalisation: str = "range"
@@ -89,21 +89,21 @@ class Preparation:
         return cls(params.normalisation, params.nan_value, params.crop_before_normalising)
 
     def prepare(self, images: Floats32, crop: int) -> Floats32:
-        """Triplets, shape (n, crop, crop, 3), of raw images, shape (n, 3, 63, 63): all steps, the channels last."""
+        """Turn raw images, shape (n, 3, 63, 63), into triplets, shape (n, crop, crop, 3): all steps, channels last."""
         if self.crop_before_normalising:
             images, crop = crop_stamps(images[..., None], crop)[..., 0], 0
         return channels_last(normalise_stamps(images, self.normalisation, self.nan_value, crop or None))
 
 
 def read_metadata(path: Path) -> pd.DataFrame:
-    """Read everything but the stamps of a Parquet folder of the extraction: one row an object, sorted by objectId."""
+    """Read a Parquet folder of the extraction without its stamps: one row per object, sorted by objectId."""
     source = ds.dataset(path, format="parquet")
     columns = [field.name for field in source.schema if not pa.types.is_binary(field.type)]
     return source.to_table(columns=columns).to_pandas().sort_values("objectId", ignore_index=True)
 
 
 def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Read what arrays are made of, stamps included, without ever holding all of it.
+    """Read the columns for arrays, stamps included, in batches.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
     Yields
     ------
     DataFrame
-        Columns objectId, the labels and deltajd where there are any, candidate fields and stamps.
+        Columns objectId, labels and deltajd if there are any, candidate fields and stamps.
     """
     source = ds.dataset(path, format="parquet")
     fields = (*PACKET_FIELDS, *POSITION, *STAMPS)
@@ -139,7 +139,7 @@ def read_batches(path: Path, batch_size: int = 256, object_ids: Sequence[str] | 
 
 
 def count_alerts(path: Path) -> int:
-    """Alerts of each object in a Parquet folder of the extraction: 1 in ``first_alerts.parquet``, 2 in pairs."""
+    """Return the alerts per object in a Parquet folder of the extraction: 1 in ``first_alerts.parquet``, 2 in pairs."""
     return 2 if "science_2" in ds.dataset(path, format="parquet").schema.names else 1
 
 
@@ -165,14 +165,14 @@ def read_triplets(table: pd.DataFrame, alert: int) -> Floats32:
 
 @dataclass(frozen=True)
 class UnscaledArrays:
-    """n objects with prepared stamps and raw metadata: what the statistics of any training set make ready for a model.
+    """n objects with prepared stamps and raw metadata, to be standardised with the statistics of any training set.
 
     Attributes
     ----------
     stamps : sequence of ndarray, shape (n, crop, crop, 3), float32
-        Normalised, of each alert.
+        Normalised stamps of each alert.
     metadata : sequence of ndarray, shape (n, len(ALL_FEATURES)), float32
-        Of `compute_features`, of each alert.
+        Features of each alert, from `compute_features`.
     deltajd : ndarray, shape (n,), float32, or None
         Days between the two alerts.
     object_ids : ndarray, shape (n,), str
@@ -208,7 +208,7 @@ class UnscaledArrays:
             An object is not in the folder.
         """
         if not len(object_ids):
-            raise ValueError(f"not one object of {path} is asked for")
+            raise ValueError(f"no object of {path} is requested")
         parts = [cls.from_table(table, crop, preparation) for table in read_batches(path, object_ids=object_ids)]
         found = pd.Index([name for part in parts for name in part.object_ids])
         if len(absent := pd.Index(object_ids).difference(found)):
@@ -226,7 +226,7 @@ class UnscaledArrays:
         )
 
     def take(self, rows: Ints) -> "UnscaledArrays":
-        """Some of the objects, by place."""
+        """Return some of the objects, by index."""
         days = None if self.deltajd is None else self.deltajd[rows]
         stamps, metadata = ([values[rows] for values in columns] for columns in (self.stamps, self.metadata))
         return UnscaledArrays(stamps, metadata, days, self.object_ids[rows])
@@ -245,13 +245,13 @@ class UnscaledArrays:
 
     @classmethod
     def load(cls, path: Path) -> "UnscaledArrays":
-        """Read `save`'s file."""
+        """Read a file of `save`."""
         with np.load(path) as content:
             deltajd = content.get("deltajd")
             return cls(content["stamps"], content["metadata"], deltajd, content["object_ids"])
 
     def fit_scaler(self, rows: Ints, recipe: str = "thesis") -> Scaler:
-        """Statistics of a training set: some of the objects."""
+        """Fit the statistics of a training set, which is some of the objects."""
         days = np.zeros(len(rows)) if self.deltajd is None else ln_deltajd(self.deltajd[rows])
         return Scaler.fit(self.metadata[0][rows], self.metadata[-1][rows], days, recipe)
 
@@ -279,17 +279,17 @@ def arrays_from_table(
     Parameters
     ----------
     table : DataFrame, n rows
-        Of `read_batches`; without the columns of a second alert there are no second arrays.
+        Table from `read_batches`; without the columns of a second alert there are no second arrays.
     scaler : Scaler
-        Of the training set, ``Records(folder).scaler``.
+        Scaler of the training set, ``Records(folder).scaler``.
     features : str
         Name in `twostamp.data.features.FEATURE_LISTS`.
     crop : int
         Side of the stamps in pixels.
     preparation : Preparation
-        Of the training set, ``Records(folder).info.preparation``.
+        Preparation of the training set, ``Records(folder).info.preparation``.
     classes : sequence of str
-        To label the objects by the table's column classALeRCE; without it there are no labels.
+        Classes for labels from the table's column classALeRCE; without it there are no labels.
 
     Raises
     ------
@@ -302,7 +302,7 @@ def arrays_from_table(
 
 
 def scale_deltajd(deltajd: NDArray[Any], scaler: Scaler) -> Floats32:
-    """Standardised ln deltajd, shape (n, 1), of days in single precision as records store them (M7)."""
+    """Compute standardised ln deltajd, shape (n, 1), from days in single precision, as stored in records (M7)."""
     return scaler.transform_deltajd(ln_deltajd(deltajd.astype(np.float32)).reshape(-1, 1))
 
 

@@ -1,4 +1,4 @@
-"""The rule by which training batches are balanced (decision T3), whichever engine draws them."""
+"""Rule that balances training batches (decision T3), for all engines."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from twostamp.utils.typing import Ints
 
 
 def class_turns(n_classes: int, batch_size: int) -> Ints:
-    """Class of each place in consecutive batches, until the remainder has gone round: 012 0, 012 1, 012 2 (T3)."""
+    """List the class of each place in consecutive batches, over one cycle of the remainder: 012 0, 012 1, 012 2
+    (T3)."""
     share, rest = divmod(batch_size, n_classes)
     equal = np.tile(np.arange(n_classes), share)
     extra = np.arange(n_classes * rest).reshape(n_classes, rest) % n_classes

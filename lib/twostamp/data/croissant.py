@@ -8,7 +8,7 @@ import pyarrow as pa
 from twostamp.alerts.cutouts import STAMPS
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
-_PARQUET = "application/x-parquet"  # the name that Croissant readers know
+_PARQUET = "application/x-parquet"  # the name that Croissant readers expect
 _TYPES = {"int64": "sc:Integer", "double": "sc:Float", "string": "sc:Text", "binary": "sc:Text", "bool": "sc:Boolean"}
 
 _OWN = (
@@ -39,7 +39,7 @@ def make_croissant(
     Parameters
     ----------
     about : mapping
-        Properties of the data set as a whole, such as name, license, creator, and ``rai:`` properties.
+        Properties of the data set as a whole: name, license, creator, ``rai:`` properties and others.
     shards : mapping
         Name of a table -> (path relative to the metadata, bytes, SHA-256) of its files.
     schemas : mapping
@@ -88,7 +88,7 @@ _OF_PAIRS = {
 
 
 def _describe(column: str) -> str:
-    """What a column holds."""
+    """Describe a column."""
     if column in _OF_PAIRS:
         return _OF_PAIRS[column]
     name, _, alert = column.rpartition("_")

@@ -1,4 +1,4 @@
-"""The data card of a released data set: what is in it, where it comes from, and what is known to be wrong with it."""
+"""Data card of a released data set: content, sources and known biases."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ Labels and API: ALeRCE (Förster et al. 2021, AJ 161, 242; Sánchez-Sáez et al.
 
 
 def count_objects(table: pd.DataFrame) -> pd.DataFrame:
-    """Objects by class, subclass and split."""
+    """Count objects by class, subclass and split."""
     counts = pd.crosstab([table["classALeRCE"], table["subclassALeRCE"]], table["split"].replace("", "not chosen"))
     counts["objects"] = counts.sum(axis=1)
     counts = counts.rename_axis(columns=None).reset_index()
@@ -35,14 +35,14 @@ def count_objects(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count_years(table: pd.DataFrame) -> pd.DataFrame:
-    """Objects by year of their first alert, and the median of ``ncovhist``, which grows with the survey's age."""
+    """Count objects by year of their first alert, with the median ``ncovhist``, which grows with the survey's age."""
     year = pd.Series([night_of(jd)[:4] for jd in table["jd_1"]], index=table.index, name="year")
     groups = table.groupby(year)["ncovhist_1"]
     return pd.DataFrame({"objects": groups.size(), "median ncovhist": groups.median()}).reset_index()
 
 
 def measure_biases(table: pd.DataFrame) -> list[str]:
-    """What is known to be wrong, measured on the metadata of the labelled pairs themselves."""
+    """Measure the known biases on the metadata of the labelled pairs."""
     present = order_classes(table["classALeRCE"])
     days = table.groupby("classALeRCE")["deltajd"].median().reindex(present)
     spread = ", ".join(f"{name} {value:.3g} d" for name, value in days.items())
@@ -67,13 +67,13 @@ def measure_biases(table: pd.DataFrame) -> list[str]:
 
 
 def describe_rights(simulated: bool, not_public: int, partnership: bool) -> str:
-    """Describe the rights in a data set, and what became of objects with alerts of ZTF's partnership.
+    """Describe the rights in a data set, and the handling of objects with alerts of ZTF's partnership.
 
     Parameters
     ----------
     simulated : bool
     not_public : int
-        Such objects of the run.
+        Number of such objects in the run.
     partnership : bool
         Whether they are in the data set, or left out.
     """
@@ -100,7 +100,7 @@ def write_card(
     Parameters
     ----------
     name, mark : str
-        Of the run; the sentence that its figures carry.
+        Name of the run; the sentence on its figures.
     simulated : bool
     table : DataFrame
         Metadata of the labelled pairs, with split.
@@ -110,7 +110,7 @@ def write_card(
         Share of the sky's HEALPix pixels (nside 16) that hold an object.
     files : list of (path, bytes, SHA-256)
     rights : str
-        Of `describe_rights`.
+        Text from `describe_rights`.
     """
     warning = f"\n> **{mark}**\n" if mark else ""
     others = f" and {unlabelled} unlabelled ones" if unlabelled else ""

@@ -1,6 +1,6 @@
-"""Objects as they are handed over for prediction: tuples of Avro packets, one packet an alert.
+"""Objects given for prediction: tuples of Avro packets, one packet per alert.
 
-Decoding names what is wrong and with which object; the rest of the way is that of the TFRecords (`data.arrays`).
+Decoding errors name the object and the reason. The further steps are those of the TFRecords (`data.arrays`).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ Prepared = TypeVar("Prepared")
 def decode_objects(
     objects: Objects, n_alerts: int, first: int = 0, fields: Sequence[str] = PACKET_FIELDS
 ) -> pd.DataFrame:
-    """Decode packets into the table that `twostamp.data.arrays.arrays_from_table` takes.
+    """Decode packets into a table for `twostamp.data.arrays.arrays_from_table`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def decode_objects(
         decodes to.
     n_alerts : {1, 2}
     first : int
-        Number of the first object in messages.
+        Index of the first object, for messages.
     fields : sequence of str
         Fields of ``candidate`` that a packet must have, of `PACKET_FIELDS`; by default all.
 
@@ -44,7 +44,7 @@ def decode_objects(
     Raises
     ------
     PacketError
-        Of the kind that fits; the message names the object.
+        A packet cannot be used; the message names the object.
 
     Examples
     --------
@@ -74,17 +74,16 @@ def prepare_objects(
     objects, n_alerts, first, fields
         As for `decode_objects`.
     prepare : callable
-        From the table of `decode_objects` to what a model takes.
+        Function from the table of `decode_objects` to inputs of a model.
 
     Returns
     -------
     prepared : object or None
-        None if not one can be used.
+        Prepared objects; None if none can be used.
     places : list of int
-        Numbers, from `first` on, of the objects in `prepared`.
+        Indices, from `first` on, of the objects in `prepared`.
     failures : dict
-        Number of any other object -> what is wrong with it, with its name: as `decode_objects` raises, or a stamp that
-        cannot be used.
+        Index of any other object -> the error with its name: one of `decode_objects`, or an unusable stamp.
     """
     rows: dict[int, dict[str, Any]] = {}
     failures: dict[int, PacketError] = {}
@@ -94,7 +93,7 @@ def prepare_objects(
             rows[position] = _decode_object(packets, n_alerts, fields)
     try:
         return (prepare(pd.DataFrame(rows.values())) if rows else None), list(rows), failures
-    except ValueError:  # a stamp: only one by one is it known whose
+    except ValueError:  # a bad stamp: prepare objects singly to find it
         for position, row in list(rows.items()):
             with _collecting(failures, position), _naming(position, named[position]):
                 prepare(pd.DataFrame([row]))
@@ -111,7 +110,7 @@ def _collecting(failures: dict[int, PacketError], position: int) -> Iterator[Non
 
 
 def _decode_object(packets: Sequence[Packet], n_alerts: int, fields: Iterable[str]) -> dict[str, Any]:
-    several = isinstance(packets, Sized) and isinstance(packets, Iterable)  # numpy's arrays are no Sequence
+    several = isinstance(packets, Sized) and isinstance(packets, Iterable)  # NumPy arrays are no Sequence
     if isinstance(packets, bytes | str | Mapping) or not several or len(packets) != n_alerts:
         raise PacketError(f"an object is a tuple of {n_alerts} packet{'s' * (n_alerts > 1)}")
     alerts = [_decode_packet(packet) for packet in packets]
@@ -139,7 +138,7 @@ def _decode_packet(packet: Packet) -> Mapping[str, Any]:
 
 
 def _read_fields(alert: Mapping[str, Any], needed: Iterable[str]) -> dict[str, Any]:
-    """Read a packet's fields and stamps: numbers, None for what is missing and not needed."""
+    """Read a packet's fields and stamps: numbers, and None for missing fields that are not needed."""
     if not (candidate := find_candidate(alert)):
         raise MissingField("the packet has no candidate")
     for name in needed:
@@ -158,10 +157,10 @@ def _read_feature(value: Any) -> float | None:
 
 @contextlib.contextmanager
 def _naming(position: int, packets: Any) -> Iterator[None]:
-    """Put the object's place, and its name where that is known, before the message of an error."""
+    """Put the object's index, and its name if known, before the message of an error."""
     try:
         yield
-    except Exception as error:  # whatever else is wrong with what somebody hands over
+    except Exception as error:  # any other error in given packets
         kind = type(error) if isinstance(error, PacketError) else CorruptPacket
         said = error if isinstance(error, ValueError) else f"it cannot be read: {type(error).__name__}: {error}"
         name = next((f" ({packet['objectId']})" for packet in _decoded(packets) if packet.get("objectId")), "")

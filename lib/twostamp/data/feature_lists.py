@@ -11,12 +11,12 @@ SURVEY_AGE = (*_AGEING, "redetection_ratio")
 """Features that are made of the visits to a position since the survey began, and change as it ages."""
 
 COORDINATES = ("ra", "dec", "ecl_lat", "ecl_long", "gal_lat", "gal_long")
-"""Features that give an object's place on the sky, and nothing of the object itself."""
+"""Features that describe an object's position on the sky, and nothing of the object itself."""
 
 _AFTER_DIFFMAGLIM = ALERCE23.index("diffmaglim") + 1
 
 ALL_FEATURES: tuple[str, ...] = (*_THESIS26, "rb", "distnr", "magnr", "redetection_ratio")
-"""Everything `twostamp.data.features.compute_features` gives, in the order that records and scalers store."""
+"""All features of `twostamp.data.features.compute_features`, in the order of records and scalers."""
 
 FEATURE_LISTS: dict[str, tuple[str, ...]] = {
     "alerce23": ALERCE23,

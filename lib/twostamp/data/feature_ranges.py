@@ -1,4 +1,4 @@
-"""Is a night like the alerts that a classifier learned from? Ranges of features, and which are left often."""
+"""Ranges of features in a training set, and features of a night that often lie outside them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +16,12 @@ _LARGE_SHARE = 0.2
 
 
 def measure_ranges(table: pd.DataFrame, features: str) -> dict[str, tuple[float, float]]:
-    """Measure between which values each feature of the first alerts lies, but for a thousandth at either end.
+    """Measure the range of each feature of the first alerts, without a thousandth at either end.
 
     Parameters
     ----------
     table : DataFrame
-        As `twostamp.data.features.compute_features` takes.
+        Table for `twostamp.data.features.compute_features`.
     features : str
         Name of a list in `FEATURE_LISTS`.
     """
@@ -31,19 +31,19 @@ def measure_ranges(table: pd.DataFrame, features: str) -> dict[str, tuple[float,
 
 
 def find_unusual_features(ranges: Mapping[str, Sequence[float]], table: pd.DataFrame) -> dict[str, float]:
-    """Find features of first alerts that often lie outside what a classifier was trained on.
+    """Find features of first alerts that often lie outside a classifier's training range.
 
     Parameters
     ----------
     ranges : mapping
-        Of `measure_ranges`; with none nothing can be said.
+        Ranges from `measure_ranges`; without any the result is empty.
     table : DataFrame
-        As `twostamp.data.features.compute_features` takes.
+        Table for `twostamp.data.features.compute_features`.
 
     Returns
     -------
     dict of str to float
-        Share of the alerts outside, by feature, the largest first; only shares above a fifth.
+        Share of alerts outside the range, by feature, largest first; only shares above a fifth.
     """
     if not ranges or table.empty:
         return {}
@@ -54,19 +54,19 @@ def find_unusual_features(ranges: Mapping[str, Sequence[float]], table: pd.DataF
 
 
 def rank_in_training(values: Floats, training: Floats32) -> Floats:
-    """Find which percentage of a training set has a lower value of each feature, ties counting half.
+    """Compute the percentage of a training set with a lower value of each feature; ties count half.
 
     Parameters
     ----------
     values : ndarray, shape (f,)
         Features of one alert.
     training : ndarray, shape (n, f)
-        Those of the training set.
+        Features of the training set.
 
     Returns
     -------
     ndarray, shape (f,)
-        0 to 100; NaN where there is no value.
+        Percentages, 0 to 100; NaN without a value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Results of a search: one JSON file a trial, ranked by accuracy on validation (chapters 5 and 6)."""
+"""Results of a search: one JSON file per trial, ranked by accuracy on validation (chapters 5 and 6)."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,17 +27,18 @@ _VERSIONS = ("twostamp", "tensorflow", "keras", "numpy")
 
 @dataclass(frozen=True)
 class TrialResult:
-    """One training of a search: what it was trained with, and its scores.
+    """One training of a search: its settings and scores.
 
     Attributes
     ----------
     content : mapping
-        Of its result file: trial_id, variant, the five hyper-parameters, repetition, seed, settings, status, reason;
-        of a finished one also classes, history, seconds, and the scores of both weights under ``last`` and ``best``.
+        Content of its result file: trial_id, variant, the five hyper-parameters, repetition, seed, settings, status,
+        reason. A finished trial also has classes, history, seconds, and the scores of both weights under ``last`` and
+        ``best``.
     folder : Path
-        Of the file and the weights.
+        Folder of the file and the weights.
     report_weights : {"last", "best"}
-        Weights that the scores are of: of the last epoch, or best on validation (decision T4).
+        Weights of the scores: those of the last epoch, or the best on validation (decision T4).
     """
 
     content: Mapping[str, Any]
@@ -70,29 +71,29 @@ class TrialResult:
 
     @property
     def reason(self) -> str:
-        """Why a trial failed."""
+        """Return the reason why the trial failed."""
         return str(self.content.get("reason", ""))
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What it was trained with besides hyper-parameters."""
+        """Return the settings of the training other than hyper-parameters."""
         return dict(self.content.get("settings", {}))
 
     def accuracy(self, split: str) -> float:
-        """Accuracy on validation or test; NaN of a failed trial."""
+        """Return the accuracy on validation or test; NaN for a failed trial."""
         return float(self._scores.get(f"{split}_accuracy", np.nan))
 
     def confusion(self, split: str) -> list[list[int]]:
-        """Counts, rows true and columns predicted."""
+        """Return the confusion counts, with true classes in rows and predicted ones in columns."""
         return list(self._scores[f"{split}_confusion"])
 
     def predicted(self, split: str) -> list[int]:
-        """Predicted labels, in the order of `twostamp.data.tfrecords.Records.arrays`."""
+        """Return the predicted labels, in the order of `twostamp.data.tfrecords.Records.arrays`."""
         return list(self._scores[f"{split}_predicted"])
 
     @property
     def history(self) -> Mapping[str, Sequence[float]]:
-        """One value an epoch: loss, accuracy, val_loss, val_accuracy and others."""
+        """Return one value per epoch of loss, accuracy, val_loss, val_accuracy and others."""
         return dict(self.content["history"])
 
     @property
@@ -109,7 +110,7 @@ class TrialResult:
         Parameters
         ----------
         records : Records
-            That it was trained on: their statistics, preparation and classes are used.
+            Records that it was trained on: their statistics, preparation and classes are used.
 
         Raises
         ------
@@ -158,7 +159,7 @@ class TrialResult:
 
 
 class SearchResults(Sequence[TrialResult]):
-    """Trials of one or more searches, in their order.
+    """Trials of one or more searches, in order.
 
     Parameters
     ----------
@@ -197,35 +198,35 @@ class SearchResults(Sequence[TrialResult]):
 
     @property
     def done(self) -> "SearchResults":
-        """Those that have a result."""
+        """Return the trials with a result."""
         return SearchResults(trial for trial in self if trial.is_done)
 
     def of(self, variant: str) -> "SearchResults":
-        """Those of one variant."""
+        """Return the trials of one variant."""
         return SearchResults(trial for trial in self if trial.variant == variant)
 
     def find(self, trial_id: str) -> TrialResult:
-        """The trial of that name."""
+        """Return the trial of a name."""
         return next(trial for trial in self if trial.trial_id == trial_id)
 
     def accuracies(self, split: str) -> pd.Series:
-        """Accuracy of each trial on validation or test."""
+        """Return the accuracy of each trial on validation or test."""
         return pd.Series([trial.accuracy(split) for trial in self], dtype=float)
 
     def confusions(self, split: str) -> list[list[list[int]]]:
-        """Confusion matrix of each trial: counts."""
+        """Return the confusion matrix of each trial, as counts."""
         return [trial.confusion(split) for trial in self]
 
     def combinations(self) -> list["SearchResults"]:
-        """Finished repetitions of every combination and variant, the best mean accuracy on validation first.
+        """Group the finished repetitions by combination and variant, the best mean accuracy on validation first.
 
-        A combination that lost repetitions comes behind all that lost fewer. Among equals the order of the trials,
-        which is the grid's, decides, never the test. Repetitions are in their order.
+        A combination that lost repetitions comes after all that lost fewer. Ties keep the order of the trials, which is
+        the grid's, whatever the test scores. Repetitions are in order.
 
         Raises
         ------
         ValueError
-            If no trial is done; the message has the reason of the first.
+            If no trial is finished; the message has the reason of the first.
         """
         if not self.done:
             reason = f"; the first failed: {self[0].reason}" if self else ""
@@ -250,7 +251,7 @@ class SearchResults(Sequence[TrialResult]):
         count : int, optional
             Combinations of each variant, at most; all by default.
         variants : iterable of str, optional
-            Those wanted, in that order; all in the order of :meth:`combinations` by default.
+            Variants to include, in that order; by default all, in the order of :meth:`combinations`.
 
         Returns
         -------
@@ -276,7 +277,7 @@ class SearchResults(Sequence[TrialResult]):
         return row | {"features": len(features), "trial_id": first.trial_id}
 
     def winners(self, models: Mapping[str, str] | None = None) -> dict[str, "SearchResults"]:
-        """Finished repetitions of the best combination of each variant, in their order.
+        """Return the finished repetitions of the best combination of each variant, in order.
 
         Parameters
         ----------
@@ -292,29 +293,29 @@ class SearchResults(Sequence[TrialResult]):
         return {model: best[variant] for model, variant in models.items() if variant in best}
 
     def best_first(self) -> "SearchResults":
-        """The same trials, sorted by accuracy on validation."""
+        """Return the trials sorted by accuracy on validation."""
         return SearchResults(sorted(self, key=lambda trial: -trial.accuracy("validation")))
 
     @property
     def best(self) -> TrialResult | None:
-        """The best repetition of the best combination, both on validation; None without a finished trial."""
+        """Return the best repetition of the best combination, both on validation; None without a finished trial."""
         return self.combinations()[0].best_first()[0] if self.done else None
 
 
 def package_winners(
     results: SearchResults, records: Records, models: Path, params: Parameters, mark: str = ""
 ) -> dict[str, Path]:
-    """Save the best repetition of the best combination of each variant, both on validation, to hand on.
+    """Save the best repetition of the best combination of each variant, both on validation, to share.
 
     Parameters
     ----------
     results : SearchResults
     records : Records
-        That they were trained on.
+        Records that they were trained on.
     models : Path
-        Gets one folder a variant.
+        Receives one folder per variant.
     params : Parameters
-        That they were trained with; the cards have them, and the fingerprints of the ``manifest.json`` above `models`.
+        Parameters of the training. The cards list them, and the fingerprints of the ``manifest.json`` above `models`.
     mark : str
         Sentence on the figures and tables of the run about its data.
 

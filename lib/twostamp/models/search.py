@@ -1,4 +1,4 @@
-"""Random search over the grid of chapter 5: one result file a trial, resumable, equal for any number of workers."""
+"""Random search over the grid of chapter 5: one result file per trial, resumable, equal for any number of workers."""
 
 import itertools
 import zlib
@@ -17,7 +17,7 @@ from twostamp.utils.files import write_json
 
 
 def sample_combinations(params: Parameters) -> list[Hyperparameters]:
-    """Draw the combinations that every architecture is trained with (chapter 5, decision T5).
+    """Draw the combinations with which every architecture is trained (chapter 5, decision T5).
 
     Parameters
     ----------
@@ -77,19 +77,19 @@ def make_trials(params: Parameters) -> list[Trial]:
 
 
 def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> SearchResults:
-    """Train what is not trained yet, on Spark, one JSON file and two weight files a trial.
+    """Run the missing trials on Spark; each writes one JSON file and two weight files.
 
-    A finished trial is skipped if it was trained on the same data with the same settings. One that fails is tried
-    once more, then recorded as failed with its reason, and tried again by the next call. The folders are on a file
-    system that all workers share.
+    A finished trial is skipped if it was trained on the same data with the same settings. A failing trial is tried once
+    more, then recorded as failed with its reason; the next call tries it again. The folders must be on a file system
+    that all workers share.
 
     Parameters
     ----------
     trials : sequence of Trial
     records : Records
     output_folder : Path
-        One folder for one search: its index names the trials of the last call. TensorBoard's files, if
-        the run wants them (``tensorboard``), go to the folder ``tensorboard`` next to it.
+        Folder of one search: its index names the trials of the last call. TensorBoard's files (parameter
+        ``tensorboard``) go to the folder ``tensorboard`` next to it.
     params : Parameters
         ``epochs``, ``width``, ``warmup_fraction``, ``mixed_precision``, ``spark_master``, ``workers`` (trials
         at a time on a local master), ``threads_per_trial``, ``report_weights``.
@@ -102,7 +102,7 @@ def run_trials(trials: Sequence[Trial], records: Records, output_folder: Path, p
 
 
 def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, params: Parameters) -> list[Job]:
-    """Describe where trials are trained, from what and with what; arguments as of :func:`run_trials`."""
+    """Make jobs of trials, with their records, settings and folders; arguments as for :func:`run_trials`."""
     output_folder.mkdir(parents=True, exist_ok=True)
     records = Records(records.folder.resolve(), records.recipe, params.cache_bytes)
     config = TrainingConfig.of(params)
@@ -111,19 +111,19 @@ def make_jobs(trials: Sequence[Trial], records: Records, output_folder: Path, pa
 
 
 def run_groups(groups: Sequence[Sequence[Job]], params: Parameters) -> list[SearchResults]:
-    """Train several groups of trials in one go, so that no worker waits for the end of another group.
+    """Train several groups of trials together, so that no worker waits for the end of another group.
 
     Parameters
     ----------
     groups : sequence of sequence of Job
-        Each of :func:`make_jobs`, with a folder, records and parameters of its own. A group may be there twice.
+        Groups from :func:`make_jobs`, each with its own folder, records and parameters. A group may occur twice.
     params : Parameters
-        As for :func:`run_trials`: of Spark and its workers, and ``report_weights``.
+        As for :func:`run_trials`: those of Spark and its workers, and ``report_weights``.
 
     Returns
     -------
     list of SearchResults
-        Of every group.
+        Results of every group.
     """
     train_jobs(list({job.path: job for group in groups for job in group}.values()), params)
     results = []
@@ -144,7 +144,7 @@ def train_repeats(
     output_folder: Path,
     params: Parameters,
 ) -> SearchResults:
-    """Train one combination several times, by the machinery of the search (sections 6.8 to 6.10).
+    """Train one combination several times, like trials of the search (sections 6.8 to 6.10).
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def train_repeats(
     Returns
     -------
     SearchResults
-        One trial a repetition.
+        One trial per repetition.
     """
     trials = make_repeats(variant, hyperparameters, n_repetitions, params.seed)
     return run_trials(trials, records, output_folder, params)

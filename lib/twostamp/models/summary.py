@@ -1,4 +1,4 @@
-"""What a classifier is made of, read from the Keras model itself (Tables 4.1-4.4)."""
+"""Layers of a classifier, read from the Keras model itself (Tables 4.1-4.4)."""
 
 from collections.abc import Iterable
 
@@ -70,7 +70,7 @@ def layer_parameters(layer: layers.Layer) -> str:
 
 
 def describe_tensorflow() -> tuple[str, int]:
-    """Version of TensorFlow, and the GPUs that it finds in this process."""
+    """Return the version of TensorFlow, and the GPUs that it finds in this process."""
     import tensorflow as tf
 
     return tf.__version__, len(tf.config.list_physical_devices("GPU"))

@@ -18,13 +18,13 @@ from twostamp.models.engines import Hyperparameters, LinearWarmup, Training, ent
 from twostamp.models.inference import predict
 
 _KEPT_NETWORKS = 2
-"""Compiled networks that a process keeps: its trainings of one shape follow each other."""
+"""Number of compiled networks that a process keeps: trainings of one shape are consecutive."""
 
 
 class _Validation(keras.callbacks.Callback):
     """Evaluate each epoch on the validation set, and keep the weights of the most accurate one.
 
-    It predicts through the graph that the final evaluation uses too, which saves tracing another one.
+    It predicts through the graph of the final evaluation, which saves tracing another one.
     """
 
     def __init__(self, variant: str, arrays: Arrays) -> None:
@@ -69,7 +69,7 @@ class _Monitor(keras.callbacks.Callback):
 
 
 class _Storing(keras.callbacks.Callback):
-    """Store the state of a training after an epoch, when one is due; or take one up."""
+    """Store the state of a training after an epoch if one is due, or resume a stored one."""
 
     def __init__(self, checkpoint: Checkpoint, best: _Validation) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class _Storing(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {}
 
     def restore(self, model: keras.Model) -> int:
-        """Give a model the stored state, if there is one; return the epoch that comes next."""
+        """Restore a model's stored state, if there is one; return the next epoch."""
         if (found := self.checkpoint.load()) is None:
             return 0
         about, arrays = found
@@ -101,7 +101,7 @@ class _Storing(keras.callbacks.Callback):
 def limit_threads(threads: int) -> None:
     """Let TensorFlow compute on ``threads`` threads; only before its first operation.
 
-    A fixed number makes sums, and so results, repeat exactly whatever the number of processes.
+    A fixed number makes sums, and so results, exactly reproducible for any number of processes.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -134,13 +134,13 @@ def make_batches(batches: tf.data.Dataset, variant: str) -> tf.data.Dataset:
         return {name: inputs[name] for name in names}, labels
 
     options = tf.data.Options()
-    options.autotune.enabled = False  # there is nothing to tune, and ending a training may wait for as long as it took
+    options.autotune.enabled = False  # nothing to tune, and its shutdown may take as long as the training
     return batches.map(choose).prefetch(1).with_options(options)
 
 
 @dataclass(frozen=True, slots=True)
 class _Network:
-    """All that the graphs of a training depend on, besides what is in their variables; see `train_model`."""
+    """All inputs of the graphs of a training other than their variables; see `train_model`."""
 
     variant: str
     hyperparameters: Hyperparameters
@@ -182,7 +182,7 @@ def _compile(network: _Network) -> keras.Model:
 
 
 def _start(network: _Network) -> keras.Model:
-    """Compiled model as new: weights, state of the dropout and optimiser are those of a fresh process."""
+    """Return a compiled model as in a new process: weights, dropout state and optimiser are reset."""
     fresh = network.build()
     model = _compile(network)
     for variable, initial in zip(model.variables, fresh.variables, strict=True):
@@ -234,11 +234,11 @@ def train_model(
     entropy_beta : float
         Weight of the entropy term of `entropy_loss` (decision A7).
     mixed_precision : bool
-        Let oneDNN compute in bfloat16 where the processor has it: faster, and no longer the thesis's numbers.
+        Let oneDNN compute in bfloat16 if the processor has it: faster, but not the thesis's precision.
     log_folder : Path, optional
-        Where TensorBoard's files go.
+        Folder of TensorBoard's files.
     checkpoint : Checkpoint, optional
-        Where the state is stored now and then; what is there is taken up, and the result is the same to the bit.
+        File of the state, stored at intervals; an existing state is resumed, and the result is the same bit for bit.
 
     Returns
     -------

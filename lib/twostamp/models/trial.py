@@ -1,4 +1,4 @@
-"""One training: what names it, what it depends on, and how worker processes carry it out (chapter 5)."""
+"""One training: its identifier, its inputs, and the function that a worker process runs (chapter 5)."""
 
 import json
 import time
@@ -39,7 +39,8 @@ class Trial:
     repetition : int
         From 0.
     seed : int
-        Of weights, dropout and batches; from the run's seed and the identifier alone, whatever else is searched.
+        Seed of weights, dropout and batches. It depends only on the run's seed and the identifier, not on the rest of
+        the search.
     """
 
     variant: str
@@ -49,13 +50,13 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """Readable and stable name, such as ``stacked-k3-c21-b256-lr0.001-d0.3-r0``."""
+        """Return a readable and stable name, for example ``stacked-k3-c21-b256-lr0.001-d0.3-r0``."""
         return f"{self.variant}-{self.hyperparameters.id}-r{self.repetition}"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How a classifier is trained, besides its hyper-parameters: what a result depends on.
+    """Settings of a training other than hyper-parameters, on which a result depends.
 
     Attributes
     ----------
@@ -63,13 +64,13 @@ class TrainingConfig:
     width : float
         Of the networks.
     threads_per_trial : int
-        Of TensorFlow; with another number sums are rounded otherwise.
+        Threads of TensorFlow; another number changes the rounding of sums.
     warmup_fraction, dropout_layers, siamese, batch_normalisation, entropy_beta, mixed_precision
         Of `twostamp.models.training.train_model`.
     augmentation : Augmentation
-        Drawn as far as an architecture takes it.
+        Augmentation, as far as an architecture supports it.
     engine : str
-        What computes, of the parameter ``engine``.
+        Engine, from the parameter ``engine``.
     """
 
     epochs: int
@@ -99,14 +100,14 @@ class TrainingConfig:
         return {name: getattr(self, name) for name in TRAINING_OPTIONS}
 
     def augment(self, variant: str) -> Augmentation | None:
-        """What the training of a variant draws anew at each step; None is the thesis's recipe."""
+        """Return the augmentation of a variant's training; None is the thesis's recipe."""
         spec, drawn = VARIANTS[variant], self.augmentation
         hidden = drawn.hide_second if spec.architecture == "one_or_two" else 0.0
         share = drawn.cadence_share if spec.deltajd else 0.0
         return replace(drawn, hide_second=hidden, cadence_share=share) if hidden or share else None
 
     def describe(self, variant: str, data: str, recipe: str) -> dict[str, Any]:
-        """Settings in the result file of a trial; a result that was made with others is made again.
+        """Return the settings in the result file of a trial; a result with other settings is made again.
 
         Parameters
         ----------
@@ -118,7 +119,7 @@ class TrainingConfig:
         """
         settings = {"data": data, "width": self.width, "epochs": self.epochs, "metadata_recipe": recipe}
         settings |= {"threads_per_trial": self.threads_per_trial} | self.options
-        if self.batch_normalisation:  # named only where it is off: results from before the switch stay valid
+        if self.batch_normalisation:  # named only if it is off: results from before the switch stay valid
             del settings["batch_normalisation"]
         if self.engine != "tensorflow":  # likewise
             settings["engine"] = self.engine
@@ -127,24 +128,24 @@ class TrainingConfig:
 
 
 class TrainingData(Protocol):
-    """What a classifier is trained on: TFRecords, or rows of stored objects."""
+    """Interface of training data: TFRecords, or rows of stored objects."""
 
     @property
     def classes(self) -> Sequence[str]:
-        """In the order of the labels."""
+        """Return the classes in the order of the labels."""
 
     @property
     def scaler(self) -> Scaler:
-        """Statistics of the training objects."""
+        """Return the statistics of the training objects."""
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Training objects divided by the batch size, rounded up."""
+        """Return the number of training objects divided by the batch size, rounded up."""
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
-        """Objects of ``train``, ``validation`` or another split."""
+        """Return the objects of ``train``, ``validation`` or another split."""
 
     def batches(self, batch_size: int, *, features: str, crop: int, seed: int, steps: int) -> Any:
-        """Class-balanced batches (inputs, one-hot labels) for so many steps, or endlessly."""
+        """Make class-balanced batches (inputs, one-hot labels) for a number of steps, or endlessly."""
 
 
 def train(
@@ -154,7 +155,7 @@ def train(
     log_folder: Path | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Training:
-    """Train one classifier in this process with the engine that the run wants; repeatably, on a processor.
+    """Train one classifier in this process with the run's engine; reproducibly on a processor.
 
     Raises
     ------
@@ -183,7 +184,7 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial of a search and all that a worker process needs for it."""
+    """Trial of a search, and all that a worker process needs for it."""
 
     trial: Trial
     records: Records
@@ -197,10 +198,10 @@ class Job:
         return self.output_folder / f"{self.trial.id}.json"
 
     def describe(self) -> dict[str, Any]:
-        """Return what identifies the result: the trial, the data and the settings it is trained with."""
+        """Return the identity of the result: trial, data and settings of the training."""
         trial, records = self.trial, self.records
         settings = self.config.describe(trial.variant, records.info.fingerprint, records.recipe)
-        if records.cache_bytes != CACHE_BYTES:  # what is streamed comes in another order
+        if records.cache_bytes != CACHE_BYTES:  # streamed batches come in another order
             settings["cache_bytes"] = records.cache_bytes
         return {
             "trial_id": trial.id,
@@ -212,7 +213,7 @@ class Job:
         }
 
     def is_finished(self) -> bool:
-        """Whether the result file holds exactly this trial, trained on these data with these settings."""
+        """Return whether the result file holds exactly this trial, trained on these data with these settings."""
         if not self.path.exists():
             return False
         stored = json.loads(self.path.read_text())
@@ -227,7 +228,7 @@ class Job:
         checkpoint.remove()
 
     def record_failure(self, reason: str) -> None:
-        """Write that the trial has no result, and why."""
+        """Record that the trial has no result, and why."""
         write_json(self.path, {**self.describe(), "status": "failed", "reason": reason})
 
     def _train(self, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -287,7 +288,7 @@ def _score(model: keras.Model, variant: str, arrays: dict[str, Arrays]) -> dict[
 
 
 WORKER_ENVIRONMENT = {
-    # 3 also hides what TensorFlow's own graph rewriting prints about itself; an error still arrives as an exception.
+    # 3 also hides messages of TensorFlow's own graph rewriting; an error still arrives as an exception.
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Without these, glibc gives every large activation back to the kernel after each operation: a sixth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
@@ -298,28 +299,28 @@ WORKER_ENVIRONMENT = {
 
 
 class TrainingJob(Protocol):
-    """A training with a result on disk."""
+    """Interface of a training with a result on disk."""
 
     @property
     def trial(self) -> Trial:
-        """What is trained."""
+        """Return the trial."""
 
     @property
     def config(self) -> TrainingConfig:
-        """How."""
+        """Return the settings of the training."""
 
     def is_finished(self) -> bool:
-        """Whether its result is there."""
+        """Return whether the result exists."""
 
     def run(self) -> None:
         """Train and write the result."""
 
     def record_failure(self, reason: str) -> None:
-        """Write why there is no result."""
+        """Record why there is no result."""
 
 
 def run_job(job: TrainingJob) -> None:
-    """Carry out a job: what a worker of Spark calls."""
+    """Run a job in a Spark worker."""
     claim_card(assigned_gpu())
     limit_threads(job.config.threads_per_trial)
     if job.config.engine == "jax":
@@ -328,12 +329,12 @@ def run_job(job: TrainingJob) -> None:
 
 
 def record_failure(job: TrainingJob, reason: str) -> None:
-    """Note that a job has no result, and why."""
+    """Record that a job has no result, and why."""
     job.record_failure(reason)
 
 
 def train_jobs(jobs: Sequence[TrainingJob], params: Parameters) -> None:
-    """Train those of the jobs that have no result yet, on Spark; each writes its own files.
+    """Run the jobs without a result on Spark; each writes its own files.
 
     Parameters
     ----------
@@ -344,7 +345,7 @@ def train_jobs(jobs: Sequence[TrainingJob], params: Parameters) -> None:
     """
     pending = sorted((job for job in jobs if not job.is_finished()), key=_cost, reverse=True)
     if pending:
-        # Another number of threads needs other processes, TensorFlow takes it once; and so does another engine.
+        # Another number of threads or another engine needs new processes: TensorFlow sets both only once.
         environment = WORKER_ENVIRONMENT | {"TWOSTAMP_THREADS": str(params.threads_per_trial)}
         environment |= {"KERAS_BACKEND": params.engine}
         with open_spark(params.spark_master, params.workers) as spark:
