@@ -157,7 +157,8 @@ display(quarantine["reason"].value_counts().rename("alerts").reset_index())
 
 # %%
 fig = plots.plot_bytes_per_night(report.bytes_per_night, plt.figure(figsize=(7, 6)))
-run.save_figure(fig, "6.12", caption="Size of the alerts of each night (Avro, as transmitted), by year.")
+caption = f"Size of the alerts of each of {len(report.bytes_per_night)} nights (Avro, as transmitted), by year."
+run.save_figure(fig, "6.12", caption=caption)
 
 # %% [markdown]
 # ## Size, time and cost

@@ -152,8 +152,11 @@ def test_kernels_have_the_backends_that_the_notebooks_need(tmp_path, monkeypatch
     seen = []
     monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *_, **__: seen.append(dict(os.environ)))
     (tmp_path / "a.partial.ipynb").write_text("{}")
+    before = dict(os.environ)
     notebooks._execute("a", tmp_path / "a.ipynb", Parameters())
     assert notebooks._KERNEL.items() <= seen[0].items()
+    assert seen[0]["IPYTHONDIR"] != before.get("IPYTHONDIR")
+    assert dict(os.environ) == before
 
 
 def test_what_child_processes_say_goes_to_a_log(tmp_path, capfd):
@@ -181,6 +184,10 @@ def test_an_executed_notebook_lists_its_own_parameters_and_shows_no_chatter(tmp_
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
     for module in (notebooks, manifest):
         monkeypatch.setattr(module, "notebooks_folder", lambda: tmp_path)
+    startup = tmp_path / "ipython" / "profile_default" / "startup" / "mine.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("stray = 1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     write_notebooks(tmp_path, 'run_name = "quick"\nepochs = 2', CHATTY)
     params = Parameters(run_name="tiny", epochs=3, seed=7)
     notebooks.run_notebooks(params, ["00_background"])

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -106,9 +107,13 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
     source, partial = notebooks_folder() / f"{name}.ipynb", executed.with_suffix(".partial.ipynb")
     declared = papermill.inspect_notebook(source)  # open_run reads all others from the run's PARAMETERS
     logger.info("%s: running", name)
-    os.environ.update(_KERNEL)
     start = time.perf_counter()
-    with _PeakMemory() as memory, _naming(name, partial), _log_of_children(executed.with_suffix(".log")):
+    with (
+        _PeakMemory() as memory,
+        _naming(name, partial),
+        _log_of_children(executed.with_suffix(".log")),
+        _kernel_settings(),
+    ):
         papermill.execute_notebook(
             source,
             partial,
@@ -120,6 +125,19 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
         )
     partial.replace(executed)
     return time.perf_counter() - start, memory.peak_mb
+
+
+@contextlib.contextmanager
+def _kernel_settings() -> Iterator[None]:
+    """Start kernels with `_KERNEL`, and without what IPython runs at its start for this user."""
+    theirs = dict(os.environ)
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ.update(_KERNEL | {"IPYTHONDIR": empty})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(theirs)
 
 
 @contextlib.contextmanager

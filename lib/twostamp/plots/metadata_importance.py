@@ -35,6 +35,7 @@ def draw_measure(ax: Axes, table: pd.DataFrame, measure: str, colours: Sequence[
     ax.errorbar(mean, places, xerr=table[f"{measure}_std"], linestyle="", color=INK, elinewidth=0.7)
     ax.axvline(0, color=INK, linewidth=0.6)
     ax.grid(axis="x", alpha=0.3)
+    ax.set_axisbelow(True)
 
 
 def _alert_colour(feature: str) -> str:
