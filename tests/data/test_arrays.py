@@ -58,7 +58,7 @@ def test_absent_objects_and_no_objects_are_refused(folder: Path, pairs: pd.DataF
         UnscaledArrays.read(folder, [*pairs["objectId"], "ZTF17nowhere"])
     with pytest.raises(ValueError, match="lacks 1 of the objects"):
         UnscaledArrays.read(folder, ["ZTF17nowhere"])
-    with pytest.raises(ValueError, match="not one object"):
+    with pytest.raises(ValueError, match="no object of"):
         UnscaledArrays.read(folder, [])
 
 
