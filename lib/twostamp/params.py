@@ -1,4 +1,4 @@
-"""The parameters of a run: one flat YAML file, validated as a whole before anything runs."""
+"""Parameters of a run: one flat YAML file, validated as a whole before anything runs."""
 
 import difflib
 import math
@@ -27,7 +27,7 @@ TRAINING_OPTIONS = (
     "entropy_beta",
     "mixed_precision",
 )
-"""Parameters that `twostamp.models.training.train_model` takes by their own names."""
+"""Parameters that are arguments of `twostamp.models.training.train_model` with the same name."""
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -38,18 +38,18 @@ Variant = Literal["stamp_23", "stamp_26", "stacked", "separated", "one_or_two", 
 
 
 class Parameters(BaseModel):
-    """Every parameter of a run, with the values of ``params/quick.yaml`` as defaults."""
+    """All parameters of a run, with the values of ``params/quick.yaml`` as defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     run_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "quick"
     """Name of the run; it writes ``outputs/<run_name>/`` and nothing else."""
     seed: Count = 20210901
-    """Every random choice derives from it."""
+    """Seed of every random choice."""
     language: Literal["en", "es"] = "en"
-    """Of titles in the ledger, captions and the report; ``es`` has the thesis's own names."""
+    """Language of titles in the ledger, captions and the report; ``es`` has the thesis's own names."""
     mark: str = ""
-    """Sentence put on every figure and table of the run; a simulated run puts "simulated survey" there by itself."""
+    """Sentence on every figure and table of the run; a simulated run adds "simulated survey" itself."""
 
     # Alerts
     archive: str = SIMULATED
@@ -58,29 +58,30 @@ class Parameters(BaseModel):
     labels: str = SIMULATED
     """``simulated``; a CSV file in the form of thesis Table 3.4; or ``assembled`` from the sources below."""
     label_csvs: list[str] = []
-    """CSV files with labels of Table 3.3, old and new names alike."""
+    """CSV files with labels of Table 3.3, in old or new names."""
     label_columns: dict[str, str] = {}
-    """objectId, classALeRCE, subclassALeRCE -> their names in ``label_csvs``, where they differ."""
+    """objectId, classALeRCE, subclassALeRCE -> their names in ``label_csvs``, if they differ."""
     bogus_csvs: list[str] = []
-    """CSV files with a column objectId, of bogus."""
+    """CSV files of bogus objects, with a column objectId."""
     bogus_reports: str = ""
-    """CSV file with one report of a bogus a row; empty for none."""
+    """CSV file with one report of a bogus per row; empty for none."""
     report_columns: dict[str, str] = {}
-    """objectId, astronomer -> their names in ``bogus_reports``; verdict -> a column with ``bogus`` where it is one."""
+    """objectId, astronomer -> their names in ``bogus_reports``; verdict -> a column with the value ``bogus`` for a
+    bogus."""
     bogus_astronomers: Positive = 2
-    """Astronomers that must have reported a bogus."""
+    """Fewest astronomers who reported an object as bogus."""
     asteroids: Count = 0
     """Asteroids to draw from the database (the thesis: 60 000)."""
     database: str = ""
-    """``$VARIABLE`` that holds a URL or a file's path, a URL without a password, or a JSON file's path or address; see
+    """URL without a password, path or address of a JSON file, or a ``$VARIABLE`` that holds a URL or path; see
     `twostamp.alerts.alerce_database.find_connection`."""
     broker_labels: list[Annotated[str, Field(pattern=r"^[^/]+/.+$")]] = []
-    """``classifier/class`` of ALeRCE, whose most certain objects become labels where nothing else is known of them."""
+    """``classifier/class`` of ALeRCE; its most certain objects become labels if they have no other."""
     broker_probability: Fraction = 0.9
     broker_per_label: Positive = 300
-    """Objects for each of ``broker_labels``, at most."""
+    """Most objects for each of ``broker_labels``."""
     broker_rate: PositiveFloat = 5.0
-    """Requests a second to ALeRCE's API."""
+    """Requests per second to ALeRCE's API."""
     broker_workers: Positive = 4
     broker_api_url: str = ""
     broker_avro_url: str = ""
@@ -88,22 +89,22 @@ class Parameters(BaseModel):
     nights: str = ""
     """Nights of the public archive: ``20180601-20180630,20190101``."""
     whole_nights: bool = False
-    """Keep whole nights (a million alerts each), not the labelled objects' packets alone; section 6.6 needs them."""
+    """Keep whole nights (a million alerts each), not only the labelled objects' packets; section 6.6 needs them."""
     nights_url: str = "https://ztf.uw.edu/alerts/public/"
     partnership: bool = False
-    """Train on, and release, objects with alerts of ZTF's partnership (programid 2 and 3) too, which are not public."""
+    """Train on, and release, objects with alerts of ZTF's partnership (programid 2 and 3), which are not public."""
     real_archive: str = "$TWOSTAMP_REAL_ALERTS"
     """Real packets with a labels.csv, to compare a simulated survey with; empty if there are none."""
     alerce_checkpoint: str = "$TWOSTAMP_ALERCE_CHECKPOINT"
-    """What the files of ALeRCE's published checkpoint have in common (``.../model``), with ``feature_stats.json`` or
-    ``.pkl`` beside them: a row of notebook 18; empty if it is not there."""
+    """Common start of the file names of ALeRCE's published checkpoint (``.../model``), next to ``feature_stats.json``
+    or ``.pkl``; used in notebook 18. Empty for none."""
     tns_csv: str = ""
     """Export of the Transient Name Server; empty for a simulated one."""
     survey_pairs_per_class: Positive = 230
     survey_unlabelled_objects: Count = 400
     survey_nights: Positive = 60
     survey_known_share: Fraction = 0.0
-    """Share of the simulated objects that had sent alerts before the archive begins."""
+    """Share of simulated objects with alerts from before the archive begins."""
     spark_master: str = "local[*,4]"
     core_nodes: Positive = 30
     core_price: PositiveFloat = 0.185
@@ -130,14 +131,14 @@ class Parameters(BaseModel):
     grid_learning_rate: Rates = [2e-3]
     grid_dropout_rate: Rates = [0.3]
     training_alerts: Literal["pairs", "first"] = "pairs"
-    """Train on objects with two alerts, or on first alerts alone (then only stamp classifiers can be trained)."""
+    """Train on objects with two alerts, or on first alerts alone (stamp classifiers only)."""
     pretrained_run: str = ""
     """Run whose two-stamp models notebook 05 applies to this run's pairs; empty for none."""
     n_combinations: Positive = 1
     n_repetitions: Positive = 5
     epochs: Positive = 20
     width: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Filters and neurons of every trained network, as a share of the thesis's."""
+    """Number of filters and neurons of every trained network, as a share of the thesis's."""
     warmup_fraction: Fraction = 0.05
     dropout_layers: Literal[1, 3] = 1
     siamese: bool = False
@@ -145,41 +146,42 @@ class Parameters(BaseModel):
     entropy_beta: Annotated[float, Field(ge=0)] = 0.0
     report_weights: Literal["last", "best"] = "last"
     hide_second: Fraction = 0.5
-    """Share of the objects of a training step that the variant ``one_or_two`` sees without their second alert."""
+    """Share of objects per training step whose second alert is hidden from the variant ``one_or_two``."""
     cadence_augmentation: bool = False
-    """Train with weather gaps that are drawn anew at each step; the thesis does not."""
+    """Train with weather gaps that are redrawn at each step; not in the thesis."""
     cadence_share: Fraction = 0.5
-    """Share of the objects of a step whose ``deltajd`` gets such a gap."""
+    """Share of objects per step whose ``deltajd`` gets a gap."""
     cadence_gap: Annotated[float, Field(gt=1)] = 60.0
-    """Longest such gap, nights; their logarithms are uniform from one night on."""
+    """Longest gap, nights; the logarithm of gaps is uniform from one night upwards."""
     cadence_start: Fraction = 0.5
-    """Share of the steps of a training before the first such gap: stamps are learned sooner without."""
+    """Share of the training steps before the first gap: without gaps, stamps are learned sooner."""
     workers: Positive = 2
     threads_per_trial: Positive = 1
     mixed_precision: bool = False
-    """Train in bfloat16 where the hardware multiplies it: faster, and no longer the thesis's numbers."""
+    """Train in bfloat16 on hardware with bfloat16 products: faster, but not the thesis's precision."""
     cache_bytes: Count = 1 << 30
-    """Training sets that take more, cropped, TensorFlow streams from disk at every epoch."""
+    """TensorFlow streams larger (cropped) training sets from disk at every epoch."""
     engine: Literal["tensorflow", "jax"] = "tensorflow"
-    """What trains: TensorFlow, or JAX for one accelerator a worker (extra ``jax-cuda``); results are the same files."""
+    """Training engine: TensorFlow, or JAX with one accelerator per worker (extra ``jax-cuda``); result files are the
+    same."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 10.0
-    """Minutes of a training between two states on disk, from which a killed one continues; 0: every epoch."""
+    """Minutes between two stored states of a training, from which a killed one resumes; 0: every epoch."""
     tensorboard: bool = False
-    """Log every training for ``make tensorboard``; loading TensorBoard takes seconds of every worker."""
+    """Log every training for ``make tensorboard``; loading TensorBoard takes some seconds per worker."""
     alerce_baseline: bool = False
-    """Train ALeRCE's own recipe too, a row of ours in tables 6.1 and 6.4 (decision T10)."""
+    """Train ALeRCE's own recipe too, an additional row in tables 6.1 and 6.4 (decision T10)."""
 
     # Results
     best_models: Positive = 5
     latency_repeats: Positive = 200
-    """Times that every prediction is measured, or for one second (five times at least)."""
+    """Measurements of every prediction, unless they take over one second (at least five)."""
     latency_batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1, 10, 100, 1000]
     cone_step: Annotated[float, Field(gt=0, le=90)] = 10.0
     cone_radius: Annotated[float, Field(gt=0, le=90)] = 7.0710678
     cone_cap: Positive = 5000
     min_dec: Annotated[float, Field(ge=-90, lt=90)] = -31.0
     unlabelled_from: Literal["archive", "database"] = "archive"
-    """Where the objects in the cones are looked up: among the archive's alerts, or in ALeRCE's database."""
+    """Source of the objects in the cones: the archive's alerts, or ALeRCE's database."""
     healpix_nside: Positive = 16
     forest_count: Positive = 20
     forest_trees: Positive = 100
@@ -190,25 +192,25 @@ class Parameters(BaseModel):
 
     # Beyond the thesis (notebooks 10 and on)
     repeated_splits: Annotated[int, Field(ge=2)] = 4
-    """Splits on which notebook 10 trains every model, each with a seed and an order of its own."""
+    """Splits on which notebook 10 trains every model, each with its own seed and order."""
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
     equivalence_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """Difference of accuracy that counts as none."""
+    """Largest difference of accuracy that counts as equal."""
     null_worlds: Annotated[int, Field(ge=20)] = 100
-    """Simulated comparisons of equal models, for the false-positive rates of notebook 10."""
+    """Simulated comparisons of equally good models, for the false-positive rates of notebook 10."""
     calibration_bins: Annotated[int, Field(ge=2)] = 10
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Share of objects of each class whose conformal set should hold their class."""
+    """Share of objects of each class whose conformal set should hold the class."""
     night_mix: dict[str, PositiveFloat] = {}
-    """Share of each class in a night's new objects; empty to estimate it from the run's unlabelled ones."""
+    """Share of each class among a night's new objects; empty to estimate it from the run's unlabelled ones."""
     revision_repetitions: Positive = 2
-    """Trainings of every model of notebook 12."""
+    """Trainings of every model in notebook 12."""
     gap_nights: Annotated[list[PositiveFloat], Field(min_length=1)] = [1, 3, 10, 30]
-    """Weather gaps between the two alerts, nights, under which notebook 12 tests."""
+    """Weather gaps (nights) between the two alerts, tested in notebook 12."""
     gain_repetitions: Count = 0
-    """Trainings of either model in each design of notebook 12, its placebos and learning curves; 0 leaves them out."""
+    """Trainings of each model in every design of notebook 12 (placebos and learning curves); 0 leaves them out."""
     gain_sizes: list[Positive] = []
-    """Training objects a class in these designs, besides all."""
+    """Training objects per class in these designs, in addition to all."""
     gain_epochs: list[Positive] = []
     gain_widths: list[Annotated[float, Field(gt=0, le=1)]] = []
     gain_noise: list[Fraction] = []
@@ -216,41 +218,41 @@ class Parameters(BaseModel):
     baseline_repetitions: Positive = 5
     """Seeds of the baselines of notebook 05."""
     ageing_years: Annotated[int, Field(ge=2)] = 7
-    """Years of the simulated survey of notebook 13, the first of which is learnt from."""
+    """Years of the simulated survey of notebook 13; the first is the training set."""
     ageing_pairs_per_class: Positive = 16
-    """Its objects with two alerts a class in each year but the first."""
+    """Its objects with two alerts per class in each year after the first."""
     ageing_first_year: PositiveFloat = 5.0
-    """Objects of the first year over those of a later one."""
+    """Ratio of the first year's objects to those of a later year."""
     ageing_nights: Positive = 48
-    """Its nights a year."""
+    """Its nights per year."""
     ageing_repetitions: Annotated[int, Field(ge=2)] = 2
     """Trainings of each model on the first year."""
     ageing_epochs: Positive = 8
-    """Epochs of the trainings of notebook 13."""
+    """Epochs of the trainings in notebook 13."""
     real_folds: Annotated[int, Field(ge=2)] = 3
-    """Parts of the real packets of notebook 18, each predicted by forests that learned from the others."""
+    """Folds of the real packets in notebook 18, each predicted by forests trained on the others."""
     audit_repetitions: Positive = 2
-    """Trainings of notebook 14 with coordinates, and as many without."""
+    """Trainings with coordinates in notebook 14, and as many without."""
     audit_objects: Annotated[int, Field(ge=2)] = 20
-    """Test objects whose pixels notebook 14 explains."""
+    """Test objects with pixel attributions in notebook 14."""
     audit_sky_objects: Annotated[int, Field(ge=2)] = 400
-    """Unlabelled objects that notebook 14 classifies with and without coordinates, at most."""
+    """Most unlabelled objects that notebook 14 classifies with and without coordinates."""
     attribution_steps: Annotated[int, Field(ge=2)] = 16
-    """Points on the way from the baseline to an object at which notebook 14 takes gradients."""
+    """Points on the path from baseline to object at which notebook 14 takes gradients."""
     permutations: Positive = 5
-    """Shuffles of every feature of the network, in notebook 14."""
+    """Permutations of every feature of the network in notebook 14."""
     specification_count: Annotated[int, Field(ge=2)] = 8
-    """Specifications that notebook 15 tries, of 138 240."""
+    """Specifications in notebook 15, of 138 240."""
     specification_repetitions: Positive = 1
-    """Trainings of either model of a specification."""
+    """Trainings of each model of a specification."""
     night: Annotated[str, Field(pattern=r"^(\d{8})?$")] = ""
-    """UTC date YYYYMMDD that notebook 16 scores and 17 shows; empty for a simulated survey's night with most alerts."""
+    """UTC date YYYYMMDD for notebooks 16 and 17; empty for the night with the most alerts of a simulated survey."""
     night_candidates: Positive = 20
     """Candidates that notebook 16 lists."""
     hunter_query: str = ""
-    """Which candidates notebook 17 shows: a pandas query, such as ``p_SN > 0.6 and n_alerts == 2``; empty for all."""
+    """Candidates in notebook 17: a pandas query, for example ``p_SN > 0.6 and n_alerts == 2``; empty for all."""
     hunter_repeats: Fraction = 0.1
-    """Share of them that it shows twice, to see how far a person agrees with herself."""
+    """Share of candidates shown twice, to measure how often a person repeats her verdict."""
 
     @field_validator("archive", "labels", "real_archive", "alerce_checkpoint", "tns_csv", "bogus_reports")
     @classmethod
@@ -281,7 +283,7 @@ class Parameters(BaseModel):
     @field_validator("archive", "labels", "real_archive", "tns_csv", "bogus_reports", "label_csvs", "bogus_csvs")
     @classmethod
     def _without_key(cls, value: Any) -> Any:
-        # Variables in these are expanded, so that a variable would not hide it.
+        # Variables in these are expanded, so a variable would not hide the password.
         if any(map(PASSWORD.search, [value] if isinstance(value, str) else value)):
             raise ValueError("holds a password; leave it to the store's own settings (~/.netrc, AWS_SECRET_ACCESS_KEY)")
         return value
@@ -316,17 +318,17 @@ class Parameters(BaseModel):
         return self
 
     def training_options(self) -> dict[str, Any]:
-        """What every training of the run is told, whichever its model and its data; see `TRAINING_OPTIONS`."""
+        """Return the settings shared by all trainings of the run; see `TRAINING_OPTIONS`."""
         return {name: getattr(self, name) for name in TRAINING_OPTIONS}
 
     @property
     def simulated(self) -> bool:
-        """Whether the alerts come from the simulated survey."""
+        """Return whether the alerts come from the simulated survey."""
         return self.archive == SIMULATED
 
 
 class ParameterError(ValueError):
-    """A parameter file that a run refuses, in one sentence."""
+    """An invalid parameter file; the message is one sentence."""
 
 
 def make_parameters(values: dict[str, Any], source: str = "parameters") -> Parameters:
