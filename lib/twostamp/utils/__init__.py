@@ -1,4 +1,4 @@
-"""What every room may use: files, dates, coordinates, HEALPix, HTTP, Spark, paths."""
+"""Tools for all rooms: files, dates, coordinates, HEALPix, HTTP, Spark, paths."""
 
 from twostamp.utils.extras import attach_room
 

@@ -1,4 +1,4 @@
-"""Which accelerator a worker process computes on: one for its whole life, chosen before any framework starts."""
+"""Accelerator of a worker process: one for its lifetime, chosen before any framework starts."""
 
 import fcntl
 import functools
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO
 
 _held: list[IO[str]] = []
-"""The slot of this process, which nobody else has as long as the file is open."""
+"""Slot of this process, reserved as long as the file is open."""
 
 
 def list_cards() -> list[str]:
-    """Names of the NVIDIA cards that this process may use: those of ``CUDA_VISIBLE_DEVICES``, or all there are."""
+    """List the NVIDIA cards that this process may use: those of ``CUDA_VISIBLE_DEVICES``, or all."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
@@ -22,18 +22,18 @@ def list_cards() -> list[str]:
 
 @functools.cache
 def claim_card(assigned: str = "") -> str:
-    """Show this process one card alone, by ``CUDA_VISIBLE_DEVICES``; the first call decides.
+    """Restrict this process to one card with ``CUDA_VISIBLE_DEVICES``; the first call decides.
 
     Parameters
     ----------
     assigned : str
-        Address of the card that a scheduler has chosen; without one, the processes of this machine share the cards
-        evenly: each takes the first slot that no living process holds, and slot i is on card i modulo their number.
+        Address of the card chosen by a scheduler. Without one, the processes of this machine share the cards evenly.
+        Each takes the first free slot, and slot i is on card i modulo the number of cards.
 
     Returns
     -------
     str
-        Its name, empty where there is no card.
+        Name of the card; empty if there is none.
     """
     cards = list_cards()
     card = assigned or (cards[_take_slot() % len(cards)] if cards else "")
@@ -43,7 +43,7 @@ def claim_card(assigned: str = "") -> str:
 
 
 def _take_slot() -> int:
-    """Number of the first slot that no process holds; it is given back when this one ends."""
+    """Take the first free slot and return its number; it is released when this process ends."""
     folder = Path(tempfile.gettempdir()) / f"twostamp-cards-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for slot in count():

@@ -14,10 +14,10 @@ from twostamp.utils.typing import Floats
 
 
 def sky_coordinates(ra: ArrayLike, dec: ArrayLike) -> dict[str, NDArray[Any]]:
-    """Ecliptic (mean, J2000) and Galactic coordinates of equatorial positions (section 3.1.2).
+    """Compute ecliptic (mean, J2000) and Galactic coordinates of equatorial positions (section 3.1.2).
 
-    ALeRCE takes the J2000 ecliptic of PyEphem; astropy's barycentric *mean* ecliptic is the same frame to within 0.1
-    arcsec, while the true one would add the nutation of a single epoch.
+    ALeRCE uses the J2000 ecliptic of PyEphem. Astropy's barycentric *mean* ecliptic agrees with it to within 0.1
+    arcsec; the true one would add the nutation of a single epoch.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def sky_coordinates(ra: ArrayLike, dec: ArrayLike) -> dict[str, NDArray[Any]]:
 
 
 def ecliptic_line(n: int = 361) -> tuple[Floats, Floats]:
-    """The ecliptic in Galactic coordinates.
+    """Compute the ecliptic in Galactic coordinates.
 
     Returns
     -------

@@ -15,7 +15,7 @@ _JD_1970 = 2440587.5
 
 
 def longest_gap(nights: Iterable[str]) -> int:
-    """Longest run of nights without alerts, days (thesis, section 6.11).
+    """Find the longest run of nights without alerts, days (thesis, section 6.11).
 
     Examples
     --------
@@ -27,7 +27,7 @@ def longest_gap(nights: Iterable[str]) -> int:
 
 
 def night_of(jd: float) -> str:
-    """UTC date of a Julian date.
+    """Convert a Julian date to a UTC date.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def night_of(jd: float) -> str:
 
 
 def julian_midnight(day: date) -> float:
-    """Julian date of 0 h UTC.
+    """Return the Julian date of 0 h UTC.
 
     Examples
     --------
@@ -49,12 +49,12 @@ def julian_midnight(day: date) -> float:
 
 
 def julian_now() -> float:
-    """Julian date of this moment."""
+    """Return the current Julian date."""
     return time.time() / 86_400 + _JD_1970
 
 
 def to_timestamps(jd: "pd.Series[Any]") -> "pd.Series[Any]":
-    """UTC timestamps of a column of Julian dates.
+    """Convert a column of Julian dates to UTC timestamps.
 
     Examples
     --------

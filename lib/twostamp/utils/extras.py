@@ -1,4 +1,4 @@
-"""Optional dependencies: which extra of the package brings them."""
+"""Optional dependencies, and the extra of the package that installs each."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ try:
     import lazy_loader
 except (
     ModuleNotFoundError
-):  # a machine with an accelerator and little else, where modules are imported by their own names
+):  # on a machine with an accelerator and few packages, modules are imported by their own names
     lazy_loader = None
 
 EXTRAS = {
@@ -46,7 +46,7 @@ class MissingExtraError(ModuleNotFoundError):
 
 @contextmanager
 def naming_extras() -> Iterator[None]:
-    """Raise `MissingExtraError` where an optional dependency is missing.
+    """Raise `MissingExtraError` if an optional dependency is missing.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def naming_extras() -> Iterator[None]:
 
 
 def attach_room(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Load the public names of a room when they are asked for, as its ``__init__.pyi`` lists them.
+    """Load the public names of a room, listed in its ``__init__.pyi``, on first use.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write files and folders whole or not at all."""
+"""Write files and folders completely or not at all."""
 
 import json
 import os
@@ -15,25 +15,25 @@ import pandas as pd
 
 _MARK = ".part-"
 _HOST = socket.gethostname()
-_FORGOTTEN = 86_400.0  # seconds after which a file that another machine left unfinished is taken for a killed process's
+_FORGOTTEN = 86_400.0  # seconds after which an unfinished file of another machine counts as that of a killed process
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file or a folder under a temporary name, and rename it when the ``with`` block ends without an error.
 
-    The temporary name is hidden, lies beside `path`, has the same ending, and is of this process alone. The next
-    process that writes in the folder removes what killed processes of this machine left there, and what is a day old.
+    The temporary name is hidden, next to `path`, has the same ending, and is unique to this process. The next process
+    that writes in the folder removes files of killed processes of this machine, and those a day old.
 
     Parameters
     ----------
     path : Path
-        A file or folder that is there is replaced; missing parents are made.
+        An existing file or folder is replaced; missing parents are created.
 
     Yields
     ------
     Path
-        Where to write the file, or to make the folder. What was written is removed if the block raises.
+        Path for the file or folder. It is removed if the block raises.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 @cache
 def _sweep(folder: Path) -> None:
-    """Remove, once a process, what killed processes left in a folder."""
+    """Remove, once per process, files that killed processes left in a folder."""
     for left in folder.glob(f".*{_MARK}*"):
         with suppress(FileNotFoundError):
             if _is_of_killed_process(left.name) or time.time() - left.stat().st_mtime > _FORGOTTEN:
@@ -82,12 +82,12 @@ def _sweep(folder: Path) -> None:
 
 
 def _is_of_killed_process(name: str) -> bool:
-    """Tell whether a temporary name is of a process of this machine that no longer runs."""
+    """Return whether a temporary name belongs to a process of this machine that no longer runs."""
     host, _, pid = name[1:].partition(_MARK)[0].rpartition(".")
     if host != _HOST or not pid.isdigit():
         return False
     try:
-        os.kill(int(pid), 0)  # asks only whether the process is there
+        os.kill(int(pid), 0)  # only checks that the process exists
     except ProcessLookupError:
         return True
     except PermissionError:  # another user's process
@@ -104,7 +104,7 @@ def _remove(path: Path) -> None:
 
 
 def _flush(part: Path) -> None:
-    """Put what was written on the disk, so that a power failure leaves no empty file under the final name."""
+    """Flush a file to disk, so that a power failure leaves no empty file under the final name."""
     for file in (part, *part.rglob("*")):
         if not file.is_dir():
             with file.open("rb") as stream:

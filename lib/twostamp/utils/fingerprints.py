@@ -1,4 +1,4 @@
-"""What tells that an input, or the code that reads it, is no longer the one that a result was made from."""
+"""Fingerprints that show whether an input, or the code that reads it, has changed since a result was made."""
 
 import hashlib
 import json
@@ -9,20 +9,20 @@ import fsspec
 import requests
 
 _NOTES = {".csv", ".json", ".jsonl", ".md", ".txt"}
-"""Endings of files beside alerts, such as reports that every download writes anew."""
+"""Endings of other files among alerts, for example reports that every download rewrites."""
 _SMALL = 64 << 20
-"""Bytes up to which a file is known by its content; a larger one by size, time of its last change and inode."""
+"""Largest size in bytes of a file identified by its content; larger ones by size, time of change and inode."""
 _CHANGES = {"size", "etag", "contentmd5", "digest", "lastmodified", "mtime", "created", "contentlength", "generation"}
-"""What servers and file systems report of a file that changes with its content."""
+"""Fields reported by servers and file systems that change with a file's content."""
 _TIMEOUT = 20  # seconds
 
 
 def describe_input(name: str) -> str:
-    """Describe a file, a folder or a URL by what changes with its content.
+    """Describe a file, folder or URL by properties that change with its content.
 
     A small file is described by its hash. A large one, and the alerts in a folder, are described by size, time and
-    inode. A file of a server is described by what the server reports, such as its ETag. Notes in a folder (`_NOTES`)
-    do not count.
+    inode. A file of a server is described by the server's report, for example its ETag. Notes in a folder (`_NOTES`)
+    are ignored.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def describe_input(name: str) -> str:
     Returns
     -------
     str
-        Equal as long as nothing changes; that of a server that does not answer holds only that.
+        Description, equal as long as nothing changes; for an unreachable server it states only that.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def describe_input(name: str) -> str:
 
 
 def hash_code(folder: Path) -> str:
-    """Hash the modules and tables below a folder of the package, but for a packaged study."""
+    """Hash the modules and tables below a folder of the package, except a packaged study."""
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in {".py", ".csv", ".json"}]
     code = (path.read_bytes() for path in paths if folder / "study" not in path.parents)
     return hashlib.sha256(b"".join(code)).hexdigest()
@@ -88,5 +88,5 @@ def _describe_remote(url: str) -> dict[str, dict[str, str]] | str:
 
 
 def pick_changes(entry: dict[str, object]) -> dict[str, str]:
-    """Pick what changes with a file's content of what a server or a file system says of it."""
+    """Pick the fields of a server's or file system's report that change with a file's content."""
     return {name: str(value) for name, value in entry.items() if name.replace("-", "").lower() in _CHANGES}

@@ -18,7 +18,7 @@ from twostamp.utils.typing import Floats, Ints
 
 
 def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> Ints:
-    """HEALPix pixel (equatorial, RING order) of positions in degrees.
+    """Find the HEALPix pixels (equatorial, RING order) of positions in degrees.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def find_pixels(ra: npt.ArrayLike, dec: npt.ArrayLike, nside: int) -> Ints:
 
 
 def healpix_counts(predictions: pd.DataFrame, nside: int, classes: Sequence[str] = CLASSES) -> dict[str, Ints]:
-    """Objects per HEALPix pixel of the Galactic sky and predicted class.
+    """Count objects per HEALPix pixel of the Galactic sky and predicted class.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def healpix_counts(predictions: pd.DataFrame, nside: int, classes: Sequence[str]
     Returns
     -------
     counts : dict of ndarray, shape (12 nside^2,), int64
-        RING order, one array a class.
+        Counts in RING order, one array per class.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Seq
     predictions : Path
         Folder ``predictions.parquet``.
     path : Path
-        Parquet file to write; its schema's metadata says nside, ordering and frame.
+        Parquet file to write; its schema's metadata hold nside, ordering and frame.
     nside, classes
         As for `healpix_counts`.
 
     Returns
     -------
     DataFrame
-        pixel, and one column of counts a class.
+        pixel, and one column of counts per class.
     """
     counts = {name: np.zeros(healpy.nside2npix(nside), dtype=np.int64) for name in classes}
     for file in sorted(predictions.glob("*.parquet")):
@@ -89,7 +89,7 @@ def write_healpix_counts(predictions: Path, path: Path, nside: int, classes: Seq
 
 
 def sample_density(counts: Ints, shape: tuple[int, int] = (240, 480)) -> Floats:
-    """Draw a HEALPix map of counts on a regular grid, as a density.
+    """Sample a HEALPix map of counts on a regular grid, as a density.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def sample_density(counts: Ints, shape: tuple[int, int] = (240, 480)) -> Floats:
 
 
 def sample_sky(values: npt.NDArray[Any], shape: tuple[int, int] = (240, 480)) -> npt.NDArray[Any]:
-    """Draw any HEALPix map on a regular grid; as `sample_density`."""
+    """Sample any HEALPix map on a regular grid; arguments as for `sample_density`."""
     rows, columns = shape
     latitude = (np.arange(rows) + 0.5) * 180 / rows - 90
     longitude = (np.arange(columns) + 0.5) * 360 / columns - 180

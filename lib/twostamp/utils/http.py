@@ -1,4 +1,4 @@
-"""Requests that are polite and do not give up at the first fault: one rate for all threads, back-off, time-outs."""
+"""HTTP requests with a limited rate for all threads, retries with back-off, and time-outs."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 
 
 class RateLimit:
-    """At most so many requests a second, counted over all threads that share it.
+    """Limit of requests per second, over all threads that share it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class RateLimit:
     Attributes
     ----------
     requests, retries : int
-        Requests so far, and how many of them were made again after a fault.
+        Requests so far, and those repeated after a fault.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -55,13 +55,13 @@ class RateLimit:
         time.sleep(turn - now)
 
     def hold(self, seconds: float) -> None:
-        """Let no thread make a request for some time: the server asked for it."""
+        """Pause the requests of all threads, as requested by the server."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
 def retry(ask: Callable[[], Answer], faults: tuple[type[Exception], ...], attempts: int, first_pause: float) -> Answer:
-    """Call a function until it raises none of `faults`, `attempts` times at most; every pause is twice the last."""
+    """Call a function until it raises none of `faults`, at most `attempts` times; every pause is twice the last."""
     for attempt in range(attempts - 1):
         try:
             return ask()
@@ -71,10 +71,10 @@ def retry(ask: Callable[[], Answer], faults: tuple[type[Exception], ...], attemp
 
 
 class PoliteSession(requests.Session):
-    """A session that waits its turn and tries again after a transient fault, each time later.
+    """Session with a limited rate that retries after transient faults, with growing pauses.
 
-    Transient are time-outs, lost connections, bodies that end early and the statuses of `_TRANSIENT`; where the server
-    asks for a wait (``Retry-After``), all threads wait.
+    Transient faults are time-outs, lost connections, truncated bodies and the statuses of `_TRANSIENT`. If the server
+    asks for a pause (``Retry-After``), all threads wait.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ class PoliteSession(requests.Session):
     timeout : float
         Seconds without a byte from the server after which a request counts as lost.
     attempts : int
-        Requests for one thing, at most.
+        Most requests for one object.
     first_pause : float
         Seconds before the second attempt; every further pause is twice as long.
     raise_errors : bool
-        Raise for every status from 400 on. ALeRCE's client does it by itself for all but packets, where it would take
-        an error page for one.
+        Raise for every status from 400 on. ALeRCE's client does so except for packets, where it would take an error
+        page for a packet.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class PoliteSession(requests.Session):
         self.headers["User-Agent"] = "twostamp"
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Make a request; arguments, answer and errors are those of `requests.Session.request`."""
+        """Make a request; arguments, response and errors are those of `requests.Session.request`."""
         options.setdefault("timeout", self.timeout)
         for attempt in range(self.attempts):
             self.limit.wait(again=attempt > 0)
@@ -161,13 +161,13 @@ def redact(text: str) -> str:
 
 
 def _is_transient(response: requests.Response) -> bool:
-    """Whether another try may help: a fault of the server, also one that a proxy calls a bad request in HTML."""
+    """Whether a retry may help: a fault of the server, also one that a proxy reports as a bad request in HTML."""
     page = "html" in response.headers.get("Content-Type", "")
     return response.status_code in _TRANSIENT or (response.status_code == 400 and page)
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Seconds that the server asks to wait; 0 if it asks for none or the value cannot be read."""
+    """Read the pause that the server asks for, seconds; 0 if there is none or it cannot be read."""
     try:
         wanted = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
     except InvalidHeader:

@@ -1,4 +1,4 @@
-"""The Java and the settings that Spark starts with: those of this package, whatever the user's environment sets."""
+"""Java and settings of Spark: those of this package, whatever the user's environment sets."""
 
 import os
 import re
@@ -14,9 +14,9 @@ _HINT = (
     "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless; conda: openjdk) or set "
     "JAVA_HOME"
 )
-_OLDEST, _NEWEST_OF_SPARK_4_0 = 17, 22  # the Hadoop of Spark 4.0 asks for a security manager, which Java 23 has not
+_OLDEST, _NEWEST_OF_SPARK_4_0 = 17, 22  # the Hadoop of Spark 4.0 needs a security manager, which Java 23 lacks
 _SETTINGS = re.compile(r"(PY)?SPARK_(?!(DRIVER_)?PYTHON$|GATEWAY_)|(HADOOP|YARN)_CONF_DIR$")
-"""Variables that lead to another Spark, another file system, or their settings."""
+"""Variables that select another Spark, another file system, or their settings."""
 _HOME_ADDRESS = {"SPARK_LOCAL_IP": "127.0.0.1"}
 
 
@@ -25,12 +25,12 @@ class SparkUnavailableError(RuntimeError):
 
 
 def require_java() -> None:
-    """Make sure that there is a Java that the installed Spark can run on.
+    """Check that there is a Java for the installed Spark.
 
     Raises
     ------
     SparkUnavailableError
-        If there is no Java, or one too old or too new; with the fix.
+        If there is no Java, or one too old or too new; the message has the fix.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)

@@ -1,4 +1,4 @@
-"""What the library logs, shown to whoever runs a notebook or a command."""
+"""Log of the library, printed in notebooks and commands."""
 
 import logging
 

@@ -19,12 +19,12 @@ _CHATTER = re.compile(
 
 
 class QuietImport(MetaPathFinder):
-    """Once, when a module is first imported, keep from standard error the lines that only inform.
+    """Hides informational lines from standard error when a module is first imported.
 
     Parameters
     ----------
     module : str
-        Such as ``tensorflow``. All that is no information is written when the import ends, or fails.
+        Module, for example ``tensorflow``. All other lines are written when the import ends or fails.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def _load_quietly(spec: ModuleSpec) -> ModuleSpec:
 
 @contextmanager
 def keep_information() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, and pass on the lines that are no information."""
+    """Hold back the output to file descriptor 2, and pass on lines that are not informational."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -1,4 +1,4 @@
-"""Start Spark, and run independent jobs on it, of which a dead worker costs one retry."""
+"""Start Spark, and run independent jobs on it; a job whose worker dies is retried once."""
 
 import os
 import re
@@ -26,30 +26,30 @@ _ATTEMPTS = 2
 DIED = "its process died twice (killed, or out of memory)"
 
 _ROW_BYTES = 100_000
-"""What an alert with its stamps weighs."""
+"""Size of an alert with its stamps, bytes."""
 _GIB = 1 << 30
 _PARTITIONS = "spark.sql.shuffle.partitions"
 
 
 def make_spark(master: str = "local[*,4]") -> "SparkSession":
-    """Start Spark, or share the session that runs already.
+    """Start Spark, or share the running session.
 
-    A local session has the settings that its cores and this machine's memory call for; that of a cluster has those that
-    it is given, such as by ``spark-submit``, and no fewer partitions than cores.
+    A local session gets settings for its cores and this machine's memory. A session on a cluster keeps its given
+    settings, for example from ``spark-submit``, with at least as many partitions as cores.
 
     Parameters
     ----------
     master : str
-        Spark master. Plain ``local[n]`` never tries a failed task again; ``local[n,4]`` does.
+        Spark master. Plain ``local[n]`` never retries a failed task; ``local[n,4]`` does.
 
     Raises
     ------
     SparkUnavailableError
-        If Spark does not start here, such as without a Java.
+        If Spark does not start here, for example without Java.
     """
     require_java()
     local = master.startswith("local")
-    if local or "PYSPARK_PYTHON" not in os.environ:  # a cluster's workers may have another path to theirs
+    if local or "PYSPARK_PYTHON" not in os.environ:  # workers of a cluster may have their Python elsewhere
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     with naming_extras():
         from pyspark.sql import SparkSession
@@ -61,7 +61,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
         "spark.driver.extraJavaOptions": log,
     }
     if local:
-        # A local session lives for a minute: compiling its code well costs more than that code ever gains.
+        # A local session lives for a minute: optimising its code costs more time than it saves.
         options["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
         options |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
         options |= {"spark.ui.enabled": "false"} | plan_settings(_count_cores(master), _measure_memory())
@@ -76,7 +76,7 @@ def make_spark(master: str = "local[*,4]") -> "SparkSession":
 
 
 def plan_settings(cores: int, memory: int) -> dict[str, str]:
-    """Settings of a local session by its cores and the machine's memory (bytes).
+    """Plan the settings of a local session from its cores and the machine's memory (bytes).
 
     Examples
     --------
@@ -102,7 +102,7 @@ def _count_cores(master: str) -> int:
 
 
 def _measure_memory() -> int:
-    """Bytes of memory of this machine, or of its container."""
+    """Measure the memory of this machine or container, bytes."""
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else ""
     return min(psutil.virtual_memory().total, int(text)) if text.isdigit() else psutil.virtual_memory().total
@@ -110,14 +110,14 @@ def _measure_memory() -> int:
 
 @contextmanager
 def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator["SparkSession"]:
-    """Share the session that runs already, or have one for the length of a ``with`` block.
+    """Share the running session, or start one for a ``with`` block.
 
     Parameters
     ----------
     master : str
         As for `make_spark`.
     cores : int, optional
-        Tasks at a time of a local master; a cluster has its own.
+        Parallel tasks of a local master; a cluster has its own.
     """
     with naming_extras():
         from pyspark.sql import SparkSession
@@ -133,7 +133,7 @@ def open_spark(master: str = "local[*,4]", cores: int | None = None) -> Iterator
 
 @contextmanager
 def settings(spark: "SparkSession", **values: Any) -> Iterator[None]:
-    """Have other settings of Spark's SQL for the length of a ``with`` block."""
+    """Change settings of Spark SQL within a ``with`` block."""
     before = {name: spark.conf.get(name) for name in values}
     for name, value in values.items():
         spark.conf.set(name, value)
@@ -153,14 +153,14 @@ def run_jobs(
     environment: Mapping[str, str] | None = None,
     description: str = "jobs",
 ) -> None:
-    """Run a function on every job, one Spark task each; what raises, or kills its process, is tried once more.
+    """Run a function on every job, one Spark task each; a job that raises or kills its process is retried once.
 
     Parameters
     ----------
     spark : SparkSession
         Its master allows four failures of a task, as clusters do by default and ``local[n,4]`` does.
     work : callable
-        Importable function of a module; what it finds it writes where all workers can.
+        Importable function of a module; it writes its results to a place that all workers share.
     jobs : sequence
         Picklable; started in their order.
     failed : callable
@@ -168,7 +168,7 @@ def run_jobs(
     environment : mapping of str, optional
         Environment variables of the workers' processes.
     description : str
-        Of the progress bar.
+        Text of the progress bar.
     """
     if not jobs:
         return
@@ -182,7 +182,7 @@ def _run_job(work: Callable[[Job], None], failed: Callable[[Job, str], None], jo
     from pyspark import TaskContext
 
     task, reason = TaskContext.get(), ""
-    # What raises is caught below, so that another attempt of the task means that a process died.
+    # Exceptions are caught below, so another attempt of a task means that a process died.
     if task is not None and task.attemptNumber() >= _ATTEMPTS:
         failed(job, DIED)
         return
@@ -196,7 +196,7 @@ def _run_job(work: Callable[[Job], None], failed: Callable[[Job, str], None], jo
 
 
 def assigned_gpu() -> str:
-    """Address of the GPU that Spark's resource scheduling gives to this task; empty where it schedules none."""
+    """Return the address of the GPU that Spark's scheduling gives to this task; empty if it schedules none."""
     from pyspark import TaskContext
 
     task = TaskContext.get()
@@ -206,7 +206,7 @@ def assigned_gpu() -> str:
 
 @contextmanager
 def show_progress(spark: "SparkSession", total: int, description: str) -> Iterator[None]:
-    """Show how many tasks of the next job are done, from a thread: a Spark action keeps its own thread waiting."""
+    """Show the progress of the next job from a thread, since a Spark action blocks its own."""
     tracker, finished = spark.sparkContext.statusTracker(), threading.Event()
     with tqdm(total=total, desc=description) as bar:
 

@@ -1,4 +1,4 @@
-"""Rows that Spark's tasks make of many inputs, one file an input: a killed run makes only those that are missing."""
+"""Rows that Spark tasks make from many inputs, one file per input: a killed run makes only the missing ones."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
