@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -332,6 +333,66 @@ def test_a_query_that_the_server_cancels_is_asked_again(monkeypatch, state, aske
     with pytest.raises(AlerceDatabaseError, match="refuses the query: canceling statement"):
         database.sample_asteroids(3, 1)
     assert len(queries) == asked
+
+
+class _Server:
+    """A server that says in order what becomes of connections and of queries: an answer, or an error."""
+
+    def __init__(self, *outcomes):
+        self.outcomes, self.url = list(outcomes), "postgresql://reader@host/ztf"
+
+    def _next(self):
+        if isinstance(outcome := self.outcomes.pop(0), Exception):
+            raise outcome
+        return outcome
+
+    def connect(self):
+        self._next()
+        return nullcontext(self)
+
+    def execute(self, query):
+        return self._next()
+
+    def all(self):
+        return self._next()
+
+    def keys(self):
+        return ["objectId", "ssdistnr", "ndet"]
+
+
+REFUSED = sql.exc.OperationalError("connect", {}, Exception("connection refused"))
+STARTING = sql.exc.OperationalError("connect", {}, _LostError("57P03"))
+DROPPED = sql.exc.OperationalError("SELECT", {}, Exception("server closed the connection"), connection_invalidated=True)
+ROWS = [("ZTF18a", 1.0, 2)]
+
+
+def ask_server(monkeypatch, *outcomes, attempts=4):
+    database = AlerceDatabase("postgresql://reader@127.0.0.1/none", attempts=attempts, first_pause=0.001)
+    server = _Server(*outcomes)
+    for outcome in outcomes:
+        if outcome == "answer":
+            server.outcomes[server.outcomes.index(outcome)] = server
+    monkeypatch.setattr(database, "_engine", server)
+    return server, lambda: database.sample_asteroids(3, 1)["objectId"].tolist()
+
+
+def test_a_connection_that_is_dropped_in_the_middle_of_a_list_is_made_again_while_the_server_restarts(monkeypatch):
+    server, ask = ask_server(monkeypatch, None, "answer", DROPPED, REFUSED, STARTING, None, "answer", ROWS)
+    assert ask() == ["ZTF18a"]
+    assert server.outcomes == []
+
+
+def test_a_server_that_has_never_answered_is_asked_once_unless_it_is_starting(monkeypatch):
+    server, ask = ask_server(monkeypatch, REFUSED, None)
+    with pytest.raises(AlerceDatabaseError, match=r"no connection to .*connection refused"):
+        ask()
+    assert server.outcomes == [None]
+    _, ask = ask_server(monkeypatch, STARTING, None, "answer", ROWS)
+    assert ask() == ["ZTF18a"]
+    server, ask = ask_server(monkeypatch, *[STARTING] * 4, None)
+    with pytest.raises(AlerceDatabaseError, match="no connection"):
+        ask()
+    assert server.outcomes == [None]
 
 
 def test_a_password_is_in_no_error(monkeypatch):

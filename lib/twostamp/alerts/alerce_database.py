@@ -114,7 +114,7 @@ class AlerceDatabase:
     """
 
     def __init__(self, database: str, *, timeout: float = 1800.0, attempts: int = 6, first_pause: float = 2.0) -> None:
-        self.attempts, self.first_pause = attempts, first_pause
+        self.attempts, self.first_pause, self._reached = attempts, first_pause, False
         options = f"-c statement_timeout={int(1000 * timeout)} -c default_transaction_read_only=on"
         settings = {"options": options, "connect_timeout": 30}
         try:
@@ -184,9 +184,12 @@ class AlerceDatabase:
 
     def _connect(self) -> sql.Connection:
         try:
-            return self._engine.connect()
+            connection = self._engine.connect()
         except SQLAlchemyError as error:
-            raise AlerceDatabaseError(f"no connection to {self._engine.url!r}: {_first_line(error)}") from None
+            kind = _InterruptedError if self._reached or _may_help(error) else AlerceDatabaseError
+            raise kind(f"no connection to {self._engine.url!r}: {_first_line(error)}") from None
+        self._reached = True  # from now on, a server that cannot be reached is one that restarts
+        return connection
 
 
 def search_cones(
