@@ -23,6 +23,7 @@ from twostamp.alerts.cutouts import expected_shape, read_stamp
 from twostamp.alerts.extraction import extract_first_two, read_objects
 from twostamp.alerts.extraction_report import ExtractionReport
 from twostamp.alerts.packet import read_packets, read_schema, write_packets
+from twostamp.alerts.tarballs import NOT_READ
 from twostamp.analysis.data_extraction import cluster_cost
 from twostamp.data.arrays import read_metadata
 from twostamp.data.labels import read_labels
@@ -351,7 +352,7 @@ def test_nothing_odd_stops_a_night(spark, tmp_path):
     assert (report.damaged_sources, report.passed_over) == (0, 3)
     named = table[table["candid"].isna()].set_index(["source", "member"])["reason"].to_dict()
     assert named[str(archive / "empty.tar.gz"), ""] == "it holds no alerts"
-    assert named[str(archive / "night.zip"), ""] == "its kind of file is not read: unpack it"
+    assert named[str(archive / "night.zip"), ""] == NOT_READ
     assert named[str(archive / "night.tar.gz"), "._1.avro"] == "it is hidden"
     assert "Confluent" in named[str(archive / "night.tar.gz"), "foreign.avro"]
     assert any("files passed over" in line for line in report.lines())
