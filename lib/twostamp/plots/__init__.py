@@ -1,1 +1,1 @@
-"""Figures: one module per notebook, with its name, and what they share."""
+"""Figures: one module per notebook, with its name, and shared modules."""

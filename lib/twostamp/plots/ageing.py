@@ -1,4 +1,4 @@
-"""Figures of notebook 13: accuracy and recalls by year, what the second alert gains in each, and drifting features."""
+"""Figures of notebook 13: accuracy and recalls by year, the second alert's gain in each, and drifting features."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ _GAIN = r"^(?P<split>.*): gain of the second alert on (?P<list>\w+) in year (?P<
 
 
 def plot_years(table: pd.DataFrame) -> Figure:
-    """Accuracy by year and model, one panel a split, with intervals of 95 %.
+    """Plot accuracy by year and model, one panel per split, with 95 % intervals.
 
     `table` is of `twostamp.analysis.ageing.tabulate_years`.
     """
@@ -43,7 +43,7 @@ def plot_years(table: pd.DataFrame) -> Figure:
 
 
 def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
-    """Recall of each class by year with intervals of 95 %, one panel a list; `table` as in `plot_years`."""
+    """Plot the recall of each class by year with 95 % intervals, one panel per list; `table` as in `plot_years`."""
     table = table[(table["split"] == split) & table["score"].str.startswith("recall") & (table["model"] == "M1")]
     figure, axes = make_panels(table["features"].nunique(), 2.7, sharey=True)
     for ax, (name, part) in zip(axes[0], table.groupby("features", sort=False)):
@@ -61,7 +61,7 @@ def plot_recalls(table: pd.DataFrame, split: str) -> Figure:
 
 
 def plot_gains(claims: pd.DataFrame) -> Figure:
-    """What the second alert gains in each year, one panel a split and list, paired on the objects, 95 %.
+    """Plot the gain of the second alert in each year, one panel per split and list, paired on the objects, 95 %.
 
     `claims` is of `twostamp.analysis.ageing.tabulate_falls`.
     """
@@ -81,7 +81,7 @@ def plot_gains(claims: pd.DataFrame) -> Figure:
 
 
 def plot_drift(drift: pd.DataFrame) -> Figure:
-    """Stability index of each feature and year over what these numbers of objects show without any drift.
+    """Plot the stability index of each feature and year over its expectation for these sample sizes without drift.
 
     `drift` is of `twostamp.analysis.ageing.measure_drift`.
     """

@@ -1,4 +1,4 @@
-"""Figures of chapters 1 and 2 and of annex A that data or a computation draws."""
+"""Figures of chapters 1 and 2 and of annex A from data or computations."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ TITLES = ("Science", "Reference", "Difference")
 
 
 def plot_yearly_counts(counts: pd.Series, ax: Axes) -> Axes:
-    """Bars of supernovae by year, index the years (figure 1.1)."""
+    """Plot bars of supernovae by year, index the years (figure 1.1)."""
     bars = ax.bar(counts.index.astype(str), counts, color=CLASS_COLOURS["SN"], width=0.75)
     ax.bar_label(bars, fontsize=7, padding=2)
     ax.set(xlabel="Year of discovery", ylabel="Confirmed supernovae")
@@ -29,7 +29,7 @@ def plot_yearly_counts(counts: pd.Series, ax: Axes) -> Axes:
 
 
 def plot_type_counts(counts: pd.Series, ax: Axes) -> Axes:
-    """Horizontal bars of supernovae by type on a logarithmic axis, largest on top (figure 1.2)."""
+    """Plot horizontal bars of supernovae by type on a logarithmic axis, largest on top (figure 1.2)."""
     ordered = counts.iloc[::-1]
     bars = ax.barh(ordered.index, ordered, color=CLASS_COLOURS["SN"], height=0.7)
     ax.bar_label(bars, fontsize=7, padding=3)
@@ -39,7 +39,7 @@ def plot_type_counts(counts: pd.Series, ax: Axes) -> Axes:
 
 
 def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
-    """Detections with error bars and upper limits of one object, by filter (figure 2.2).
+    """Plot detections with error bars and upper limits of one object, by filter (figure 2.2).
 
     `curve` is of `twostamp.analysis.background.make_light_curve`.
     """
@@ -59,7 +59,7 @@ def plot_light_curve(curve: pd.DataFrame, ax: Axes, title: str = "") -> Axes:
 
 
 def plot_triplet(stamps: Floats32, figure: Figure, title: str = "") -> Figure:
-    """Science, reference and difference stamps, shape (3, 63, 63), each with its own scale in DN (figure 2.11)."""
+    """Plot science, reference and difference stamps, shape (3, 63, 63), each with its own scale in DN (figure 2.11)."""
     for ax, stamp, name in zip(figure.subplots(1, 3), stamps, TITLES, strict=True):
         image = ax.imshow(stamp, origin="lower", vmin=np.quantile(stamp, 0.01), vmax=np.quantile(stamp, 0.995))
         ax.set(title=name, xlabel="Column (pixels)", xticks=[0, 31, 62], yticks=[0, 31, 62])
@@ -71,7 +71,7 @@ def plot_triplet(stamps: Floats32, figure: Figure, title: str = "") -> Figure:
 
 
 def plot_convolution(image: Floats, kernel: Floats, figure: Figure) -> Figure:
-    """An image, a kernel of two values and the feature map that they give (figures 2.17, 2.18)."""
+    """Plot an image, a kernel of two values and the resulting feature map (figures 2.17, 2.18)."""
     axes = figure.subplots(1, 3, width_ratios=[1, 0.45, 1])
     low, high = np.quantile(image, (0.01, 0.995))
     for ax, array, name, (bottom, top), ticks in zip(
@@ -89,7 +89,7 @@ def plot_convolution(image: Floats, kernel: Floats, figure: Figure) -> Figure:
 
 
 def _draw_matrix(matrix: Floats, ax: Axes, title: str, colours: Mapping[tuple[int, int], str]) -> None:
-    """Numbers of a small matrix in their cells, some of the cells coloured."""
+    """Draw the numbers of a small matrix in their cells, some of them coloured."""
     rows, columns = matrix.shape
     for (row, column), value in np.ndenumerate(matrix):
         colour = colours.get((row, column), "white")
@@ -100,7 +100,7 @@ def _draw_matrix(matrix: Floats, ax: Axes, title: str, colours: Mapping[tuple[in
 
 
 def plot_matrix_convolution(image: Floats, kernel: Floats, figure: Figure, at: tuple[int, int]) -> Figure:
-    """Convolution of a small matrix, with the window of the output cell `at` (row, column) marked (figure 2.15)."""
+    """Plot the convolution of a small matrix, with the window of output cell `at` (row, column) marked (fig. 2.15)."""
     result, size = slide_kernel(image, kernel), len(kernel)
     left, middle, right = figure.subplots(1, 3, width_ratios=[len(image), size, len(result)])
     window = {(at[0] + i, at[1] + j): "#BBDDF0" for i in range(size) for j in range(size)}
@@ -113,7 +113,7 @@ def plot_matrix_convolution(image: Floats, kernel: Floats, figure: Figure, at: t
 
 
 def plot_max_pool(matrix: Floats, figure: Figure) -> Figure:
-    """Max pooling of a small matrix, each block and its maximum in one colour (figure 2.19)."""
+    """Plot max pooling of a small matrix, each block and its maximum in one colour (figure 2.19)."""
     colours = ["#BBDDF0", "#F6DDA8", "#B7E0D2", "#EBCBDD"]
     pooled = max_pool(matrix, 2)
     of_block = {cell: colours[i % 4] for i, cell in enumerate(np.ndindex(pooled.shape))}
@@ -125,7 +125,7 @@ def plot_max_pool(matrix: Floats, figure: Figure) -> Figure:
 
 
 def plot_taxonomy(ax: Axes) -> Axes:
-    """ALeRCE's taxonomy as a tree, subclasses in the colour of their class (figure A.1)."""
+    """Plot ALeRCE's taxonomy as a tree, subclasses in the colour of their class (figure A.1)."""
     top, tops = 0.0, []
     for level1 in ("Transient", "Stochastic", "Periodic", ""):
         leaves = [sub for sub in SUBCLASSES if sub.level1 == level1 and sub.class_name != "bogus"]

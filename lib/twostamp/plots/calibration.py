@@ -1,4 +1,4 @@
-"""Figures of notebook 11: reliability, the astronomer's curve, and the coverage of conformal sets."""
+"""Figures of notebook 11: reliability, candidates to inspect, and the coverage of conformal sets."""
 
 from collections.abc import Mapping
 
@@ -25,9 +25,9 @@ def plot_reliability(
     bins: int,
     methods: tuple[str, ...] = ("single", "ensemble, temperature"),
 ) -> Figure:
-    """Share of right answers against confidence, one row a method and one column a model.
+    """Plot the share of right predictions against confidence, one row per method and one column per model.
 
-    Bars stand where the share of a calibrated model lies in 95 % of the cases; bins of few objects are hollow.
+    Bars span the 95 % range of the share for a calibrated model; bins of few objects are hollow.
 
     `calibrated` is of `twostamp.evaluation.calibration.calibrate`; `labels` are the true classes, shape (n,), int.
     """
@@ -54,7 +54,7 @@ def _draw_reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int, co
 
 
 def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova") -> Figure:
-    """Candidates per true object of a class against completeness, one panel a mix of classes.
+    """Plot candidates per true object of a class against completeness, one panel per mix of classes.
 
     `tables` are of `twostamp.evaluation.candidates.tabulate_candidates`, by title; `wanted` is the class's name.
     """
@@ -78,9 +78,10 @@ def plot_candidates(tables: Mapping[str, pd.DataFrame], wanted: str = "supernova
 
 
 def plot_coverage(tables: Mapping[str, pd.DataFrame], coverage: float) -> Figure:
-    """Coverage of each class beside the range that the promise allows, and how often no single class is named.
+    """Plot each class's coverage with the range allowed at the nominal coverage, and how often no single class is
+    named.
 
-    `tables` are of `twostamp.evaluation.conformal.check_coverage`, by model; `coverage` is what was promised.
+    `tables` come from `twostamp.evaluation.conformal.check_coverage`, by model; `coverage` is the nominal one.
     """
     figure, ((left, right),) = make_panels(2, 2.9)
     offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)

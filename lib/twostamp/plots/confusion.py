@@ -1,4 +1,4 @@
-"""Confusion matrices of repeated trainings: mean ± std per cell, validation beside test (figures 6.1-6.3, 6.9-6.11)."""
+"""Confusion matrices of repeated trainings: mean ± std per cell, validation and test (figures 6.1-6.3, 6.9-6.11)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from twostamp.evaluation.metrics import accuracy, confusion_mean_std, format_mea
 CELL = 0.72
 """Side of a cell of a small matrix, inches."""
 MANY = 8
-"""From this many classes on, cells shrink and only their notable shares are written."""
+"""Number of classes from which cells shrink and only notable shares are written."""
 
 
 def plot_confusion(
@@ -24,7 +24,7 @@ def plot_confusion(
     Parameters
     ----------
     confusions : sequence of array_like, shape (k, k)
-        Counts, one matrix a repetition; rows true, columns predicted.
+        Counts, one matrix per repetition; rows true, columns predicted.
     classes : sequence of str, length k
     show_rows : bool
         Whether to name the rows.
@@ -34,7 +34,7 @@ def plot_confusion(
     shown = np.vectorize(_write_notable if many else _write_cell)(mean, std, len(confusions))
     size = {"size": 6 if many else 8}
     sns.heatmap(mean, annot=shown, fmt="", annot_kws=size, cmap="Blues", vmin=0, vmax=1, square=True, cbar=False, ax=ax)
-    for text, share in zip(ax.texts, mean[np.isfinite(mean)]):  # seaborn writes white on a middling blue
+    for text, share in zip(ax.texts, mean[np.isfinite(mean)]):  # seaborn writes white on medium blue
         text.set_color("white" if share > 0.55 else "black")
     places = np.arange(len(classes)) + 0.5
     ax.set_xticks(places, classes, rotation=90 if many else 30, ha="center" if many else "right")
@@ -58,7 +58,7 @@ def plot_confusions(splits: Mapping[str, Sequence[ArrayLike]], classes: Sequence
     Parameters
     ----------
     splits : mapping
-        Matrices of counts, one a repetition, by the name of the split.
+        Matrices of counts, one per repetition, by the name of the split.
     classes : sequence of str
         Five to some twenty.
     """

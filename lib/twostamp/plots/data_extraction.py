@@ -1,4 +1,4 @@
-"""The figure of chapter 6 that the extraction makes: how many alerts a night brings (figure 6.12)."""
+"""Figure 6.12 of the extraction: alerts per night."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ DAYS = 366
 
 
 def plot_bytes_per_night(bytes_per_night: Mapping[str, int], figure: Figure) -> Figure:
-    """Size of each night's alerts, one panel a year from the first to the last; a night without alerts stays empty.
+    """Plot the size of each night's alerts, one panel per year; a night without alerts stays empty.
 
     `bytes_per_night` maps UTC nights (YYYY-MM-DD) to bytes; `figure` is empty.
 

@@ -9,9 +9,9 @@ from twostamp.taxonomy import order_classes
 
 
 def plot_subclass_counts(counts: pd.DataFrame, ax: Axes, cap: int | None = None) -> Axes:
-    """Objects per subclass, most numerous first, in the colour of their class; `counts` is of `count_subclasses`.
+    """Plot objects per subclass, most numerous first, coloured by class; `counts` comes from `count_subclasses`.
 
-    With a `cap`, the objects of a class at most, the axis is logarithmic and a line shows it.
+    With a `cap` (most objects of a class), the axis is logarithmic and a line marks the cap.
     """
     ordered = counts.sort_values(["objects", "subclassALeRCE"], ascending=[False, True])
     names = ordered["subclassALeRCE"].tolist()

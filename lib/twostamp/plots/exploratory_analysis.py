@@ -20,10 +20,10 @@ from twostamp.taxonomy import order_classes
 from twostamp.utils.typing import Floats, Floats32
 
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-"""Line styles, so that classes are told apart without colour too."""
+"""Line styles, which distinguish classes without colour too."""
 
 MISSING = "#9ecae1"
-"""A masked pixel is neither dark nor bright."""
+"""Colour of a masked pixel, neither dark nor bright."""
 
 PARTS: dict[str, tuple[str, ...]] = {
     "C.1": ("sgscore1", "distpsnr1", "sgscore2", "distpsnr2", "sgscore3", "distpsnr3"),
@@ -31,7 +31,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "C.3": ("classtar", "chinr", "sharpnr", "ndethist", "ncovhist", "non_detections"),
     "C.4": ("ra", "dec", "ecl_long", "ecl_lat", "gal_long", "gal_lat"),
 }
-"""Which metadata share a figure; together the 24 of `twostamp.analysis.exploratory_analysis.EXPLORED`."""
+"""Metadata of each figure; together the 24 of `twostamp.analysis.exploratory_analysis.EXPLORED`."""
 
 UNITS = {
     **dict.fromkeys(PARTS["C.4"], "deg"),
@@ -45,7 +45,7 @@ BINS = 20
 
 
 def plot_class_counts(counts: pd.Series, ax: Axes) -> Axes:
-    """Objects per class, index the classes (figure 3.1)."""
+    """Plot objects per class, index the classes (figure 3.1)."""
     bars = ax.bar(counts.index, counts, color=counts.index.map(class_colour), width=0.7)
     ax.bar_label(bars, counts.map(group_digits), padding=2, fontsize=8)
     ax.set(ylabel="objects", ylim=(0, max(1.15 * counts.max(), 1)))
@@ -53,9 +53,9 @@ def plot_class_counts(counts: pd.Series, ax: Axes) -> Axes:
 
 
 def plot_histograms(values: pd.Series, classes: pd.Series, bins: ArrayLike, ax: Axes, *, xlabel: str) -> Axes:
-    """One outline per class, as a share of the class's objects.
+    """Plot one outline per class, as a share of the class's objects.
 
-    Values that are NaN are left out; what lies beyond the edges `bins` is counted in the outermost bins.
+    NaN values are left out; values beyond the edges `bins` are counted in the outermost bins.
     """
     edges = np.asarray(bins, dtype=float)
     for name, line in zip(order_classes(classes), cycle(LINES)):
@@ -68,7 +68,7 @@ def plot_histograms(values: pd.Series, classes: pd.Series, bins: ArrayLike, ax: 
 
 
 def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> Axes:
-    """Days between the two alerts, by class, on a logarithmic axis (figure 3.3).
+    """Plot days between the two alerts, by class, on a logarithmic axis (figure 3.3).
 
     `pairs` has columns classALeRCE and deltajd (days); section 3.4 cuts at `deltajd_max` days.
     """
@@ -88,7 +88,7 @@ def plot_deltajd(pairs: pd.DataFrame, ax: Axes, deltajd_max: float = 100.0) -> A
 
 
 def plot_both_alerts(pairs: pd.DataFrame, field: str, bins: ArrayLike, axes: Sequence[Axes], *, xlabel: str) -> None:
-    """Histogram of one field for the first and the second alert, side by side (figures 3.4 and 3.5).
+    """Plot histograms of one field for the first and the second alert, side by side (figures 3.4 and 3.5).
 
     `pairs` has columns classALeRCE, ``<field>_1`` and ``<field>_2``; `bins` are the edges.
     """
@@ -103,7 +103,7 @@ def plot_both_alerts(pairs: pd.DataFrame, field: str, bins: ArrayLike, axes: Seq
 
 
 def plot_filter_pairs(pairs: pd.DataFrame, ax: Axes) -> Axes:
-    """Filters of the two alerts by class, as a share of the class's pairs; gr is g first, then r (figure 3.6).
+    """Plot filters of the two alerts by class, as a share of the class's pairs; gr is g first, then r (figure 3.6).
 
     `pairs` has columns classALeRCE, fid_1 and fid_2; a pair with the i band is ``other``.
     """
@@ -116,7 +116,7 @@ def plot_filter_pairs(pairs: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _plot_shares(values: pd.Series, categories: Sequence[str], classes: pd.Series, ax: Axes) -> None:
-    """Draw how often each category occurs, a bar for each class, as a share of the class; nothing for no values."""
+    """Draw the share of each category in a class, one bar per class; nothing without values."""
     table = pd.DataFrame({"value": pd.Categorical(values, list(categories)), "class": classes.to_numpy()})
     if len(table):
         bars = {"multiple": "dodge", "shrink": 0.84, "alpha": 1, "linewidth": 0}
@@ -125,19 +125,19 @@ def _plot_shares(values: pd.Series, categories: Sequence[str], classes: pd.Serie
 
 
 def _shares_by_class(classes: pd.Series) -> dict[str, Any]:
-    """Options of `seaborn.histplot`: shares of each class, in its colour."""
+    """Return options of `seaborn.histplot`: shares of each class, in its colour."""
     names = order_classes(classes)
     colours = {"hue": "class", "hue_order": names, "palette": [class_colour(name) for name in names]}
     return {"stat": "proportion", "common_norm": False, **colours}
 
 
 def plot_gallery(stamps: Mapping[str, Floats32], figure: Figure) -> Figure:
-    """Stamps of a few objects a class: science, template and difference below each other (figure 3.7).
+    """Plot stamps of a few objects per class: science, template and difference below each other (figure 3.7).
 
     Parameters
     ----------
     stamps : mapping of ndarray, shape (k, 63, 63, 3)
-        By class, in DN; a pixel without value is drawn light blue.
+        Stamps by class, in DN; a pixel without a value is light blue.
     figure : Figure
         Its size is set here.
     """
@@ -168,7 +168,7 @@ def _show(image: Floats32, ax: Axes) -> None:
 
 
 def plot_realism(comparison: pd.DataFrame, auc: pd.DataFrame, ax: Axes) -> Axes:
-    """Distance between simulated and real first alerts, per class and feature (not in the thesis).
+    """Plot distances between simulated and real first alerts, per class and feature (not in the thesis).
 
     The tables are of `compare_metadata` and `realism_auc` in `twostamp.analysis.exploratory_analysis`.
     """
@@ -190,7 +190,7 @@ def plot_realism(comparison: pd.DataFrame, auc: pd.DataFrame, ax: Axes) -> Axes:
 def plot_joint_metadata(
     metadata: Mapping[int, pd.DataFrame], classes: pd.Series, names: Sequence[str], figure: Figure
 ) -> Figure:
-    """Grid of joint plots, three in a row, one metadatum each.
+    """Plot a grid of joint plots, three per row, one metadatum each.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
         _plot_changes(table, classes, figure.add_subplot(cell), name)
         return
     edges = _edges(table.to_numpy(), name in LOGARITHMIC)
-    table = table.clip(edges[0], edges[-1]).assign(**{"class": classes})  # what lies beyond is drawn at the border
+    table = table.clip(edges[0], edges[-1]).assign(**{"class": classes})  # values beyond are drawn at the border
     inner = cell.subgridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), wspace=0.03, hspace=0.03)
     joint = figure.add_subplot(inner[1, 0])
     top, right = figure.add_subplot(inner[0, 0], sharex=joint), figure.add_subplot(inner[1, 1], sharey=joint)
@@ -241,7 +241,7 @@ def _plot_joint(first: pd.Series, second: pd.Series, classes: pd.Series, cell: S
 
 
 def _plot_changes(table: pd.DataFrame, classes: pd.Series, ax: Axes, name: str) -> None:
-    """Draw how often a field is 0 or 1 at the two alerts, a bar for each class."""
+    """Draw how often a field is 0 or 1 at the two alerts, one bar per class."""
     known = table.dropna().astype(int)
     both = known["first alert"].astype(str) + " → " + known["second alert"].astype(str)
     _plot_shares(both, ["0 → 0", "0 → 1", "1 → 0", "1 → 1"], classes[known.index], ax)
@@ -265,7 +265,7 @@ def _set_axes(joint: Axes, name: str, limits: tuple[float, float]) -> None:
 
 
 def _edges(values: NDArray[Any], logarithmic: bool) -> Floats:
-    """Bins over all but the most extreme 1 % of the values: one outlier would squeeze the rest into a line."""
+    """Make bins over all but the most extreme 1 % of values: one outlier would compress the rest into a line."""
     finite = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
     low, high = np.quantile(finite, [0.005, 0.995]) if finite.size else (0.0, 1.0)
     if logarithmic:

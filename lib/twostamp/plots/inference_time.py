@@ -1,4 +1,4 @@
-"""Figures of notebook 06: inference time of models, batches and stages, and what a stream of alerts makes of it."""
+"""Figures of notebook 06: inference time of models, batches and stages, and waiting times of a stream of alerts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ STAGES = {
 
 
 def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
-    """Inference time against test accuracy of the best models of each architecture (figure 6.4).
+    """Plot inference time against test accuracy of the best models of each architecture (figure 6.4).
 
     `timed` is of `twostamp.analysis.inference_time.time_models`, times in ms.
     """
@@ -42,7 +42,7 @@ def plot_time_accuracy(timed: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
-    """Inference time by batch size (figure 6.5); `timed` is of `time_batches` of the analysis, times in ms."""
+    """Plot inference time by batch size (figure 6.5); `timed` comes from the analysis's `time_batches`, in ms."""
     sizes, colour = timed["batch_size"], ARCHITECTURE_COLOURS["stacked"]
     ax.errorbar(sizes, timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std")
     ax.plot(sizes, timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
@@ -58,7 +58,7 @@ def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
-    """Time per object of each stage between Avro packets and probabilities, by batch size (T9).
+    """Plot time per object of each stage between Avro packets and probabilities, by batch size (T9).
 
     `stages` is of `time_stages` of the analysis, one or more batch sizes below each other.
     """
@@ -79,7 +79,7 @@ def plot_stages(stages: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic]) -> Figure:
-    """Median (line) and 99th percentile (dotted) of waiting and inference time, a colour for each batch size.
+    """Plot median (line) and 99th percentile (dotted) of waiting and inference time, one colour per batch size.
 
     `compared` is of `twostamp.analysis.inference_time.queueing.compare_batches`, by the title of the panel; the rates
     of `surveys` are marked. Lines end where batches cannot keep up.
@@ -87,7 +87,7 @@ def plot_queue(compared: Mapping[str, pd.DataFrame], surveys: Sequence[Traffic])
     figure, (axes,) = make_panels(len(compared), 3.4, sharey=True)
     for ax, (title, table) in zip(axes, compared.items(), strict=True):
         _plot_panel(table, ax)
-        ax.set_title(title, pad=16)  # the surveys' names stand between it and the panel, clear of the lines
+        ax.set_title(title, pad=16)  # the surveys' names are between it and the panel, clear of the lines
         ax.set(xlabel="alerts per second", xscale="log", yscale="log")
         for survey in surveys:
             ax.axvline(survey.rate, color="#888888", linewidth=0.7, zorder=0)

@@ -12,7 +12,7 @@ MEASURES = {"impurity": "mean decrease in impurity", "permutation": "test accura
 
 
 def plot_importance(importance: pd.DataFrame) -> Figure:
-    """Importance of each of the metadata, by impurity and by permutation (figure 6.8).
+    """Plot the importance of each metadatum, by impurity and by permutation (figure 6.8).
 
     `importance` is of `twostamp.inspection.forest.Forests`: feature, and mean and std of either measure.
     """

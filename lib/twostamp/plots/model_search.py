@@ -55,7 +55,7 @@ def plot_deephits(layer: DeepHiTS, stamp_shape: tuple[int, int, int], ax: Axes) 
 
 
 def plot_model(model: keras.Model, ax: Axes) -> Axes:
-    """Draw the layers of a classifier with their output sizes, and what flows where (figures 4.2 and 4.3)."""
+    """Draw the layers of a classifier with their output sizes and connections (figures 4.2 and 4.3)."""
     parents = _layer_parents(model)
     places = _layout(parents)
     for layer in model.layers:
@@ -80,7 +80,8 @@ def _layer_parents(model: keras.Model) -> dict[str, list[str]]:
 
 
 def _layout(parents: dict[str, list[str]]) -> dict[str, tuple[float, float]]:
-    """Column by the longest way from an input, an input right before its use; row by the mean of what flows in."""
+    """Place layers: column by the longest path from an input, inputs right before their use; row by the mean of
+    parents."""
     inputs = [name for name, above in parents.items() if not above]
     rows = {name: -float(inputs.index(name)) for name in inputs}
     columns = dict.fromkeys(inputs, 0.0)
@@ -106,12 +107,12 @@ def _draw_box(ax: Axes, x: float, y: float, layer: layers.Layer) -> None:
 
 
 def plot_learning_curves(histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> Figure:
-    """Draw loss and accuracy by epoch, on training and validation, one column a classifier.
+    """Draw loss and accuracy by epoch, on training and validation, one column per classifier.
 
     Parameters
     ----------
     histories : mapping of str to sequence of mapping
-        By variant, of every repetition: loss, accuracy, val_loss and val_accuracy, one value an epoch.
+        By variant, for every repetition: loss, accuracy, val_loss and val_accuracy, one value per epoch.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def _bare(ax: Axes, x: tuple[float, float], y: tuple[float, float], equal: bool 
 
 
 def plot_magnitudes(ax: Axes) -> Axes:
-    """A luminous far star A and a faint near star B that look alike from Earth (figure 2.1)."""
+    """Draw a luminous far star A and a faint near star B that appear alike from Earth (figure 2.1)."""
     for name, absolute, parsecs, y, size in (("A", -0.2, 100.0, 1.0, 0.34), ("B", 4.8, 10.0, 0.0, 0.15)):
         x = 1.5 + 4.2 * np.log10(parsecs) / 2
         ax.plot([0.35, x], [0.5, y], color="#E0B84C", lw=1.2, zorder=0)
@@ -58,7 +58,7 @@ def _field(positions: Floats, fluxes: Floats, seed: int) -> Floats:
 
 
 def plot_survey(figure: Figure, seed: int = 5) -> Figure:
-    """From an exposure to an alert, in four steps, on a made-up field of stars (figure 2.3)."""
+    """Draw the four steps from an exposure to an alert, on a made-up field of stars (figure 2.3)."""
     rng = np.random.default_rng(seed)
     positions, fluxes = rng.uniform(4, 56, (22, 2)), rng.uniform(0.3, 2.0, 22)
     new = np.array([[41.0, 34.0]])
@@ -95,7 +95,7 @@ def _draw_packet(ax: Axes, images: list[Floats]) -> None:
 
 
 def plot_perceptron(ax: Axes) -> Axes:
-    """Weighted inputs, a bias, a sum and an activation (figure 2.12)."""
+    """Draw a perceptron: weighted inputs, a bias, a sum and an activation (figure 2.12)."""
     for i, (y, name) in enumerate(((3.0, "1"), (2.1, "2"), (0.6, "n"))):
         _disc(ax, 0, y, f"$x_{name}$", INPUT)
         start = np.array([0.26, y])
@@ -117,7 +117,7 @@ def plot_perceptron(ax: Axes) -> Axes:
 
 
 def plot_mlp(layers: list[list[str]], ax: Axes, title: str, names: list[str]) -> Axes:
-    """A fully connected network (figure 2.13).
+    """Draw a fully connected network (figure 2.13).
 
     `layers` holds the text of each neuron, layer by layer (an ellipsis draws none); `names` are written below them.
     """
@@ -151,7 +151,7 @@ def _stack(ax: Axes, x: float, images: list[Floats], side: float, text: str) -> 
 
 
 def plot_cnn(stages: list[list[Floats]], ax: Axes) -> Axes:
-    """An image on its way through a convolution, a pooling and dense layers (figure 2.14).
+    """Draw an image passing through a convolution, pooling and dense layers (figure 2.14).
 
     `stages` holds the image, the feature maps and the pooled maps.
     """

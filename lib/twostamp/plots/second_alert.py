@@ -1,4 +1,4 @@
-"""Figures of notebook 12: one answer revised by a second alert, flips, dedicated classifiers, cadence stress."""
+"""Figures of notebook 12: predictions revised by a second alert, flips, dedicated classifiers, cadence stress."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ KINDS = {"shift": "shift\n{:+g} d", "censor": "limit\n{:g} d", "stretch": "stret
 
 
 def plot_value(table: pd.DataFrame) -> Figure:
-    """Accuracy with one alert and with two, by class and by the days between them.
+    """Plot accuracy with one alert and with two, by class and by the days between them.
 
     `table` is of `twostamp.analysis.second_alert.revisions.tabulate_revisions`.
     """
@@ -46,7 +46,7 @@ def plot_value(table: pd.DataFrame) -> Figure:
 
 
 def _draw_gain(place: int, row: Mapping[Any, Any], ax: Axes) -> None:
-    """Draw an arrow from the accuracy with one alert to that with two, and write the gain beside the axes."""
+    """Draw an arrow from the accuracy with one alert to that with two, and write the gain next to the axes."""
     colour = CLASS_COLOURS.get(row["group"], INK)
     one, two = 100 * row["accuracy with one"], 100 * row["accuracy with two"]
     ax.annotate("", (two, place), (one, place), arrowprops={"arrowstyle": "->", "color": colour})
@@ -57,7 +57,7 @@ def _draw_gain(place: int, row: Mapping[Any, Any], ax: Axes) -> None:
 
 
 def plot_flips(table: pd.DataFrame) -> Figure:
-    """How often a second alert changes the answer, and what it gains or costs in each group of objects.
+    """Plot how often a second alert changes the prediction, and its gain or cost in each group of objects.
 
     `table` is of `twostamp.analysis.second_alert.revisions.tabulate_revisions`.
     """
@@ -79,7 +79,7 @@ def plot_flips(table: pd.DataFrame) -> Figure:
 
 
 def plot_dedicated(table: pd.DataFrame) -> Figure:
-    """Difference between the model for one or two alerts and the classifier that is trained for the case.
+    """Plot differences between the model for one or two alerts and the classifier trained for the case.
 
     `table` is of `twostamp.analysis.second_alert.revisions.compare_with_dedicated`.
     """
@@ -95,10 +95,10 @@ def plot_dedicated(table: pd.DataFrame) -> Figure:
 
 
 def plot_stress(table: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
-    """Accuracy against weather gaps, and under other perturbations of the days between the alerts.
+    """Plot accuracy against weather gaps, and under other perturbations of the days between the alerts.
 
-    `table` is of `twostamp.analysis.second_alert.cadence_stress.tabulate_stress`; `baselines` are accuracies that no
-    gap can touch, those of answers to one alert, by name.
+    `table` is of `twostamp.analysis.second_alert.cadence_stress.tabulate_stress`; `baselines` are accuracies by name
+    that no gap affects, those from one alert.
     """
     figure, ((left, right),) = make_panels(2, 3.3, sharey=True, gridspec_kw={"width_ratios": [1, 1.1]})
     table = table[table["objects"] == STAYING]
@@ -141,7 +141,7 @@ def _draw_others(rows: pd.DataFrame, names: list[Any], offset: float, ax: Axes, 
 
 
 def plot_gains(table: pd.DataFrame) -> Figure:
-    """Gain of the second alert under every design, a panel a learner; filled where it is decided.
+    """Plot the gain of the second alert under every design, one panel per learner; filled if it has a verdict.
 
     `table` is of `twostamp.analysis.second_alert.gains.tabulate_gains`.
     """
@@ -160,7 +160,7 @@ def plot_gains(table: pd.DataFrame) -> Figure:
 
 
 def plot_waiting(table: pd.DataFrame) -> Figure:
-    """What a revised answer gains by the days since the first alert.
+    """Plot the accuracy gained by revisions against the days since the first alert.
 
     `table` is of `twostamp.analysis.second_alert.gains.tabulate_waiting`.
     """

@@ -27,10 +27,10 @@ from twostamp.plots.style import (
 OVERLAY = LinearSegmentedColormap.from_list(
     "overlay", [(0, "#4B2A8CFF"), (0.5, "#4B2A8C00"), (0.5, "#E6610100"), (1, "#E66101FF")]
 )
-"""Orange against purple, told apart by colour-blind readers too; the weaker the more transparent."""
+"""Orange against purple, which colour-blind readers can distinguish; the weaker, the more transparent."""
 
 STRONG = 0.99
-"""Attributions beyond this quantile of an object have the full colour."""
+"""Quantile of an object beyond which attributions have the full colour."""
 
 LINES = {WITH: "-", WITHOUT: "--", SWAPPED: ":"}
 MEASURES = (
@@ -42,9 +42,9 @@ MEASURES = (
 
 
 def plot_profiles(tests: Mapping[str, CoordinateTest], classes: Sequence[str]) -> Figure:
-    """Mean probability of every class against distance from the Galactic plane, way by way.
+    """Plot the mean probability of every class against distance from the Galactic plane, test by test.
 
-    For objects that were moved, the latitude is the one that the classifier was told.
+    For objects with permuted coordinates, the latitude is the permuted one.
     """
     figure, (axes,) = make_panels(len(classes), 2.3, sharey=True)
     for column, (ax, name) in enumerate(zip(axes, classes)):
@@ -62,7 +62,7 @@ def plot_profiles(tests: Mapping[str, CoordinateTest], classes: Sequence[str]) -
 
 
 def plot_importances(table: pd.DataFrame) -> Figure:
-    """Impurity and permutation importance of the forest beside permutation importance of the network.
+    """Plot impurity and permutation importance of the forest next to permutation importance of the network.
 
     `table` is of `twostamp.inspection.permutation.compare_importance`.
     """
@@ -79,14 +79,14 @@ def plot_importances(table: pd.DataFrame) -> Figure:
 def plot_attributions(
     stamps: Mapping[str, NDArray[Any]], attributions: Mapping[str, NDArray[Any]], titles: Mapping[int, str]
 ) -> Figure:
-    """Stamps of a few objects with their attributions laid over them.
+    """Plot stamps of a few objects overlaid with their attributions.
 
     Parameters
     ----------
     stamps, attributions : mapping of ndarray, shape (n, crop, crop, 3)
         By alert: ``stamps_1`` and, if there is one, ``stamps_2``; other inputs are left out.
     titles : mapping of int to str
-        Text beside each object shown, by its place; a row of the figure each.
+        Text next to each object shown, by index; one row of the figure each.
     """
     names = sorted(name for name in stamps if name.startswith("stamps"))
     columns = [(name, channel) for name in names for channel in range(3)]
@@ -106,7 +106,7 @@ def plot_attributions(
 
 
 def plot_agreement(pooled: NDArray[Any], occlusion: NDArray[Any], agreement: pd.DataFrame) -> Figure:
-    """Mean strength of attributions and of occlusion patch by patch, and how well their ranks agree.
+    """Plot the mean strength of attributions and occlusion by patch, and the agreement of their ranks.
 
     `pooled` and `occlusion` are absolute values, shape (n, alerts, 3, g, g); `agreement` is of
     `twostamp.inspection.agreement.check_agreement`.

@@ -1,4 +1,4 @@
-"""Figures of notebook 10: models on repeated splits, differences with their intervals, and what the tests are worth."""
+"""Figures of notebook 10: models on repeated splits, differences with intervals, and false-positive rates."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ VERDICT_COLOURS = {"too often": "#CC3311", "holds its level": "#332288", "cautio
 
 
 def plot_comparisons(scores: pd.DataFrame, everything: pd.DataFrame) -> Figure:
-    """Accuracy of each model on each repeated split, beside the primary differences with their intervals.
+    """Plot the accuracy of each model on each repeated split, and the primary differences with their intervals.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def plot_comparisons(scores: pd.DataFrame, everything: pd.DataFrame) -> Figure:
 
 
 def _draw_splits(scores: pd.DataFrame, ax: Axes) -> None:
-    """Draw a dot a split and model; a line joins the models of one split."""
+    """Draw one dot per split and model; a line joins the models of one split."""
     models = [model for model in MODELS if model in scores]
     values = scores[models].to_numpy()
     ax.plot(range(len(models)), values.T, color="#BBBBBB", linewidth=0.8, zorder=1)
@@ -44,7 +44,7 @@ def _draw_splits(scores: pd.DataFrame, ax: Axes) -> None:
 
 
 def _draw_differences(everything: pd.DataFrame, ax: Axes) -> None:
-    """Draw a row a difference; filled where Holm's correction leaves it significant."""
+    """Draw one row per difference; filled if significant after Holm's correction."""
     rows = everything[everything["family"] == "primary"].dropna(subset=["low"]).sort_values("comparison")
     if rows.empty:  # a run that trains one model
         ax.set_axis_off()
@@ -59,7 +59,7 @@ def _draw_differences(everything: pd.DataFrame, ax: Axes) -> None:
 
 
 def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """How often each procedure finds what is not there, beside the 5 % that it promises.
+    """Plot the false-positive rate of each procedure, with its nominal level of 5 %.
 
     `tables` are of `twostamp.analysis.significance.false_positive_rates.count_false_positives`, by title.
     """

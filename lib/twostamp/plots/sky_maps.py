@@ -21,7 +21,7 @@ FEW = 2000
 
 
 def plot_sky_maps(predictions: pd.DataFrame, counts: Mapping[str, Ints], figure: Figure) -> Figure:
-    """One sky map a predicted class, and one of all objects together (figure 6.6).
+    """Plot one sky map per predicted class, and one of all objects together (figure 6.6).
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ WORDS: dict[str, dict[Any, str]] = {
 
 
 def plot_curve(effects: pd.DataFrame, baselines: Mapping[str, float]) -> Figure:
-    """Two alerts minus one of every specification in the order of the table, above the switches that vary.
+    """Plot two alerts minus one for every specification in the order of the table, above the switches that vary.
 
     `effects` is of `twostamp.analysis.specification_curve.curve.tabulate_effects`; `baselines` are what classifiers on
     metadata gain from the second alert, by name.

@@ -33,7 +33,7 @@ def plot_sky(answers: pd.DataFrame, classes: tuple[str, ...]) -> Figure:
 
 
 def plot_times(answers: pd.DataFrame, exposures: pd.DataFrame, classes: tuple[str, ...]) -> Figure:
-    """Answers by the time of their alert, and the exposures that are crowded.
+    """Plot predictions by the time of their alert, and mark crowded exposures.
 
     Parameters
     ----------
