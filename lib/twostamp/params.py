@@ -53,8 +53,8 @@ class Parameters(BaseModel):
 
     # Alerts
     archive: str = SIMULATED
-    """``simulated``; a folder or URL with alert packets (``$VARIABLES`` are expanded); ``alerce``: the first two alerts
-    of every labelled object from ALeRCE's API; or ``public``: ``nights`` of ZTF's public archive."""
+    """``simulated``, or a folder or URL with alert packets (``$VARIABLES`` are expanded). ``alerce``: the first two
+    alerts of every labelled object from ALeRCE's API. ``public``: ``nights`` of ZTF's public archive."""
     labels: str = SIMULATED
     """``simulated``; a CSV file in the form of thesis Table 3.4; or ``assembled`` from the sources below."""
     label_csvs: list[str] = []

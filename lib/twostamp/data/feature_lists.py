@@ -27,11 +27,12 @@ FEATURE_LISTS: dict[str, tuple[str, ...]] = {
 }
 """Named lists of features per alert (M1, M2, M10).
 
-``alerce23`` and ``thesis26`` are what the thesis trains with one and two alerts; ``alerce26`` has the order of ALeRCE's
-published checkpoint; ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
-``drift_safe`` (M9) drops the three counts that grow with the survey's age for one that does not: redetection_ratio =
-(ndethist - 1) / ncovhist, the share of the visits to this position that had seen something before. (Without the - 1
-what is seen once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its stability index is 4.6.)
+The thesis trains with ``alerce23`` and ``thesis26`` on one and two alerts. ``alerce26`` has the order of ALeRCE's
+published checkpoint. ``thesis24`` is one alert's part of the literal 49 of section 3.5.2 (2 x 24 + deltajd).
+``drift_safe`` (M9) replaces the three counts that grow with the survey's age by one ratio that does not,
+redetection_ratio = (ndethist - 1) / ncovhist. It is the share of visits to this position with an earlier detection.
+(Without the - 1 an object detected once has 1 / ncovhist, which ages: between real asteroids of 2018 and 2023 its
+stability index is 4.6.)
 ``..._no_coordinates`` leave out all `COORDINATES`, which a classifier may use in place of the stamps.
 """
 

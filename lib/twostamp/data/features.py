@@ -82,8 +82,8 @@ def compute_features(table: pd.DataFrame, alert: int) -> Floats32:
     Returns
     -------
     ndarray, shape (n, len(ALL_FEATURES)), float32
-        NaN where the packet has no finite number; sentinels of -999 stay. Angles in degrees, distances in arcsec,
-        magnitudes. isdiffpos is 1 or 0 (M3); fid is one-hot, all zero for any filter but g and r (M4).
+        NaN where the packet has no finite number; sentinels of -999 stay. Angles are in degrees, distances in arcsec.
+        ``isdiffpos`` is 1 or 0 (M3); ``fid`` is one-hot, all zero for any filter but g and r (M4).
 
     Raises
     ------

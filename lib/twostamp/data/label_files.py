@@ -1,4 +1,4 @@
-"""Label files and lists of objects as people write them: separators, encodings, headers and empty cells of any kind."""
+"""Label files and lists of objects with any separators, encodings, headers and empty cells."""
 
 import bz2
 import gzip
@@ -17,7 +17,7 @@ from twostamp.taxonomy import LABEL_COLUMNS, is_empty
 
 _SEPARATORS = ",;\t|"
 _NOTES = re.compile(r"\A\s*(sep=.\n|(#.*\n)+)")
-"""What spreadsheets and astronomers write above a header."""
+"""Starts of lines above a header in files of spreadsheets and astronomers."""
 _TIMEOUT = 60  # seconds
 _PADDING = " \t\r\n\u00a0\ufeff\"'"
 _UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
@@ -30,7 +30,7 @@ _HEADERS = {
     "classALeRCE": ("classalerce", "class", "classname"),
     "subclassALeRCE": ("subclassalerce", "subclass", "subclassname"),
 }
-"""Headers that mean a column, without their case, spaces, ``_`` and ``-``."""
+"""Headers of each column, without case, spaces, ``_`` and ``-``."""
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Text without padding or quotes; empty where a cell is.
+        Text without padding or quotes; empty for empty cells.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def find_column(table: pd.DataFrame, name: str) -> str:
-    """Find the column that is meant by one of `LABEL_COLUMNS`, or by any name; empty if none or several are."""
+    """Find the column for one of `LABEL_COLUMNS`, or any name; empty if none or several match."""
     if name in table:
         return name
     known = _HEADERS.get(name, (_plain(name),))
@@ -73,7 +73,7 @@ def find_column(table: pd.DataFrame, name: str) -> str:
 
 
 def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read labels in a form of somebody's own, as `LABEL_COLUMNS`; `columns` maps these to the file's names.
+    """Read labels of any file as `LABEL_COLUMNS`; `columns` maps these to the file's names.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_label_csv(path: str | Path, columns: Mapping[str, str] | None = None) -
 
 
 def read_column(path: str | Path, name: str) -> pd.Series:
-    """Read one column of a table; `ValueError` if it is not there."""
+    """Read one column of a table; `ValueError` if it is missing."""
     table = read_table(path)
     if not (column := find_column(table, name)):
         raise ValueError(f"{path} has no column {name!r}; it has {', '.join(table.columns)}")

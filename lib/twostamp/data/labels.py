@@ -1,4 +1,4 @@
-"""The label file of thesis section 3.1.4, put together from several sources, with the provenance of every label."""
+"""Label file of thesis section 3.1.4, assembled from several sources, with the provenance of every label."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def read_bogus_csv(path: str | Path, column: str = "objectId") -> pd.DataFrame:
 def read_bogus_reports(
     path: str | Path, columns: Mapping[str, str] | None = None, min_astronomers: int = 2
 ) -> pd.DataFrame:
-    """Read which objects enough different astronomers reported as bogus, as `LABEL_COLUMNS`; one report a row.
+    """Read the objects that enough astronomers reported as bogus, as `LABEL_COLUMNS`; one report per row.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def read_bogus_reports(
 
 
 def label_objects(object_ids: pd.Series, label: str) -> pd.DataFrame:
-    """Give objects one label, asteroid or bogus, in the form of a label table."""
+    """Make a label table that gives objects one label, asteroid or bogus."""
     return pd.DataFrame({"objectId": object_ids.astype(str), "classALeRCE": label, "subclassALeRCE": label})
 
 
@@ -65,7 +65,7 @@ def assemble_labels(
     Raises
     ------
     ValueError
-        If a label is not known; the message names the source.
+        If a label is unknown; the message names the source.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def assemble_labels(
 
 
 def _canonical(source: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table canonical names, or raise with all unknown names and how many rows have each."""
+    """Give a table canonical names, or raise an error with all unknown names and their numbers of rows."""
     table = table[LABEL_COLUMNS].fillna("").astype(str)
     pairs = list(zip(table["classALeRCE"], table["subclassALeRCE"]))
     names: dict[tuple[str, str], tuple[str, str]] = {}
@@ -107,14 +107,14 @@ def _canonical(source: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_states(rows: pd.DataFrame) -> pd.Series:
-    """State of every row; the first reason that applies."""
+    """Find the state of every row: the first reason that applies."""
     state = pd.Series("", index=rows.index, dtype=object)
     state[rows["objectId"] == ""] = "without an object"
     state[(state == "") & (rows["classALeRCE"] == "") & (rows["subclassALeRCE"] == "")] = "without a class"
     opinion = rows["opinion"].astype(bool)
     known = set(rows.loc[~opinion, "objectId"])
     state[(state == "") & opinion & rows["objectId"].isin(known)] = "outranked"
-    # CV/Nova is a label like any other when labels are compared, and has no class when they are used.
+    # CV/Nova counts as a label when labels are compared, but has no class when they are used.
     bare = (rows["subclassALeRCE"] == "") | rows["subclassALeRCE"].str.endswith("-unspecified")
     open_rows = state == ""
     specific = set(zip(rows.loc[open_rows & ~bare, "objectId"], rows.loc[open_rows & ~bare, "classALeRCE"]))

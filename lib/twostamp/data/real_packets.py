@@ -1,4 +1,4 @@
-"""Labelled real packets that a run is set beside (``real_archive``); the repository holds none."""
+"""Labelled real packets that a run is compared with (``real_archive``); the repository holds none."""
 
 from hashlib import sha256
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A data set to give away: a run's pairs as Parquet shards with a data card, hashes and Croissant metadata.
+"""Data set to publish: a run's pairs as Parquet shards with a data card, hashes and Croissant metadata.
 
 ``twostamp release alerce`` writes ``outputs/alerce/dataset``, and `twostamp.open_dataset` reads it back.
 """
@@ -41,17 +41,17 @@ _Shard = tuple[str, int, str]
 
 
 class DatasetError(ValueError):
-    """A data set that cannot be written or read; one sentence that names the file."""
+    """A data set cannot be written or read; the message is one sentence that names the file."""
 
 
 def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Path:
-    """Write a run's pairs as a data set, in one go: it is there whole or not at all.
+    """Write a run's pairs as a data set, completely or not at all.
 
     Parameters
     ----------
     params : Parameters
     root : Path
-        The run's folder. ``data/pairs.parquet`` is needed; ``data/unlabelled_pairs.parquet`` is taken along.
+        Folder of the run. ``data/pairs.parquet`` is required; ``data/unlabelled_pairs.parquet`` is included if present.
     published : str
         ISO date of the metadata; today by default.
 
@@ -105,7 +105,7 @@ def write_dataset(params: Parameters, root: Path, *, published: str = "") -> Pat
 
 
 def _assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
-    """Training, validation and test as notebook 03 draws them, by objectId; empty where a class is too small."""
+    """Assign training, validation and test as in notebook 03, by objectId; empty if a class is too small."""
     try:
         return make_splits(pairs, params)[0].set_index("objectId")["split"]
     except ValueError:
@@ -113,7 +113,7 @@ def _assign_splits(pairs: pd.DataFrame, params: Parameters) -> pd.Series:
 
 
 def _measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
-    """Share of the sky's HEALPix pixels that hold the first alert of an object."""
+    """Measure the share of the sky's HEALPix pixels with the first alert of an object."""
     from twostamp.utils.healpix import healpix_counts  # late: the extra [sky]
 
     place = pairs[["ra_1", "dec_1"]].set_axis(["ra", "dec"], axis=1).assign(predicted="any")
@@ -123,7 +123,7 @@ def _measure_coverage(pairs: pd.DataFrame, nside: int = 16) -> float:
 def _write_shards(
     name: str, source: Path, folder: Path, kept: set[str], splits: pd.Series | None
 ) -> tuple[list[_Shard], pa.Schema | None]:
-    """Copy the parts of a table that hold one of the objects `kept`, with a column of splits."""
+    """Copy the parts of a table with any of the objects `kept`, with a column of splits."""
     parts = [path for path in sorted(source.glob("*.parquet")) if not kept.isdisjoint(_read_ids(path))]
     files, schema = [], None
     for number, part in enumerate(tqdm(parts, unit="shard", desc=name)):
@@ -172,7 +172,7 @@ def _describe(
 
 
 class PairsDataset:
-    """A data set that `write_dataset` has written.
+    """Data set written by `write_dataset`.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class PairsDataset:
     Raises
     ------
     DatasetError
-        If a file is missing that the list of hashes names.
+        If a file of the list of hashes is missing.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -203,12 +203,12 @@ class PairsDataset:
 
     @property
     def card(self) -> str:
-        """The data card, Markdown."""
+        """Return the data card, Markdown."""
         return (self.folder / CARD).read_text()
 
     @cached_property
     def croissant(self) -> dict[str, Any]:
-        """The Croissant metadata."""
+        """Return the Croissant metadata."""
         return json.loads((self.folder / _CROISSANT).read_text())
 
     def __len__(self) -> int:
@@ -227,7 +227,7 @@ class PairsDataset:
                 raise DatasetError(f"{self.folder / path} is damaged: copy it again")
 
     def metadata(self, table: str = "labelled", split: str = "") -> pd.DataFrame:
-        """Everything but the stamps, one row an object, sorted by objectId.
+        """Read all columns but the stamps, one row per object, sorted by objectId.
 
         Parameters
         ----------
@@ -241,7 +241,8 @@ class PairsDataset:
         return rows[rows["split"] == split].reset_index(drop=True) if split else rows
 
     def batches(self, batch_size: int = 256, table: str = "labelled", split: str = "") -> Iterator[pd.DataFrame]:
-        """Tables with stamps, for `twostamp.data.arrays.arrays_from_table` and `twostamp.data.arrays.read_triplets`."""
+        """Yield tables with stamps, for `twostamp.data.arrays.arrays_from_table` and
+        `twostamp.data.arrays.read_triplets`."""
         wanted = self.metadata(table, split)["objectId"].tolist() if split else None
         return read_batches(self._paths(table), batch_size, wanted)  # type: ignore[arg-type]
 
@@ -252,7 +253,7 @@ class PairsDataset:
 
 
 def open_dataset(path: str | Path) -> PairsDataset:
-    """Open a data set that was given away (``twostamp release``): its metadata, splits and stamps.
+    """Open a published data set (``twostamp release``): its metadata, splits and stamps.
 
     Examples
     --------

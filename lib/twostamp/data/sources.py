@@ -1,7 +1,7 @@
-"""What a run's alerts and labels are made of: simulated, given, or fetched from the sources that its parameters name.
+"""Sources of a run's alerts and labels: simulated, given, or fetched as its parameters specify.
 
-``twostamp fetch alerce`` assembles the labels and fetches the alerts of a run ahead of its notebooks. Both are resumed,
-and left alone when they are there.
+``twostamp fetch alerce`` assembles the labels and fetches the alerts of a run ahead of its notebooks. Both resume if
+interrupted, and do nothing if finished.
 """
 
 import json
@@ -28,24 +28,24 @@ _ALERTS, _SURVEY = "alerts", "survey"
 
 
 def find_archive(params: Parameters, data: Path) -> str:
-    """Where the alerts of a run are, or will be once they have been fetched."""
+    """Return the archive of a run's alerts, also before they are fetched."""
     own = {SIMULATED: data / _SURVEY, ALERCE: data / _ALERTS, PUBLIC: data / _ALERTS}
     return str(own.get(params.archive, params.archive))
 
 
 def find_labels(params: Parameters, data: Path) -> str:
-    """Where the label file of a run is, or will be once it has been assembled."""
+    """Return the path of a run's label file, also before it is assembled."""
     return str({SIMULATED: data / _SURVEY / LABELS, ASSEMBLED: data / LABELS}.get(params.labels, params.labels))
 
 
 def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
-    """Assemble the labels and fetch the alerts that a run's parameters ask for; what is given is left as it is.
+    """Assemble the labels and fetch the alerts that a run's parameters specify; given files are left unchanged.
 
     Parameters
     ----------
     params : Parameters
     data : Path
-        The run's data folder. Gets ``labels.csv`` (Table 3.4), ``label_provenance.csv``, and ``alerts/``.
+        Data folder of the run. Receives ``labels.csv`` (Table 3.4), ``label_provenance.csv``, and ``alerts/``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def prepare_inputs(params: Parameters, data: Path) -> tuple[str, str]:
 
 
 def describe_sources(params: Parameters, data: Path) -> str:
-    """Report on what `prepare_inputs` made: labels by source and state with the conflicts, and what was fetched."""
+    """Report on the result of `prepare_inputs`: labels by source and state, conflicts, and fetched alerts."""
     lines = []
     if params.labels == ASSEMBLED:
         provenance = pd.read_csv(data / PROVENANCE, dtype=str, keep_default_na=False)
@@ -86,7 +86,7 @@ def describe_sources(params: Parameters, data: Path) -> str:
 
 
 def _prepare_labels(params: Parameters, data: Path) -> None:
-    """Assemble the label file of section 3.1.4, unless the same sources have given it already."""
+    """Assemble the label file of section 3.1.4, unless it already exists from the same sources."""
     fingerprint = _fingerprint(params)
     done = data / _FINGERPRINT
     if not done.exists() or json.loads(done.read_text()) != fingerprint or not (data / LABELS).exists():
@@ -99,7 +99,7 @@ def _prepare_labels(params: Parameters, data: Path) -> None:
 
 
 def _fingerprint(params: Parameters) -> dict[str, Any]:
-    """What the labels depend on; the database and the broker are asked once for each set of parameters."""
+    """Describe the inputs of the labels; database and broker are queried once per set of parameters."""
     names = (
         *("label_csvs", "label_columns", "bogus_csvs", "bogus_reports", "report_columns", "bogus_astronomers"),
         *("asteroids", "database", "seed", "broker_labels", "broker_probability", "broker_per_label"),
@@ -143,7 +143,7 @@ def _read_opinions(params: Parameters) -> dict[str, pd.DataFrame]:
 
 
 def make_broker(params: Parameters) -> "AlerceAPI":
-    """ALeRCE's API with a run's rate and servers."""
+    """Make ALeRCE's API with a run's rate and servers."""
     from twostamp.alerts.alerce_api import AlerceAPI
 
     return AlerceAPI(params.broker_api_url, params.broker_avro_url, rate=params.broker_rate)

@@ -1,4 +1,4 @@
-"""Which objects a classifier learns from: deltajd filter, levelling of subclasses, split (thesis section 3.4, annex B).
+"""Selection of training objects: deltajd filter, levelling of subclasses, split (thesis section 3.4, annex B).
 
 Tables only: one row an object, columns objectId, classALeRCE and subclassALeRCE among others. No class is hard-wired:
 what notebook 09 promotes goes through the same cap and split. Every draw depends on the seed and on the set
@@ -24,7 +24,7 @@ _Quota = dict[tuple[str, str], int]
 def make_splits(
     pairs: pd.DataFrame, params: Parameters, seed: int | None = None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Choose and split the objects to learn from as notebook 03 does: filter, cap, split (section 3.4).
+    """Choose and split objects as in notebook 03: filter, cap, split (section 3.4).
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def make_splits(
 def filter_pairs(
     pairs: pd.DataFrame, deltajd_max: float = 100.0, ssdistnr_on: str = "both", partnership: bool = False
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Keep the pairs that section 3.4 admits: alerts close in time, and asteroids that are known bodies (D1, D2).
+    """Keep the pairs that section 3.4 admits: alerts close in time, and asteroids matched to known bodies (D1, D2).
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def level_subclasses(counts: Mapping[str, int], cap: int) -> dict[str, int]:
 def _share_out(counts: Mapping[str, int], total: int, room: Mapping[str, int]) -> dict[str, int]:
     """Share `total` among subclasses in proportion to their size, by largest remainders (section 3.4, D4).
 
-    No subclass gives more than its `room`, nor its last object while another has one to give; of equal remainders the
+    No subclass gives more than its `room`, nor its last object while another can give one. Of equal remainders the
     alphabetically first is served first.
     """
     if total > sum(room.values()):

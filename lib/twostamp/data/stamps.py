@@ -33,9 +33,9 @@ def normalise_stamps(
         ``range``: (x - q10) / (q90 - q10). ``literal``: (x - q10) / q90, the thesis's sentence word for word. Both are
         clipped to [-1, 1]. ``minmax``: (x - min) / max(x - min), as ALeRCE does (Carrasco-Davis et al. 2021).
     nan_value : float
-        What a missing pixel becomes in ``range`` and ``literal``; in ``minmax`` it is ALeRCE's 0.
+        Value of a missing pixel in ``range`` and ``literal``; in ``minmax`` it is ALeRCE's 0.
     crop : int, optional
-        Side of the centre that is wanted: as `crop_stamps` afterwards, without scaling what is cut off.
+        Side of the central crop: as `crop_stamps` afterwards, without scaling the rest.
 
     Returns
     -------
@@ -90,14 +90,14 @@ class Degenerate:
 
 
 def count_degenerate(images: Floats32, nan_value: float = 2.0) -> Degenerate:
-    """Count the images that `normalise_stamps` turned into nothing but zeros and missing pixels (S2).
+    """Count the images in which `normalise_stamps` left only zeros and missing pixels (S2).
 
     Parameters
     ----------
     images : ndarray, shape (..., 63, 63), float32
         Whole and normalised; a crop may be flat where its stamp is not.
     nan_value : float
-        Value given to missing pixels; ALeRCE's 0 (``minmax``) cannot be told from flat, so those count as flat.
+        Value given to missing pixels; ALeRCE's 0 (``minmax``) is indistinguishable from flat, so those count as flat.
 
     Examples
     --------

@@ -173,7 +173,7 @@ def _spool(
 
 
 def _prepare(table: pd.DataFrame, alert: int, preparation: Preparation, report: Counter[str]) -> Floats32:
-    """Stamps of one alert as they are stored, what is odd about them added to the report (S2, M4)."""
+    """Prepare the stamps of one alert for storage, and count unusual ones in the report (S2, M4)."""
     raw = read_images(table, alert)
     normalised = normalise_stamps(raw, preparation.normalisation, preparation.nan_value)
     # a few pixels rule nearly all stamps out, so that only suspects are checked whole

@@ -1,4 +1,4 @@
-"""TFRecords of a data set: what is in them, whole splits, and class-balanced batches (thesis chapter 5; decision T3).
+"""TFRecords of a data set: content, whole splits, and class-balanced batches (thesis chapter 5; decision T3).
 
 TensorFlow is imported by the functions that need it. `twostamp.data.tfrecord_writer` makes the records.
 """
@@ -37,7 +37,7 @@ _STREAM_BUFFER = 1000  # objects per class among which a streamed one is drawn
 
 
 class RecordsError(ValueError):
-    """A folder of records that cannot be used, in one sentence."""
+    """An unusable folder of records; the message is one sentence."""
 
 
 def safe_name(class_name: str) -> str:
@@ -83,12 +83,12 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Records:
-    """TFRecords of a data set, and the way its metadata are standardised.
+    """TFRecords of a data set, and the recipe of its metadata.
 
     Parameters
     ----------
     folder : Path
-        As `twostamp.data.tfrecord_writer.write_records` left it; read when something is asked for.
+        Folder of `twostamp.data.tfrecord_writer.write_records`; read on first use.
     recipe : {"thesis", "alerce"}
         See `twostamp.data.features.Scaler` (M5).
     cache_bytes : int
@@ -111,7 +111,8 @@ class Records:
 
     @cached_property
     def info(self) -> DatasetInfo:
-        """What the records are; a `RecordsError` if they cannot be used, or a shard is missing or not whole."""
+        """Return the description of the records; `RecordsError` if they cannot be used, or a shard is missing or
+        incomplete."""
         return _read_info(self.folder)
 
     @cached_property
@@ -171,9 +172,9 @@ class Records:
     def batches(self, batch_size: int, *, features: str = "thesis26", crop: int = 21, seed: int = 0) -> Any:
         """Endless class-balanced training batches (chapter 5, T3).
 
-        Each class is a stream of its own, shuffled anew at every pass, so that a small class repeats while a large one
-        is being read. What is left of a batch after an equal share for each class goes round the classes in turn. A
-        training set that takes no more than `cache_bytes` is parsed once in a process.
+        Each class is a separate stream, reshuffled at every pass, so a small class repeats while a large one is read.
+        Places of a batch left over after equal shares go to the classes in turn. A training set of up to `cache_bytes`
+        is parsed once per process.
 
         Parameters
         ----------
@@ -236,7 +237,7 @@ class Records:
 
 @lru_cache(maxsize=4)
 def read_once(records: Records, fingerprint: str, split: str, features: str, crop: int) -> Arrays:
-    """Read a split once for all that a process does with it; the fingerprint is that of what the folder holds now."""
+    """Read a split once per process; the fingerprint is that of the folder's current content."""
     return records.arrays(split, features, crop)
 
 
@@ -305,7 +306,7 @@ def _read_info(folder: Path) -> DatasetInfo:
 
 
 def _allocate(count: int, spec: Any) -> NDArray[Any]:
-    """Empty array for `count` objects of what a parsed batch holds."""
+    """Make an empty array for `count` objects of a field of a parsed batch."""
     kind = object if spec.dtype.name == "string" else spec.dtype.as_numpy_dtype
     return np.empty((count, *spec.shape[1:]), kind)
 

@@ -93,8 +93,8 @@ def check_coverage(
     -------
     DataFrame
         One row per class and one for all: class, n, covered (share), low, high, verdict, mean size of the set, cannot
-        tell, right when told (shares). The last is the share of single-class sets that are right. Low and high are the
-        95 % range of the share at the nominal coverage: beta-binomial, since both samples are finite.
+        tell, right when told. The last is the share of single-class sets that are right. Low and high are the 95 %
+        range of the share at the nominal coverage: beta-binomial, since both samples are finite.
     """
     chosen, labels = np.asarray(sets, bool), np.asarray(labels)
     counts = np.bincount(np.asarray(calibration), minlength=len(classes))

@@ -1,7 +1,7 @@
 """The one-stamp and two-stamp classifiers of chapter 4, in Keras.
 
-Every architecture is built by one small function from the same parts: :class:`DeepHiTS` (stamps to 64 numbers,
-equal for the four 90-degree rotations of a stamp) and dense layers. Decisions A1-A8 and M7 are constants here.
+Every architecture is built by one small function from the same parts: :class:`DeepHiTS` and dense layers. DeepHiTS maps
+a stamp to 64 numbers, equal for its four 90-degree rotations. Decisions A1-A8 and M7 are constants here.
 """
 
 from dataclasses import dataclass
@@ -155,7 +155,7 @@ def _make_separated(inputs: dict[str, Any], design: _Design) -> Any:
 def _make_one_or_two(inputs: dict[str, Any], design: _Design) -> Any:
     """Return the last hidden vector of a separated classifier whose second alert may be missing (not in the thesis).
 
-    The output of the second branch, and ln(deltajd), are zero where `SECOND_SEEN` is 0, which is also an input of the
+    The output of the second branch, and ln(deltajd), are zero where `SECOND_SEEN` is 0. It is also an input of the
     layers that join the branches. The second alert's inputs then have no effect, and may be any finite values.
     """
     first, second = _two_branches(inputs, design)

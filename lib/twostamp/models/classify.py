@@ -26,9 +26,9 @@ class Answers:
     Attributes
     ----------
     table : DataFrame
-        One row an object, sorted by objectId: n_alerts (1 or 2, that the answer rests on), candid_1, candid_2 and
-        deltajd (days; missing without a second alert), seen_before (the packet counts earlier detections: the first
-        alert here was not the object's first), class, and one probability a class.
+        One row per object, sorted by objectId: n_alerts (1 or 2, used for the prediction), candid_1, candid_2, deltajd,
+        seen_before, class, and one probability per class. candid_2 and deltajd (days) are missing without a second
+        alert. With seen_before, the packet counts earlier detections: its first alert here was not the object's first.
     left_out : DataFrame
         source, member, objectId, reason: unreadable packets, and objects without a prediction.
     unusual : dict of str to float

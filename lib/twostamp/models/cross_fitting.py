@@ -51,8 +51,8 @@ def hide(arrays: Arrays, names: Sequence[str]) -> Arrays:
     ----------
     arrays : Arrays
     names : sequence of str
-        Names of `HIDDEN`. The second alert's stamps and metadata become copies of the first's. deltajd, or the stamps
-        or metadata of both alerts, become 0, which is the mean.
+        Names of `HIDDEN`. The second alert's stamps and metadata become copies of the first's. ``deltajd``, or the
+        stamps or metadata of both alerts, become 0, which is the mean.
 
     Examples
     --------

@@ -257,8 +257,8 @@ class SearchResults(Sequence[TrialResult]):
         -------
         DataFrame
             variant, the five hyper-parameters, n (repetitions), validation_mean, validation_std (ddof 0) and
-            validation_values, the same for test, features (metadata per alert), trial_id of the first repetition, and
-            rank within the variant from 1.
+            validation_values, and the same for test. Then features (metadata per alert), trial_id of the first
+            repetition, and rank within the variant from 1.
         """
         ranked = pd.DataFrame([group._summarise() for group in self.combinations()])
         ranked["rank"] = ranked.groupby("variant").cumcount() + 1

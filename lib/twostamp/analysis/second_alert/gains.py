@@ -116,8 +116,8 @@ def train_designs(
     Returns
     -------
     dict of Predictions
-        Predictions of the models ``one`` and ``two`` by (learner, name of design): `NETWORK` under every design;
-        `FOREST` and `BOOSTING`, on metadata, under designs that change their inputs.
+        Predictions of the models ``one`` and ``two`` by (learner, name of design). `NETWORK` has every design; `FOREST`
+        and `BOOSTING`, on metadata, have those that change their inputs.
     """
     if not designs:
         return {}

@@ -55,7 +55,7 @@ def compare_on_splits(scores: pd.DataFrame, test_share: float, margin: float) ->
     DataFrame
         comparison, splits, difference (second minus first), low, high and p of the corrected t test, p of the
         uncorrected one. Then P(second > first) with its exact interval; low 90 and high 90 of the corrected t test;
-        within the margin ("equivalent", "different" or "undecided" by these); reason.
+        within the margin; reason. By these, within the margin is "equivalent", "different" or "undecided".
     """
     rows = []
     for a, b in _present(scores):
@@ -237,9 +237,9 @@ def measure_spreads(scores: pd.DataFrame, predictions: Predictions) -> dict[str,
     Returns
     -------
     dict of float
-        discordant: share of objects that only one of two models gets right. seed_std and split_std: standard deviations
-        (ddof 1) of a model's accuracy over repetitions, and of two models' paired difference over splits. Each is the
-        largest of the models or pairs; NaN without two of them.
+        ``discordant`` is the share of objects that only one of two models gets right. ``seed_std`` and ``split_std``
+        are standard deviations (ddof 1) of a model's accuracy over repetitions, and of two models' paired difference
+        over splits. Each is the largest of the models or pairs; NaN without two of them.
     """
     right, pairs = predictions.right, _present(predictions.right)
     spreads = {

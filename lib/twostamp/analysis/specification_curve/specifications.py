@@ -41,8 +41,8 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "width": (1.0, 2.0),
     "objects": (1.0, 0.5),
 }
-"""Choices left open by decisions S2, M5, S4, S3, M1 and M9, M6, A5, the grid, T2, A6 and A7, by name of the field
-below. Epochs, width and training objects are shares of the run's."""
+"""Choices left open by decisions S2, M5, S4, S3, M1, M9, M6, A5, T2, A6, A7 and the grid, by name of the field below.
+Epochs, width and training objects are shares of the run's."""
 
 OF_HYPERPARAMETERS = ("crop_size", "dropout_rate")
 OF_PREPARATION = ("normalisation", "crop_before_normalising")
