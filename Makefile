@@ -46,7 +46,7 @@ reference: $(READY) ## copy RUN's figures, tables and ledger, and make bench's t
 plan: $(READY) ## trials, hours and cost of RUN's search on several machines, from measured rates
 	$(BIN)/twostamp plan $(RUN)
 
-pretrained: $(READY) ## train the classifier that the package ships anew: half an hour on two cores
+pretrained: $(READY) ## train the classifier that the package ships anew: 20 minutes on two cores
 	$(BIN)/twostamp pretrain pretrained lib/twostamp/models/pretrained_model
 
 alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of its notebooks

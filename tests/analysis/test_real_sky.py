@@ -6,6 +6,7 @@ import pytest
 
 from twostamp.analysis import real_sky
 from twostamp.data.features import PACKET_FIELDS
+from twostamp.data.real_packets import is_judging_night
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.plots.real_sky import plot_recalls
 
@@ -56,6 +57,21 @@ def test_intervals_draw_whole_nights():
     row = find(real_sky.tabulate_recalls({"a": answers}, table, CLASSES, BOOTSTRAP), "a", "all", "SN")
     assert row["high"] - row["low"] > 0.4  # 0.1 if the 400 objects were independent
     assert row["low"] < row["value"] < row["high"]
+
+
+def test_nights_that_are_all_right_have_an_exact_interval():
+    table = make_table(n=60, nights=6).assign(classALeRCE="SN", year=2018)
+    row = find(real_sky.tabulate_recalls({"a": np.eye(3)[[1] * 60]}, table, CLASSES, BOOTSTRAP), "a", "all", "SN")
+    assert row["high"] == 1
+    assert row["low"] == pytest.approx(0.025 ** (1 / 6))
+
+
+def test_judging_nights_are_a_part_of_their_own():
+    table = make_table()
+    recalls = real_sky.tabulate_recalls({"a": make_answers(table)}, table, CLASSES, BOOTSTRAP)
+    kept = table["night"].map(is_judging_night)
+    assert 0 < kept.sum() < len(table)
+    assert find(recalls, "a", real_sky.JUDGING, "accuracy")["n"] == kept.sum()
 
 
 def test_few_nights_have_no_interval_and_an_absent_class_no_row():
@@ -115,7 +131,7 @@ def test_the_figure_has_every_classifier_in_every_epoch():
         {"a": make_answers(table), "b": make_answers(table, 0.4)}, table, CLASSES, BOOTSTRAP
     )
     figure = plot_recalls(recalls)
-    assert [ax.get_title().split("\n")[0] for ax in figure.axes] == list(real_sky.EPOCHS)
+    assert [ax.get_title().split("\n")[0] for ax in figure.axes] == [*real_sky.EPOCHS, real_sky.JUDGING]
     assert all(len(ax.collections) == 4 for ax in figure.axes)
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["AGN", "SN", "VS", "mean of classes"]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from twostamp.data.arrays import UnscaledArrays, read_batches, read_metadata
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
-from twostamp.data.real_packets import add_nights
+from twostamp.data.real_packets import add_nights, is_judging_night
 from twostamp.data.survey_age import SurveyAges
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap, Estimate
 from twostamp.evaluation.metrics import confusion_counts
@@ -26,6 +27,7 @@ from twostamp.utils.typing import Bools, Floats, Ints
 EPOCHS = {"all": (0, 9999), "2018-2022": (2018, 2022), "2023 on": (2023, 9999)}
 """First and last year. ALeRCE's published classifier of 2020 loses the asteroids of the last one."""
 
+JUDGING = "judging nights"
 OLD, NEW = "2018-2022", "2023 on"
 SHIPPED, OWN, PUBLISHED = "shipped", "this run's M0", "ALeRCE's checkpoint"
 
@@ -135,6 +137,8 @@ def tabulate_recalls(
 ) -> pd.DataFrame:
     """Measure recall by class, balanced accuracy (their mean) and accuracy, by classifier and epoch.
 
+    The last part is the nights on which no constant of the simulated survey was set.
+
     Parameters
     ----------
     probabilities : mapping of str to ndarray, shape (n, classes)
@@ -149,14 +153,15 @@ def tabulate_recalls(
     -------
     DataFrame
         classifier, epoch, what (a class, ``balanced`` or ``accuracy``), n, nights, value, low, high (95 %; NaN with
-        fewer than `FEW_NIGHTS` nights).
+        fewer than `FEW_NIGHTS` nights; of nights that are all right or all wrong, Clopper and Pearson's).
     """
     rows = []
-    labels, years = table["classALeRCE"].map(classes.index).to_numpy(), table["year"].to_numpy()
+    labels = table["classALeRCE"].map(classes.index).to_numpy()
+    parts = {epoch: table["year"].between(*years).to_numpy() for epoch, years in EPOCHS.items()}
+    parts[JUDGING] = table["night"].map(is_judging_night).to_numpy(bool)
     for name, values in probabilities.items():
         right = values.argmax(axis=1) == labels
-        for epoch, (first, last) in EPOCHS.items():
-            chosen = (years >= first) & (years <= last)
+        for epoch, chosen in parts.items():
             if chosen.any():
                 found = _score(right[chosen], labels[chosen], table["night"].to_numpy()[chosen], classes, bootstrap)
                 rows += [(name, epoch, *row) for row in found]
@@ -179,6 +184,8 @@ def _score(
         mask = masks.get(what, everyone)
         n_nights = len(np.unique(nights[mask]))
         low, high = np.nanquantile(drawn[1:], [0.025, 0.975]) if n_nights >= FEW_NIGHTS else (np.nan, np.nan)
+        if low == high:
+            low, high = binomtest(round(low * n_nights), n_nights).proportion_ci()
         yield what, int(mask.sum()), n_nights, float(drawn[0]), float(low), float(high)
 
 
