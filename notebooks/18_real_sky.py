@@ -74,8 +74,9 @@ if folder:
 
 # %%
 options = {"classes": shipped.classes, "features": shipped.features, "seed": seed}
+first_alerts = read_metadata(run.require("first_alerts.parquet"))
 for name in real_sky.METADATA_MODELS if folder else ():
-    model = real_sky.fit_metadata(name, read_metadata(run.require("first_alerts.parquet")), **options)
+    model = real_sky.fit_metadata(name, first_alerts, **options)
     answers[f"{name}, this run's alerts"] = real_sky.predict_metadata(model, objects, shipped.features)
     crossed = real_sky.cross_fit_metadata(name, objects, folds=real_folds, **options)
     answers[f"{name}, other real nights"] = crossed
@@ -83,10 +84,10 @@ for name in real_sky.METADATA_MODELS if folder else ():
 # %% [markdown]
 # ## Adapted to an older survey
 #
-# Features that count visits since the survey began make a classifier age. An adapter maps them by their ranks onto those of the
-# training set, with the mix of classes that the classifier itself estimates (`twostamp adapt`). It sees no label. Here one is
-# fitted for the packets of each epoch. For ALeRCE's checkpoint, whose training set is not here, the labelled packets until 2022
-# stand for that, and only the later ones are adapted.
+# Some features count the visits since the survey began, and make a classifier age. An adapter maps them by rank onto those of the
+# training set (`twostamp adapt`). It uses no label: the classifier itself estimates the mix of classes. Here one is fitted to the
+# packets of each epoch. ALeRCE's training set is not here. The labelled packets until 2022 stand in for it, and only the later
+# ones are adapted.
 
 # %%
 adapted = {}
@@ -97,8 +98,8 @@ for name, model in classifiers.items():
 # %% [markdown]
 # ## Some real packets
 #
-# This run's M0 is trained on with 50, 100, ... and all real packets of the training nights, at a quarter of its learning rate. The
-# same network learns from the real packets alone. Whole nights are held out, and each is predicted once.
+# The training of this run's M0 goes on with 50, 100, and then all real packets of the training nights, at a quarter of the
+# learning rate. The same network also learns from the real packets alone. Whole nights are held out, and each is predicted once.
 
 # %%
 learned = {}
