@@ -153,6 +153,9 @@ if not reason:
     found = {"this run's stacked": predictions, "shipped, trained on another survey": pd.read_parquet(beside)}
     shares = pd.DataFrame({name: table["predicted"].value_counts(normalize=True) for name, table in found.items()})
     shares = shares.reindex(classes).fillna(0.0).T.rename_axis("classifier").reset_index()
+
+# %%
+if not reason:
     run.save_extra_table(shares, "unlabelled_shares", caption="Shares of the predicted classes of unlabelled objects.")
     display(shares.round(3))
 
