@@ -121,24 +121,21 @@ for epoch, part in recalls.groupby("epoch", sort=False) if folder else ():
 
 # %%
 if folder:
-    fig = plot_recalls(recalls[recalls["classifier"].isin(answers)])
+    fig = plot_recalls(recalls, list(answers))
     caption = "Recall on labelled real packets; lines are 95 % intervals over nights, where there are five or more."
     run.save_extra_figure(fig, "real_sky", caption=caption, **note)
     plt.show()
 
 # %%
 if folder:
-    chosen = recalls[recalls["classifier"].isin([*classifiers, *adapted])]
-    fig = plot_recalls(chosen.sort_values("classifier", kind="stable"))
+    fig = plot_recalls(recalls, sorted([*classifiers, *adapted]))
     caption = "Recall on labelled real packets with and without an adapter, 95 % over nights."
     run.save_extra_figure(fig, "real_sky_adapted", caption=caption, **note)
     plt.show()
 
 # %%
 if learned:
-    steps = {real_sky.OWN: "0"} | {name: name.removeprefix(real_sky.FINE_TUNED).strip() for name in learned}
-    del steps[real_sky.REAL_ALONE]
-    fig = plot_learning_curve(recalls, steps, [real_sky.REAL_ALONE, real_sky.PUBLISHED])
+    fig = plot_learning_curve(recalls, real_sky.list_steps(learned), [real_sky.REAL_ALONE, real_sky.PUBLISHED])
     caption = "A simulated network that learns from real packets of other nights, 95 % over nights."
     run.save_extra_figure(fig, "real_sky_learning", caption=caption, **note)
     plt.show()

@@ -4,7 +4,7 @@ Objects of one night share weather, field and label source, so that intervals dr
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,18 @@ def cross_fit_networks(
         held = folds[fold][1]
         found.setdefault(name, np.zeros(answers.shape))[held] = answers[held]
     return found
+
+
+def list_steps(learned: Iterable[str]) -> dict[str, str]:
+    """List what `cross_fit_networks` gave, and the network that it began with, by the number of real packets.
+
+    Examples
+    --------
+    >>> list_steps(["fine-tuned on 50", "fine-tuned on all", "network, other real nights"])
+    {"this run's M0": '0', 'fine-tuned on 50': '50', 'fine-tuned on all': 'all'}
+    """
+    tuned = [name for name in learned if name.startswith(FINE_TUNED)]
+    return {OWN: "0"} | {name: name.removeprefix(FINE_TUNED).strip() for name in tuned}
 
 
 def _deal(labels: Ints, rows: Ints, seed: int) -> Ints:

@@ -13,14 +13,14 @@ _COLOURS = ("#882255", "#56B4E9", "#595959", "#E69F00", "#117733", "#CC6677", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def plot_recalls(table: pd.DataFrame) -> Figure:
+def plot_recalls(table: pd.DataFrame, classifiers: Sequence[str] = ()) -> Figure:
     """Recall by class, and their mean, of every classifier in each epoch; lines are 95 % intervals over nights.
 
     `table` is of `twostamp.analysis.real_sky.tabulate_recalls`. A class of fewer than five nights has no interval.
     """
     table = table[table["what"] != "accuracy"]
     epochs, names = list(table["epoch"].unique()), list(table["what"].unique())
-    classifiers = list(table["classifier"].unique())
+    classifiers = classifiers or list(table["classifier"].unique())
     height = 1.3 + max(0.5, 0.11 * len(classifiers)) * len(names)
     figure, axes = make_panels(len(epochs), height, sharey=True, sharex=True)
     offsets = 0.6 * (np.arange(len(classifiers)) / max(len(classifiers) - 1, 1) - 0.5)
