@@ -28,7 +28,7 @@ from matplotlib import pyplot as plt
 
 from twostamp.alerts import extract_first_two
 from twostamp.analysis import unlabelled_sky
-from twostamp.models import load_classifier, predict_on_spark
+from twostamp.models import PRETRAINED, load_classifier, predict_on_spark
 from twostamp.pipeline import open_run
 from twostamp.plots.sky_maps import plot_sky_maps
 from twostamp.utils import make_spark, outputs_root, write_healpix_counts
@@ -117,6 +117,8 @@ predicted = run.data / "predictions.parquet"
 if not reason:
     way = (run.data / "unlabelled_pairs.parquet", model, predicted)
     predict_on_spark(spark, *way, deltajd_max=params.deltajd_max)
+    beside = run.data / "predictions_shipped.parquet"
+    predict_on_spark(spark, way[0], PRETRAINED, beside, deltajd_max=params.deltajd_max)
     predictions = pd.read_parquet(predicted).sort_values("objectId", ignore_index=True)
     classes = list(predictions.columns[3:-1])
 spark.stop()
@@ -141,6 +143,21 @@ if not reason:
     expectations = unlabelled_sky.check_expectations(medians)
     run.save_extra_table(medians.reset_index(), "unlabelled_latitudes", caption="Where the predicted classes lie.")
     display(medians.round(1), expectations)
+
+# %% [markdown]
+# The shipped classifier, trained on another simulated survey, answers for the same objects. The table has the share of each
+# predicted class.
+
+# %%
+if not reason:
+    found = {"this run's stacked": predictions, "shipped, trained on another survey": pd.read_parquet(beside)}
+    shares = pd.DataFrame({name: table["predicted"].value_counts(normalize=True) for name, table in found.items()})
+    shares = shares.reindex(classes).fillna(0.0).T.rename_axis("classifier").reset_index()
+
+# %%
+if not reason:
+    run.save_extra_table(shares, "unlabelled_shares", caption="Shares of the predicted classes of unlabelled objects.")
+    display(shares.round(3))
 
 # %% [markdown]
 # The true class of simulated objects is available. A sky map cannot distinguish a good model from one that has only

@@ -19,10 +19,10 @@
 #
 # **In.** Labelled real packets where `$TWOSTAMP_REAL_ALERTS` names some (without them the notebook says so and shows nothing);
 # the classifier that the package ships (`load_classifier()`); this run's classifiers and first alerts. **Out.** Recall by class
-# and epoch with intervals over nights, with and without an adapter to an older survey, confusion matrices, and the pairs whose
-# answer the second alert changes.
+# and epoch with intervals over nights, with and without an adapter to an older survey, what some real packets add to a simulated
+# network, confusion matrices, and the pairs whose answer the second alert changes.
 #
-# Nothing here has learned from a real packet, but one forest that says so. The simulation is calibrated on real packets, and one
+# What has learned from real packets says so, and never from those of the night that it is asked about. The simulation is calibrated on real packets, and one
 # feature (`redetection_ratio`) was chosen with the labels of 2023 in view. The packets are of few nights: class and epoch are
 # confounded, bogus have a threshold on a score for a label, and most packets are not an object's first alert. This shows that a
 # classifier works, not how well it does on the survey.
@@ -37,7 +37,7 @@ from twostamp.data import NO_PACKETS, extract_real, read_metadata, select_judgin
 from twostamp.evaluation import Bootstrap
 from twostamp.pipeline import open_run
 from twostamp.plots.confusion import plot_confusions
-from twostamp.plots.real_sky import plot_recalls
+from twostamp.plots.real_sky import plot_learning_curve, plot_recalls
 
 # %% tags=["parameters"]
 run_name = "quick"
@@ -46,6 +46,8 @@ archive = "simulated"
 labels = "simulated"
 real_archive = "$TWOSTAMP_REAL_ALERTS"
 real_folds = 3
+real_sizes = [50, 100]
+real_epochs = 8
 bootstrap_resamples = 2000
 
 # %%
@@ -59,8 +61,8 @@ print(NO_PACKETS if folder is None else f"real packets of {run.params.real_archi
 # ## At the first packet
 #
 # Beside the shipped classifier: this run's own stamp classifier (M0, 26 metadata), ALeRCE's published one where
-# `$TWOSTAMP_ALERCE_CHECKPOINT` names it, a forest on the metadata of this run's first alerts, and a forest that learned from the
-# real packets of other nights. Forests take the features that do not age.
+# `$TWOSTAMP_ALERCE_CHECKPOINT` names it, a forest and boosting on the metadata of this run's first alerts, and both on the real
+# packets of other nights. Forest and boosting take the features that do not age.
 
 # %%
 answers, objects, classifiers = {}, None, {}
@@ -71,23 +73,21 @@ if folder:
     answers = {name: real_sky.predict_objects(model, path) for name, model in classifiers.items()}
 
 # %%
-if folder:
-    first_alerts = read_metadata(run.require("first_alerts.parquet"))
-    forest = real_sky.fit_forest(first_alerts, shipped.classes, shipped.features, seed)
-    answers["forest, this run's alerts"] = real_sky.predict_forest(forest, objects, shipped.features)
-
-# %%
-if folder:
-    crossed = real_sky.cross_fit_forest(objects, shipped.classes, shipped.features, real_folds, seed)
-    answers["forest, other real nights"] = crossed
+options = {"classes": shipped.classes, "features": shipped.features, "seed": seed}
+first_alerts = read_metadata(run.require("first_alerts.parquet"))
+for name in real_sky.METADATA_MODELS if folder else ():
+    model = real_sky.fit_metadata(name, first_alerts, **options)
+    answers[f"{name}, this run's alerts"] = real_sky.predict_metadata(model, objects, shipped.features)
+    crossed = real_sky.cross_fit_metadata(name, objects, folds=real_folds, **options)
+    answers[f"{name}, other real nights"] = crossed
 
 # %% [markdown]
 # ## Adapted to an older survey
 #
-# Features that count visits since the survey began make a classifier age. An adapter maps them by their ranks onto those of the
-# training set, with the mix of classes that the classifier itself estimates (`twostamp adapt`). It sees no label. Here one is
-# fitted for the packets of each epoch. For ALeRCE's checkpoint, whose training set is not here, the labelled packets until 2022
-# stand for that, and only the later ones are adapted.
+# Some features count the visits since the survey began, and make a classifier age. An adapter maps them by rank onto those of the
+# training set (`twostamp adapt`). It uses no label: the classifier itself estimates the mix of classes. Here one is fitted to the
+# packets of each epoch. ALeRCE's training set is not here. The labelled packets until 2022 stand in for it, and only the later
+# ones are adapted.
 
 # %%
 adapted = {}
@@ -95,39 +95,59 @@ for name, model in classifiers.items():
     ages = None if name == real_sky.PUBLISHED else run.records.ages
     adapted[f"{name}, adapted"] = real_sky.predict_adapted(model, path, objects, ages)
 
+# %% [markdown]
+# ## Some real packets
+#
+# The training of this run's M0 goes on with 50, 100, and then all real packets of the training nights, at a quarter of the
+# learning rate. The same network also learns from the real packets alone. Whole nights are held out, and each is predicted once.
+
+# %%
+learned = {}
+if real_sky.OWN in classifiers:
+    start, kept = run.models / "stamp_26", run.models / "real_sky"
+    learned = real_sky.cross_fit_networks(path, objects, start, kept, run.params)
+
 # %%
 note = {"note": "real packets", "source": "code"}
 if folder:
-    bootstrap = Bootstrap(bootstrap_resamples, seed)
-    recalls = real_sky.tabulate_recalls(answers | adapted, objects, shipped.classes, bootstrap)
+    found, bootstrap = answers | adapted | learned, Bootstrap(bootstrap_resamples, seed)
+    recalls = real_sky.tabulate_recalls(found, objects, shipped.classes, bootstrap)
     run.save_extra_table(recalls, "real_sky", caption="Recall on labelled real packets by class and epoch.", **note)
 
 # %%
-if folder:
-    shown = recalls.assign(row=recalls["epoch"] + ", " + recalls["what"])
-    print(shown.pivot(index="row", columns="classifier", values="value").round(2).to_string())
+for epoch, part in recalls.groupby("epoch", sort=False) if folder else ():
+    print(f"{epoch}, {part['n'].max()} packets of {part['nights'].max()} nights")
+    print(part.pivot(index="classifier", columns="what", values="value").loc[list(found)].round(2).to_string(), "\n")
 
 # %%
 if folder:
-    fig = plot_recalls(recalls[recalls["classifier"].isin(answers)])
+    fig = plot_recalls(recalls, list(answers))
     caption = "Recall on labelled real packets; lines are 95 % intervals over nights, where there are five or more."
     run.save_extra_figure(fig, "real_sky", caption=caption, **note)
     plt.show()
 
 # %%
 if folder:
-    chosen = recalls[recalls["classifier"].isin([*classifiers, *adapted])]
-    fig = plot_recalls(chosen.sort_values("classifier", kind="stable"))
+    fig = plot_recalls(recalls, sorted([*classifiers, *adapted]))
     caption = "Recall on labelled real packets with and without an adapter, 95 % over nights."
     run.save_extra_figure(fig, "real_sky_adapted", caption=caption, **note)
     plt.show()
 
 # %%
-if folder:
-    fig = plot_confusions(real_sky.count_confusions(answers["shipped"], objects, shipped.classes), shipped.classes)
-    caption = "Confusion of the shipped classifier at the first packet."
-    run.save_extra_figure(fig, "real_sky_confusion", caption=caption, **note)
+if learned:
+    fig = plot_learning_curve(recalls, real_sky.list_steps(learned), [real_sky.REAL_ALONE, real_sky.PUBLISHED])
+    caption = "A simulated network that learns from real packets of other nights, 95 % over nights."
+    run.save_extra_figure(fig, "real_sky_learning", caption=caption, **note)
     plt.show()
+
+# %%
+shown = {"": real_sky.SHIPPED, "_adapted": f"{real_sky.OWN}, adapted", "_fine_tuned": f"{real_sky.FINE_TUNED} all"}
+for ending, name in shown.items() if folder else ():
+    if name in found:
+        fig = plot_confusions(real_sky.count_confusions(found[name], objects, shipped.classes), shipped.classes)
+        caption = f"Confusion at the first packet: {name}."
+        run.save_extra_figure(fig, f"real_sky_confusion{ending}", caption=caption, **note)
+        plt.show()
 
 # %% [markdown]
 # ## How far the simulation is from the sky
@@ -148,17 +168,13 @@ if folder:
 # %% [markdown]
 # ## At the second packet
 #
-# Few objects have two real packets here, and fewer their true first two. An answer is *mended* where only the second is right,
+# The shipped classifier revises its own answer. This run's stacked and separated classifiers (M1, M2) stand beside its M0. Few
+# objects have two real packets here, and fewer their true first two. An answer is *mended* where only the second is right,
 # *spoiled* where only the first is.
 
 # %%
 if folder:
-    path = folder / "pairs.parquet"
-    early, revised = (real_sky.predict_objects(model, path) for model in (shipped.at_first_alert(), shipped))
-    changes = real_sky.compare_answers(early, revised, real_sky.read_objects(path), shipped.classes)
-
-# %%
-if folder:
+    changes = real_sky.tabulate_changes(run.models, folder / "pairs.parquet")
     run.save_extra_table(changes, "real_sky_pairs", caption="What the second real packet changes, in objects.", **note)
     print(changes.to_string(index=False))
 

@@ -230,7 +230,11 @@ class Parameters(BaseModel):
     ageing_epochs: Positive = 8
     """Epochs of the trainings in notebook 13."""
     real_folds: Annotated[int, Field(ge=2)] = 3
-    """Folds of the real packets in notebook 18, each predicted by forests trained on the others."""
+    """Folds of the real packets in notebook 18, each predicted by models trained on the others."""
+    real_sizes: list[Positive] = [50, 100]
+    """Numbers of real packets on which notebook 18 fine-tunes a simulated network, besides all of them."""
+    real_epochs: Positive = 8
+    """Epochs of the trainings on real packets in notebook 18."""
     audit_repetitions: Positive = 2
     """Trainings with coordinates in notebook 14, and as many without."""
     audit_objects: Annotated[int, Field(ge=2)] = 20

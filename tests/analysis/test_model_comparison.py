@@ -101,3 +101,11 @@ def test_only_a_baseline_with_a_seed_has_a_spread_in_the_summary():
     assert summary["model"].tolist() == [f"{name}, ours" for name in names]
     assert summary["n"].tolist() == [5, 1]
     assert ["±" in shown for shown in summary["accuracy test"]] == [True, False]
+
+
+def test_what_cannot_be_compared_has_no_row_in_the_summary():
+    shipped = Predictions(np.zeros(10, int), tuple("abcd"), {"shipped": np.full((1, 10, 4), 0.25)})
+    nothing = Predictions(np.zeros(10, int), tuple("abcd"), {})
+    empty = pd.DataFrame({"variant": []}), pd.DataFrame(columns=["comparison"])
+    assert make_summary(*empty, {"test": nothing}, {"test": shipped})["model"].tolist() == ["shipped, ours"]
+    assert make_summary(*empty, {"test": nothing}, {}).empty

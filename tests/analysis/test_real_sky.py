@@ -1,5 +1,7 @@
 """Recalls on real packets: whole nights are drawn, and a class of few nights has no interval."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from twostamp.analysis import real_sky
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.data.real_packets import is_judging_night
 from twostamp.evaluation.bootstrap import Bootstrap
-from twostamp.plots.real_sky import plot_recalls
+from twostamp.models.cross_fitting import StoredObjects
+from twostamp.params import Parameters
+from twostamp.plots.real_sky import plot_learning_curve, plot_recalls
 
 CLASSES = ("AGN", "SN", "VS")
 BOOTSTRAP = Bootstrap(400, seed=1)
@@ -102,19 +106,82 @@ def make_alerts(n=90, seed=5):
     return table.assign(isdiffpos_1="t", fid_1=1, classALeRCE=classes, night=[f"n{k}" for k in rng.integers(0, 6, n)])
 
 
-def test_forests_learn_from_metadata_and_from_other_nights():
+@pytest.mark.parametrize("name", real_sky.METADATA_MODELS)
+def test_models_learn_from_metadata_and_from_other_nights(name):
     train, test = make_alerts(), make_alerts(seed=6)
-    forest = real_sky.fit_forest(train, CLASSES, "drift_safe", seed=1)
+    model = real_sky.fit_metadata(name, train, CLASSES, "drift_safe", seed=1)
     labels = test["classALeRCE"].map(CLASSES.index).to_numpy()
-    assert (real_sky.predict_forest(forest, test, "drift_safe").argmax(axis=1) == labels).mean() > 0.9
-    crossed = real_sky.cross_fit_forest(test, CLASSES, "drift_safe", 3, seed=1)
+    assert (real_sky.predict_metadata(model, test, "drift_safe").argmax(axis=1) == labels).mean() > 0.9
+    crossed = real_sky.cross_fit_metadata(name, test, CLASSES, "drift_safe", 3, seed=1)
     assert (crossed.argmax(axis=1) == labels).mean() > 0.9
     # a night that nothing else resembles cannot be learnt from itself
     odd = test.assign(magpsf_1=np.where(test["night"] == "n0", 40 - test["magpsf_1"], test["magpsf_1"]))
     odd["night"] = np.where(odd["night"] == "n0", "n0", "rest" + odd["night"])
-    crossed = real_sky.cross_fit_forest(odd, CLASSES, "drift_safe", 3, seed=1)
+    crossed = real_sky.cross_fit_metadata(name, odd, CLASSES, "drift_safe", 3, seed=1)
     alone = (odd["night"] == "n0").to_numpy()
     assert (crossed.argmax(axis=1) == labels)[alone].mean() < 0.7
+
+
+def test_a_class_that_other_nights_lack_is_not_called_and_costs_nothing_else():
+    table = make_alerts()
+    table["night"] = np.where(table["classALeRCE"] == "VS", "n0", "rest" + table["night"])
+    crossed = real_sky.cross_fit_metadata("forest", table, CLASSES, "drift_safe", 3, seed=1)
+    assert crossed.shape == (len(table), 3)
+    np.testing.assert_allclose(crossed.sum(axis=1), 1)
+
+
+def test_nights_are_held_out_whole_and_each_object_once():
+    table = make_alerts()
+    folds = real_sky.split_nights(table, 3, seed=1)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(len(table)))
+    for known, held in folds:
+        assert not set(table["night"].iloc[known]) & set(table["night"].iloc[held])
+
+
+def test_a_network_is_fine_tuned_on_parts_that_hold_every_class(tmp_path, monkeypatch):
+    """Every job learns from the other nights alone, the smaller parts from some of what the larger ones learn from."""
+    table = make_alerts().assign(objectId=[f"ZTF{i:03d}" for i in range(90)])
+    labels = table["classALeRCE"].map(CLASSES.index).to_numpy()
+    hyperparameters = {"kernel_size": 3, "crop_size": 21, "batch_size": 16, "learning_rate": 2e-3, "dropout_rate": 0.3}
+    own = SimpleNamespace(
+        classes=CLASSES, crop_size=21, preparation=None, scaler=SimpleNamespace(recipe="thesis"),
+        variant="stamp_26", card={"hyperparameters": hyperparameters},
+    )  # fmt: skip
+    asked = []
+
+    def cross_fit(jobs, params):
+        asked.extend(jobs)
+        return [np.full((90, 3), i, float) for i in range(len(jobs))]
+
+    stored = StoredObjects(tmp_path / "objects.npz", "digest", labels)
+    monkeypatch.setattr(real_sky.Classifier, "load", lambda folder: own)
+    monkeypatch.setattr(real_sky.StoredObjects, "write", lambda *_: stored)
+    monkeypatch.setattr(real_sky, "cross_fit", cross_fit)
+    params = Parameters(real_sizes=[6, 12], real_folds=3)
+    found = real_sky.cross_fit_networks(tmp_path, table, tmp_path / "start", tmp_path, params)
+    assert list(found) == ["fine-tuned on 6", "fine-tuned on 12", "fine-tuned on all", real_sky.REAL_ALONE]
+    for fold, (known, held) in enumerate(real_sky.split_nights(table, 3, params.seed)):
+        small, more, every, alone = asked[4 * fold : 4 * fold + 4]
+        assert [len(job.data.train) for job in (small, more)] == [6, 12]
+        assert np.bincount(labels[small.data.train]).tolist() == [2, 2, 2]
+        assert set(small.data.train) < set(more.data.train) < set(every.data.train) == set(known)
+        assert alone.start is None
+        assert small.start == tmp_path / "start"
+        assert small.trial.hyperparameters.learning_rate < alone.trial.hyperparameters.learning_rate
+        assert (found["fine-tuned on 12"][held] == 4 * fold + 1).all()
+    assert real_sky.cross_fit_networks(tmp_path, table[table["classALeRCE"] != "VS"], tmp_path, tmp_path, params) == {}
+
+
+def test_the_learning_curve_has_a_point_a_size_and_a_level_a_rival():
+    table = make_table()
+    answers = {name: make_answers(table, right) for name, right in (("own", 0.4), ("on 50", 0.6), ("alone", 0.5))}
+    recalls = real_sky.tabulate_recalls(answers, table, CLASSES, BOOTSTRAP)
+    figure = plot_learning_curve(recalls, {"own": "0", "on 50": "50", "absent": "all"}, ["alone", "absent"])
+    assert len(figure.axes) == len(real_sky.EPOCHS) + 1
+    for ax in figure.axes:
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "50"]
+        assert [line.get_label() for line in ax.get_lines()] == ["simulated, then real", "alone"]
+        assert "nights" in ax.get_title()
 
 
 def test_confusions_count_every_object_once():

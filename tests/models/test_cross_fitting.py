@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from tests.models.test_search import CLASSES, SMALL, make_records
 from twostamp.data.arrays import Preparation, UnscaledArrays, read_metadata
+from twostamp.data.features import Scaler
 from twostamp.data.tfrecords import Records
 from twostamp.models import adapter
+from twostamp.models.classifier import Classifier
 from twostamp.models.cross_fitting import (
     HIDDEN,
     CrossFit,
@@ -24,7 +26,7 @@ from twostamp.models.cross_fitting import (
     cross_fit,
     hide,
 )
-from twostamp.models.trial import TrainingConfig, Trial
+from twostamp.models.trial import TrainingConfig, Trial, train
 from twostamp.params import TRAINING_OPTIONS, Parameters
 
 PARAMS = Parameters(ageing_epochs=1, workers=2, width=0.25)
@@ -156,6 +158,26 @@ def test_a_network_is_adapted_to_each_night_of_enough_objects(
     monkeypatch.setattr(adapter, "LEAST", len(nights))
     job.run()
     np.testing.assert_array_equal(*np.load(job.path))
+
+
+@pytest.mark.slow
+def test_fine_tuning_begins_with_a_saved_network_and_its_statistics(
+    pairs: Path, jobs: list[CrossFit], tmp_path: Path
+) -> None:
+    job = replace(jobs[0], folder=tmp_path)
+    trained, scaler = train(job.trial, job.data, job.config), Scaler.load(pairs.parent / "records" / "scaler.json")
+    classifier = Classifier(trained.model, job.trial.variant, tuple(CLASSES), 21, scaler, Preparation())
+    classifier.save(tmp_path / "model")
+    expected = classifier.predict_unscaled(job.data.unscaled())
+    still = replace(SMALL, learning_rate=1e-9)
+    tuned = replace(job, trial=replace(job.trial, hyperparameters=still), start=tmp_path / "model")
+    assert tuned.path != replace(tuned, start=None).path
+    tuned.run()
+    tracked = 0.05  # batch normalisation follows the objects, whatever the learning rate
+    np.testing.assert_allclose(np.load(tuned.path), expected, atol=tracked)
+    fresh = replace(tuned, start=None)
+    fresh.run()
+    assert np.abs(np.load(fresh.path) - expected).max() > tracked
 
 
 @pytest.mark.slow

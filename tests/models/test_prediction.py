@@ -1,6 +1,7 @@
 """Predictions on Spark: the same as in one process, a part at a time, with the model loaded once."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from twostamp.data.tfrecords import Records
 from twostamp.models import prediction
 from twostamp.models.architectures import build_model
 from twostamp.models.classifier import Classifier
-from twostamp.models.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts
+from twostamp.models.prediction import MADE_FROM, predict_on_spark, predict_pairs, predict_parts, predict_shipped
 
 CLASSES = ("AGN", "SN", "bogus")
 N, PARTS = 40, 5
@@ -108,3 +109,20 @@ def test_other_weights_are_another_prediction(world, spark, tmp_path):
     shutil.copytree(model, tmp_path / "moved")
     assert len(run(spark, (root, None, tmp_path / "moved"), folder)) == PARTS
     assert run(spark, world, folder).empty  # the same weights under another name
+
+
+@pytest.mark.slow
+def test_the_shipped_classifier_reads_a_split_with_its_own_statistics(world, monkeypatch):
+    root, table, _ = world
+    records, shipped = Records(root / "records"), Classifier.load()
+    found = predict_shipped(root / "pairs.parquet", records, ["test"])["test"]
+    arrays = records.arrays("test")
+    np.testing.assert_array_equal(found.labels, arrays.labels)
+    ((name, (probabilities,)),) = found.probabilities.items()
+    assert "shipped" in name
+    assert "trained on another simulated survey" in name
+    rows = table.set_index("objectId").loc[arrays.object_ids].reset_index()
+    expected = shipped.predict_table(rows)[:, [shipped.classes.index(each) for each in CLASSES]]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    monkeypatch.setattr(Classifier, "load", lambda: replace(shipped, classes=("AGN", "SN", "VS", "asteroid", "other")))
+    assert predict_shipped(root / "pairs.parquet", records) == {}

@@ -199,7 +199,7 @@ def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: 
     return pd.DataFrame(rows)
 
 
-def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, baselines: Mapping[str, Predictions]) -> pd.DataFrame:
+def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, *baselines: Mapping[str, Predictions]) -> pd.DataFrame:
     """Make Table 6.4.
 
     Parameters
@@ -208,8 +208,9 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, baselines: Mapping[
         Table from `twostamp.models.SearchResults.rank`, one model per variant, with times.
     tests : DataFrame
         Table from `compare_winners` on validation.
-    baselines : mapping of str to Predictions
-        Predictions from `twostamp.inspection.predict_baselines`, by split; not in the thesis.
+    *baselines : mapping of str to Predictions
+        Predictions from `twostamp.inspection.predict_baselines` or `twostamp.models.predict_shipped`, by split; not in
+        the thesis.
 
     Returns
     -------
@@ -221,7 +222,7 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, baselines: Mapping[
     by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
     present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
     rows = [_summarise(model, row) for model, row in present.items()]
-    rows += [_summarise_baseline(name, baselines) for name in baselines["test"].probabilities]
+    rows += [_summarise_baseline(name, each) for each in baselines if each for name in each["test"].probabilities]
     for test in tests.to_dict("records"):
         p, thesis = test["one-sided p"], test["thesis"]
         shown = f"p = {p:.3g}" if pd.notna(p) else f"undefined: {test['reason']}"

@@ -4,14 +4,17 @@ Objects of one night share weather, field and label source, so that intervals dr
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from twostamp.data.arrays import UnscaledArrays, read_batches, read_metadata
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
@@ -22,6 +25,10 @@ from twostamp.evaluation.metrics import confusion_counts
 from twostamp.models.adapter import AdapterError
 from twostamp.models.alerce_checkpoint import load_alerce_checkpoint
 from twostamp.models.classifier import PRETRAINED, Classifier, load_classifier
+from twostamp.models.cross_fitting import CrossFit, StoredObjects, cross_fit
+from twostamp.models.training import Hyperparameters
+from twostamp.models.trial import TrainingConfig, Trial
+from twostamp.params import Parameters
 from twostamp.utils.typing import Bools, Floats, Ints
 
 EPOCHS = {"all": (0, 9999), "2018-2022": (2018, 2022), "2023 on": (2023, 9999)}
@@ -31,7 +38,13 @@ JUDGING = "judging nights"
 OLD, NEW = "2018-2022", "2023 on"
 SHIPPED, OWN, PUBLISHED = "shipped", "this run's M0", "ALeRCE's checkpoint"
 
-_TREES = 300
+FINE_TUNED, REAL_ALONE = "fine-tuned on", "network, other real nights"
+METADATA_MODELS: dict[str, Any] = {
+    "forest": lambda seed: RandomForestClassifier(300, class_weight="balanced", random_state=seed),
+    "boosting": lambda seed: HistGradientBoostingClassifier(max_iter=100, class_weight="balanced", random_state=seed),
+}
+
+_SLOWER = 0.25  # learning rate of fine-tuning over that of the run
 _MISSING = -999.0
 
 
@@ -106,25 +119,102 @@ def predict_adapted(classifier: Classifier, path: Path, table: pd.DataFrame, tra
     return answers
 
 
-def fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, seed: int) -> RandomForestClassifier:
-    """Fit a random forest on the metadata of first alerts: what needs no stamps."""
-    forest = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed)
-    return forest.fit(_read_features(table, features), table["classALeRCE"].map(classes.index))
+def fit_metadata(name: str, table: pd.DataFrame, classes: tuple[str, ...], features: str, seed: int) -> Any:
+    """Fit one of `METADATA_MODELS` on the metadata of first alerts: what needs no stamps."""
+    labels = table["classALeRCE"].map(classes.index)
+    with threadpool_limits(1):  # of so few objects threads only wait for each other
+        return METADATA_MODELS[name](seed).fit(_read_features(table, features), labels)
 
 
-def predict_forest(forest: RandomForestClassifier, table: pd.DataFrame, features: str) -> Floats:
+def predict_metadata(model: Any, table: pd.DataFrame, features: str) -> Floats:
     """Classify first alerts by their metadata; shape (n, classes)."""
-    return np.asarray(forest.predict_proba(_read_features(table, features)))
+    return np.asarray(model.predict_proba(_read_features(table, features)))
 
 
-def cross_fit_forest(table: pd.DataFrame, classes: tuple[str, ...], features: str, folds: int, seed: int) -> Floats:
-    """Classify every real object by a forest that learned from the other nights' real objects; shape (n, classes)."""
-    labels = table["classALeRCE"].map(classes.index).to_numpy()
+def split_nights(table: pd.DataFrame, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """Rows to learn from and rows held out, of each fold; the packets of one night are held out together."""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    forest = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed)
-    x = _read_features(table, features)
-    found = cross_val_predict(forest, x, labels, groups=table["night"], cv=splitter, method="predict_proba")
-    return np.asarray(found)
+    return list(splitter.split(table, table["classALeRCE"], groups=table["night"]))
+
+
+def cross_fit_metadata(
+    name: str, table: pd.DataFrame, classes: tuple[str, ...], features: str, folds: int, seed: int
+) -> Floats:
+    """Classify every real object by one of `METADATA_MODELS` that learned from other nights; shape (n, classes)."""
+    found = np.zeros((len(table), len(classes)))
+    for known, held in split_nights(table, folds, seed):
+        model = fit_metadata(name, table.iloc[known], classes, features, seed)
+        found[np.ix_(held, model.classes_)] = predict_metadata(model, table.iloc[held], features)
+    return found
+
+
+def cross_fit_networks(
+    path: Path, table: pd.DataFrame, start: Path, folder: Path, params: Parameters
+) -> dict[str, Floats]:
+    """Classify every real object by networks that learned from the real objects of other nights.
+
+    Parameters
+    ----------
+    path : Path
+        ``first_alerts.parquet``.
+    table : DataFrame
+        Of `read_objects`.
+    start : Path
+        Folder of the run's stamp classifier, which is fine-tuned.
+    folder : Path
+        Where the trainings leave their predictions.
+    params : Parameters
+        real_sizes, real_epochs, real_folds, width, seed.
+
+    Returns
+    -------
+    dict of ndarray, shape (n, classes)
+        By what the network learned: `FINE_TUNED` on each size and on all, and `REAL_ALONE` from fresh weights. None
+        where a class has no real object.
+    """
+    own = Classifier.load(start)
+    if set(own.classes) != set(table["classALeRCE"]):
+        return {}
+    fresh = Hyperparameters(**own.card["hyperparameters"])
+    slow = replace(fresh, learning_rate=fresh.learning_rate * _SLOWER)
+    objects = StoredObjects.write(
+        path, folder / "objects.npz", table, own.crop_size, own.preparation, own.classes, own.scaler.recipe
+    )
+    params = params.model_copy(update={"engine": "tensorflow"})  # which can begin with given weights
+    config, folds = TrainingConfig.of(params, params.real_epochs), split_nights(table, params.real_folds, params.seed)
+    jobs: dict[tuple[str, int], CrossFit] = {}
+    for fold, (known, _) in enumerate(folds):
+        order, trial = _deal(objects.labels, known, params.seed), Trial(own.variant, slow, fold, params.seed)
+        for size in (*params.real_sizes, "all"):
+            chosen = order if size == "all" else order[:size]
+            rows = objects.rows(chosen, chosen[:1])
+            jobs[f"{FINE_TUNED} {size}", fold] = CrossFit(trial, rows, config, folder / "fits", start=start)
+        trial = replace(trial, hyperparameters=fresh)
+        jobs[REAL_ALONE, fold] = CrossFit(trial, objects.rows(order, order[:1]), config, folder / "fits")
+    found: dict[str, Floats] = {}
+    for (name, fold), answers in zip(jobs, cross_fit(list(jobs.values()), params), strict=True):
+        held = folds[fold][1]
+        found.setdefault(name, np.zeros(answers.shape))[held] = answers[held]
+    return found
+
+
+def list_steps(learned: Iterable[str]) -> dict[str, str]:
+    """List what `cross_fit_networks` gave, and the network that it began with, by the number of real packets.
+
+    Examples
+    --------
+    >>> list_steps(["fine-tuned on 50", "fine-tuned on all", "network, other real nights"])
+    {"this run's M0": '0', 'fine-tuned on 50': '50', 'fine-tuned on all': 'all'}
+    """
+    tuned = [name for name in learned if name.startswith(FINE_TUNED)]
+    return {OWN: "0"} | {name: name.removeprefix(FINE_TUNED).strip() for name in tuned}
+
+
+def _deal(labels: Ints, rows: Ints, seed: int) -> Ints:
+    """Shuffle rows so that the classes take turns as long as they last: the first few hold all of them."""
+    lot = np.random.default_rng(seed).permutation(rows)
+    turn = pd.Series(lot).groupby(labels[lot]).cumcount()
+    return lot[np.argsort(turn, kind="stable")]
 
 
 def _read_features(table: pd.DataFrame, features: str) -> Floats:
@@ -221,6 +311,34 @@ def compare_answers(first: Floats, second: Floats, table: pd.DataFrame, classes:
     columns |= {"mended": ~before & after, "spoiled": before & ~after}
     counts = pd.DataFrame({"class": table["classALeRCE"].to_numpy(), "n": 1, **columns}).groupby("class").sum()
     return pd.concat([counts, counts.sum().to_frame("all").T.rename_axis("class")]).reset_index()
+
+
+def tabulate_changes(models: Path, path: Path) -> pd.DataFrame:
+    """Count what the second real packet changes: the shipped classifier, and the run's M1 and M2 beside its M0.
+
+    Parameters
+    ----------
+    models : Path
+        Of the run; a model that is not there has no rows.
+    path : Path
+        ``pairs.parquet``.
+
+    Returns
+    -------
+    DataFrame
+        classifier, and the columns of `compare_answers`.
+    """
+    shipped = load_classifier(PRETRAINED)
+    table, early = read_objects(path), predict_objects(shipped.at_first_alert(), path)
+    found = {SHIPPED: compare_answers(early, predict_objects(shipped, path), table, shipped.classes)}
+    if (models / "stamp_26").is_dir():
+        single = load_classifier(models / "stamp_26")
+        early = predict_objects(single, path)
+        for name in ("stacked", "separated"):
+            if (models / name).is_dir():
+                late = predict_objects(load_classifier(models / name), path)
+                found[f"stamp_26, then {name}"] = compare_answers(early, late, table, single.classes)
+    return pd.concat(found, names=["classifier"]).reset_index("classifier").reset_index(drop=True)
 
 
 def summarise_recalls(recalls: pd.DataFrame) -> list[str]:

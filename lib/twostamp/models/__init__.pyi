@@ -6,7 +6,7 @@ from .answers import Predictions
 from .architectures import VARIANTS, build_model
 from .classifier import PRETRAINED, Classifier, export_onnx, load_classifier
 from .layers import PADDING
-from .prediction import predict_on_spark, predict_winners
+from .prediction import predict_on_spark, predict_shipped, predict_winners
 from .pretrained import average_classifiers
 from .results import SearchResults, TrialResult, package_winners
 from .search import make_trials, run_trials, sample_combinations
@@ -34,6 +34,7 @@ __all__ = [
     "make_trials",
     "package_winners",
     "predict_on_spark",
+    "predict_shipped",
     "predict_winners",
     "read_alerce",
     "run_trials",

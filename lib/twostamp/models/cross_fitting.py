@@ -7,7 +7,7 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from twostamp.data.survey_age import SurveyAges
 from twostamp.data.tfrecords import take_batches
 from twostamp.models.adapter import AdapterError
 from twostamp.models.architectures import VARIANTS
-from twostamp.models.classifier import Classifier
+from twostamp.models.classifier import NETWORK, Classifier
 from twostamp.models.inference import predict
 from twostamp.models.trial import TrainingConfig, Trial, train, train_jobs
 from twostamp.params import Parameters
@@ -152,6 +152,8 @@ class StoredRows:
         Recipe of the metadata, with statistics of the training rows.
     hidden : tuple of str
         Inputs hidden from the network, see `hide`.
+    statistics : Scaler, optional
+        Statistics of another training set, in place of those of the training rows.
     """
 
     path: Path
@@ -161,6 +163,7 @@ class StoredRows:
     validation: Rows
     recipe: str = "thesis"
     hidden: tuple[str, ...] = ()
+    statistics: Scaler | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -169,8 +172,8 @@ class StoredRows:
 
     @cached_property
     def scaler(self) -> Scaler:
-        """Return the statistics of the training rows."""
-        return _load(self.path, self.digest).fit_scaler(self.train, self.recipe)
+        """Return the statistics of the training rows, or `statistics`."""
+        return self.statistics or self.unscaled().fit_scaler(self.train, self.recipe)
 
     @property
     def ages(self) -> SurveyAges:
@@ -188,7 +191,7 @@ class StoredRows:
 
     def arrays(self, split: str, features: str, crop: int) -> Arrays:
         """Return the objects of ``train``, ``validation`` or ``all``, which share one crop."""
-        arrays = hide(_load(self.path, self.digest).scale(self.scaler, features, self.labels), self.hidden)
+        arrays = hide(self.unscaled().scale(self.scaler, features, self.labels), self.hidden)
         rows = {"train": self.train, "validation": self.validation}.get(split)
         return arrays if rows is None else arrays.take(rows)
 
@@ -213,6 +216,8 @@ class CrossFit:
     nights : ndarray, shape (n,), int, optional
         Batches of objects that the network is adapted to, one by one and without labels; -1 for none. A batch of too
         few keeps the answers as trained.
+    start : Path, optional
+        Folder of a classifier of this variant to fine-tune; its statistics of the metadata stay.
     """
 
     trial: Trial
@@ -220,6 +225,7 @@ class CrossFit:
     config: TrainingConfig
     folder: Path
     nights: Rows | None = None
+    start: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -233,6 +239,8 @@ class CrossFit:
             settings.append(config.engine)
         if data.hidden:
             settings.append(data.hidden)
+        if self.start:
+            settings.append(hashlib.sha256((self.start / NETWORK).read_bytes()).hexdigest())
         digest = hashlib.sha256(repr(settings).encode())
         for rows in (data.labels, data.train, data.validation, *([] if self.nights is None else [self.nights])):
             digest.update(np.ascontiguousarray(rows).tobytes())
@@ -244,9 +252,13 @@ class CrossFit:
 
     def run(self) -> None:
         """Train, and write the probabilities of all objects."""
-        training = train(self.trial, self.data, self.config)
+        data, weights = self.data, None
+        if self.start:
+            begun = Classifier.load(self.start)
+            data, weights = replace(data, statistics=begun.scaler), begun.network.get_weights()
+        training = train(self.trial, data, self.config, start=weights)
         features, crop = VARIANTS[self.trial.variant].features_read, self.trial.hyperparameters.crop_size
-        probabilities = predict(training.model, self.trial.variant, self.data.arrays("all", features, crop))
+        probabilities = predict(training.model, self.trial.variant, data.arrays("all", features, crop))
         if self.nights is not None:
             adapted = self._adapt(training.model, probabilities.copy(), self.nights)
             probabilities = np.stack([probabilities, adapted])

@@ -18,7 +18,7 @@ from twostamp.data.arrays import read_batches
 from twostamp.data.tfrecords import Records
 from twostamp.evaluation.predictions import Predictions
 from twostamp.models.classifier import CARD, NETWORK, SCALER, Classifier
-from twostamp.models.results import SearchResults
+from twostamp.models.results import SPLITS, SearchResults
 from twostamp.utils.files import replacing, write_file
 
 if TYPE_CHECKING:
@@ -184,6 +184,35 @@ def _describe(pairs: Path, parts: list[str], model: Path, deltajd_max: float) ->
         "model": [*digests, json.loads((model / CARD).read_text())["stamps"]],
         "deltajd_max": deltajd_max,
     }
+
+
+def predict_shipped(pairs: Path, records: Records, splits: Sequence[str] = SPLITS) -> dict[str, Predictions]:
+    """Apply the shipped classifier to splits of the records, prepared from the pairs with its own statistics.
+
+    Parameters
+    ----------
+    pairs : Path
+        ``pairs.parquet`` that the records were made from.
+    records : Records
+    splits : sequence of str
+
+    Returns
+    -------
+    dict of Predictions
+        By split; the one model's name says that it was trained on another survey. Empty for records of one alert or of
+        a class that it does not know.
+    """
+    classifier, classes = Classifier.load(), list(records.info.classes)
+    if records.info.n_alerts < 2 or not set(classes) <= set(classifier.classes):
+        return {}
+    found = {}
+    for split in splits:
+        objects = records.arrays(split)
+        table = predict_pairs(pairs, objects.object_ids.tolist(), classifier).set_index("objectId")
+        probabilities = table.loc[objects.object_ids, classes].to_numpy(np.float64)[None]
+        name = f"shipped {classifier.variant}, trained on another {classifier.card['trained on']}"
+        found[split] = Predictions(np.asarray(objects.labels), records.info.classes, {name: probabilities})
+    return found
 
 
 def predict_winners(winners: Mapping[str, SearchResults], records: Records, split: str) -> Predictions:

@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,9 @@ def train_model(
     mixed_precision: bool = False,
     log_folder: Path | None = None,
     checkpoint: Checkpoint | None = None,
+    start: Sequence[np.ndarray] | None = None,
 ) -> Training:
-    """Train one classifier from fresh weights (chapter 5; decisions T1-T4).
+    """Train one classifier from fresh weights (chapter 5; decisions T1-T4), or from given ones.
 
     Parameters
     ----------
@@ -239,6 +241,8 @@ def train_model(
         Folder of TensorBoard's files.
     checkpoint : Checkpoint, optional
         File of the state, stored at intervals; an existing state is resumed, and the result is the same bit for bit.
+    start : sequence of ndarray, optional
+        Initial weights of a network of the same kind, to fine-tune.
 
     Returns
     -------
@@ -259,6 +263,8 @@ def train_model(
         mixed_precision,
     )
     model = _start(network)
+    if start is not None:
+        model.set_weights(start)
     best = _Validation(variant, validation)
     callbacks: list[keras.callbacks.Callback] = [_Monitor(steps_per_epoch * hyperparameters.batch_size), best]
     if log_folder is not None:

@@ -154,8 +154,11 @@ def train(
     config: TrainingConfig,
     log_folder: Path | None = None,
     checkpoint: Checkpoint | None = None,
+    start: Sequence[np.ndarray] | None = None,
 ) -> Training:
     """Train one classifier in this process with the run's engine; reproducibly on a processor.
+
+    With `start`, weights of such a network, TensorFlow fine-tunes it.
 
     Raises
     ------
@@ -179,7 +182,7 @@ def train(
     batches = data.batches(sizes.batch_size, **inputs, seed=trial.seed, steps=steps * config.epochs)
     if drawn:
         batches = augment_batches(batches, drawn, data.scaler.deltajd, trial.seed, steps * config.epochs, moving)
-    return train_model(trial.variant, sizes, batches, validation, **options, log_folder=log_folder)
+    return train_model(trial.variant, sizes, batches, validation, **options, log_folder=log_folder, start=start)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Figures of notebook 18: what classifiers recover of labelled real packets."""
 
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -8,19 +9,20 @@ from matplotlib.figure import Figure
 
 from twostamp.plots.style import INK, draw_legend, label_rows, make_panels
 
-_COLOURS = ("#882255", "#56B4E9", "#595959", "#E69F00")
-_MARKERS = ("o", "s", "^", "D")
+_COLOURS = ("#882255", "#56B4E9", "#595959", "#E69F00", "#117733", "#CC6677", "#332288")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def plot_recalls(table: pd.DataFrame) -> Figure:
+def plot_recalls(table: pd.DataFrame, classifiers: Sequence[str] = ()) -> Figure:
     """Recall by class, and their mean, of every classifier in each epoch; lines are 95 % intervals over nights.
 
     `table` is of `twostamp.analysis.real_sky.tabulate_recalls`. A class of fewer than five nights has no interval.
     """
     table = table[table["what"] != "accuracy"]
     epochs, names = list(table["epoch"].unique()), list(table["what"].unique())
-    classifiers = list(table["classifier"].unique())
-    figure, axes = make_panels(len(epochs), 1.2 + 0.5 * len(names), sharey=True, sharex=True)
+    classifiers = classifiers or list(table["classifier"].unique())
+    height = 1.3 + max(0.5, 0.11 * len(classifiers)) * len(names)
+    figure, axes = make_panels(len(epochs), height, sharey=True, sharex=True)
     offsets = 0.6 * (np.arange(len(classifiers)) / max(len(classifiers) - 1, 1) - 0.5)
     for ax, epoch in zip(axes[0], epochs):
         part = table[table["epoch"] == epoch]
@@ -36,5 +38,36 @@ def plot_recalls(table: pd.DataFrame) -> Figure:
         for line in np.arange(len(names) - 1) + 0.5:
             ax.axhline(line, color=INK, linewidth=0.3)
     label_rows(axes[0, 0], ["mean of classes" if name == "balanced" else name for name in names])
+    draw_legend(figure, axes[0, 0], columns=2)
+    return figure
+
+
+def plot_learning_curve(table: pd.DataFrame, steps: Mapping[str, str], levels: Sequence[str]) -> Figure:
+    """Mean of the recalls by number of real packets learned from, in each epoch, with 95 % over nights.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `twostamp.analysis.real_sky.tabulate_recalls`.
+    steps : mapping of str to str
+        Classifier -> how many packets it learned from, in their order; those without rows are left out.
+    levels : sequence of str
+        Classifiers that are drawn as levels, to compare with.
+    """
+    table = table[table["what"] == "balanced"]
+    epochs = list(table["epoch"].unique())
+    figure, axes = make_panels(len(epochs), 3.4, sharey=True)
+    for ax, epoch in zip(axes[0], epochs):
+        rows = table[table["epoch"] == epoch].set_index("classifier")
+        known = [name for name in steps if name in rows.index]
+        places, curve = np.arange(len(known)), rows.loc[known]
+        ax.vlines(places, curve["low"], curve["high"], color=_COLOURS[0], linewidth=1)
+        ax.plot(places, curve["value"], color=_COLOURS[0], marker="o", markersize=4, label="simulated, then real")
+        for name, colour in zip((name for name in levels if name in rows.index), cycle(_COLOURS[1:])):
+            ax.axhline(rows.loc[name, "value"], color=colour, linewidth=1, linestyle="--", label=name)
+        ax.set_title(f"{epoch}\nn = {curve['n'].max():.0f}, {curve['nights'].max():.0f} nights")
+        ax.set_xticks(places, [steps[name] for name in known])
+        ax.set(xlabel="real packets learned from", ylim=(0, 1))
+    axes[0, 0].set_ylabel("mean of the recalls")
     draw_legend(figure, axes[0, 0], columns=2)
     return figure
