@@ -312,6 +312,17 @@ def test_what_cannot_be_meant_is_the_fault_of_its_alert_alone(changes, reason):
     assert keys[2].candid == 77
 
 
+def test_a_schema_whose_field_has_a_list_for_a_name_is_refused():
+    data = write_container([ALERT])
+    damaged = data.replace(b'"publisher"', b'["publish"]', 1)
+    assert damaged != data
+    for read in (read_keys, read_packets, read_candidate_types):
+        with suppress(PacketError):
+            read(damaged)
+    with pytest.raises(PacketError):
+        read_candidate_types(damaged)
+
+
 def test_an_array_of_nothing_that_never_ends_is_refused():
     schema = as_record(
         "alert", objectId="string", candid="long", history={"type": "array", "items": "null"}, candidate="int"

@@ -110,10 +110,10 @@ def _is_usual(fields: list[dict[str, Any]], front: int) -> bool:
 def find_candidate_types(schema: bytes) -> dict[str, str]:
     """Find which fields ``candidate`` has in a schema, as Arrow types."""
     whole = parse_schemas(schema).whole
-    fields = {field["name"]: field for field in whole["fields"]}
-    if "candidate" not in fields:
-        raise MissingField("the packet has no candidate")
     try:
+        fields = {field["name"]: field for field in whole["fields"]}
+        if "candidate" not in fields:
+            raise MissingField("the packet has no candidate")
         kinds = [_find_record(kind, whole) for kind in _as_union(fields["candidate"]["type"]) if kind != "null"]
         types = {field["name"]: _arrow_type(field["type"]) for record in kinds for field in record["fields"]}
         return {str(name): kind for name, kind in types.items()}
