@@ -13,7 +13,7 @@ from twostamp.utils.paths import outputs_root
 _TABLES = "extra_claims_*.csv"
 _INTRODUCTION = """# Claims
 
-Written by `make decide` from `outputs/reference/claims`; a test fails when they differ. Differences are in points
+Written by `twostamp claims` from `outputs/reference/claims`; a test fails when they differ. Differences are in points
 (hundredths), with 95 % intervals over objects and trainings unless stated otherwise; n is the number of objects.
 Each claim stands alone, not corrected for their number. Fewer than five trainings never give a verdict.
 """
