@@ -14,12 +14,14 @@
 # %% [markdown]
 # # 13 Ageing
 #
-# **Question.** A survey changes: positions are covered ever more often (`ncovhist`), references are made anew. How long does
-# a classifier last that has learnt from the first year, which features age, and does the gain of the second alert last?
+# **Question.** A survey changes: positions are covered ever more often (`ncovhist`), references are made anew. How
+# long does a classifier last that has learnt from the first year, which features age, and does the gain of the second
+# alert last?
 #
-# **In.** A simulated survey of seven years, written here (with a real archive, the run's own pairs by year). Of notebook 04
-# only the best hyper-parameters. **Out.** Accuracy by year with one alert and with two, with and without the counts that age
-# and the coordinates, and the drift of every feature. Real packets of several years are in notebook 18.
+# **In.** A simulated survey of seven years, written here (with a real archive, the run's own pairs by year). Of
+# notebook 04 only the best hyper-parameters. **Out.** Accuracy by year with one alert and with two, with and without
+# the counts that age and the coordinates, and the drift of every feature. Real packets of several years are in
+# notebook 18.
 
 # %%
 from twostamp.analysis import ageing
@@ -47,9 +49,9 @@ bootstrap = Bootstrap(bootstrap_resamples, seed)
 # %% [markdown]
 # ## A survey of seven years
 #
-# Every year has objects of its own. Coverage grows as in real packets (median `ncovhist` of asteroids 102 in 2018 November,
-# 1 302 in 2023 October). A part of the fields gets a new, deeper reference every year: that is an assumption, and harder than
-# what we see, for the real packets of 2023 still have references of 2018. Weather, sky and the classes stay as they are.
+# Every year has objects of its own. Coverage grows as in real packets (median `ncovhist` of asteroids 102 in 2018
+# November, 1 302 in 2023 October). Some fields get a new, deeper reference every year. That is an assumption, and a
+# hard one: the real packets of 2023 still have references of 2018. Weather, sky and the classes stay as they are.
 
 # %%
 survey = ageing.make_survey(run.data, run.params)
@@ -59,15 +61,15 @@ pairs.pivot_table(index="year", columns="classALeRCE", values="objectId", aggfun
 # %% [markdown]
 # ## Trained on the first year
 #
-# One alert (M0) and two (M1, stacked) with the best hyper-parameters of notebook 04, on the thesis's 26 features and on
-# `drift_safe` (the three counts replaced by a ratio of detections to visits), M1 also without coordinates. All learn from
-# objects whose both alerts came in the first four fifths of the first year; every test, that of the first year too, is of
-# objects that came **later**. A quarter of the sky, in **HEALPix** blocks, is kept from all trainings: what is tested there
-# is new in time and place.
+# M0 takes one alert and M1 (stacked) two, with the best hyper-parameters of notebook 04. Both take the thesis's 26
+# features, and `drift_safe`, where a ratio of detections to visits replaces the three counts. M1 is also trained
+# without coordinates. All are trained on objects with both alerts in the first four fifths of the first year. Every
+# test, that of the first year too, uses objects that came **later**. A quarter of the sky, in **HEALPix** blocks, is
+# kept from all trainings: what is tested there is new in time and place.
 #
-# *Adapted* is the same network for each year: counts of visits are mapped by their ranks onto those of the training set, which
-# is given the year's mix of classes as the network itself estimates it. No label is used (`twostamp.models.adapter`). A year of
-# fewer than 50 objects keeps the answers as trained.
+# *Adapted* is the same network with an adapter for each year. It maps counts of visits by rank onto those of the
+# training set. The training set is weighted to the year's mix of classes, which the network itself estimates. No
+# label is used (`twostamp.models.adapter`). A year of fewer than 50 objects keeps the answers as trained.
 
 # %%
 best = SearchResults.read(run.require("search"), run.params.report_weights).of("stacked").best.hyperparameters
@@ -98,8 +100,8 @@ run.save_extra_figure(fig, "ageing_gains", caption="What the second alert gains 
 # ## Which features drift
 #
 # The population-stability index (PSI) of each feature in each year against the first, over what so many objects show
-# without any drift. An alarm is not made of it: one year does not tell how much batches differ by weather, and limits that
-# promise 5 % of false alarms ring in a fifth to a half of simulated surveys with weather that do not age.
+# without any drift. It triggers no alarm, because one year does not show how much batches differ by weather. Limits
+# set for 5 % of false alarms were passed in a fifth to a half of simulated surveys with weather but no ageing.
 
 # %%
 drift = ageing.measure_drift(ageing.read_years(survey / "first_alerts.parquet", run.params))
@@ -109,9 +111,9 @@ run.save_extra_figure(fig, "drift", caption="PSI by feature and year over that w
 drift.head(8).round(2)
 
 # %% [markdown]
-# A published checkpoint of ALeRCE, which is not here, was found elsewhere to recognise 93 % of 147 asteroids of 2018 and 5 %
-# of 109 of 2023, and 76 % of these with `ncovhist` capped at its median of 2018. Those figures are recall alone. Notebook 18
-# adapts classifiers to real packets of 2023 and later.
+# ALeRCE's published checkpoint, which is not part of this package, was measured elsewhere. It recognises 93 % of 147
+# asteroids of 2018 and 5 % of 109 of 2023. With `ncovhist` capped at its median of 2018, it recognises 76 % of the
+# latter. Those figures are recall alone. Notebook 18 adapts classifiers to real packets of 2023 and later.
 #
 # ## What was found
 #

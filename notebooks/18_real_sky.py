@@ -14,18 +14,19 @@
 # %% [markdown]
 # # 18 Real sky
 #
-# **Question.** What are classifiers worth on real packets that learned from simulated alerts alone, before and after 2023, and
-# what does the second alert change?
+# **Question.** How good are classifiers on real packets if they were trained on simulated alerts alone, before and
+# after 2023? What does the second alert change?
 #
-# **In.** Labelled real packets where `$TWOSTAMP_REAL_ALERTS` names some (without them the notebook says so and shows nothing);
-# the classifier that the package ships (`load_classifier()`); this run's classifiers and first alerts. **Out.** Recall by class
-# and epoch with intervals over nights, with and without an adapter to an older survey, what some real packets add to a simulated
-# network, confusion matrices, and the pairs whose answer the second alert changes.
+# **In.** Labelled real packets in `$TWOSTAMP_REAL_ALERTS` (without them the notebook is skipped, with that reason),
+# the shipped classifier (`load_classifier()`), and this run's classifiers and first alerts. **Out.** Recall by class
+# and epoch with intervals over nights, and confusion matrices. The effect of an adapter, of fine-tuning on real
+# packets, and of the second alert.
 #
-# What has learned from real packets says so, and never from those of the night that it is asked about. The simulation is calibrated on real packets, and one
-# feature (`redetection_ratio`) was chosen with the labels of 2023 in view. The packets are of few nights: class and epoch are
-# confounded, bogus have a threshold on a score for a label, and most packets are not an object's first alert. This shows that a
-# classifier works, not how well it does on the survey.
+# A classifier that was trained on real packets is marked, and is tested on other nights only. The simulation is
+# calibrated on real packets, and one feature (`redetection_ratio`) was chosen with the labels of 2023 in view. The
+# packets are from few nights, so class and epoch are confounded. Bogus labels come from a threshold on a score. Most
+# packets are not an object's first alert. The results show that a classifier works, not how well it does on the
+# survey.
 
 # %%
 import matplotlib.pyplot as plt
@@ -60,9 +61,9 @@ print(NO_PACKETS if folder is None else f"real packets of {run.params.real_archi
 # %% [markdown]
 # ## At the first packet
 #
-# Beside the shipped classifier: this run's own stamp classifier (M0, 26 metadata), ALeRCE's published one where
-# `$TWOSTAMP_ALERCE_CHECKPOINT` names it, a forest and boosting on the metadata of this run's first alerts, and both on the real
-# packets of other nights. Forest and boosting take the features that do not age.
+# The shipped classifier is compared with this run's own stamp classifier (M0, 26 metadata), and with ALeRCE's if
+# `$TWOSTAMP_ALERCE_CHECKPOINT` names it. A forest and boosting use metadata alone. They are trained on this run's
+# first alerts, or on the real packets of other nights. Forest and boosting take the features that do not age.
 
 # %%
 answers, objects, classifiers = {}, None, {}
@@ -84,10 +85,10 @@ for name in real_sky.METADATA_MODELS if folder else ():
 # %% [markdown]
 # ## Adapted to an older survey
 #
-# Some features count the visits since the survey began, and make a classifier age. An adapter maps them by rank onto those of the
-# training set (`twostamp adapt`). It uses no label: the classifier itself estimates the mix of classes. Here one is fitted to the
-# packets of each epoch. ALeRCE's training set is not here. The labelled packets until 2022 stand in for it, and only the later
-# ones are adapted.
+# Some features count the visits since the survey began, and make a classifier age. An adapter maps them by rank onto
+# those of the training set (`twostamp adapt`). It uses no label: the classifier itself estimates the mix of classes.
+# Here one is fitted to the packets of each epoch. ALeRCE's training set is not here. The labelled packets until 2022
+# stand in for it, and only the later ones are adapted.
 
 # %%
 adapted = {}
@@ -98,8 +99,9 @@ for name, model in classifiers.items():
 # %% [markdown]
 # ## Some real packets
 #
-# The training of this run's M0 goes on with 50, 100, and then all real packets of the training nights, at a quarter of the
-# learning rate. The same network also learns from the real packets alone. Whole nights are held out, and each is predicted once.
+# This run's M0 is trained further on 50, 100 and all real packets of the training nights, at a quarter of the
+# learning rate. The same network also learns from the real packets alone. Whole nights are held out, and each is
+# predicted once.
 
 # %%
 learned = {}
@@ -152,8 +154,8 @@ for ending, name in shown.items() if folder else ():
 # %% [markdown]
 # ## How far the simulation is from the sky
 #
-# A forest tells simulated from real first alerts: an AUC of 0.5 says that it cannot. The constants of the simulated survey are
-# set on two thirds of the nights (`is_judging_night`); here are the others.
+# A forest tells simulated from real first alerts: an AUC of 0.5 says that it cannot. The constants of the simulated
+# survey are set on two thirds of the nights (`is_judging_night`); here are the others.
 
 # %%
 if folder:
@@ -168,9 +170,9 @@ if folder:
 # %% [markdown]
 # ## At the second packet
 #
-# The shipped classifier revises its own answer. This run's stacked and separated classifiers (M1, M2) stand beside its M0. Few
-# objects have two real packets here, and fewer their true first two. An answer is *mended* where only the second is right,
-# *spoiled* where only the first is.
+# The shipped classifier revises its own answer. This run's stacked and separated classifiers (M1, M2) stand beside
+# its M0. Few objects have two real packets here, and fewer their true first two. An answer is *mended* where only the
+# second is right, *spoiled* where only the first is.
 
 # %%
 if folder:
