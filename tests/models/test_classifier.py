@@ -316,7 +316,7 @@ def test_a_container_with_two_alerts_is_refused(folder: Path, objects: Sequence[
     ("edit", "message"),
     [
         (lambda card: card.update(format=9), "a model of format 9"),
-        (lambda card: card.update(variant="triple"), "'triple' that this version"),
+        (lambda card: card.update(variant="triple"), "'triple' unknown to this version"),
         (lambda card: card["features"].reverse(), "thesis26 had other features"),
     ],
 )
