@@ -1,6 +1,7 @@
 """An S3 server on this machine, for tests."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ def serve_s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Put a folder into a bucket of a server; its URL, and the variables by which a process finds the server."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as free:  # early versions of moto do not say which port they took
+        port = free.getsockname()[1]
+    server = ThreadedMotoServer("127.0.0.1", port)
     server.start()
-    variables = {"AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())}
+    variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     before = dict(os.environ)
     os.environ.update(variables)
