@@ -62,12 +62,13 @@ print(f"{len(train)} training and {len(test)} test objects, {inspection.stack_me
 size = {"count": run.params.forest_count, "trees": run.params.forest_trees, "n_jobs": run.params.workers}
 forests = inspection.fit_forests(train, test, features="thesis26", n_classes=len(classes), seed=run.params.seed, **size)
 forest_accuracy = format_repeats(forests.accuracies, digits=4)
+n_forests = len(forests.accuracies)
+shown = f"mean ± standard deviation of {n_forests} random forests" if n_forests > 1 else "one random forest"
 print(f"accuracy on test {forest_accuracy}")
 
 # %%
 fig = plot_confusions({"test": forests.confusions}, classes)
-caption = f"Random forests on metadata alone, mean ± standard deviation of {len(forests.confusions)} on test."
-run.save_figure(fig, "6.7", caption=caption, ours=forest_accuracy)
+run.save_figure(fig, "6.7", caption=f"Metadata alone on test: {shown}.", ours=forest_accuracy)
 fig
 
 # %%
@@ -77,7 +78,7 @@ run.save_extra_table(
 )
 
 # %%
-run.record_number("6.7", "random forests", len(forests.accuracies))
+run.record_number("6.7", "random forests", n_forests)
 run.record_number("6.7", "trees per forest", run.params.forest_trees)
 run.record_number("6.7", "random forest, accuracy (test)", forest_accuracy, note="a share, not per cent (T8)")
 
@@ -90,8 +91,7 @@ run.record_number("6.7", "random forest, accuracy (test)", forest_accuracy, note
 
 # %%
 fig = plot_importance(forests.importance)
-caption = f"Importance of metadata, mean ± standard deviation over {len(forests.accuracies)} random forests."
-run.save_figure(fig, "6.8", caption=caption)
+run.save_figure(fig, "6.8", caption=f"Importance of metadata: {shown}.")
 run.save_extra_table(
     forests.importance, "importance", caption="Importance of metadata by impurity and permutation.", source="data"
 )

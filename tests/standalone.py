@@ -150,11 +150,10 @@ def predict(cluster: Cluster, _: str, folder: Path) -> None:
 
 
 def compare(first: Path, second: Path) -> None:
-    """Make sure that two extractions wrote the same files."""
-    names = [
-        sorted(path.relative_to(way) for path in way.rglob("*.parquet") if path.is_file()) for way in (first, second)
-    ]
-    assert names[0] == names[1] != [], names
+    """Make sure that two extractions wrote the same files; a killed worker may leave hidden ones."""
+    files = [[path for path in way.rglob("[!.]*.parquet") if path.is_file()] for way in (first, second)]
+    names = [sorted(path.relative_to(way) for path in found) for way, found in zip((first, second), files)]
+    assert names[0] == names[1] != [], sorted({*names[0]} ^ {*names[1]})
     for name in names[0]:
         if name.parts[0].startswith("keys-"):
             tables = [pq.read_table(way / name) for way in (first, second)]

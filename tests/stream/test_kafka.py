@@ -14,7 +14,7 @@ import time
 import fastavro
 import pandas as pd
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests import REPOSITORY
 from tests.broker import run_broker
@@ -25,7 +25,7 @@ from twostamp.alerts.packet import read_schema, write_packets
 from twostamp.stream.frames import SchemaRegistry
 from twostamp.stream.kafka import BrokerError, Publisher, name_topics
 from twostamp.stream.night import CLOCK, Night, NightError
-from twostamp.stream.payloads import ArchiveSource
+from twostamp.stream.payloads import ArchiveSource, Payload
 from twostamp.stream.scorer import Scorer
 from twostamp.stream.tonight import score_stream
 
@@ -186,6 +186,26 @@ def test_a_broker_that_dies_and_comes_back_empty_costs_nothing(packets, wanted, 
         assert account["unread"] == 0
         sink.close()
         pd.testing.assert_frame_equal(read_latest(path), read_latest(wanted[0]))
+
+
+def test_a_broker_that_does_not_know_its_new_topic_yet_is_asked_again(broker, topic, packets, monkeypatch):
+    broker.send(topic, [(0, None, packet) for packet in packets[:5]])
+    refused = []
+
+    class Late(Consumer):
+        def get_watermark_offsets(self, place, **options):
+            if len(refused) < 3:
+                refused.append(place)
+                raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+            return super().get_watermark_offsets(place, **options)
+
+    monkeypatch.setattr("twostamp.stream.kafka.Consumer", Late)
+    found = [each for each in kafka_source(broker.servers, topic).read({}) if isinstance(each, Payload)]
+    assert len(found) == 5
+    assert len(refused) == 3
+    refused.clear()
+    with pytest.raises(BrokerError, match="does not answer"):
+        list(kafka_source(broker.servers, topic, patience=0.0).read({}))
 
 
 def test_frames_and_schemas_are_mixed(broker, topic, alerts, wanted, tmp_path):

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _FETCHED = 256  # messages per call
 _WAIT = 0.1  # seconds
 _TIMEOUT = 10.0
+_ABSENT = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 WINDOW = 7
 """Nights for which ZTF keeps a topic; these are read if no night is named."""
 _OPTIONS: dict[str, Any] = {
@@ -150,7 +151,7 @@ class KafkaSource:
             yield Extent(place, 0, message.offset(), partition.content, reached=message.offset())
         elif error and error.code() == KafkaError._AUTO_OFFSET_RESET and partition:
             yield from self._start({place: partition.content}, gone=True)
-        elif error and (error.fatal() or not error.retriable()):
+        elif error and (error.fatal() or not (error.retriable() or (self.follow and error.code() in _ABSENT))):
             raise KafkaException(error)
 
     def _make_payload(self, place: Place, message: Message) -> Payload:
@@ -175,17 +176,21 @@ class KafkaSource:
 
     def _find_partitions(self) -> dict[Place, str]:
         """Find the partitions of our topics, and the id of each topic."""
-        deadline = time.monotonic() + self.patience
-        while True:
-            try:
-                known = self._admin.list_topics(timeout=min(_TIMEOUT, max(self.patience, 1))).topics
-                break
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise BrokerError(f"{self.servers} does not answer: {error.args[0].str()}") from error
+        known = self._retry(self._admin.list_topics, timeout=min(_TIMEOUT, max(self.patience, 1))).topics
         topics = [name for name in self.name_topics() if name in known]
         ids = {name: self._find_id(name) for name in topics}
         return {Place(name, number): ids[name] for name in topics for number in known[name].partitions}
+
+    def _retry(self, ask: Callable[..., Any], *what: Any, timeout: float) -> Any:
+        """Ask the broker again until it answers: it may be down, or not know yet a topic that it has just made."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return ask(*what, timeout=timeout)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise BrokerError(f"{self.servers} does not answer: {error.args[0].str()}") from error
+                time.sleep(_WAIT)
 
     def _find_id(self, topic: str) -> str:
         """Find the id that the cluster gave a topic; empty if it gives none."""
@@ -202,7 +207,7 @@ class KafkaSource:
         The latter applies if offsets are `gone`, or belong to an earlier topic of that name.
         """
         for place, content in places.items():
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT)
+            low, high = self._retry(self._consumer.get_watermark_offsets, TopicPartition(*place), timeout=_TIMEOUT)
             partition = self._partitions.get(place)
             new = low, content
             start, before = (partition.next, partition.content) if partition else self._progress.get(place, new)
