@@ -16,7 +16,7 @@
 #
 # **Question.** Which of a night's candidates are supernovae? A person inspects them and records a verdict.
 #
-# **In.** A night scored by notebook 16 (or `make tonight`). **Out.** `hunter/` in the run's folder: the verdicts of all
+# **In.** A night scored by notebook 16 or `twostamp tonight`. **Out.** `hunter/` in the run's folder: the verdicts of all
 # its users, and the exported files. Verdicts are only ever added; a restarted kernel restores them all.
 #
 # `make hunter` opens this notebook in JupyterLab: run all cells, then classify with the keys. Candidates from a
@@ -41,7 +41,8 @@ hunter_repeats = 0.1
 run = open_run("17_supernova_hunter", globals())
 folder = run.root / "hunter"
 scored = Night(run.root / "tonight" / "tonight.sqlite", night)
-training = read_metadata(run.require("pairs.parquet"))
+pairs = run.data / "pairs.parquet"  # missing where the shipped classifier scored the night
+training = read_metadata(pairs) if pairs.exists() else None
 options = {"training": training, "at_least": scored.meta["keep_above"], "repeats": hunter_repeats, "seed": seed}
 hunter = Hunter(scored, folder / "verdicts.sqlite", **options)
 print(f"night {scored.night}: {len(hunter.candidates)} candidates", scored.mark and f"({scored.mark})")

@@ -147,7 +147,7 @@ def test_any_damage_gives_members_or_an_archive_error(tmp_path_factory, end, fli
 
 def test_an_empty_archive_is_refused(tmp_path):
     for archive in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ArchiveError, match=r"set `archive`"):
+        with pytest.raises(ArchiveError, match="name a folder or URL of alerts"):
             list_sources(str(archive))
 
 

@@ -101,9 +101,7 @@ def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str
         folders = [folder for found in level for folder in found.folders]
     if not sources:
         others = "".join(f"; {path}: {reason}" for path, reason in sorted(passed_over.items())[:3])
-        raise ArchiveError(
-            f"{archive} holds no .tar.gz, .tar or .avro file: set `archive` to a folder or URL of alerts{others}"
-        )
+        raise ArchiveError(f"{archive} holds no .tar.gz, .tar or .avro file: name a folder or URL of alerts{others}")
     return dict(sorted(sources.items())), dict(sorted(passed_over.items()))
 
 
