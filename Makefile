@@ -69,7 +69,7 @@ test-notebooks: $(READY)
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/twostamp run test
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/twostamp extend test
 	TWOSTAMP_OUTPUTS=$(TEST_OUTPUTS) $(BIN)/python -m pytest -c /dev/null --rootdir=$(TEST_OUTPUTS) -q --nbval-lax \
-	  --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
+	  --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=600 -p tests.nbval_patience --durations=10 -p no:cacheprovider $(TEST_OUTPUTS)/test/notebooks
 
 LOWEST := .lowest
 ROOMS := $(addprefix tests/,alerts data evaluation inspection models utils test_params.py test_taxonomy.py)

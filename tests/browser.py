@@ -18,7 +18,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars"),
 )
 NEEDED = "TWOSTAMP_REQUIRE_CHROMIUM"
-START_SECONDS = 60
+SECONDS = 300  # of patience: only what hangs takes them
 
 
 def find_chromium() -> str:
@@ -47,20 +47,23 @@ class Browser:
         self.requests: list[str] = []
         self.loaded = False
         self.last = 0
-        self.socket = websocket.create_connection(self._find_page(profile), suppress_origin=True, timeout=START_SECONDS)
+        self.socket = websocket.create_connection(self._find_page(profile), suppress_origin=True, timeout=SECONDS)
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def _find_page(self, profile: Path) -> str:
-        port, deadline = profile / "DevToolsActivePort", time.monotonic() + START_SECONDS
-        while not (port.exists() and port.read_text().count("\n")):
+        port, deadline = profile / "DevToolsActivePort", time.monotonic() + SECONDS
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while True:
+            if port.exists() and port.read_text().count("\n"):
+                with direct.open(f"http://127.0.0.1:{port.read_text().split()[0]}/json/list") as answer:
+                    pages = [page for page in json.load(answer) if page["type"] == "page"]
+                if pages:  # it listens before it has one
+                    return str(pages[0]["webSocketDebuggerUrl"])
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 raise RuntimeError(f"Chromium did not start (exit code {self.process.poll()})")
             time.sleep(0.05)
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"http://127.0.0.1:{port.read_text().split()[0]}/json/list") as answer:
-            return next(page["webSocketDebuggerUrl"] for page in json.load(answer) if page["type"] == "page")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send one command and return its result, gathering the events that come before it."""
@@ -115,4 +118,4 @@ class Browser:
         """End this browser."""
         self.socket.close()
         self.process.terminate()
-        self.process.wait(timeout=START_SECONDS)
+        self.process.wait(timeout=SECONDS)

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from twostamp.alerts.packet import read_schema, write_packets
 
 STAMPS = ("Science", "Template", "Difference")
 
-settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
-settings.load_profile("untimed")
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine must not fail a test
+settings.register_profile("random", **UNTIMED)  # pytest --hypothesis-profile=random looks for what none has seen yet
+settings.register_profile("repeatable", **UNTIMED, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests import REPOSITORY
-from tests.browser import Browser
+from tests.browser import SECONDS, Browser
+from tests.ports import find_port
 
-SECONDS = 90
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 SETTINGS = {
@@ -44,9 +43,7 @@ class JupyterLab:
         folders = {f"JUPYTER_{name}_DIR": str(own / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         folders |= {f"JUPYTERLAB_{name}_DIR": str(own / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
         folders |= {"IPYTHONDIR": str(own / "ipython"), "PYTHONPATH": f"{REPOSITORY / 'lib'}:{REPOSITORY}"}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = find_port()
         options = (
             "--no-browser",
             "--allow-root",

@@ -13,17 +13,17 @@ FAULTS = ("timeout", "reset", "429", "500", "503", "truncated", "corrupt", "page
 class Server(ThreadingHTTPServer):
     """Serves ``answer(path_with_query, headers) -> (status, headers, body)``.
 
-    ``slow`` are seconds before each answer, ``trickle`` seconds after each 4 kB of it. ``faults[path]`` is a list of
-    what goes wrong with the next requests for it (names of `FAULTS`); ``log`` has every request's path, ``injected``
-    every fault.
+    ``slow`` are seconds before each answer. ``faults[path]`` is a list of what goes wrong with the next requests for it
+    (names of `FAULTS`, or stall: no more than half of the answer comes); ``log`` has every request's path, ``injected``
+    every fault. An answer that does not come is one for which the client waits until it gives up or dies.
     """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, answer: Callable, slow: float = 0.0, hang: float = 1.0, trickle: float = 0.0):
+    def __init__(self, answer: Callable, slow: float = 0.0):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer, self.slow, self.hang, self.trickle = answer, slow, hang, trickle
+        self.answer, self.slow = answer, slow
         self.faults = defaultdict(list)
         self.log, self.headers, self.injected = [], [], []
         self.lock = threading.Lock()
@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, body = server.answer(self.path, self.headers)
         self.close_connection = True
         if fault == "timeout":
-            time.sleep(server.hang)
+            self.connection.recv(1)
             return
         if fault == "reset":
             return
@@ -66,13 +66,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        body = body[: len(body) // 2] if fault == "truncated" else body
+        body = body[: len(body) // 2] if fault in ("truncated", "stall") else body
         if self.command == "HEAD":
             return
-        step = 4096 if server.trickle else max(len(body), 1)
-        for at in range(0, len(body), step):
-            self.wfile.write(body[at : at + step])
-            time.sleep(server.trickle)
+        self.wfile.write(body)
+        if fault == "stall":
+            self.connection.recv(1)
 
     do_HEAD = do_GET
 

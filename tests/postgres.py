@@ -4,11 +4,12 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import find_port
 
 MISSING = "there is no PostgreSQL with q3c (Debian: postgresql-15, postgresql-15-q3c)"
 
@@ -43,19 +44,17 @@ def run_postgres(binaries):
     if who:
         for path in (folder, folder / "password"):
             os.chown(path, who["user"], who["group"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, log = folder / "data", folder / "log"
+    port, data, log = find_port(), folder / "data", folder / "log"
+    control = [binaries / "pg_ctl", "-D", data, "-t", "300"]
     options = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": folder} | who
     settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_wal_size=4GB"
     initdb = [binaries / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]
     try:
         subprocess.run([*initdb, f"--pwfile={folder / 'password'}", "--no-sync"], **options)
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-l", log, "-w", "-o", settings, "start"], **options)
+        subprocess.run([*control, "-l", log, "-w", "-o", settings, "start"], **options)
         try:
             yield port, password
         finally:
-            subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **options)
+            subprocess.run([*control, "-m", "immediate", "stop"], **options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,12 +1,13 @@
 """An S3 server on this machine, for tests."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
+
+from tests.ports import find_port
 
 
 @contextmanager
@@ -14,8 +15,7 @@ def serve_s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Put a folder into a bucket of a server; its URL, and the variables by which a process finds the server."""
     from moto.server import ThreadedMotoServer
 
-    with socket.create_server(("127.0.0.1", 0)) as free:  # early versions of moto do not say which port they took
-        port = free.getsockname()[1]
+    port = find_port()  # early versions of moto do not say which port they took
     server = ThreadedMotoServer("127.0.0.1", port)
     server.start()
     variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}

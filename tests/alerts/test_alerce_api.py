@@ -91,7 +91,7 @@ def test_what_is_done_is_not_asked_again(tmp_path):
 def test_every_fault_on_the_way_and_no_object_lost(tmp_path):
     objects = make_objects(60, seed=5)
     chance = random.Random(3)
-    with serve(Alerce(objects), hang=1.5) as server:
+    with serve(Alerce(objects)) as server:
         clean = fetch_first_two(make_broker(server), objects, tmp_path / "clean")
         for path in set(server.log):
             server.faults[path] = chance.choices(FAULTS, k=chance.choice([0, 0, 1, 2]))
@@ -124,10 +124,11 @@ def test_every_fault_on_the_way_and_no_object_lost(tmp_path):
 )
 def test_a_fault_that_stays_is_reported_and_spoils_no_object(tmp_path, where, fault, reason):
     objects = {"ZTF18a": [make_alert("ZTF18a", n, JD + n) for n in (1, 2)], "ZTF18b": [make_alert("ZTF18b", 3)]}
-    with serve(Alerce(objects), hang=1.5) as server:
+    with serve(Alerce(objects)) as server:
         path = "/ztf/v1/objects/ZTF18a/detections" if where == "detections" else "/get_avro?oid=ZTF18a&candid=1"
         server.faults[path] = [fault] * 50
-        report = fetch_first_two(make_broker(server, attempts=3, timeout=1), objects, tmp_path)
+        patience = 2 if fault == "timeout" else 60
+        report = fetch_first_two(make_broker(server, attempts=3, timeout=patience), objects, tmp_path)
         assert report.failures.to_numpy().tolist() == [["ZTF18a", reason]]
         # An object whose first packet is missing must not enter the archive with its second as if that were the first.
         assert files_in(tmp_path) == ["3.avro"]
@@ -179,6 +180,8 @@ def test_a_kill_in_the_middle(tmp_path):
     pd.DataFrame({"objectId": list(objects)}).to_csv(tmp_path / "labels.csv")
     folder = tmp_path / "alerts"
     with serve(Alerce(objects), slow=0.01) as server:
+        for oid in list(objects)[-3:]:  # so that it waits to be killed
+            server.faults[f"/ztf/v1/objects/{oid}/detections"] = ["timeout"]
         command = [sys.executable, "-m", "twostamp", "fetch", str(tmp_path / "labels.csv"), str(folder)]
         command += ["--rate", "1000", "--workers", "3", "--api-url", server.url, "--avro-url", server.url]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -188,6 +191,7 @@ def test_a_kill_in_the_middle(tmp_path):
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        server.faults.clear()
         done = {json.loads(line)["objectId"] for line in journal.read_text().splitlines()[:10]}
         with journal.open("a") as stream:
             stream.write('{"objectId": "ZTF18aa0')  # as a kill between two writes leaves it

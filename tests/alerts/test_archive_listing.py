@@ -62,11 +62,15 @@ def test_s3(folder):
         assert len(list(read_members(f"{url}/2020/01/night"))) == 149
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 256  # all are asked for at once, and a connection that finds no place comes seconds later
+
+
 def test_https(folder):
     pytest.importorskip("aiohttp")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     handler.func.log_message = lambda *_: None
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         compare(folder, f"http://127.0.0.1:{server.server_port}")
         server.shutdown()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests import NOTEBOOKS
-from tests.browser import Browser
+from tests.browser import SECONDS, Browser
 from tests.hunter.night import FakeNight, write_night
 from tests.jupyter_lab import JupyterLab, Notebook
 from twostamp.data.features import PACKET_FIELDS
@@ -90,7 +90,7 @@ def test_a_night_is_hunted_by_keys_alone(lab: JupyterLab, browser: Browser, tmp_
     page.wait(f"{ROOT}.dataset.row === '{rows[29]}'")
     for key in ("c", *"a host", "Enter", "k", "j"):
         page.press(key)
-    store, end = VerdictStore(quick / "hunter" / "verdicts.sqlite"), time.monotonic() + 60
+    store, end = VerdictStore(quick / "hunter" / "verdicts.sqlite"), time.monotonic() + SECONDS
     while len(store.events()) < 32 and time.monotonic() < end:  # the page is ahead of the kernel
         time.sleep(0.1)
     page.wait(f"{ROOT}.querySelector('.ts-progress').textContent.startsWith('{29 - sum(repeated[:29])} of 30')")

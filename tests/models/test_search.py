@@ -281,8 +281,9 @@ def kill_a_worker_at_work(results: Path, killed: list[int]) -> None:
     while not killed:
         if workers := workers_at_work():
             _, process = max(workers, key=lambda worker: worker[0])
-            process.kill()
-            killed.append(process.pid)
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                process.kill()
+                killed.append(process.pid)
 
 
 @pytest.mark.slow

@@ -150,11 +150,12 @@ def test_kernels_have_the_backends_that_the_notebooks_need(tmp_path, monkeypatch
         monkeypatch.setenv(name, "TkAgg")
     monkeypatch.setattr(notebooks.papermill, "inspect_notebook", lambda path: {})
     seen = []
-    monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *_, **__: seen.append(dict(os.environ)))
+    monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *_, **given: seen.append(given | os.environ))
     (tmp_path / "a.partial.ipynb").write_text("{}")
     before = dict(os.environ)
     notebooks._execute("a", tmp_path / "a.ipynb", Parameters())
     assert notebooks._KERNEL.items() <= seen[0].items()
+    assert min(seen[0]["start_timeout"], seen[0]["iopub_timeout"]) >= 300  # a busy machine stops no notebook
     assert seen[0]["IPYTHONDIR"] != before.get("IPYTHONDIR")
     assert dict(os.environ) == before
 

@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests import REPOSITORY
-from tests.broker import run_broker
+from tests.broker import SECONDS, run_broker
 from tests.conftest import make_alert
 from tests.stream.stub import StubModel, kafka_source, make_sink, score
 from twostamp.alerts.archive import iter_members
@@ -119,7 +119,7 @@ def test_killed_at_random_points_it_ends_at_the_same_rows(broker, packets, wante
     path, rng, grown = tmp_path / "tonight.sqlite", random.Random(2), [0]
     for _ in range(3):
         with start(path, *named) as process:
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + SECONDS
             while count(path) <= grown[-1] and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(rng.random() * 0.1)
@@ -153,7 +153,7 @@ def test_a_broker_that_dies_and_comes_back_empty_costs_nothing(packets, wanted, 
 
         def wait_for(reader, n, old=frozenset()):
             """Until so many messages of topics other than the old ones are passed."""
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + SECONDS
             while time.monotonic() < deadline:
                 passed = [following for following, content in reader.progress().values() if content not in old]
                 if sum(passed) == n:
@@ -248,14 +248,14 @@ def test_a_member_of_a_group_reads_the_same(broker, topic, packets, tmp_path):
 def test_alerts_that_a_broker_deleted_are_told(packets, tmp_path):
     """librdkafka's own mock cluster keeps some 5 MB of a partition."""
     mock = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
-    (server,) = mock.list_topics(timeout=30).brokers.values()
+    (server,) = mock.list_topics(timeout=SECONDS).brokers.values()
     topic, n = "ztf_short_programid1", 300
     blocks = [bytes(100_000) if number >= 10 else packets[number] for number in range(n)]
 
     def send(values):
         for value in values:
             mock.produce(topic, value, partition=0)
-        assert mock.flush(60) == 0
+        assert mock.flush(SECONDS) == 0
 
     path, servers = tmp_path / "tonight.sqlite", f"{server.host}:{server.port}"
     send(blocks[:10])

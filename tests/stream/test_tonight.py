@@ -96,16 +96,26 @@ def test_a_stopped_stream_goes_on_later(sink):
 
 
 SIGNALLED = """
-import sys, threading
+import sys, time
 from pathlib import Path
 from tests.stream.stub import StubModel, make_sink
 from twostamp.stream.payloads import ArchiveSource
 from twostamp.stream.scorer import Scorer
 from twostamp.stream.tonight import score_stream, stopping_at_signals
+
+
+class Waiting(StubModel):
+    def answer(self, objects):
+        if not stop.is_set():
+            print("ready", flush=True)
+        while not stop.is_set():
+            time.sleep(0.01)
+        return super().answer(objects)
+
+
 sink = make_sink(Path(sys.argv[2]))
 with stopping_at_signals() as stop:
-    print("ready", flush=True)
-    score_stream(ArchiveSource(sys.argv[1]), Scorer(StubModel(0.01)), sink, stop, batch=4)
+    score_stream(ArchiveSource(sys.argv[1]), Scorer(Waiting()), sink, stop, batch=4)
 print(sink.account()["read"], sink.check_account())
 """
 
@@ -119,10 +129,9 @@ def test_sigterm_ends_between_two_batches(tmp_path, make_packet):
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'lib'}", "TQDM_DISABLE": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
         read, _, faults = process.stdout.read().partition(" ")
     assert process.returncode == 0
     assert faults.strip() == "[]"
-    assert int(read) < 300
+    assert 0 < int(read) <= 4
     assert score(ArchiveSource(str(folder)), path)["read"] == 300

@@ -57,6 +57,9 @@ EXTENDED: dict[str, tuple[str, ...]] = {
 _KERNEL = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 """Environment of the notebooks' kernels, which overrides the user's; trainings by JAX set that of their workers."""
 
+_PATIENCE = 600
+"""Seconds that a kernel may take to start, and the outputs of a finished cell to arrive: a machine may be busy."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -121,6 +124,8 @@ def _execute(name: str, executed: Path, params: Parameters) -> tuple[float, int]
             kernel_name="python3",
             cwd=Path.cwd(),
             progress_bar=sys.stderr.isatty(),
+            start_timeout=_PATIENCE,
+            iopub_timeout=_PATIENCE,
             extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # logs of frameworks go to _log_of_children
         )
     partial.replace(executed)
