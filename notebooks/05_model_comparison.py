@@ -53,11 +53,14 @@ run = open_run("05_model_comparison", globals())
 # - with ALeRCE's 23 metadata, as in the thesis;
 # - with the 26 that the two-stamp classifiers have for each alert, so that only the second alert differs (M10);
 # - with ALeRCE's own recipe at its one published setting (T10).
+#
+# Any other classifier of the search is listed below them, and compared with those that take as many alerts.
 
 # %%
 searched = SearchResults.read(run.require("search"), run.params.report_weights)
 results = searched + read_alerce(run.models, run.params)
-winners = results.rank(1, model_comparison.MODELS.values())
+models = model_comparison.name_models(results.winners())
+winners = results.rank(1, models.values())
 winners[["trial_id", "validation_mean", "validation_std", "test_mean", "test_std"]].round(3)
 
 # %% [markdown]
@@ -112,7 +115,7 @@ options = {"classes": records.info.classes, "repetitions": baseline_repetitions,
 baselines = predict_baselines(metadata.pop("train"), metadata, **options)
 
 # %%
-names = {model: variant for model, variant in model_comparison.MODELS.items() if model != "M0 (ALeRCE)"}
+names = {model: variant for model, variant in models.items() if model != "M0 (ALeRCE)"}
 networks = predict_winners(searched.winners(names), records, "test")
 beaten = model_comparison.compare_baselines(networks, baselines["test"], Bootstrap(bootstrap_resamples, seed))
 run.save_extra_table(beaten, "claims_05", caption="Networks against baselines on metadata, same test objects.")

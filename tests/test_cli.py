@@ -48,7 +48,7 @@ def test_an_unknown_command_shows_the_usage(arguments, capsys):
     ("arguments", "sentence"),
     [
         (["run", "none"], "no such parameter file (there is: alerce, decide, pretrained, quick"),
-        (["run", "quick", "--only", "04"], "no notebook is called 04; there are 00_background"),
+        (["run", "quick", "--only", "40"], "no notebook is called 40; there are 00_background"),
         (["plan", str(PARAMS / "none.yaml")], "no such parameter file"),
         (["report", "other"], "has no ledger.csv: run `twostamp run other` first"),
         (["reference", "other"], "has no results to copy: run `twostamp run other` first"),

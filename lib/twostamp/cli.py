@@ -104,10 +104,11 @@ def _plan(options: argparse.Namespace) -> None:
     params = read_parameters(utils.find_parameters(options.run), without=("archive", "labels"))
     n_objects, source = pipeline.count_training_objects(params)
     rates, own = pipeline.read_rates(), pipeline.describe_run(params)
+    print("The search alone, without the other notebooks.")
     print(f"{n_objects} training objects ({source}), {params.epochs} epochs; processors: {own.name}, fp32")
-    print(pipeline.plan_trials(params, rates, n_objects, own).round(1).to_string(index=False))
+    print(pipeline.plan_trials(params, rates, n_objects, own).round(2).to_string(index=False))
     print()
-    print(pipeline.compare_machines(params, rates, n_objects).round(1).to_string(index=False))
+    print(pipeline.compare_machines(params, rates, n_objects).round(2).to_string(index=False))
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -175,7 +176,9 @@ def _make_parser() -> argparse.ArgumentParser:
         executing = add(name, _run, text, parents=[run])
         executing.set_defaults(extend=name == "extend")
         executing.add_argument("--force", action="store_true", help="run finished notebooks again")
-        executing.add_argument("--only", nargs="+", metavar="NOTEBOOK", help="only these, for example 04_model_search")
+        executing.add_argument(
+            "--only", nargs="+", metavar="NOTEBOOK", help="only these, by name or number: 04_model_search or 04"
+        )
     text = "classify the packets of a folder or tarball, one prediction per object, with the shipped classifier"
     classify = add("classify", _classify, text)
     classify.add_argument("archive", metavar="FOLDER_OR_TARBALL", help="Avro packets, or a URL")

@@ -13,6 +13,7 @@ from twostamp.analysis.model_comparison import (
     list_printed_p,
     make_summary,
     make_thesis_table,
+    summarise_two_stamps,
 )
 from twostamp.evaluation.bootstrap import Bootstrap
 from twostamp.evaluation.predictions import Predictions
@@ -70,6 +71,25 @@ def test_printed_p_has_the_size_of_its_samples():
     ]
     assert [p is None for _, p, _ in rows] == [False, True, True]
     assert rows[0][2] == "n = 2, 2: not decided"
+
+
+def test_a_classifier_of_ones_own_is_compared_with_those_of_as_many_alerts():
+    variants = ["stamp_26", "stacked", "separated", "stacked_drift_safe", "stamp_drift_safe"]
+    accuracies = [0.70, 0.72, 0.74, 0.76, 0.78]
+    winners = pd.DataFrame({"variant": variants, "test_values": [accuracies] * 5, "validation_mean": 0.74})
+    test = compare_winners(winners, "test")
+    assert test["comparison"].tolist()[3:] == [
+        "M1 < stacked_drift_safe",
+        "M2 < stacked_drift_safe",
+        "M0 (26) < stamp_drift_safe",
+    ]
+    assert len(summarise_two_stamps(winners, test)) == 2
+    measured = {f"{split}_{kind}": 0.74 for split in ("validation", "test") for kind in ("mean", "std", "values")}
+    timed = winners.assign(**measured, n=5, mean=1.0, std=0.1, repeats=3, median=1.0, p99=1.0)
+    assert make_summary(timed, compare_winners(winners, "test"))["model"].tolist()[3:5] == [
+        "stacked_drift_safe, ours",
+        "stamp_drift_safe, ours",
+    ]
 
 
 def test_networks_are_compared_with_baselines_that_see_as_many_alerts():

@@ -1,7 +1,7 @@
 """Comparison of the best models of each architecture (thesis section 6.4, Table 6.4; decisions T6, T7, T10, M10)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from twostamp.evaluation.metrics import accuracy, class_report, confusion_counts
 from twostamp.evaluation.predictions import Predictions
 from twostamp.evaluation.verdicts import make_claim
 from twostamp.inspection.baselines import RANDOM
+from twostamp.models.architectures import VARIANTS
 from twostamp.models.prediction import predict_pairs
 from twostamp.models.results import SearchResults
 from twostamp.params import Parameters
@@ -55,6 +56,21 @@ PRINTED = {"M0 (23)": STAMP, STACKED: STACKED, SEPARATED: SEPARATED}
 
 SIDES: dict[str, Alternative] = {"one": "less", "two": "two-sided"}
 DDOF: tuple[Literal[0, 1], ...] = (0, 1)
+
+
+def name_models(variants: Iterable[str]) -> dict[str, str]:
+    """Name the models of Table 6.4 of a run: `MODELS`, then its other classifiers under their own names.
+
+    Examples
+    --------
+    >>> list(name_models(["stacked", "stacked_drift_safe"]))
+    ['M0 (23)', 'M0 (26)', 'M0 (ALeRCE)', 'M1', 'M2', 'stacked_drift_safe']
+    """
+    return MODELS | {variant: variant for variant in variants if variant not in MODELS.values()}
+
+
+def _takes_two(model: str) -> bool:
+    return VARIANTS[MODELS.get(model, model)].architecture != "stamp"
 
 
 def compare_models(samples: Mapping[str, ArrayLike], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -117,6 +133,8 @@ def judge_p(p_value: float, n: int, reason: str = "") -> str:
 def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
     """Apply Welch's tests between the winners on one set.
 
+    A classifier that is not in `MODELS` is compared with each of those that take as many alerts.
+
     Parameters
     ----------
     winners : DataFrame
@@ -129,9 +147,11 @@ def compare_winners(winners: pd.DataFrame, split: str) -> pd.DataFrame:
         Table from `compare_models`, with the columns set and thesis (its p, for validation).
     """
     values = winners.set_index("variant")[f"{split}_values"]
-    samples = {model: values[variant] for model, variant in MODELS.items() if variant in values}
-    table = compare_models(samples, COMPARISONS)
-    printed = {f"{a} < {b}": P_VALUES.get((PRINTED.get(a, a), PRINTED.get(b, b)), "") for a, b in COMPARISONS}
+    samples = {model: values[variant] for model, variant in name_models(values.index).items() if variant in values}
+    others = [model for model in samples if model not in MODELS]
+    pairs = COMPARISONS + tuple((one, two) for two in others for one in MODELS if _takes_two(one) == _takes_two(two))
+    table = compare_models(samples, pairs)
+    printed = {f"{a} < {b}": P_VALUES.get((PRINTED.get(a, a), PRINTED.get(b, b)), "") for a, b in pairs}
     thesis = table["comparison"].map(printed) if split == "validation" else ""
     return table.assign(set=split, thesis=thesis)
 
@@ -168,7 +188,7 @@ def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: 
     Parameters
     ----------
     networks : Predictions
-        Predictions by name of `MODELS`.
+        Predictions by name, as from `name_models`.
     baselines : Predictions
         Predictions from `twostamp.inspection.predict_baselines`, on the same objects.
     bootstrap : Bootstrap
@@ -185,7 +205,7 @@ def compare_baselines(networks: Predictions, baselines: Predictions, bootstrap: 
         (f"{model} minus {name}", model, name, ("better", "worse"))
         for model in networks.probabilities
         for name in baselines.probabilities
-        if name.endswith("two alerts") == (model in TWO_STAMPS)
+        if name.endswith("two alerts") == _takes_two(model)
     ]
     for name in (name for name in baselines.probabilities if name.endswith("two alerts")):
         one = name.replace("two alerts", "one alert")
@@ -220,7 +240,9 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, *baselines: Mapping
         one-sided p.
     """
     by_variant: dict[str, Any] = {row["variant"]: row for row in winners.to_dict("records")}
-    present = {model: by_variant[variant] for model, variant in MODELS.items() if variant in by_variant}
+    present = {
+        model: by_variant[variant] for model, variant in name_models(by_variant).items() if variant in by_variant
+    }
     rows = [_summarise(model, row) for model, row in present.items()]
     rows += [_summarise_baseline(name, each) for each in baselines if each for name in each["test"].probabilities]
     for test in tests.to_dict("records"):
@@ -236,7 +258,8 @@ def make_summary(winners: pd.DataFrame, tests: pd.DataFrame, *baselines: Mapping
 
 def _summarise(model: str, row: dict[str, Any]) -> dict[str, Any]:
     thesis = PRINTED.get(model, "")
-    line: dict[str, Any] = {"model": f"{model} {row['variant']}" + (", ours" if not thesis else "")}
+    name = f"{model} {row['variant']}" if model in MODELS else model
+    line: dict[str, Any] = {"model": name + (", ours" if not thesis else "")}
     for split in ("validation", "test"):
         line[f"accuracy {split}"] = format_mean_std(row[f"{split}_mean"], row[f"{split}_std"], row["n"])
         line[f"thesis {split}"] = ACCURACY[thesis][split] if thesis else ""
@@ -293,7 +316,7 @@ def summarise_two_stamps(winners: pd.DataFrame, tests: pd.DataFrame) -> list[str
     sentences = []
     for row in tests.to_dict("records"):
         worse, better = row["comparison"].split(" < ")
-        if worse == stronger:
+        if worse == stronger and better in TWO_STAMPS:
             sentences.append(
                 f"{better} against {stronger}, the stronger baseline on validation: {row['difference']:+.3f} on test, "
                 f"one-sided {row['one-sided verdict']}"

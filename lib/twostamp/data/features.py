@@ -61,12 +61,19 @@ def feature_names_two(list_name: str) -> tuple[str, ...]:
 def packet_fields(list_name: str) -> tuple[str, ...]:
     """Fields of ``candidate`` that the features of a list are made of; none for no list.
 
+    Raises
+    ------
+    KeyError
+        A computed feature is not in ``_MADE_OF``.
+
     Examples
     --------
     >>> [name for name in PACKET_FIELDS if name not in packet_fields("alerce23")]
     ['elong', 'rb', 'distnr', 'magnr', 'fid']
     """
     used = {field for name in FEATURE_LISTS.get(list_name, ()) for field in _MADE_OF.get(name, (name,))}
+    if unknown := used - set(PACKET_FIELDS):
+        raise KeyError(f"_MADE_OF does not name the fields of {', '.join(sorted(unknown))}")
     return tuple(name for name in PACKET_FIELDS if name in used)
 
 
@@ -174,7 +181,7 @@ class Scaler:
     recipe : {"thesis", "alerce"}
         ``thesis``: NaN -> 0, then standardise. ``alerce``: clip to `_CLIPS` first.
     names : tuple of str
-        Feature columns, `ALL_FEATURES`.
+        Feature columns: `ALL_FEATURES`, as it was when the scaler was fitted.
     mean, std : ndarray, shape (2, len(names)), float64
         Of the first and the second alert. A constant feature has std 1.
     deltajd : (float, float)
@@ -220,8 +227,9 @@ class Scaler:
         return cls(recipe, ALL_FEATURES, mean, std, (float(centre[0]), float(spread[0])))
 
     def transform(self, features: ArrayLike, alert: int, list_name: str) -> Floats32:
-        """Standardise raw features, shape (n, len(names)), and keep those of one list, in its order."""
-        scaled = (_fill(features, self.names, self.recipe) - self.mean[alert - 1]) / self.std[alert - 1]
+        """Standardise raw features, shape (n, at least len(names)), and keep those of one list, in its order."""
+        known = np.asarray(features)[:, : len(self.names)]
+        scaled = (_fill(known, self.names, self.recipe) - self.mean[alert - 1]) / self.std[alert - 1]
         return scaled[:, [self.names.index(name) for name in FEATURE_LISTS[list_name]]].astype(np.float32)
 
     def transform_deltajd(self, ln_days: ArrayLike) -> Floats32:
@@ -241,15 +249,15 @@ class Scaler:
 
     @classmethod
     def load(cls, path: Path | str, names: Sequence[str] = ALL_FEATURES) -> Scaler:
-        """Read `save`'s file.
+        """Read `save`'s file, which may lack the last of `names`: features that were added since.
 
         Raises
         ------
         ValueError
-            It was fitted on other features than `names`, or the same in another order.
+            It was fitted on other features than the first of `names`, or the same in another order.
         """
         content = json.loads(Path(path).read_text())
-        if content["names"] != list(names):
+        if content["names"] != list(names)[: len(content["names"])]:
             differing = sorted(set(content["names"]) ^ set(names)) or ["their order"]
             raise ValueError(f"{path} was fitted on other features ({', '.join(differing)}): write the records again")
         mean, std = np.array(content["mean"]), np.array(content["std"])

@@ -70,7 +70,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     ----------
     params : Parameters
     names : list of str, optional
-        Notebooks to run; by default all of `STANDS_ON`, none of `EXTENDED`.
+        Notebooks to run, by name or number (``"05"``); by default all of `STANDS_ON`, none of `EXTENDED`.
     force : bool
         Execute finished notebooks too. They keep finished trainings and extractions.
 
@@ -86,7 +86,8 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     ValueError
         A name is that of no notebook.
     """
-    names = names or list(STANDS_ON)
+    numbers = {name.partition("_")[0]: name for name in STANDS_ON | EXTENDED}
+    names = [numbers.get(name, name) for name in names or STANDS_ON]
     if unknown := set(names) - set(STANDS_ON | EXTENDED):
         raise ValueError(f"no notebook is called {min(unknown)}; there are {', '.join(STANDS_ON | EXTENDED)}")
     root = outputs_root() / params.run_name

@@ -212,7 +212,7 @@ def plan_trials(params: Parameters, rates: pd.DataFrame, n_objects: int, machine
 def describe_run(params: Parameters) -> Machine:
     """Describe the processors of a run: its TensorFlow workers, on nodes of 8 cores at ``core_price``."""
     nodes = np.ceil(params.workers * params.threads_per_trial / CORES_A_NODE)
-    name = f"this run's {params.workers} workers"
+    name = f"this run's {params.workers} workers, at the price of {nodes:.0f} x {CORES_A_NODE} cores"
     return Machine(name, "tensorflow", "processor", "fp32", params.workers, float(nodes) * params.core_price)
 
 
