@@ -32,7 +32,7 @@ extend: $(READY) ## run notebooks 10 and on, beyond the thesis, on RUN's data
 
 DECIDED := 01_data_extraction 03_dataset_preparation 04_model_search 05_model_comparison 07_unlabelled_sky
 EXAMINED := 10_significance 11_calibration 12_second_alert 13_ageing 14_shortcut_audit 15_specification_curve
-decide: $(READY) ## repeat the runs behind every claim and write docs/claims.md: some hours on two cores, resumable
+decide: $(READY) ## repeat the runs behind every claim and write docs/claims.md: about an hour on two cores
 	$(BIN)/twostamp run decide --only $(DECIDED)
 	$(BIN)/twostamp extend decide --only $(EXAMINED)
 	$(BIN)/twostamp claims decide docs/claims.md
@@ -98,7 +98,8 @@ notebooks: $(READY) ## write the .ipynb from the edited .py
 
 hunter: $(READY) ## hunt for supernovae in the night that RUN scored last (after make tonight), in JupyterLab
 	mkdir -p outputs/$(RUN)/hunter
-	$(BIN)/papermill --prepare-only --log-level ERROR notebooks/17_supernova_hunter.ipynb outputs/$(RUN)/hunter/17_supernova_hunter.ipynb -p run_name $(RUN)
+	$(BIN)/papermill --prepare-only --log-level ERROR notebooks/17_supernova_hunter.ipynb outputs/$(RUN)/hunter/17_supernova_hunter.ipynb -p run_name $(RUN) \
+	  $(if $(filter real,$(RUN)),-p archive "real packets" -p labels "real packets")
 	TWOSTAMP_OUTPUTS=$(CURDIR)/outputs $(BIN)/jupyter lab outputs/$(RUN)/hunter/17_supernova_hunter.ipynb
 
 lab: $(READY) ## open JupyterLab

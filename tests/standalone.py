@@ -8,7 +8,6 @@ same, byte for byte.
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tests import REPOSITORY
+from tests.ports import find_port
 from tests.s3_server import serve_s3
 
 MEMORY = "800m"
@@ -47,9 +47,7 @@ class Cluster:
         settings |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder / "local")}
         self.environment = os.environ | environment | settings
         os.environ.update(environment | {"SPARK_CONF_DIR": settings["SPARK_CONF_DIR"], "SPARK_LOCAL_IP": "127.0.0.1"})
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = find_port()
         self.url, self.processes = f"spark://127.0.0.1:{port}", []
         self.start("master.Master", "--port", str(port))
         self.workers = [self.start_worker() for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The command ``twostamp``: fetch alerts, run the notebooks, and share their results."""
+"""Two-Stamp: fetch alerts, run the notebooks, and share their results."""
 
 import argparse
 import sys

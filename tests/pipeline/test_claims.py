@@ -24,6 +24,8 @@ def test_a_page_has_a_sentence_a_claim_and_says_what_its_alerts_are(tmp_path, mo
         folder / "extra_claims_10.csv", index=False
     )
     table.to_csv(folder / "extra_other.csv", index=False)
+    (tmp_path / "decide" / "figures").mkdir()
+    (tmp_path / "decide" / "figures" / "extra_gains.png").write_bytes(b"drawn")
     page = write_claims("decide", tmp_path / "claims.md").read_text()
     sentence = "- the second alert helps: +5.0 points (95 %: +3.0 to +7.0), n 1000, trainings 5: stands"
     assert "simulated survey." in page
@@ -32,7 +34,9 @@ def test_a_page_has_a_sentence_a_claim_and_says_what_its_alerts_are(tmp_path, mo
     assert sorted(path.name for path in (tmp_path / "reference" / "claims").iterdir()) == [
         "extra_claims_10.csv",
         "extra_claims_12.csv",
+        "extra_gains.png",
     ]
+    assert "(reference/claims/extra_gains.png)" in page
     assert QUOTED.search(sentence)
 
 
@@ -43,7 +47,7 @@ def test_a_run_without_claims_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_page_is_that_of_the_tables():
-    assert PAGE.read_text() == render_claims(REFERENCE)
+    assert PAGE.read_text() == render_claims(REFERENCE, PAGE.parent)
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/results.md"])

@@ -1,5 +1,6 @@
-"""Claims of a run: their tables under version control, and the documentation page written from them."""
+"""Claims of a run: tables and figures under version control, and the documentation page written from them."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -26,10 +27,11 @@ _TITLES = {
     "14": "Coordinates as a shortcut (notebook 14)",
     "15": "Every open choice (notebook 15)",
 }
+_FIGURES = {"12": "gains", "13": "ageing_years", "15": "specification_curve"}
 
 
 def copy_claims(run: str) -> Path:
-    """Copy the tables of claims of a run to ``outputs/reference/claims``, and return that folder.
+    """Copy a run's tables of claims, and a figure of some, to ``outputs/reference/claims``; return that folder.
 
     Raises
     ------
@@ -37,18 +39,19 @@ def copy_claims(run: str) -> Path:
         If the run has no claims.
     """
     tables = sorted((outputs_root() / run / "tables").glob(_TABLES))
+    figures = [outputs_root() / run / "figures" / f"extra_{name}.png" for name in _FIGURES.values()]
     if not tables:
         raise ValueError(f"{outputs_root() / run} has no claims to copy: run `twostamp extend {run}` first")
     folder = outputs_root() / REFERENCE / "claims"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in tables:
+    for path in (*tables, *filter(Path.exists, figures)):
         shutil.copyfile(path, folder / path.name)
     return folder
 
 
-def render_claims(folder: Path) -> str:
-    """Write the page of the claims in a folder, as Markdown."""
+def render_claims(folder: Path, pages: Path) -> str:
+    """Write the page of the claims in a folder, as Markdown, for the folder of pages."""
     parts = [_INTRODUCTION]
     for path in sorted(folder.glob(_TABLES)):
         table = pd.read_csv(path, keep_default_na=False)
@@ -56,12 +59,15 @@ def render_claims(folder: Path) -> str:
         data = table["data"].iloc[0] if "data" in table and len(table) else ""
         number = path.stem.rpartition("_")[2]
         lines = [f"- {sentence}" for sentence in summarise_claims(numbers[list(COLUMNS)])]
-        heading = [f"## {_TITLES.get(number, path.stem)}", "", *([f"{data}.", ""] if data else [])]
+        title, figure = _TITLES.get(number, path.stem), folder / f"extra_{_FIGURES.get(number)}.png"
+        heading = [f"## {title}", "", *([f"{data}.", ""] if data else [])]
+        if figure.exists():
+            heading += [f"![{title}, {data}]({Path(os.path.relpath(figure, pages)).as_posix()})", ""]
         parts.append("\n".join([*heading, *lines, ""]))
     return "\n".join(parts)
 
 
 def write_claims(run: str, page: Path) -> Path:
     """Copy the claims of a run, write their page, and return it."""
-    write_file(page, render_claims(copy_claims(run)))
+    write_file(page, render_claims(copy_claims(run), page.parent))
     return page

@@ -293,6 +293,6 @@ def collect_claims(revised: pd.DataFrame, waiting: pd.DataFrame, *others: pd.Dat
     first = groups.assign(claim="second alert shown to one network, gain for " + groups["group"].astype(str))
     first = first.drop(columns=["low", "high"], errors="ignore").rename(columns={"gain": "value"})
     first = first.rename(columns={"gain low": "low", "gain high": "high"})
-    then = waiting.assign(claim=waiting["days"].map("gain {:.2g} days after the first of all first alerts".format))
+    then = waiting.assign(claim=waiting["days"].map("gain {:.3g} days after the first of all first alerts".format))
     tables = [first, then.rename(columns={"gain": "value"}), *others]
     return pd.concat([table.reindex(columns=list(COLUMNS)) for table in tables if len(table)], ignore_index=True)
