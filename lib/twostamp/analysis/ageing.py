@@ -1,8 +1,8 @@
 """Notebook 13: how long a classifier lasts as the survey ages, and whether the gain of the second alert does.
 
-Classifiers learn from the first four fifths of the first year and are tested on what comes later: the rest of that
-year, and every other. A quarter of the sky (HEALPix pixels) is kept from their training, so that new times in known
-fields and in fields never seen are told apart.
+Classifiers learn from the first four fifths of the first year. They are tested on the rest of that year, and on every
+later one. A quarter of the sky (HEALPix pixels) is kept from their training: new times are tested in known fields and
+in fields never seen.
 """
 
 import itertools
@@ -269,8 +269,8 @@ def tabulate_falls(predictions: YearlyPredictions, bootstrap: Bootstrap) -> pd.D
 def measure_drift(table: pd.DataFrame) -> pd.DataFrame:
     """Stability index of every feature but coordinates in each year against the first.
 
-    Coordinates follow the seasons. No alarm is made of this: the spread of batches by weather is not known from one
-    year, and limits set on it ring in a fifth to a half of surveys that do not age.
+    Coordinates follow the seasons. No alarm is made of this. One year does not show how much weather makes
+    batches differ, and limits set on it ring in a fifth to a half of surveys that do not age.
 
     Returns
     -------

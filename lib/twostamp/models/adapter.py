@@ -1,10 +1,10 @@
 """Undo a survey's ageing without labels: counts of a night's visits become those that a classifier learned from.
 
 A classifier of 2020 finds fewest objects where features count the visits since the survey began. The visits of a night
-are as ordered as those of the training epoch, so that each value is mapped onto the training value of the same rank:
-quantile mapping (Cannon, Sobie and Murdock 2015, J. Climate 28, 6938). A night has other shares of the classes than a
-training set, which has to be given them first (target shift, Zhang et al. 2013, ICML); they are estimated from the
-classifier's own answers (`twostamp.evaluation.calibration.estimate_shares`), and answers and map in turn.
+have the same order as those of the training epoch. Each value is therefore mapped onto the training value of the same
+rank: quantile mapping (Cannon, Sobie and Murdock 2015, J. Climate 28, 6938). A night has other shares of the classes
+than a training set, which has to be given them first (target shift, Zhang et al. 2013, ICML). The shares are estimated
+from the classifier's own answers (`twostamp.evaluation.calibration.estimate_shares`), and answers and map in turn.
 """
 
 import json

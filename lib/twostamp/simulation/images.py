@@ -1,8 +1,9 @@
 """Science, template and difference stamps of one visit.
 
-Science = stars, galaxies, change, sky and noise through the night's PSF; template = the same scene without the change,
-deep, through its own PSF; difference = ZTF's optimal subtraction of the two (Zackay, Ofek and Gal-Yam 2016) with a
-slightly wrong PSF, place and gain. Its noise, and the rings around stars and hot pixels, follow from that.
+The science image holds stars, galaxies, change, sky and noise through the night's PSF. The template is the same scene
+without the change, deep, through its own PSF. The difference is ZTF's optimal subtraction of the two (Zackay, Ofek and
+Gal-Yam 2016) with a slightly wrong PSF, place and gain. Its noise, and the rings around
+stars and hot pixels, follow from that.
 """
 
 from dataclasses import dataclass
