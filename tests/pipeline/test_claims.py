@@ -14,11 +14,12 @@ QUOTED = re.compile(r"[+-]\d+\.\d points \(95 %: [+-]\d+\.\d to [+-]\d+\.\d\)")
 ROW = {"claim": "the second alert helps", "value": 0.05, "low": 0.03, "high": 0.07, "n": 1000, "trainings": 5}
 
 
-def test_a_page_has_a_sentence_a_claim_and_says_what_its_alerts_are(tmp_path, monkeypatch):
+def test_a_page_has_a_row_a_claim_and_says_what_its_alerts_are(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
     folder = tmp_path / "decide" / "tables"
     folder.mkdir(parents=True)
-    table = pd.DataFrame([{**ROW, "verdict": "stands", "data": "simulated survey"}])
+    row = {**ROW, "verdict": "stands", "data": "simulated survey"}
+    table = pd.DataFrame([row, row | {"claim": "what |b| explains", "verdict": "depends"}])
     table.to_csv(folder / "extra_claims_12.csv", index=False)
     pd.DataFrame([{"claim": "x", "verdict": "not tested"}]).reindex(columns=table.columns).to_csv(
         folder / "extra_claims_10.csv", index=False
@@ -27,17 +28,18 @@ def test_a_page_has_a_sentence_a_claim_and_says_what_its_alerts_are(tmp_path, mo
     (tmp_path / "decide" / "figures").mkdir()
     (tmp_path / "decide" / "figures" / "extra_gains.png").write_bytes(b"drawn")
     page = write_claims("decide", tmp_path / "claims.md").read_text()
-    sentence = "- the second alert helps: +5.0 points (95 %: +3.0 to +7.0), n 1000, trainings 5: stands"
+    row = "| the second alert helps | +5.0 points (95 %: +3.0 to +7.0) | 1000 | 5 | stands |"
     assert "simulated survey." in page
-    assert sentence in page.splitlines()
-    assert "- x: not tested" in page.splitlines()
+    assert row in page.splitlines()
+    assert r"| what \|b\| explains | 5.0 % (95 %: 3.0 to 7.0) | 1000 | 5 | depends |" in page.splitlines()
+    assert "| x |  |  |  | not tested |" in page.splitlines()
     assert sorted(path.name for path in (tmp_path / "reference" / "claims").iterdir()) == [
         "extra_claims_10.csv",
         "extra_claims_12.csv",
         "extra_gains.png",
     ]
     assert "(reference/claims/extra_gains.png)" in page
-    assert QUOTED.search(sentence)
+    assert QUOTED.search(row)
 
 
 def test_a_run_without_claims_is_refused(tmp_path, monkeypatch):
