@@ -19,7 +19,7 @@ def test_a_page_has_a_row_a_claim_and_says_what_its_alerts_are(tmp_path, monkeyp
     folder = tmp_path / "decide" / "tables"
     folder.mkdir(parents=True)
     row = {**ROW, "verdict": "stands", "data": "simulated survey"}
-    table = pd.DataFrame([row, row | {"claim": "what |b| explains", "verdict": "depends"}])
+    table = pd.DataFrame([row, row | {"claim": "what |b| explains", "n": 200, "verdict": "depends"}])
     table.to_csv(folder / "extra_claims_12.csv", index=False)
     pd.DataFrame([{"claim": "x", "verdict": "not tested"}]).reindex(columns=table.columns).to_csv(
         folder / "extra_claims_10.csv", index=False
@@ -28,11 +28,11 @@ def test_a_page_has_a_row_a_claim_and_says_what_its_alerts_are(tmp_path, monkeyp
     (tmp_path / "decide" / "figures").mkdir()
     (tmp_path / "decide" / "figures" / "extra_gains.png").write_bytes(b"drawn")
     page = write_claims("decide", tmp_path / "claims.md").read_text()
-    row = "| the second alert helps | +5.0 points (95 %: +3.0 to +7.0) | 1000 | 5 | stands |"
-    assert "simulated survey." in page
+    row = "|the second alert helps|+5.0 points (95 %: +3.0 to +7.0)|1000|stands|"
+    assert "simulated survey; trainings 5." in page.splitlines()
     assert row in page.splitlines()
-    assert r"| what \|b\| explains | 5.0 % (95 %: 3.0 to 7.0) | 1000 | 5 | depends |" in page.splitlines()
-    assert "| x |  |  |  | not tested |" in page.splitlines()
+    assert r"|what \|b\| explains|5.0 % (95 %: 3.0 to 7.0)|200|depends|" in page.splitlines()
+    assert "|x||not tested|" in page.splitlines()
     assert sorted(path.name for path in (tmp_path / "reference" / "claims").iterdir()) == [
         "extra_claims_10.csv",
         "extra_claims_12.csv",

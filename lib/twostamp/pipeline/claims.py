@@ -62,22 +62,24 @@ def render_claims(folder: Path, pages: Path) -> str:
         data = table["data"].iloc[0] if "data" in table and len(table) else ""
         number = path.stem.rpartition("_")[2]
         title, figure = _TITLES.get(number, path.stem), folder / f"extra_{_FIGURES.get(number)}.png"
-        lines = ["| claim | | n | trainings | verdict |", "|---|---|---|---|---|"]
-        lines += [_render_row(row) for row in table.to_dict("records")]
-        heading = [f"## {title}", "", *([f"{data}.", ""] if data else [])]
+        shared = [name for name in ("n", "trainings") if len(set(table[name])) == 1]
+        told = "; ".join(filter(None, [data, *(f"{name} {table[name].iloc[0]}" for name in shared)]))
+        rows = pd.DataFrame([_render_row(row) for row in table.to_dict("records")]).drop(columns=shared)
+        lines = ["|".join(("", *cells, "")) for cells in (rows.columns, ["---"] * rows.shape[1], *rows.to_numpy())]
+        heading = [f"## {title}", "", f"{told}.", ""]
         if figure.exists():
             heading += [f"![{title}, {data}]({Path(os.path.relpath(figure, pages)).as_posix()})", ""]
         parts.append("\n".join([*heading, *lines, ""]))
     return "\n".join(parts)
 
 
-def _render_row(row: Mapping[Any, Any]) -> str:
+def _render_row(row: Mapping[Any, Any]) -> dict[str, str]:
     found = ""
     if str(row["value"]):
         estimate = Estimate(*(float(row[name]) for name in ("value", "low", "high"))).points
         found = f"{estimate:.1f %}" if row["claim"].startswith(_SHARES) else f"{estimate:+.1f points}"
-    claim = row["claim"].replace("|", r"\|")
-    return f"| {claim} | {found} | {row['n']} | {row['trainings']} | {row['verdict']} |"
+    cells = {"claim": row["claim"].replace("|", r"\|"), "value": found}
+    return cells | {name: str(row[name]) for name in ("n", "trainings", "verdict")}
 
 
 def write_claims(run: str, page: Path) -> Path:
