@@ -29,10 +29,12 @@ from twostamp.pipeline.manifest import MANIFEST
 
 _NOT_COMPARED = re.compile(
     r"/(manifest\.json|notebooks/.*|\w*extraction\.json)$"  # times, and what was printed
-    r"|/(figures|tables)/(figure_6\.[45]|extra_stages|extra_batch_time)\.\w+$"  # inference time
+    r"|/(figures|tables)/(figure_6\.[45]|extra_(stages|batch_time|inference_time|queue))\.\w+$"  # inference time
+    r"|/_made_from\.json$|\.crc$"  # times of files
 )
+_OWN_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16}(?=\.parquet$)")  # Spark's; by a time
 KILLED = ("01_data_extraction", "02_exploratory_analysis", "03_dataset_preparation", "04_model_search")
-_TIMES = {"seconds", "objects_per_second", "memory", "peak_mb"}
+_TIMES = {"fingerprints", "seconds", "objects_per_second", "memory", "peak_mb"}
 
 
 def main() -> int:
@@ -117,18 +119,28 @@ def _kill(process: subprocess.Popen[bytes], all_at_once: bool) -> None:
     process.wait()
 
 
-def _read(root: Path) -> dict[str, Any]:
-    files = {f"/{path.relative_to(root).as_posix()}": path for path in sorted(root.rglob("*")) if path.is_file()}
-    return {name: _read_file(path) for name, path in files.items() if not _NOT_COMPARED.search(name)}
+def _read(root: Path) -> dict[str, list[Any]]:
+    """Read the files of a run by name; those whose name is drawn anew in every run are under one name, by content."""
+    found: dict[str, list[Any]] = {}
+    for path in sorted(root.rglob("*")):
+        name = f"/{path.relative_to(root).as_posix()}"
+        if path.is_file() and not _NOT_COMPARED.search(name):
+            found.setdefault(_OWN_NAME.sub("*", name), []).append(_read_file(path))
+    return {name: sorted(files, key=str) for name, files in found.items()}
 
 
 def _read_file(path: Path) -> Any:
-    """Read a file's bytes, but of JSON and the ledger what is no time."""
+    """Read a file's bytes, but of JSON, the ledger and table 6.4 what is no time."""
     if path.suffix == ".json":
         return _without_times(json.loads(path.read_text()))
     if path.name == "ledger.csv":
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         return rows.mask(rows["notebook"] == "06_inference_time", "").to_csv()
+    if path.stem == "table_6.4":
+        table = pd.read_csv(path.with_suffix(".csv"))
+        return table[[name for name in table if "inference" not in name]].to_csv()
+    if path.name.endswith(".snappy.parquet"):  # of Spark, whose footers list encodings in no order
+        return pd.read_parquet(path).to_csv()
     return path.read_bytes() if path.name != "run.log" else b""
 
 
