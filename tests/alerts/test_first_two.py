@@ -1,11 +1,13 @@
 """The choice of two alerts agrees with the obvious loop over one object at a time."""
 
+import json
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twostamp.alerts.first_two import bad_alerts, choose_alerts, first_two
+from twostamp.alerts.first_two import bad_alerts, choose_alerts, count_outcomes, first_two
 
 EMPTY = pd.DataFrame({"objectId": [], "candid": [], "jd": [], "reason": []})
 
@@ -67,3 +69,48 @@ def test_many_bad_stamps_take_few_rounds(n):
         rounds += 1
     assert rounds <= 6
     assert len(bad_alerts(tried)) == n
+
+
+def test_outcomes_are_counted_by_alert_and_by_object():
+    rows = [  # object, jd, copies, opened: reason or None, stamps are square
+        ("A", 1.0, 2, None, True),
+        ("A", 1.0, 1, "", True),
+        ("A", 2.0, 1, "bad", True),
+        ("A", 900.0, 1, None, False),
+        ("A", 901.0, 1, "", True),
+        ("A", 900.0, 3, "", True),
+        ("B", 5.0, 1, None, False),
+        ("C", 6.0, 1, "bad", True),
+        ("C", 7.0, 1, "", True),
+        ("D", 1.0, 1, None, True),
+        ("D", 1.5, 1, None, True),
+    ]
+    alerts = pd.DataFrame(rows, columns=["objectId", "jd", "copies", "reason", "square"])
+    alerts["candid"] = range(len(alerts))
+    classes = {"A": ("SN", "SN Ia"), "B": ("AGN", "QSO"), "C": ("SN", "SN II"), "D": ("SN", "SN Ia")}
+    alerts["classALeRCE"] = alerts["objectId"].map(lambda name: classes[name][0])
+    alerts["subclassALeRCE"] = alerts["objectId"].map(lambda name: classes[name][1])
+    tried = alerts[alerts["reason"] != ""]
+    counts = count_outcomes(alerts.drop(columns=["reason", "square"]), tried)
+    found = {(row.what, row.name): row.n for row in counts.itertuples(index=False)}
+    ia, ii, qso = (json.dumps(list(label)) for label in (classes["A"], classes["C"], classes["B"]))
+    assert found == {
+        ("state", "used"): 5,
+        ("state", "quarantined"): 2,
+        ("state", "same exposure"): 2,
+        ("state", "later"): 1,
+        ("state", "unexplained"): 1,
+        ("copies", ""): 14,
+        ("alerts", "2"): 2,
+        ("alerts", "1"): 1,
+        ("alerts", "0"): 1,
+        ("square", "10"): 1,
+        ("square", "11"): 1,
+        ("found", ia): 2,
+        ("found", qso): 1,
+        ("pairs", ia): 2,
+        ("contradicted", "A"): 1,
+    }
+    assert ii not in counts["name"].to_numpy()
+    bare = count_outcomes(alerts[["objectId", "candid", "jd", "copies"]], tried)
+    assert set(bare["what"]) == {"state", "copies", "alerts", "square"}
