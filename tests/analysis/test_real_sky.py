@@ -138,6 +138,14 @@ def test_nights_are_held_out_whole_and_each_object_once():
         assert not set(table["night"].iloc[known]) & set(table["night"].iloc[held])
 
 
+def test_nothing_is_learned_from_alerts_of_the_partnership():
+    table = make_alerts().assign(programid_1=1)
+    table.loc[[3, 40], "programid_1"] = [2, 3]
+    folds = real_sky.split_nights(table, 3, seed=1)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(len(table)))
+    assert sorted(np.concatenate([known for known, _ in folds])) == sorted(2 * [*({*range(len(table))} - {3, 40})])
+
+
 def test_a_network_is_fine_tuned_on_parts_that_hold_every_class(tmp_path, monkeypatch):
     """Every job learns from the other nights alone, the smaller parts from some of what the larger ones learn from."""
     table = make_alerts().assign(objectId=[f"ZTF{i:03d}" for i in range(90)])

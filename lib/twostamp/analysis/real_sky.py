@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from twostamp.data.arrays import UnscaledArrays, read_batches, read_metadata
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features
 from twostamp.data.real_packets import add_nights, is_judging_night
+from twostamp.data.splits import is_public
 from twostamp.data.survey_age import SurveyAges
 from twostamp.evaluation.bootstrap import FEW_NIGHTS, Bootstrap, Estimate
 from twostamp.evaluation.metrics import confusion_counts
@@ -132,9 +133,13 @@ def predict_metadata(model: Any, table: pd.DataFrame, features: str) -> Floats:
 
 
 def split_nights(table: pd.DataFrame, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
-    """Rows to learn from and rows held out, of each fold; the packets of one night are held out together."""
+    """Rows to learn from and rows held out, of each fold; the packets of one night are held out together.
+
+    Nothing is learned from alerts of ZTF's partnership.
+    """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(table, table["classALeRCE"], groups=table["night"]))
+    parts, public = splitter.split(table, table["classALeRCE"], groups=table["night"]), is_public(table).to_numpy()
+    return [(known[public[known]], held) for known, held in parts]
 
 
 def cross_fit_metadata(
