@@ -10,7 +10,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("night", nargs="?", default="", help="UTC date YYYYMMDD, a range or a list; by default all nights")
     add("--run", default="", help="a run: its archive or simulated survey, its models, its folder of outputs")
     add("--archive", default="", metavar="FOLDER_OR_TARBALL", help="Avro packets, or a URL")
-    add("-o", "--output", type=Path, metavar="FOLDER", help="folder of the predictions (outputs/RUN/tonight; RUN is real if none is named)")
+    add("-o", "--output", type=Path, metavar="FOLDER", help="where to write (outputs/RUN/tonight, real without a run)")
     add("--model", default="", metavar="FOLDER", help="a classifier (default: the run's, else the shipped one)")
     add("--first-model", default="", metavar="FOLDER", help="for first alerts, if --model needs two")
     add("--adapter", default="", metavar="FILE", help="of twostamp adapt, for a survey that has aged")
