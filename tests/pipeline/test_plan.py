@@ -95,7 +95,7 @@ def test_rates_measured_here_come_first(monkeypatch, tmp_path):
     del rows[2]["rate"]
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "accelerator.json").write_text(json.dumps({"machine": {}, "rows": rows}))
-    assert plan.read_rates()["rate"].tolist()[:2] == [5.0, 91000]
+    assert plan.read_rates()["rate"].tolist()[:2] == [5.0, 89300]
     found = plan.estimate_rates(pd.DataFrame([row]), plan.MACHINES[2], plan.read_rates())
     assert found.values.tolist() == [[5.0, "measured here"]]
 

@@ -59,7 +59,7 @@ MACHINES = (
     Machine("three P100", "tensorflow", "NVIDIA P100", "fp32", 3, 3 * 1.46),
 )
 """Prices are assumptions close to those of clouds: a quarter of the thesis's node, 3 USD for an H100, 1.46 for a P100.
-Compilation was measured at 12 to 24 s per shape."""
+Compilation was measured at 12 to 38 s per shape."""
 
 
 def count_training_objects(params: Parameters) -> tuple[int, str]:
