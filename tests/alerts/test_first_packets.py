@@ -5,6 +5,7 @@ import logging
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -51,6 +52,21 @@ def test_an_exposure_counts_once_and_a_bad_stamp_not_at_all(tmp_path: Path, make
     write(tmp_path, make_packet("ZTF18a", 6, 2458005.5), "6")
     write(tmp_path, make_packet("ZTF18b", 7, 2458005.5, stamps=(None,) * 3), "7")
     assert candids(tmp_path) == {"ZTF18a": [2, 5]}
+
+
+def test_members_of_one_name_keep_the_packets_of_their_own_objects(tmp_path: Path, make_packet: Packet) -> None:
+    fine: dict[str, Any] = {}
+    unusable = {"stamps": (None,) * 3}
+    members = [("a", 1, fine), ("b", 2, fine), ("b", 2, unusable), ("c", 3, unusable)]
+    with tarfile.open(tmp_path / "nights.tar", "w") as tar:
+        for name, candid, changed in members:
+            entry, data = tarfile.TarInfo("part-0.avro"), make_packet(f"ZTF18{name}", candid, 2458001.5, **changed)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    read = read_first_packets(str(tmp_path), 1)
+    found = {name: (packet["objectId"], packet["candid"]) for name, (packet,) in read.objects.items()}
+    assert found == {"ZTF18a": ("ZTF18a", 1), "ZTF18b": ("ZTF18b", 2)}
+    assert read.left_out["objectId"].tolist() == ["ZTF18c"]
 
 
 def test_what_is_damaged_is_logged_and_left_out(

@@ -16,7 +16,7 @@ from twostamp.alerts.archive_listing import survey_archive
 from twostamp.alerts.avro import collecting_reasons
 from twostamp.alerts.cutouts import read_cutouts
 from twostamp.alerts.first_two import choose_alerts, first_two
-from twostamp.alerts.packet import AlertKey, PacketError, find_candidate, read_packets, try_keys
+from twostamp.alerts.packet import AlertKey, PacketError, find_candid, find_candidate, read_packets, try_keys
 from twostamp.alerts.values import check_values
 
 _log = logging.getLogger(__name__)
@@ -130,12 +130,20 @@ def _open_alerts(chosen: pd.DataFrame, packets: dict[Any, dict[str, Any]]) -> pd
                 alert: Any
                 for alert in by_member.get_group((source, member.name)).itertuples():
                     key = alert.objectId, alert.candid
-                    if not 0 <= (at := alert.record - member.first) < len(opened):
+                    at = alert.record - member.first
+                    if not _holds_alert(opened, at, alert.candid):
                         reasons.setdefault(key, next(iter(unread), _NOT_FOUND))
-                        continue
-                    packets[key] = opened[at]
-                    with collecting_reasons() as failed:
-                        _check_packet(packets[key])
-                    reasons[key] = next(iter(failed), None)
+                    elif reasons.get(key, _NOT_FOUND):  # not usable yet
+                        packets[key] = opened[at]
+                        with collecting_reasons() as failed:
+                            _check_packet(packets[key])
+                        reasons[key] = next(iter(failed), None)
     keys = zip(chosen["objectId"], chosen["candid"], strict=True)
     return chosen.assign(reason=[reasons.get(key, _NOT_FOUND) for key in keys])
+
+
+def _holds_alert(packets: list[dict[str, Any]], at: int, candid: int) -> bool:
+    """Tell whether the alert is in this place; a tarball may hold several members of one name."""
+    with suppress(PacketError):
+        return 0 <= at < len(packets) and find_candid(packets[at]) == candid
+    return False
