@@ -109,6 +109,11 @@ if real_sky.OWN in classifiers:
     start, kept = run.models / "stamp_26", run.models / "real_sky"
     learned = real_sky.cross_fit_networks(path, objects, start, kept, run.params)
 
+# %% [markdown]
+# ## Recall by class and epoch
+#
+# The interval of the balanced accuracy takes the resamples of nights that hold every class, at least half of all.
+
 # %%
 note = {"note": "real packets", "source": "code"}
 if folder:

@@ -85,7 +85,30 @@ def test_few_nights_have_no_interval_and_an_absent_class_no_row():
     assert recalls["low"].isna().all()
     assert "SN" not in set(recalls["what"])
     assert recalls["value"].notna().all()
-    assert "of 3 nights" in real_sky.summarise_recalls(recalls)[0]
+    line = real_sky.summarise_recalls(recalls)[0]
+    assert "(95 %: -)" in line
+    assert "of 3 nights" in line
+
+
+def score_rare(rare):
+    """Balanced accuracy where SN fill 20 nights, right on every other, and rare classes have one night each, wrong."""
+    rows = [(f"n{k}", "SN", "SN" if k % 2 else "VS") for k in range(20)]
+    rows += [(f"n{k}", name, "SN") for k, name in enumerate(rare)]
+    table = pd.DataFrame(rows, columns=["night", "classALeRCE", "answer"]).assign(year=2018)
+    answers = np.eye(3)[table["answer"].map(CLASSES.index)]
+    return find(real_sky.tabulate_recalls({"a": answers}, table, CLASSES, BOOTSTRAP), "a", "all", "balanced")
+
+
+def test_a_resample_that_lacks_a_class_has_no_balanced_accuracy():
+    row = score_rare(["AGN"])
+    assert row["value"] == pytest.approx(0.5 / 2)
+    assert row["low"] < row["value"] < row["high"] < 0.4  # 0.7 with the mean of what resamples hold
+
+
+def test_no_interval_where_under_half_of_the_resamples_hold_every_class():
+    row = score_rare(["AGN", "VS"])  # about 0.64 squared of them do
+    assert row["value"] == pytest.approx(0.5 / 3)
+    assert np.isnan([row["low"], row["high"]]).all()
 
 
 def test_what_the_second_alert_changes_is_counted():

@@ -248,7 +248,9 @@ def tabulate_recalls(
     -------
     DataFrame
         classifier, epoch, what (a class, ``balanced`` or ``accuracy``), n, nights, value, low, high (95 %; NaN with
-        fewer than `FEW_NIGHTS` nights; of nights that are all right or all wrong, Clopper and Pearson's).
+        fewer than `FEW_NIGHTS` nights; of nights that are all right or all wrong, Clopper and Pearson's). A resample of
+        nights that lacks a class of the epoch has no balanced accuracy, and is left out of its interval. Where fewer
+        than half of the resamples hold every class, low and high are NaN.
     """
     rows = []
     labels = table["classALeRCE"].map(classes.index).to_numpy()
@@ -271,14 +273,14 @@ def _score(
     weights = np.vstack([np.ones(len(names)), bootstrap.weights(np.zeros(len(names)))])[:, place]
     masks = {name: labels == i for i, name in enumerate(classes) if (labels == i).any()}
     recalls = {name: _divide(weights @ (right & mask), weights @ mask) for name, mask in masks.items()}
-    with np.errstate(invalid="ignore"):
-        balanced = np.nanmean(list(recalls.values()), axis=0)
+    balanced = np.mean(list(recalls.values()), axis=0)  # NaN in a resample that lacks a class
     everyone = np.ones(len(labels), bool)
     all_scores = recalls | {"balanced": balanced, "accuracy": _divide(weights @ right, weights @ everyone)}
     for what, drawn in all_scores.items():
         mask = masks.get(what, everyone)
         n_nights = len(np.unique(nights[mask]))
-        low, high = np.nanquantile(drawn[1:], [0.025, 0.975]) if n_nights >= FEW_NIGHTS else (np.nan, np.nan)
+        enough = n_nights >= FEW_NIGHTS and np.isfinite(drawn[1:]).mean() >= 0.5
+        low, high = np.nanquantile(drawn[1:], [0.025, 0.975]) if enough else (np.nan, np.nan)
         if low == high:
             low, high = binomtest(round(low * n_nights), n_nights).proportion_ci()
         yield what, int(mask.sum()), n_nights, float(drawn[0]), float(low), float(high)
@@ -347,10 +349,10 @@ def tabulate_changes(models: Path, path: Path) -> pd.DataFrame:
 
 
 def summarise_recalls(recalls: pd.DataFrame) -> list[str]:
-    """Say how each classifier does in each epoch, one sentence a row of balanced accuracy."""
+    """Say how each classifier does in each epoch, one sentence a row of balanced accuracy; "-" is no interval."""
     lines = []
     for row in recalls[recalls["what"] == "balanced"].to_dict("records"):
-        score = Estimate.from_row(row, "value")
+        score = f"{Estimate.from_row(row, 'value'):.2f}".replace("nan to nan", "-")
         size = f"n = {row['n']} real packets of {row['nights']} nights"
-        lines.append(f"{row['classifier']}, {row['epoch']}: balanced accuracy {score:.2f}, {size}")
+        lines.append(f"{row['classifier']}, {row['epoch']}: balanced accuracy {score}, {size}")
     return lines
