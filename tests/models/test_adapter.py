@@ -13,7 +13,7 @@ from twostamp.data.arrays import Preparation, UnscaledArrays
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, Scaler
 from twostamp.data.survey_age import SurveyAges
 from twostamp.models.adapter import LEAST, Adapter, AdapterError, match_quantiles
-from twostamp.models.classifier import Classifier
+from twostamp.models.classifier import Classifier, ModelError
 
 CLASSES = ("AGN", "SN", "VS")
 COVERAGE, MAGNITUDE = ALL_FEATURES.index("ncovhist"), ALL_FEATURES.index("magpsf")
@@ -191,3 +191,11 @@ def test_an_adapter_is_kept_beside_a_classifier(classifier, tmp_path):
     (tmp_path / "other.json").write_text('{"night": ""}')
     with pytest.raises(AdapterError, match="holds no adapter"):
         Adapter.load(tmp_path / "other.json")
+
+
+def test_a_model_that_its_folder_would_not_hold_is_not_saved(classifier, tmp_path):
+    night, _ = make_objects(100, MIX)
+    for changed in (classifier.adapt(night), replace(classifier, first_alone=True)):
+        with pytest.raises(ModelError, match="give the adapter to load, and call at_first_alert"):
+            changed.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())

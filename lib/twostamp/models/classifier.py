@@ -23,7 +23,7 @@ from twostamp.data.decode import Objects, prepare_objects
 from twostamp.data.features import FEATURE_LISTS, Scaler, packet_fields
 from twostamp.data.survey_age import AGES, SurveyAges
 from twostamp.data.tfrecords import Records
-from twostamp.models.adapter import Adapter, AdapterError
+from twostamp.models.adapter import AdaptedScaler, Adapter, AdapterError
 from twostamp.models.answers import Batch, Predictions, collect, count_missing, map_ahead
 from twostamp.models.architectures import SECOND_SEEN, VARIANTS, input_shapes
 from twostamp.models.classify import Answers, classify_archive
@@ -239,7 +239,17 @@ class Classifier:
         """Write network, card and statistics as one folder, whole or not at all; replace an existing one.
 
         The same model and card always give the same bytes: Keras's dates are left out.
+
+        Raises
+        ------
+        ModelError
+            It is adapted, or at the first alert alone, which a folder does not hold.
         """
+        if self.first_alone or isinstance(self.scaler, AdaptedScaler):
+            raise ModelError(
+                "a folder holds a model that is neither adapted nor at_first_alert(): save that one, "
+                "give the adapter to load, and call at_first_alert() on what it returns"
+            )
         with replacing(Path(folder)) as part:
             part.mkdir()
             _save_network(self.network, part / NETWORK)
