@@ -124,6 +124,8 @@ def test_a_model_of_one_or_two_alerts_answers_from_the_first_packet_alone(
     expected = dict(zip(arrays.object_ids, predict(build("one_or_two"), "one_or_two", arrays), strict=True))
     test = [pair[:1] for pair in objects if pair[0]["objectId"] in expected]
     np.testing.assert_allclose(classifier.predict(test), [expected[alert["objectId"]] for (alert,) in test], atol=1e-6)
+    assert classifier.load_split(records, "test").stamps_2 is None
+    np.testing.assert_array_equal(classifier.predict_arrays(records.arrays("test")), list(expected.values()))
     with pytest.raises(ModelError, match="'separated' has no prediction before the second alert"):
         load_classifier(folder / "separated").at_first_alert()
 

@@ -94,7 +94,7 @@ def save_calibrations(models: Path, records: Records, shares: Sequence[float], c
             cases[1] = classifier.at_first_alert()
         fitted = {}
         for n_alerts, each in cases.items():
-            probabilities = each.predict_arrays(arrays.first_alone() if n_alerts == 1 else arrays)
+            probabilities = each.predict_arrays(arrays)
             fitted[n_alerts] = Calibration.fit(probabilities, arrays.labels, coverage, shares)
         save_calibration(models / name, fitted)
     return names

@@ -179,7 +179,7 @@ class Classifier:
 
     def predict_arrays(self, arrays: Arrays) -> Floats32:
         """Classify prepared objects from `make_arrays` or `load_split`."""
-        return predict(self.network, self.variant, arrays)
+        return predict(self.network, self.variant, self._select(arrays))
 
     def predict_unscaled(self, objects: UnscaledArrays) -> Floats32:
         """Classify objects of `prepare`."""
@@ -194,7 +194,9 @@ class Classifier:
         return self._scale(self.prepare(table))
 
     def _scale(self, objects: UnscaledArrays) -> Arrays:
-        arrays = objects.scale(self.scaler, self.features)
+        return self._select(objects.scale(self.scaler, self.features))
+
+    def _select(self, arrays: Arrays) -> Arrays:
         return arrays.first_alone() if self.first_alone else arrays
 
     def make_inputs(self, table: pd.DataFrame) -> Inputs:
@@ -203,7 +205,7 @@ class Classifier:
 
     def load_split(self, records: Records, split: str) -> Arrays:
         """Read a split of the records that it was trained on, prepared as its inputs."""
-        return records.arrays(split, self.features, self.crop_size)
+        return self._select(records.arrays(split, self.features, self.crop_size))
 
     def _prepare(self, objects: list[Any], first: int) -> Batch:
         fields = packet_fields(self.features)
