@@ -1,6 +1,9 @@
 """What a night's file promises to its readers."""
 
+import os
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +83,18 @@ def test_other_files_are_refused_in_one_sentence(path, tmp_path):
     for file, said in ((tmp_path / "other", "no scored night"), (tmp_path / "none", "no scored"), (path, "format 9")):
         with pytest.raises(NightError, match=said):
             Night(file)
+
+
+def test_a_night_is_read_where_nothing_can_be_written(path, monkeypatch):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    shared = Path(f"{path}-shm")
+    shared.symlink_to(shared)  # nothing can be created there, not even by root
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert Night(path).latest()["revision"].tolist() == [2]
+    Path(f"{path}-wal").write_bytes(b"a prediction that only the log has")
+    with pytest.raises(NightError, match="no scored night"):
+        Night(path)
 
 
 def test_a_night_without_answers_is_refused(path):

@@ -17,10 +17,11 @@ nothing.
 
 ``received`` and ``scored`` are Unix seconds; the first is when the alert reached this machine. All other columns depend
 only on the alerts, their order and the model. The scoring process writes (`twostamp.stream.sink`). Readers open the
-file read-only, also while it is written (WAL).
+file read-only, also while it is written (WAL) and in a folder that they cannot write.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -208,6 +209,10 @@ class Night:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        address = f"{self.path.resolve().as_uri()}?mode=ro"
+        path = self.path.resolve()
+        log = Path(f"{path}-wal")
+        # SQLite opens a WAL file only where it can write beside it; without a log, nothing is lost by the other way
+        complete = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+        address = f"{path.as_uri()}?{'immutable=1' if complete else 'mode=ro'}"
         with closing(sqlite3.connect(address, uri=True, timeout=30)) as connection:
             yield connection
