@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -146,6 +147,15 @@ def test_a_file_that_was_changed_by_hand_is_not_merged(store, tmp_path):
         store.merge(copy)
     with pytest.raises(VerdictError, match="there is no file"):
         store.merge(tmp_path / "absent.sqlite")
+
+
+def test_a_file_of_another_kind_is_refused_and_stays_as_it_is(store, tmp_path):
     (tmp_path / "text").write_text("no database, but a text that is long enough to be read as one")
-    with pytest.raises(VerdictError, match="no file of verdicts"):
-        store.merge(tmp_path / "text")
+    (tmp_path / "empty").touch()
+    with closing(sqlite3.connect(tmp_path / "night")) as connection:
+        connection.execute("CREATE TABLE answers (object_id TEXT)")
+    for name in ("text", "empty", "night"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(VerdictError, match="no file of verdicts"):
+            store.merge(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before

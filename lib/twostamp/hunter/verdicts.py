@@ -114,10 +114,8 @@ class VerdictStore:
 
     def events(self, object_id: str = "") -> pd.DataFrame:
         """Read all events of all people, or those on one object, in order of time; columns as in `Event`."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE ? IN ('', object_id) ORDER BY time, uuid"
         with self._connect() as connection:
-            rows = connection.execute(query, (object_id,)).fetchall()
-        return pd.DataFrame(rows, columns=_COLUMNS).astype({"repeated": bool, "simulated": bool, "seconds": float})
+            return _read_events(connection, object_id)
 
     def add(
         self,
@@ -167,7 +165,7 @@ class VerdictStore:
         return last
 
     def merge(self, other: Path) -> int:
-        """Add the events of another file that this one lacks, and return their number.
+        """Add the events of another file that this one lacks, and return their number; the other is only read.
 
         Raises
         ------
@@ -177,7 +175,12 @@ class VerdictStore:
         if not Path(other).is_file():
             raise VerdictError(f"there is no file {other}")
         ours = self.events().set_index("uuid", drop=False)
-        theirs = VerdictStore(other, self.person).events().set_index("uuid", drop=False)
+        try:
+            address = f"{Path(other).resolve().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
+                theirs = _read_events(connection).set_index("uuid", drop=False)
+        except sqlite3.DatabaseError as error:
+            raise VerdictError(f"{other} is no file of verdicts: {error}") from None
         common = theirs.index.intersection(ours.index)
         if not theirs.loc[common].equals(ours.loc[common]):
             raise VerdictError(f"{other} has an event that differs from {self.path}: one of them was changed by hand")
@@ -224,6 +227,12 @@ def list_comments(events: pd.DataFrame) -> pd.Series:
     kept = _drop_undone(events)
     kept = kept[kept["comment"] != ""]
     return (kept["person"] + ": " + kept["comment"]).groupby(kept["object_id"]).agg("; ".join)
+
+
+def _read_events(connection: sqlite3.Connection, object_id: str = "") -> pd.DataFrame:
+    query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE ? IN ('', object_id) ORDER BY time, uuid"
+    rows = connection.execute(query, (object_id,)).fetchall()
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"repeated": bool, "simulated": bool, "seconds": float})
 
 
 def _drop_undone(events: pd.DataFrame) -> pd.DataFrame:
