@@ -56,6 +56,13 @@ def test_without_an_earlier_limit_it_takes_the_archival_form():
     assert "obsdate" not in report["non_detection"]
 
 
+def test_a_limit_of_the_partnership_is_not_reported():
+    light = curve()
+    latest = light.index[light["mag"].isna()][-1]
+    light.loc[latest, "programid"] = 2
+    assert run(light=light).report == run(light=light.drop(latest)).report
+
+
 @pytest.mark.parametrize(
     ("row", "light", "reason"),
     [

@@ -18,12 +18,12 @@ AB_MAG, POSSIBLE_SUPERNOVA, ZTF_SOURCE, ZTF_CAMERA, OTHER_ARCHIVE = "1", "1", "4
 """TNS's numbers for flux units, type, data source, instrument, and an archive not on its list."""
 FILTERS = {"g": "110", "r": "111", "i": "112"}
 PUBLIC = 1
-"""``programid`` of alerts that may be reported."""
+"""``programid`` of exposures that may be reported."""
 
 _NEAR_ARCSEC = 3.0
 _MAGNITUDES = (5.0, 25.0)
 _EXPOSURE_SECONDS = "30"
-_ARCHIVAL_REMARK = "no earlier exposure without a detection is in the alert packets"
+_ARCHIVAL_REMARK = "no earlier public exposure without a detection is in the alert packets"
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ def _photometry(row: Any) -> dict[str, str]:
 
 
 def _make_non_detection(curve: pd.DataFrame) -> dict[str, str]:
-    """Make the last exposure without a detection before the discovery, or TNS's form for archival data alone."""
-    limit = last_limit(curve)
+    """Make the last public exposure without a detection before the discovery, or TNS's form for archival data alone."""
+    limit = last_limit(curve[curve["programid"] == PUBLIC])
     if limit is None or limit["band"] not in FILTERS:
         return {"archiveid": OTHER_ARCHIVE, "archival_remarks": _ARCHIVAL_REMARK}
     return _exposure(limit["jd"], limit["band"]) | {"limiting_flux": f"{limit['limit']:.3f}"}
