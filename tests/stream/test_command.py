@@ -1,14 +1,17 @@
 """``twostamp tonight`` with the classifier that the package ships."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import make_alert, make_stamp
+from tests.stream.stub import StubModel, make_sink
 from twostamp import cli, load_classifier
 from twostamp.alerts.packet import read_schema, write_packets
 from twostamp.models.calibration import Calibration, save_calibration
@@ -59,6 +62,39 @@ def test_a_night_is_scored_once(archive, scored, capsys):
     assert set(table["model"]) == {"one_or_two_drift_safe"}
     assert "data" not in table  # no simulated survey
     assert len(list((scored / "quarantine").iterdir())) == 1
+
+
+@pytest.fixture
+def tonight(tmp_path, monkeypatch):
+    """The command with a model that costs nothing; gives the predictions."""
+    monkeypatch.setattr(NightModel, "load", lambda *_: StubModel())
+    monkeypatch.setattr(NightModel, "of_run", lambda *_: StubModel())
+
+    def run(*arguments):
+        assert cli.main(["tonight", *map(str, arguments), "-o", str(tmp_path / "out")]) == 0
+        with closing(make_sink(tmp_path / "out" / FILE)) as sink:
+            return [row for _, row in sink.answers_after(0, 99)]
+
+    return run
+
+
+def write_alert(path, name, candid, jd, **values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(write_packets([make_alert(name, candid, jd, **values)], read_schema()))
+
+
+def test_nights_may_come_in_any_order(tonight, tmp_path):
+    """An object of an old night waits for its second alert, although a newer night was scored before."""
+    for folder, alert in {
+        "new": ("ZTF26", 1, 2461000.5),
+        "a": ("ZTF18", 2, 2458000.5),
+        "b": ("ZTF18", 3, 2458003.5),
+    }.items():
+        write_alert(tmp_path / folder / "1.avro", *alert)
+        answers = tonight("--archive", tmp_path / folder)
+    assert (answers[-1]["candid_1"], answers[-1]["candid_2"]) == (2, 3)
+    os.utime(tmp_path / "a" / "1.avro")
+    assert tonight("--archive", tmp_path / "a") == answers
 
 
 def test_a_damaged_archive_is_told_and_what_it_has_is_answered(archive, tmp_path, capsys):

@@ -126,8 +126,8 @@ def test_old_objects_are_forgotten_and_candidates_keep_their_packets(sink):
     alerts = [make_alert(f"ZTF18{n:03}", n, 2458000.5) for n in range(1, 30)]
     new = make_alert("ZTF18new", 999, 2458050.5)
     take(sink, Extent(PLACE, 0, 30), *make_payloads(*alerts, new))
-    assert sink.forget(100) == 0
-    assert sink.forget(20) == 29
+    assert sink.forget(2458000.5) == 0
+    assert sink.forget(2458030.5) == 29
     assert sink.account()["objects forgotten"] == 29
     table = Night(sink.path, "20170904").latest()
     assert table["has_packets"].tolist() == (table["p_SN"] >= 0.4).tolist()
@@ -137,6 +137,7 @@ def test_old_objects_are_forgotten_and_candidates_keep_their_packets(sink):
     take(sink, *make_payloads(later, start=30))
     row = Night(sink.path).latest().iloc[0]
     assert (row["revision"], row["n_alerts"], row["first_unseen"]) == (2, 1, True)
+    assert take(sink, *make_payloads(alerts[0], start=31))["duplicate"] == 1  # a candid is never forgotten
 
 
 def test_real_and_simulated_answers_never_mix(sink):

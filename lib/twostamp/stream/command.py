@@ -45,8 +45,8 @@ def run_tonight(options: argparse.Namespace) -> int:
     scorer = Scorer(model, options.programid)
     path = (options.output or root / "tonight") / FILE
     with open_sink(path, model, options.keep_class, options.keep_above) as sink, stopping_at_signals() as stop:
-        score_stream(source, scorer, sink, stop, publish)
-        sink.forget(options.remember)
+        newest = score_stream(source, scorer, sink, stop, publish)
+        sink.forget(newest - options.remember)
         export_nights(sink, options.alerce_rules)
         print("\n".join(describe_account(sink)))
         faults = [*source.damage, *sink.check_account()]

@@ -199,8 +199,8 @@ class Sink:
         query = "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n"
         self._connection.executemany(query, counts.items())
 
-    def forget(self, days: float) -> int:
-        """Forget objects whose first alert is this many days older than the newest alert; candidates' packets stay.
+    def forget(self, jd: float) -> int:
+        """Forget objects whose first two alerts are before a Julian date; packets of candidates and candids stay.
 
         Returns
         -------
@@ -210,13 +210,11 @@ class Sink:
         old = "SELECT object_id FROM alerts GROUP BY object_id HAVING MAX(jd) < ?"
         candidates = f'SELECT object_id FROM answers WHERE "p_{self.meta["keep_class"]}" >= ?'
         with self.transaction():
-            ((newest,),) = self._fetch("SELECT MAX(jd) FROM seen")
-            names = self._fetch(old, ((newest or 0) - days,))
+            names = self._fetch(old, (jd,))
             run = self._connection.executemany
             run(f"DELETE FROM packets WHERE object_id = ? AND object_id NOT IN ({candidates})",
                 [(name, self.meta["keep_above"]) for name, in names])  # fmt: skip
             run("DELETE FROM alerts WHERE object_id = ?", names)
-            self._connection.execute("DELETE FROM seen WHERE jd < ?", ((newest or 0) - days,))
             self._count({FORGOTTEN: len(names)})
         return len(names)
 

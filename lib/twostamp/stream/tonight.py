@@ -31,7 +31,7 @@ def score_stream(
     stop: threading.Event,
     publish: Callable[[Sink], object] | None = None,
     batch: int = BATCH,
-) -> None:
+) -> float:
     """Score all alerts of a source.
 
     A source faster than the scoring waits. `stop` ends the stream between two batches; the rest stays unread.
@@ -46,8 +46,13 @@ def score_stream(
         Function called after each transaction.
     batch : int
         Largest number of payloads per transaction.
+
+    Returns
+    -------
+    float
+        Julian date of the newest alert, 0 without one.
     """
-    reader = _Reader(source, sink, stop)
+    last, reader = 0.0, _Reader(source, sink, stop)
     if publish:  # what the previous process did not publish
         publish(sink)
     with tqdm(unit="alert", desc="tonight") as progress:
@@ -58,6 +63,8 @@ def score_stream(
             progress.update(sum(isinstance(item, Payload) for item in items))
             if newest:
                 progress.set_postfix_str(f"newest alert {_format_age(julian_now() - newest)} old")
+            last = max(last, newest)
+    return last
 
 
 def process_batch(items: Sequence[_Item], scorer: Scorer, sink: Sink) -> float:
