@@ -50,6 +50,12 @@ def test_only_the_nights_that_are_asked_for(night, tmp_path):
     other = write_tar(tmp_path / "ztf_public_20180602.tar.gz", {"a.avro": b"x"})
     (tmp_path / "loose").mkdir()
     (tmp_path / "loose" / "c.avro").write_bytes(b"y")
+    (tmp_path / "ztf_public_20180603").mkdir()  # as `twostamp fetch` names it
+    (tmp_path / "ztf_public_20180603" / "d.avro").write_bytes(b"z")
+    assert ArchiveSource(str(tmp_path), ["20180603"]).sources == [
+        str(tmp_path / "loose"),
+        str(tmp_path / "ztf_public_20180603"),
+    ]
     assert ArchiveSource(str(tmp_path), ["20180602"]).sources == [str(tmp_path / "loose"), other]
     with pytest.raises(ArchiveError, match="20190101"):
         ArchiveSource(night, ["20190101"])

@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from twostamp.alerts.archive import ArchiveError, list_sources, read_members
-from twostamp.alerts.tarballs import is_tarball
 from twostamp.utils.fingerprints import describe_input
 
 
@@ -95,7 +94,7 @@ class ArchiveSource:
     archive : str
         As for `twostamp.alerts.archive.list_sources`.
     nights : collection of str
-        YYYYMMDD: tarballs with another date in their name are skipped; by default none.
+        YYYYMMDD: tarballs and folders with another date in their name are skipped; by default none.
 
     Raises
     ------
@@ -127,6 +126,6 @@ class ArchiveSource:
 
 
 def _find_night(source: str) -> str:
-    """Find the date in the name of a tarball; empty if there is none."""
-    found = re.search(r"(?<!\d)20\d{6}(?!\d)", source.rpartition("/")[2]) if is_tarball(source) else None
+    """Find the date in the name of a tarball, folder or file; empty if there is none."""
+    found = re.search(r"(?<!\d)20\d{6}(?!\d)", source.rpartition("/")[2])
     return found[0] if found else ""
