@@ -55,7 +55,7 @@ alerts: $(READY) ## assemble the labels and fetch the alerts of RUN, ahead of it
 dataset: $(READY) ## write the pairs of RUN as a data set to give away: outputs/RUN/dataset
 	$(BIN)/twostamp release $(RUN)
 
-tonight: $(READY) ## score a night: NIGHT=YYYYMMDD of RUN's archive (RUN simulated: by default all of its survey)
+tonight: $(READY) ## score a night: NIGHT=YYYYMMDD of RUN's archive (all nights of a simulated run without NIGHT)
 	$(BIN)/twostamp tonight $(NIGHT) --run $(RUN)
 
 test: $(READY) ## unit, property and doc tests, and beside them all notebooks, executed and validated

@@ -55,6 +55,9 @@ def test_an_unknown_command_shows_the_usage(arguments, capsys):
         (["release", "quick"], "pairs.parquet"),
         (["fetch", "quick"], "quick: a simulated run has nothing to fetch"),
         (["fetch", "none.csv", "folder"], "none.csv"),
+        (["fetch", "none.csv"], "twostamp fetch none.csv FOLDER"),
+        (["classify", "none", "-o", "classes.csv"], "there is no none: name a folder or URL of alerts"),
+        (["run", "alerce", "--only", "40"], "no notebook is called 40; there are 00_background"),
         (["download", "2018", "folder"], "'2018' is no night"),
         (["init", "."], "exists already"),
     ],
@@ -73,6 +76,14 @@ def test_a_misspelt_key_stops_before_anything_runs(tmp_path, started, outputs, c
     assert capsys.readouterr().err.strip() == f"{tmp_path}/mine.yaml: unknown parameter 'epocs'; did you mean 'epochs'?"
     assert started == []
     assert not outputs.exists()
+
+
+def test_a_folder_without_any_packet_is_told(tmp_path, capsys):
+    (tmp_path / "note.avro").write_text("not a packet")
+    assert cli.main(["classify", str(tmp_path), "-o", str(tmp_path / "classes.csv")]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.endswith(f"\n0 objects of {tmp_path} are in {tmp_path}/classes.csv\n")
+    assert shown.err.startswith("1 packets were left out")
 
 
 def test_missing_java_stops_before_anything_runs(tmp_path, monkeypatch, outputs, capsys):

@@ -39,10 +39,12 @@ def _init(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     params = _read(options.run)
     utils.require_java()
+    notebooks = pipeline.find_notebooks(
+        options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
+    )
     if not params.simulated:  # before the notebooks, so that failed downloads are tried again
         _, labels = data.prepare_inputs(params, _folder(params) / "data")
         data.read_labels(labels)  # refuse bad labels before anything runs
-    notebooks = options.only or list(pipeline.EXTENDED if options.extend else pipeline.STANDS_ON)
     try:
         manifest = pipeline.run_notebooks(params, notebooks, force=options.force)
     except pipeline.NotebookError as error:
@@ -57,7 +59,8 @@ def _classify(options: argparse.Namespace) -> int:
     answers = classifier.predict_folder(options.archive)
     utils.write_table(answers.table, options.output)
     print(f"{len(answers.table)} objects of {options.archive} are in {options.output}")
-    print(answers.table["class"].value_counts().to_string())
+    if len(answers.table):
+        print(answers.table["class"].value_counts().to_string())
     for name, share in answers.unusual.items():
         print(f"warning: {share:.0%} of the first alerts have {name} outside the training set's range", file=sys.stderr)
     if answers.left_out.empty:
@@ -118,6 +121,8 @@ def _fetch(options: argparse.Namespace) -> int:
         report = alerts.fetch_first_two(broker, objects, options.folder, workers=options.workers)
         print("\n".join(report.lines()))
         return int(report.failed > 0)
+    if options.source.endswith(".csv"):
+        raise ParameterError(f"{options.source}: a CSV needs an output folder: twostamp fetch {options.source} FOLDER")
     params = _read(options.source)
     if params.simulated:
         raise ParameterError(f"{options.source}: a simulated run has nothing to fetch; notebook 01 makes its survey")

@@ -265,10 +265,11 @@ class Parameters(BaseModel):
         if "$" not in expanded:
             return expanded
         if info.field_name not in ("real_archive", "alerce_checkpoint", "tns_csv"):
-            raise ValueError(
-                "the environment variable is not set; point it to a folder of nightly tarballs "
-                "(ztf_public_YYYYMMDD.tar.gz, from https://ztf.uw.edu/alerts/public/) with a labels.csv"
+            tarballs = (
+                "a folder of nightly tarballs (ztf_public_YYYYMMDD.tar.gz, from https://ztf.uw.edu/alerts/public/)"
             )
+            wanted = tarballs if info.field_name == "archive" else "a CSV file"
+            raise ValueError(f"the environment variable is not set; point it to {wanted}")
         return ""
 
     @field_validator("label_csvs", "bogus_csvs")

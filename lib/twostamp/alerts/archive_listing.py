@@ -100,6 +100,8 @@ def survey_archive(archive: str, spread: Spread | None = None) -> tuple[dict[str
             passed_over |= found.passed_over
         folders = [folder for found in level for folder in found.folders]
     if not sources:
+        if "://" not in archive and not Path(archive).exists():
+            raise ArchiveError(f"there is no {archive}: name a folder or URL of alerts")
         others = "".join(f"; {path}: {reason}" for path, reason in sorted(passed_over.items())[:3])
         raise ArchiveError(f"{archive} holds no .tar.gz, .tar or .avro file: name a folder or URL of alerts{others}")
     return dict(sorted(sources.items())), dict(sorted(passed_over.items()))

@@ -1,5 +1,5 @@
 from .claims import write_claims
-from .notebooks import EXTENDED, STANDS_ON, NotebookError, run_notebooks, summarise_run
+from .notebooks import EXTENDED, STANDS_ON, NotebookError, find_notebooks, run_notebooks, summarise_run
 from .plan import compare_machines, count_training_objects, describe_run, plan_trials, read_rates
 from .pretrained import make_pretrained
 from .report import write_report
@@ -16,6 +16,7 @@ __all__ = [
     "copy_study",
     "count_training_objects",
     "describe_run",
+    "find_notebooks",
     "make_pretrained",
     "open_run",
     "plan_trials",

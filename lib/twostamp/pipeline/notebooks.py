@@ -63,6 +63,21 @@ _PATIENCE = 600
 logger = logging.getLogger(__name__)
 
 
+def find_notebooks(names: list[str]) -> list[str]:
+    """Find notebooks by name or number (``"05"``).
+
+    Raises
+    ------
+    ValueError
+        A name is that of no notebook.
+    """
+    numbers = {name.partition("_")[0]: name for name in STANDS_ON | EXTENDED}
+    names = [numbers.get(name, name) for name in names]
+    if unknown := set(names) - set(STANDS_ON | EXTENDED):
+        raise ValueError(f"no notebook is called {min(unknown)}; there are {', '.join(STANDS_ON | EXTENDED)}")
+    return names
+
+
 def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: bool = False) -> dict[str, Any]:
     """Execute the notebooks of a run and return its manifest.
 
@@ -86,10 +101,7 @@ def run_notebooks(params: Parameters, names: list[str] | None = None, *, force: 
     ValueError
         A name is that of no notebook.
     """
-    numbers = {name.partition("_")[0]: name for name in STANDS_ON | EXTENDED}
-    names = [numbers.get(name, name) for name in names or STANDS_ON]
-    if unknown := set(names) - set(STANDS_ON | EXTENDED):
-        raise ValueError(f"no notebook is called {min(unknown)}; there are {', '.join(STANDS_ON | EXTENDED)}")
+    names = find_notebooks(names or list(STANDS_ON))
     root = outputs_root() / params.run_name
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
     write_file(root / PARAMETERS, yaml.safe_dump(params.model_dump(), sort_keys=False))
