@@ -43,6 +43,8 @@ def test_unset_variable_is_refused_with_the_fix(monkeypatch):
         ({"archive": "alerce", "labels": "l.csv", "label_csvs": ["m.csv"]}, "exactly when"),
         ({"broker_labels": ["SN"]}, "broker_labels"),
         ({"asteroids": -1}, "asteroids"),
+        ({"search_variants": ["stacked", "stacked"]}, "['stacked', 'stacked']: holds a value twice"),
+        ({"grid_learning_rate": [0.001, 1e-3]}, "[0.001, 0.001]: holds a value twice"),
     ],
 )
 def test_impossible_values_are_refused_by_name(values, message):

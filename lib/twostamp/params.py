@@ -29,6 +29,8 @@ TRAINING_OPTIONS = (
 )
 """Parameters that are arguments of `twostamp.models.training.train_model` with the same name."""
 
+_GRID = tuple(f"grid_{name}" for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"))
+
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -293,6 +295,13 @@ class Parameters(BaseModel):
             raise ValueError("holds a password; leave it to the store's own settings (~/.netrc, AWS_SECRET_ACCESS_KEY)")
         return value
 
+    @field_validator("search_variants", *_GRID)
+    @classmethod
+    def _without_repeats(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) < len(values):
+            raise ValueError("holds a value twice, and its trainings would count twice")
+        return values
+
     @field_validator("healpix_nside")
     @classmethod
     def _power_of_two(cls, value: int) -> int:
@@ -316,8 +325,7 @@ class Parameters(BaseModel):
             raise ValueError("labels is 'assembled' exactly when there is something to assemble, e.g. label_csvs")
         if self.training_alerts == "first" and {"stacked", "separated", "one_or_two"} & set(self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
-        names = ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate")
-        combinations = math.prod(len(getattr(self, f"grid_{name}")) for name in names)
+        combinations = math.prod(len(getattr(self, name)) for name in _GRID)
         if self.n_combinations > combinations:
             raise ValueError(f"n_combinations is {self.n_combinations}, but the grid has only {combinations}")
         return self
