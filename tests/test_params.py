@@ -45,6 +45,12 @@ def test_unset_variable_is_refused_with_the_fix(monkeypatch):
         ({"asteroids": -1}, "asteroids"),
         ({"search_variants": ["stacked", "stacked"]}, "['stacked', 'stacked']: holds a value twice"),
         ({"grid_learning_rate": [0.001, 1e-3]}, "[0.001, 0.001]: holds a value twice"),
+        ({"training_alerts": "first", "search_variants": ["one_or_two_drift_safe"]}, "can only be stamp_23"),
+        ({"cap_per_class": 50}, "cap_per_class leaves no training object"),
+        ({"grid_batch_size": [64, 4]}, "grid_batch_size is 5 or more"),
+        ({"night_mix": {"SN": 1, "sn": 2}}, "'sn' is none of AGN, SN, VS, asteroid, bogus"),
+        ({"promote": ["yso"]}, "'yso' is none of all, QSO"),
+        ({"nights": "banana"}, "parameter 'nights' is 'banana'"),
     ],
 )
 def test_impossible_values_are_refused_by_name(values, message):
@@ -52,6 +58,11 @@ def test_impossible_values_are_refused_by_name(values, message):
         make_parameters(values, "a.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("a.yaml: ")
+
+
+@pytest.mark.parametrize("nights", ["", "20180601-20180630,20190101", "2018-06-01-2018-06-30, 20190101"])
+def test_nights_and_ranges_are_taken(nights):
+    assert make_parameters({"nights": nights}).nights == nights
 
 
 @pytest.mark.parametrize(

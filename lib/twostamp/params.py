@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from twostamp.taxonomy import CLASSES, SUBCLASSES
+
 SIMULATED = "simulated"
 ALERCE = "alerce"
 PUBLIC = "public"
@@ -30,6 +32,8 @@ TRAINING_OPTIONS = (
 """Parameters that are arguments of `twostamp.models.training.train_model` with the same name."""
 
 _GRID = tuple(f"grid_{name}" for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"))
+_PROMOTABLE = ("all", *(subclass.name for subclass in SUBCLASSES), *(f"{name}-unspecified" for name in CLASSES))
+_NIGHT = r"\d{4}-?\d\d-?\d\d"
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -88,7 +92,7 @@ class Parameters(BaseModel):
     broker_api_url: str = ""
     broker_avro_url: str = ""
     """Other servers than ALeRCE's."""
-    nights: str = ""
+    nights: Annotated[str, Field(pattern=rf"^({_NIGHT}(-{_NIGHT})?([,\s]+|$))*$")] = ""
     """Nights of the public archive: ``20180601-20180630,20190101``."""
     whole_nights: bool = False
     """Keep whole nights (a million alerts each), not only the labelled objects' packets; section 6.6 needs them."""
@@ -302,6 +306,14 @@ class Parameters(BaseModel):
             raise ValueError("holds a value twice, and its trainings would count twice")
         return values
 
+    @field_validator("promote", "night_mix")
+    @classmethod
+    def _known_names(cls, values: Any, info: ValidationInfo) -> Any:
+        known = CLASSES if info.field_name == "night_mix" else _PROMOTABLE
+        if unknown := set(values).difference(known):
+            raise ValueError(f"{min(unknown)!r} is none of {', '.join(known)}")
+        return values
+
     @field_validator("healpix_nside")
     @classmethod
     def _power_of_two(cls, value: int) -> int:
@@ -323,8 +335,12 @@ class Parameters(BaseModel):
         label_sources = (self.label_csvs, self.bogus_csvs, self.bogus_reports, self.asteroids, self.broker_labels)
         if (self.labels == ASSEMBLED) != any(label_sources):
             raise ValueError("labels is 'assembled' exactly when there is something to assemble, e.g. label_csvs")
-        if self.training_alerts == "first" and {"stacked", "separated", "one_or_two"} & set(self.search_variants):
+        if self.training_alerts == "first" and not all(name.startswith("stamp_") for name in self.search_variants):
             raise ValueError("training_alerts is 'first', so search_variants can only be stamp_23 and stamp_26")
+        if self.cap_per_class <= self.validation_per_class + self.test_per_class:
+            raise ValueError("cap_per_class leaves no training object beside validation_per_class and test_per_class")
+        if min(self.grid_batch_size) < len(CLASSES):
+            raise ValueError(f"grid_batch_size is {len(CLASSES)} or more: a batch has objects of every class")
         combinations = math.prod(len(getattr(self, name)) for name in _GRID)
         if self.n_combinations > combinations:
             raise ValueError(f"n_combinations is {self.n_combinations}, but the grid has only {combinations}")

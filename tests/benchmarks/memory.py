@@ -16,7 +16,7 @@ from twostamp.pipeline.notebooks import _PeakMemory
 
 LIMIT, LARGER = 1.5, inputs.sized(4, 2)
 TINY = {"survey_pairs_per_class": 8, "survey_unlabelled_objects": 10, "survey_nights": 8}
-TINY |= {"validation_per_class": 2, "cap_per_class": 20, "width": 0.1}
+TINY |= {"validation_per_class": 2, "test_per_class": 2, "cap_per_class": 20, "width": 0.1}
 QUICK = Parameters(**TINY if inputs.TINY else {})
 
 

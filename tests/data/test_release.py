@@ -97,7 +97,7 @@ def test_splits_are_notebook_03s(written, params):
 
 def test_too_few_objects_to_split_are_still_a_data_set(tmp_path):
     make_run(tmp_path)
-    folder = write_dataset(make_parameters({"validation_per_class": 500}), tmp_path)
+    folder = write_dataset(make_parameters({"cap_per_class": 600, "validation_per_class": 500}), tmp_path)
     assert set(open_dataset(folder).metadata()["split"]) == {""}
     assert set(open_dataset(folder).tables) == {"labelled"}
 
