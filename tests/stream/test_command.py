@@ -97,6 +97,12 @@ def test_nights_may_come_in_any_order(tonight, tmp_path):
     assert tonight("--archive", tmp_path / "a") == answers
 
 
+def test_a_run_that_fetched_its_alerts_reads_those(tonight, tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path))
+    write_alert(tmp_path / "alerce" / "data" / "alerts" / "ztf_public_20170904" / "1.avro", "ZTF17", 1, 2458001.5)
+    assert [row["object_id"] for row in tonight("20170904", "--run", "alerce")] == ["ZTF17"]
+
+
 def test_a_damaged_archive_is_told_and_what_it_has_is_answered(archive, tmp_path, capsys):
     tarball = tmp_path / "ztf_public_20170906.tar.gz"
     subprocess.run(["tar", "-czf", tarball, "-C", archive, "."], check=True)

@@ -14,6 +14,7 @@ from twostamp.alerts.archive_listing import measure_sources
 from twostamp.data.arrays import read_metadata
 from twostamp.data.decode import decode_objects
 from twostamp.data.features import ALL_FEATURES, FEATURE_LISTS, compute_features, packet_fields
+from twostamp.data.sources import find_archive
 from twostamp.evaluation.drift import count_bins, measure_psi
 from twostamp.params import ParameterError, Parameters
 from twostamp.utils.typing import Floats, Floats32
@@ -44,7 +45,7 @@ def score_run(root: Path, params: Parameters) -> ScoredNight:
     params : Parameters
         Uses archive and night.
     """
-    archive = str(root / "data" / "survey") if params.simulated else params.archive
+    archive = find_archive(params, root / "data")
     night = params.night or _find_busiest(archive, params)
     source = stream.ArchiveSource(archive, _list_nights(archive, night) if params.simulated else [night])
     model = stream.NightModel.of_run(root / "models")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from twostamp import stream
 from twostamp.alerts.ztf_archive import parse_nights
+from twostamp.data.sources import find_archive
 from twostamp.params import ParameterError, Parameters, read_parameters
 from twostamp.stream.exports import export_night
 from twostamp.stream.night import Night
@@ -99,8 +100,6 @@ def _open_source(options: argparse.Namespace, params: Parameters | None) -> Sour
         return ArchiveSource(options.archive, nights)
     if params is None:
         raise ParameterError("name a run, or an --archive of alerts")
-    if params.simulated:
-        return ArchiveSource(str(outputs_root() / params.run_name / "data" / "survey"), nights)
-    if not nights:
+    if not (nights or params.simulated):
         raise ParameterError(f"{options.run} has an archive of real nights: name one")
-    return ArchiveSource(params.archive, nights)
+    return ArchiveSource(find_archive(params, outputs_root() / params.run_name / "data"), nights)
