@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
                 for state, keys in STATES.items():
                     for key in keys:
                         page.press(key)
-                    page.wait(f"{ROOT}.dataset.row")
+                        page.wait(f"{ROOT}.dataset.row")
                     browser.screenshot(folder / f"{theme.split()[-1].lower()}_{width}_{state}.png", 0, height)
                 browser.close()
             lab.close()

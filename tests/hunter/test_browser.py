@@ -1,11 +1,13 @@
 """Notebook 17 in JupyterLab in a browser: thirty candidates by keys alone, and nothing asked of any other machine."""
 
 import base64
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from tests.jupyter_lab import JupyterLab, Notebook
 from twostamp.data.features import PACKET_FIELDS
 from twostamp.hunter import Hunter, VerdictStore
 from twostamp.hunter.display import stretch
+from twostamp.hunter.panel import Panel
 from twostamp.hunter.verdicts import find_standing
 from twostamp.params import Parameters
 from twostamp.stream import Night
@@ -63,6 +66,48 @@ def read_pixels(browser: Browser) -> np.ndarray:
     """What the six canvases show, from the bottom row up; 255 where nothing is."""
     shown = np.frombuffer(base64.b64decode(browser.evaluate(PIXELS)), np.uint8)
     return shown.reshape(2, 3, 63, 63)[:, :, ::-1]
+
+
+PAGE = """(async () => {{
+  const {{ default: page }} = await import('data:text/javascript;base64,{source}');
+  globalThis.said = [];
+  globalThis.model = {{ on: (_, take) => {{ globalThis.take = take; }}, send: (message) => said.push(message) }};
+  page.render({{ model, el: document.body }});
+}})()"""
+
+
+def encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.slow
+def test_what_is_unseen_is_not_judged_and_a_held_key_only_moves(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(_: Panel, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        texts = json.dumps([encode(data) for data in buffers])
+        read = f"{texts}.map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)))"
+        browser.evaluate(f"take({json.dumps(content)}, {read})")
+
+    def press(*keys: str, held: bool = False) -> list[str]:
+        """Press keys, and return what the page asks of the kernel beside details."""
+        for key in keys:
+            event = json.dumps({"key": key, "repeat": held, "bubbles": True})
+            browser.evaluate(f"{ROOT}.dispatchEvent(new KeyboardEvent('keydown', {event})); null")
+        return browser.evaluate("said.splice(0).map((message) => message.do).filter((what) => what !== 'want')")
+
+    monkeypatch.setattr(Panel, "send", send)
+    panel = Panel(Hunter(FakeNight(4), tmp_path / "verdicts.sqlite", person="ana"))
+    browser.evaluate(PAGE.format(source=encode(str(Panel._esm).encode())))
+    panel._receive(None, {"do": "hello"}, [])
+    assert press() == ["hello"]
+    assert press("s", "b", "1") == []
+    panel._receive(None, {"do": "want", "rows": [0, 1]}, [])
+    assert press("s", "n", "b", "1", "Enter", "z", held=True) == []
+    assert press("s", "b", "1", "s", "u") == ["verdict", "verdict"]  # two are painted, and the third is not
+    assert press("z") == ["undo"]
+    assert press("j", "k", held=True) == ["go", "go"]
+    assert browser.errors == []
 
 
 @pytest.mark.slow

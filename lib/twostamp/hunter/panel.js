@@ -132,7 +132,7 @@ class Page {
   }
 
   judge(verdict, kind = "") {
-    if (!this.shown.length || this.undoing) return;
+    if (!this.painted || this.undoing) return; // nobody judges what she has not seen
     const seconds = (performance.now() - this.since) / 1000;
     this.history.push(this.place);
     this.send({ do: "verdict", place: this.place, row: this.row, verdict, kind, seconds });
@@ -186,13 +186,14 @@ class Page {
     if (this.help.open && key !== "?") return;
     const started = event.timeStamp;
     const onButton = event.target.tagName === "BUTTON" || event.target.tagName === "A";
-    if (this.bogus && /^[1-6]$/.test(key) && +key <= this.setup.kinds.length) this.judge("bogus", this.setup.kinds[key - 1]);
+    if (key === "j" || key === "ArrowDown") this.go(this.place + 1);
+    else if (key === "k" || key === "ArrowUp") this.go(this.place - 1);
+    else if (event.repeat && /^(.|Enter)$/.test(key)) {} // a held key only moves
+    else if (this.bogus && /^[1-6]$/.test(key) && +key <= this.setup.kinds.length) this.judge("bogus", this.setup.kinds[key - 1]);
     else if (this.bogus && key === "Enter" && !onButton) this.judge("bogus");
     else if (this.bogus && key === "Escape") this.armBogus(false);
     else if (key in KEYS) this.judge(KEYS[key]);
     else if (key === "b") this.armBogus(true);
-    else if (key === "j" || key === "ArrowDown") this.go(this.place + 1);
-    else if (key === "k" || key === "ArrowUp") this.go(this.place - 1);
     else if (key === "z") this.undo();
     else if (key === "c") this.askComment();
     else if (key === "?") this.askHelp();
