@@ -103,6 +103,19 @@ def test_a_run_that_fetched_its_alerts_reads_those(tonight, tmp_path, monkeypatc
     assert [row["object_id"] for row in tonight("20170904", "--run", "alerce")] == ["ZTF17"]
 
 
+def test_an_export_is_made_again_where_it_is_not_whole_or_of_another_option(tonight, tmp_path):
+    write_alert(tmp_path / "alerts" / "1.avro", "ZTF17", 1, 2458001.5, ssdistnr=1.0)
+    tonight("--archive", tmp_path / "alerts")
+    out = tmp_path / "out"
+    whole = {path.name: path.read_bytes() for path in out.glob("2*")}
+    (out / "20170905.vot").unlink()  # as after a kill in the midst
+    tonight("--archive", tmp_path / "alerts")
+    assert {path.name: path.read_bytes() for path in out.glob("2*")}.keys() == whole.keys()
+    for option, changed in ((["--alerce-rules"], True), ([], False)):
+        tonight("--archive", tmp_path / "alerts", *option)
+        assert ((out / "20170905_alerce.csv").read_bytes() != whole["20170905_alerce.csv"]) == changed
+
+
 def test_a_damaged_archive_is_told_and_what_it_has_is_answered(archive, tmp_path, capsys):
     tarball = tmp_path / "ztf_public_20170906.tar.gz"
     subprocess.run(["tar", "-czf", tarball, "-C", archive, "."], check=True)

@@ -6,13 +6,11 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from twostamp import stream
 from twostamp.alerts.ztf_archive import parse_nights
 from twostamp.data.sources import find_archive
 from twostamp.params import ParameterError, Parameters, read_parameters
-from twostamp.stream.exports import export_night
+from twostamp.stream.exports import export_night, name_exports
 from twostamp.stream.night import Night
 from twostamp.stream.night_model import NightModel
 from twostamp.stream.payloads import ArchiveSource, Source
@@ -64,11 +62,14 @@ def open_sink(path: Path, model: NightModel, keep_class: str = "SN", keep_above:
 
 
 def export_nights(sink: Sink, alerce_rules: bool = False) -> None:
-    """Export the nights with predictions that are not in their Parquet file."""
+    """Export the nights with new predictions, with a missing file, or last exported with another option."""
+    folder = sink.path.parent
     for night, n in sink.count_nights().items():
-        path = sink.path.parent / f"{night}.parquet"
-        if not path.exists() or pq.read_metadata(path).num_rows != n:
-            export_night(Night(sink.path, night), sink.path.parent, alerce_rules)
+        exported, state = sink.meta.get("exported", {}), [n, alerce_rules]
+        if exported.get(night) != state or not all(path.exists() for path in name_exports(folder, night)):
+            export_night(Night(sink.path, night), folder, alerce_rules)
+            with sink.transaction():
+                sink.set_meta("exported", exported | {night: state})
 
 
 def describe_account(sink: Sink) -> list[str]:

@@ -53,11 +53,16 @@ def export_night(night: Night, folder: Path, alerce_rules: bool = False) -> list
     """
     answers = night.answers()
     answers = answers[answers["night"] == night.night].drop(columns="has_packets").reset_index(drop=True)
-    paths = [folder / f"{night.night}{ending}" for ending in (".parquet", ".vot", "_alerce.csv")]
+    paths = name_exports(folder, night.night)
     write_table(answers.assign(data=night.mark) if night.mark else answers, paths[0])
     write_votable(answers, night, paths[1])
     write_table(tabulate_alerce(answers, night.classes, alerce_rules), paths[2])
     return paths
+
+
+def name_exports(folder: Path, night: str) -> list[Path]:
+    """Name the files of `export_night`."""
+    return [folder / f"{night}{ending}" for ending in (".parquet", ".vot", "_alerce.csv")]
 
 
 def tabulate_alerce(answers: pd.DataFrame, classes: tuple[str, ...], alerce_rules: bool = False) -> pd.DataFrame:

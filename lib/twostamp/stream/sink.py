@@ -109,18 +109,19 @@ class Sink:
         for name in ("classes", "keep_class"):
             if there[name] != self.meta[name]:
                 raise SinkError(f"{self.path} has {name} = {there[name]}, not {self.meta[name]}: choose another file")
-        self.meta["simulated"] = there["simulated"]
+        self.meta = there | self.meta
         for name in ("model", "keep_above"):
-            self._set_meta(name, self.meta[name])
+            self.set_meta(name, self.meta[name])
 
-    def _set_meta(self, name: str, value: Any) -> None:
-        self._connection.execute("UPDATE meta SET value = ? WHERE name = ?", (json.dumps(value), name))
+    def set_meta(self, name: str, value: Any) -> None:
+        """Set a value of the table ``meta``, within a `transaction`."""
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        self.meta[name] = value
 
     def _check_origin(self, simulated: bool) -> None:
         """Refuse to mix simulated and real alerts in one file."""
         if self.meta["simulated"] is None:
-            self._set_meta("simulated", simulated)
-            self.meta["simulated"] = simulated
+            self.set_meta("simulated", simulated)
         if self.meta["simulated"] != simulated:
             held, come = ("simulated", "real")[:: 1 if self.meta["simulated"] else -1]
             raise SinkError(f"{self.path} has answers to {held} alerts, and these are {come}: choose another file")
