@@ -136,7 +136,8 @@ def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Rec
 
 def test_a_result_with_another_augmentation_is_made_again(records: Records, tmp_path: Path):
     job = make_job("one_or_two", records, tmp_path)
-    job.path.write_text(json.dumps(job.describe() | {"status": "done"}))
+    weights = {which: {"weights": job.path.name} for which in ("last", "best")}
+    job.path.write_text(json.dumps(job.describe() | weights | {"status": "done"}))
     assert job.is_finished()
     assert make_job("one_or_two", records, tmp_path, hide_second=0.5).is_finished()
     for changed in ({"hide_second": 0.4}, {"cadence_augmentation": True}):

@@ -43,6 +43,8 @@ def test_best_and_last_have_their_own_scores_and_weights(
         stored.load_weights(tmp_path / result[which]["weights"])
         assert stored.get_weights()[1].tolist() == [value]
     assert job.is_finished()
+    (tmp_path / result["best"]["weights"]).unlink()
+    assert not job.is_finished()
 
 
 @pytest.mark.parametrize(("accuracies", "kept"), [((0.5, 0.5, 0.5), 0), ((0.25, 0.75, 0.75), 1), ((0.5, 0.25, 1.0), 2)])

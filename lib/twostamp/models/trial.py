@@ -216,11 +216,14 @@ class Job:
         }
 
     def is_finished(self) -> bool:
-        """Return whether the result file holds exactly this trial, trained on these data with these settings."""
+        """Return whether the result file holds exactly this trial, on these data with these settings, and its weights
+        are there."""
         if not self.path.exists():
             return False
         stored = json.loads(self.path.read_text())
-        return stored == {**stored, **self.describe(), "status": "done"}
+        if stored != {**stored, **self.describe(), "status": "done"}:
+            return False
+        return all((self.output_folder / stored[which]["weights"]).exists() for which in ("last", "best"))
 
     def run(self) -> None:
         """Train, score and write; the result file comes last, so that a killed trial leaves none."""
