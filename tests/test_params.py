@@ -50,6 +50,8 @@ def test_unset_variable_is_refused_with_the_fix(monkeypatch):
         ({"grid_batch_size": [64, 4]}, "grid_batch_size is 5 or more"),
         ({"night_mix": {"SN": 1, "sn": 2}}, "'sn' is none of AGN, SN, VS, asteroid, bogus"),
         ({"promote": ["yso"]}, "'yso' is none of all, QSO"),
+        ({"survey_nights": 1189}, "parameter 'survey_nights' is 1189"),
+        ({"ageing_nights": 365}, "parameter 'ageing_nights' is 365"),
         ({"nights": "banana"}, "parameter 'nights' is 'banana'"),
     ],
 )

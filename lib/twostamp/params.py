@@ -108,7 +108,8 @@ class Parameters(BaseModel):
     """Export of the Transient Name Server; empty for a simulated one."""
     survey_pairs_per_class: Positive = 230
     survey_unlabelled_objects: Count = 400
-    survey_nights: Positive = 60
+    survey_nights: Annotated[int, Field(gt=0, le=1188)] = 60
+    """Nights of the simulated survey, of the days from 2018 June to 2021 August."""
     survey_known_share: Fraction = 0.0
     """Share of simulated objects with alerts from before the archive begins."""
     spark_master: str = "local[*,4]"
@@ -229,7 +230,7 @@ class Parameters(BaseModel):
     """Its objects with two alerts per class in each year after the first."""
     ageing_first_year: PositiveFloat = 5.0
     """Ratio of the first year's objects to those of a later year."""
-    ageing_nights: Positive = 48
+    ageing_nights: Annotated[int, Field(gt=0, le=364)] = 48
     """Its nights per year."""
     ageing_repetitions: Annotated[int, Field(ge=2)] = 2
     """Trainings of each model on the first year."""

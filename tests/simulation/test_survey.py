@@ -336,6 +336,14 @@ def test_nights_are_distinct_and_in_blocks():
     assert gaps.max() > 30
 
 
+@pytest.mark.parametrize(("most", "ageing"), [(1188, None), (364, Ageing(years=4))])
+def test_more_nights_than_days_are_refused(most, ageing):
+    """The most are those that the parameters survey_nights and ageing_nights allow."""
+    assert len(make_plan(0, 0, most, seed=1, ageing=ageing)[0].days) == most * (ageing.years if ageing else 1)
+    with pytest.raises(ValueError, match=f"{most + 1} nights do not fit into the {most} days from"):
+        make_plan(0, 0, most + 1, seed=1, ageing=ageing)
+
+
 def test_shares_are_exact():
     assert Counter(share_out(100, {"a": 0.5, "b": 0.499, "c": 0.001})) == {"a": 50, "b": 49, "c": 1}
 

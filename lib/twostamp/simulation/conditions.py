@@ -102,9 +102,11 @@ def draw_nights(
 ) -> list[date]:
     """Observing nights in blocks with bad weather between and within them (figure 6.12 has such gaps).
 
-    Blocks let 60 nights in three years have pairs 1, 2, 3 ... 100 days apart.
+    Blocks let 60 nights in three years have pairs 1, 2, 3 ... 100 days apart. More nights than days are a ValueError.
     """
     span, blocks = (last - first).days, max(1, round(n / c.NIGHTS_PER_RUN))
+    if n > span + 1:
+        raise ValueError(f"{n} nights do not fit into the {span + 1} days from {first} to {last}")
     starts = np.linspace(0, span - 2 * c.NIGHTS_PER_RUN, blocks) if blocks > 1 else np.zeros(1)
     jitter = rng.uniform(-0.3, 0.3, blocks) * (span / blocks - 2 * c.NIGHTS_PER_RUN)
     chosen: set[int] = set()

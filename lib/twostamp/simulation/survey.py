@@ -90,7 +90,7 @@ def write_survey(
     Raises
     ------
     ValueError
-        If a number is below 1 (``unlabelled_objects``: 0).
+        If a number is below 1 (``unlabelled_objects``: 0), or there are more nights than days.
     FileExistsError
         If the folder holds tarballs that are not a simulated survey's.
 
