@@ -99,7 +99,7 @@ def plot_both_alerts(pairs: pd.DataFrame, field: str, bins: ArrayLike, axes: Seq
     for ax in axes:
         ax.set_ylim(0, top)
     axes[1].set_ylabel("")
-    axes[0].legend(title="class")
+    axes[1].legend(title="class", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def plot_filter_pairs(pairs: pd.DataFrame, ax: Axes) -> Axes:

@@ -46,7 +46,8 @@ def plot_time_batch(timed: pd.DataFrame, ax: Axes) -> Axes:
     sizes, colour = timed["batch_size"], ARCHITECTURE_COLOURS["stacked"]
     ax.errorbar(sizes, timed["mean"], yerr=timed["std"], marker="o", capsize=3, color=colour, label="mean ± std")
     ax.plot(sizes, timed["median"], linestyle="", marker="_", markersize=12, color="k", label="median")
-    ax.plot(sizes, timed["p99"], linestyle=":", color=colour, label="99th percentile")
+    if np.isfinite(timed["p99"]).any():  # enough repeats
+        ax.plot(sizes, timed["p99"], linestyle=":", marker="^", color=colour, label="99th percentile")
     ax.set(xlabel="objects in the batch", ylabel="inference time of the batch (ms)", xscale="log", yscale="log")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
