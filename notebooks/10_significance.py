@@ -156,8 +156,9 @@ print(*summarise_claims(claims), sep="\n")
 # ## Appendix: false-positive rates of these tests
 #
 # In each simulated experiment two classifiers are equally good by construction, so every "difference" found is false. A
-# test at 5 % should find one in 5 % of the experiments. One set has the thesis's sizes (its training set cut to 150
-# objects per class), the other those of this run.
+# test at 5 % should find one in 5 % of the experiments. One set has the thesis's validation and test sets, and
+# 150 training objects per class; the other has the sizes of this run. Tests that correct for the share of test objects
+# see a larger one here than in the thesis.
 #
 # The error rates of tests over seeds depend on how much noise the two models share. That share is set so that both are
 # right on the same objects as often as this run's own two models. Seeds only change the weights. A test over seeds

@@ -169,6 +169,18 @@ def test_equivalence_takes_small_spread_and_a_small_difference():
         assert set(judge({"near": "twin", "far": "twin"}, trainings=trainings)) == {"undecided"}
 
 
+def test_equivalence_is_judged_at_90_per_cent_and_shown_with_95():
+    answers = np.random.default_rng(1).dirichlet(np.ones(5), (2, 6, 400))
+    view = Predictions(np.arange(400) % 5, CLASSES, dict(zip(("model", "twin"), answers)))
+    difference = view.correct["model"].astype(float) - view.correct["twin"]
+    found = BOOTSTRAP.means({"": difference}, view.labels)[""]
+    margin = (max(map(abs, found.estimate(0.1)[1:])) + max(map(abs, found.estimate()[1:]))) / 2
+    stress = cadence_stress.tabulate_stress({}, [], BOOTSTRAP)
+    row = cadence_stress.check_goals(stress, view, {"model": "twin"}, margin, BOOTSTRAP).iloc[0]
+    assert tuple(row[["value", "low", "high"]]) == found.estimate()
+    assert row["verdict"] == "equivalent"
+
+
 def test_the_figure_draws_every_model_and_the_answer_of_one_alert():
     from twostamp.plots.second_alert import plot_stress
 

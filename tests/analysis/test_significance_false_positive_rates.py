@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twostamp.analysis.significance import false_positive_rates
 from twostamp.analysis.significance.false_positive_rates import (
     COMBINATIONS,
     THESIS,
@@ -14,6 +15,7 @@ from twostamp.analysis.significance.false_positive_rates import (
     count_false_positives,
     fit_shared,
 )
+from twostamp.evaluation.verdicts import summarise_claims
 from twostamp.params import Parameters
 
 SMALL = Sizes(train=30, validation=10, test=10, splits=3)
@@ -79,6 +81,18 @@ def test_every_procedure_is_told_of(rates):
     claims = claim_rates({"small": rates.reset_index()})
     assert all(any(procedure in claim for claim in claims["claim"]) for procedure in rates.index)
     assert claims["verdict"].tolist() == rates["verdict"].tolist()
+    assert set(claims["trainings"]) == {""}  # worlds are no trainings
+    assert "(95 %: " in summarise_claims(claims)[0]
+    assert "trainings" not in "".join(summarise_claims(claims.head(1)))
+
+
+def test_titles_say_what_is_the_thesiss_and_what_is_not(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(false_positive_rates, "fit_shared", lambda size, *_: size)
+    monkeypatch.setattr(false_positive_rates, "count_false_positives", lambda size, **_: sizes.append(size))
+    titles = list(false_positive_rates.measure_false_positives(Parameters(), 0.5))
+    assert titles == ["150 training objects a class, validation and test of the thesis", "sizes of this run"]
+    assert (sizes[0].train, sizes[0].validation, sizes[0].test) == (150, 200, 100)
 
 
 def test_intervals_hold_the_rates(rates):

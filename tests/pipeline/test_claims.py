@@ -29,7 +29,8 @@ def test_a_page_has_a_row_a_claim_and_says_what_its_alerts_are(tmp_path, monkeyp
     (tmp_path / "decide" / "figures" / "extra_gains.png").write_bytes(b"drawn")
     page = write_claims("decide", tmp_path / "claims.md").read_text()
     row = "|the second alert helps|+5.0 points (95 %: +3.0 to +7.0)|1000|stands|"
-    assert "simulated survey; trainings 5." in page.splitlines()
+    intervals = "95 % intervals over objects and trainings; equivalence is judged on the 90 % interval"
+    assert f"simulated survey; trainings 5; {intervals}." in page.splitlines()
     assert row in page.splitlines()
     assert r"|what \|b\| explains|5.0 % (95 %: 3.0 to 7.0)|200|depends|" in page.splitlines()
     assert "|x||not tested|" in page.splitlines()
@@ -40,6 +41,14 @@ def test_a_page_has_a_row_a_claim_and_says_what_its_alerts_are(tmp_path, monkeyp
     ]
     assert "(reference/claims/extra_gains.png)" in page
     assert QUOTED.search(row)
+
+
+def test_worlds_are_no_trainings(tmp_path):
+    row = {**ROW, "claim": "false differences", "trainings": "", "verdict": "cautious", "data": "random numbers"}
+    pd.DataFrame([row]).to_csv(tmp_path / "extra_claims_10b.csv", index=False)
+    assert (
+        "random numbers; n 1000; 95 % intervals over worlds (Wilson)." in render_claims(tmp_path, tmp_path).splitlines()
+    )
 
 
 def test_a_run_without_claims_is_refused(tmp_path, monkeypatch):

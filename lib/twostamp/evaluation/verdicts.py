@@ -81,6 +81,7 @@ def summarise_claims(table: pd.DataFrame) -> list[str]:
     sentences = []
     for row in table.to_dict("records"):
         found = Estimate.from_row(row, "value").points
-        size = "" if math.isnan(found.value) else f"{found:+.1f points}, n {row['n']}, trainings {row['trainings']}: "
+        sizes = "".join(f", {name} {row[name]}" for name in ("n", "trainings") if row[name] != "")
+        size = "" if math.isnan(found.value) else f"{found:+.1f points}{sizes}: "
         sentences.append(f"{row['claim']}: {size}{row['verdict']}")
     return sentences

@@ -17,7 +17,7 @@ _TABLES = "extra_claims_*.csv"
 _INTRODUCTION = """# Claims
 
 Written by `twostamp claims` from `outputs/reference/claims`; a test fails when they differ. Differences are in points
-(hundredths), shares in per cent, with 95 % intervals over objects and trainings; n is the number of objects.
+(hundredths), shares in per cent, with 95 % intervals over what each section names; n is the number of objects.
 Each claim stands alone, not corrected for their number. Fewer than five trainings never give a verdict. M0 sees one
 alert, with 23 or 26 metadata; M1 is the stacked two-stamp classifier, M2 the separated one.
 """
@@ -29,6 +29,15 @@ _TITLES = {
     "13": "Ageing (notebook 13)",
     "14": "Coordinates as a shortcut (notebook 14)",
     "15": "Every open choice (notebook 15)",
+}
+_INTERVALS = {
+    "05": "objects and trainings",
+    "10": "repeated splits (corrected t)",
+    "10b": "worlds (Wilson)",
+    "12": "objects and trainings; equivalence is judged on the 90 % interval",
+    "13": "objects and trainings",
+    "14": "objects and trainings for what coordinates are worth, over objects alone for the others",
+    "15": "objects and specifications",
 }
 _SHARES = ("false differences", "share in which", "what |b| explains", "objects that change")
 _FIGURES = {"12": "gains", "13": "ageing_years", "15": "specification_curve"}
@@ -63,10 +72,11 @@ def render_claims(folder: Path, pages: Path) -> str:
         number = path.stem.rpartition("_")[2]
         title, figure = _TITLES.get(number, path.stem), folder / f"extra_{_FIGURES.get(number)}.png"
         shared = [name for name in ("n", "trainings") if len(set(table[name])) == 1]
-        told = "; ".join(filter(None, [data, *(f"{name} {table[name].iloc[0]}" for name in shared)]))
+        told = [data, *(f"{name} {table[name].iloc[0]}" for name in shared if str(table[name].iloc[0]))]
+        told += [f"95 % intervals over {_INTERVALS[number]}"] if number in _INTERVALS else []
         rows = pd.DataFrame([_render_row(row) for row in table.to_dict("records")]).drop(columns=shared)
         lines = ["|".join(("", *cells, "")) for cells in (rows.columns, ["---"] * rows.shape[1], *rows.to_numpy())]
-        heading = [f"## {title}", "", f"{told}.", ""]
+        heading = [f"## {title}", "", f"{'; '.join(filter(None, told))}.", ""]
         if figure.exists():
             heading += [f"![{title}, {data}]({Path(os.path.relpath(figure, pages)).as_posix()})", ""]
         parts.append("\n".join([*heading, *lines, ""]))

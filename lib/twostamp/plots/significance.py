@@ -1,6 +1,7 @@
 """Figures of notebook 10: models on repeated splits, differences with intervals, and false-positive rates."""
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -69,7 +70,7 @@ def plot_false_positives(tables: Mapping[str, pd.DataFrame]) -> Figure:
         draw_intervals(ax, table, "rate", table["verdict"].map(VERDICT_COLOURS), scale=100)
         ax.axvline(100 * LEVEL, color=INK, linewidth=0.8, linestyle="--")
         ax.grid(axis="x", alpha=0.3)
-        ax.set(title=title, xlabel="false positives (%), 95 % interval")
+        ax.set(title=fill(title, 36), xlabel="false positives (%), 95 % interval")
     ax.set_xlim(0, None)
     axes[0, 0].set_yticks(range(len(first))[::-1], first["procedure"], fontsize=7)
     for verdict, colour in VERDICT_COLOURS.items():
