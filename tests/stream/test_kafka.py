@@ -270,10 +270,12 @@ def test_alerts_that_a_broker_deleted_are_told(packets, tmp_path):
 def test_answers_are_published_once_each(broker, packets, wanted, tmp_path):
     out, path = broker.make_topic("answers"), wanted[0]
     sink = make_sink(path)
-    publisher = Publisher(broker.servers, out, {})
+    publisher = Publisher(broker.servers, out, {}, sink.meta["id"])
     assert publisher.publish(sink) == wanted[1]["first"] + wanted[1]["second"]
     assert publisher.publish(sink) == 0
-    assert Publisher(broker.servers, out, {}).publish(sink) == 0
+    sink.close()
+    sink = make_sink(path)
+    assert Publisher(broker.servers, out, {}, sink.meta["id"]).publish(sink) == 0
     sink.close()
     sent = broker.read(out, **{"isolation.level": "read_committed"})
     assert {(row["object_id"], row["revision"]) for row in sent} == {
@@ -281,6 +283,10 @@ def test_answers_are_published_once_each(broker, packets, wanted, tmp_path):
     }
     assert len(sent) == len(read_answers(path))
     assert {"p_SN", "candid_1", "first_unseen"} <= set(sent[0])
+    score(ArchiveSource(str(wanted[2])), tmp_path / "other.sqlite")
+    sink = make_sink(tmp_path / "other.sqlite")  # another file begins at its own first prediction
+    assert Publisher(broker.servers, out, {}, sink.meta["id"]).publish(sink) == len(sent)
+    sink.close()
 
 
 def test_what_is_not_there_is_told_in_one_sentence(broker, tmp_path):

@@ -39,11 +39,12 @@ def run_tonight(options: argparse.Namespace) -> int:
     else:
         model = NightModel.of_run(root / "models", options.adapter)
     publish = None
-    if options.output_topic:
-        publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options)).publish
     scorer = Scorer(model, options.programid)
     path = (options.output or root / "tonight") / FILE
     with open_sink(path, model, options.keep_class, options.keep_above) as sink, stopping_at_signals() as stop:
+        if options.output_topic:
+            sender = sink.meta["id"]
+            publish = stream.Publisher(options.kafka, options.output_topic, _read_kafka(options), sender).publish
         newest = score_stream(source, scorer, sink, stop, publish)
         sink.forget(newest - options.remember)
         export_nights(sink, options.alerce_rules)

@@ -241,23 +241,23 @@ class KafkaSource:
 class Publisher:
     """Publishes predictions as JSON messages of a topic, each exactly once.
 
-    The cluster stores how far they are sent. The transaction that sends predictions also sets the number of the last
-    one as offset of a consumer group, from which the next process resumes.
+    The cluster stores how far each file's are sent. The transaction that sends predictions also sets the number of the
+    last one as offset of a consumer group, from which the next process resumes.
 
     Parameters
     ----------
     servers, topic : str
     options : mapping
         Options of librdkafka.
-    name : str
-        Name of the transactional producer: a second process of that name stops the first.
+    sender : str
+        Id of the file of predictions, ``meta["id"]`` of its `Sink`: a second process that sends it stops the first.
     """
 
-    def __init__(self, servers: str, topic: str, options: Mapping[str, Any], name: str = "twostamp") -> None:
+    def __init__(self, servers: str, topic: str, options: Mapping[str, Any], sender: str) -> None:
         connection = {"bootstrap.servers": servers, "log_level": 3, **options}
         self.topic = topic
         self._mark = TopicPartition(topic, 0)
-        group = f"{name}-{topic}"
+        group = f"twostamp-{topic}-{sender}"
         try:
             self._producer = Producer({**connection, "transactional.id": group})
             self._producer.init_transactions(_TIMEOUT)

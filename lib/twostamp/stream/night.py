@@ -7,7 +7,8 @@
   one more.
 - **packets**: the payloads of every object's first two alerts as received, compressed, until the object is forgotten.
   Payloads of candidates stay: objects with a prediction of ``keep_above`` or more for ``keep_class``.
-- **meta**: name -> JSON (classes, model, simulated, keep_class, keep_above; by night, the state of the last export).
+- **meta**: name -> JSON (classes, model, simulated, keep_class, keep_above; a random id of the file; by night, the
+  state of the last export).
 
 The columns of **answers** are `COLUMNS`, then ``p_<class>`` and ``night_<class>`` for each class. The first is the
 model's probability. The second is tempered and corrected to the class mix of a night, or null if the model's folder has

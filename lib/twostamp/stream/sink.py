@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from twostamp.stream.night import COLUMNS, FORMAT, create_tables, deflate, inflate, probability_columns
@@ -109,8 +110,8 @@ class Sink:
         for name in ("classes", "keep_class"):
             if there[name] != self.meta[name]:
                 raise SinkError(f"{self.path} has {name} = {there[name]}, not {self.meta[name]}: choose another file")
-        self.meta = there | self.meta
-        for name in ("model", "keep_above"):
+        self.meta = {"id": token_hex(8)} | there | self.meta
+        for name in ("id", "model", "keep_above"):
             self.set_meta(name, self.meta[name])
 
     def set_meta(self, name: str, value: Any) -> None:
