@@ -1,6 +1,7 @@
 """The simulated survey: its files are ZTF's, its physics holds, and the same seed gives the same bytes."""
 
 import io
+import json
 import tarfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -95,16 +96,29 @@ def test_a_finished_survey_is_not_made_again(survey):
     assert times == {path: path.stat().st_mtime_ns for path in survey.folder.iterdir()}
 
 
-def test_a_killed_survey_is_taken_up(tmp_path, monkeypatch):
+def test_a_killed_survey_is_taken_up_wherever_its_folder_is_now(tmp_path, monkeypatch):
     arguments = {"pairs_per_class": 1, "unlabelled_objects": 2, "nights": 4, "seed": 1, "workers": 1}
     with monkeypatch.context() as patch:
         patch.setattr("twostamp.simulation.survey._assemble", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            write_survey(tmp_path, **arguments)
+            write_survey(tmp_path / "before", **arguments)
+    now = (tmp_path / "before").rename(tmp_path / "now")
     with monkeypatch.context() as patch:
         patch.setattr("twostamp.simulation.survey.make_alerts", lambda *_: 1 / 0)  # the parts are there already
-        write_survey(tmp_path, **arguments)
-    assert not list(tmp_path.glob(".*"))
+        write_survey(now, **arguments)
+    assert not list(now.glob(".*"))
+
+
+def test_a_survey_with_a_damaged_tarball_or_without_known_sizes_is_made_again(tmp_path):
+    arguments = {"pairs_per_class": 1, "unlabelled_objects": 0, "nights": 2, "seed": 1, "workers": 1}
+    write_survey(tmp_path, **arguments)
+    contents = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    min(tmp_path.glob("*.tar.gz")).write_bytes(b"x")
+    assert not write_survey(tmp_path, **arguments).reused
+    record = json.loads((tmp_path / "survey.json").read_text())
+    (tmp_path / "survey.json").write_text(json.dumps(record | {"files": list(record["files"])}))
+    assert not write_survey(tmp_path, **arguments).reused
+    assert contents == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 def test_another_survey_replaces_this_one_but_nothing_else(tmp_path):

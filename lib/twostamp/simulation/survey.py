@@ -6,7 +6,7 @@ import os
 import shutil
 import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -117,7 +117,7 @@ def write_survey(
     if known_share:
         wanted["known_share"] = known_share
     finished = _read_json(folder / _FINGERPRINT)
-    if finished.get("survey") == wanted and all((folder / name).is_file() for name in finished["files"]):
+    if finished.get("survey") == wanted and finished["files"] == _measure(folder, finished["files"]):
         return SurveyReport(folder, reused=True, **finished["report"])
     _clear(folder, wanted, finished)
     plan, targets = make_plan(pairs_per_class, unlabelled_objects, nights, seed, ageing, known_share)
@@ -126,7 +126,8 @@ def write_survey(
     tarballs = _assemble(folder, places, workers)
     _write_labels(folder, targets)
     report = _report(plan, targets, tarballs)
-    record = {"survey": wanted, "report": report, "files": [*tarballs, "labels.csv", "truth.csv"]}
+    files = _measure(folder, [*tarballs, "labels.csv", "truth.csv"])
+    record = {"survey": wanted, "report": report, "files": files}
     write_file(folder / _FINGERPRINT, json.dumps(record, indent=1))
     shutil.rmtree(folder / _PART_FOLDER)
     return SurveyReport(folder, **report)
@@ -141,6 +142,11 @@ def _digest_code() -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _measure(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Sizes in bytes by name, of the files that are there."""
+    return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
 
 
 def _clear(folder: Path, wanted: dict[str, Any], finished: dict[str, Any]) -> None:
@@ -184,7 +190,7 @@ def _simulate_part(task: tuple[Path, list[Target]], plan: Nights, seed: int) -> 
     with path.open("wb") as file, threadpool_limits(1):
         for target in targets:
             for alert in make_alerts(target, plan, seed):
-                places.append((alert.night, alert.candid, str(path), file.tell(), len(alert.data)))
+                places.append((alert.night, alert.candid, path.name, file.tell(), len(alert.data)))
                 file.write(alert.data)
     write_file(index, json.dumps(places))
     return places
@@ -214,12 +220,12 @@ def _write_tarball(task: tuple[Path, list[Place]]) -> tuple[str, int]:
         for _, candid, source, offset, length in sorted(places, key=lambda place: place[1]):
             member = tarfile.TarInfo(f"{candid}.avro")
             member.size = length
-            tar.addfile(member, io.BytesIO(_read_piece(source, offset, length)))
+            tar.addfile(member, io.BytesIO(_read_piece(path.parent / _PART_FOLDER / source, offset, length)))
     return path.name, path.stat().st_size
 
 
-def _read_piece(part: str, offset: int, length: int) -> bytes:
-    with Path(part).open("rb") as file:
+def _read_piece(part: Path, offset: int, length: int) -> bytes:
+    with part.open("rb") as file:
         file.seek(offset)
         return file.read(length)
 
