@@ -222,6 +222,14 @@ def test_a_finished_data_set_is_not_written_again(
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
+def test_records_of_other_code_are_written_again(pairs: pd.DataFrame, tmp_path: Path, monkeypatch) -> None:
+    plan = make_assignment(pairs)
+    before = _fingerprint(tmp_path, plan, CLASSES, Preparation())
+    assert _fingerprint(tmp_path, plan, CLASSES, Preparation()) == before
+    monkeypatch.setattr("twostamp.data.tfrecord_writer._CODE", ("features.py",))
+    assert _fingerprint(tmp_path, plan, CLASSES, Preparation()) != before
+
+
 def test_what_cannot_be_written_is_refused(pairs: pd.DataFrame, pairs_path: Path, tmp_path: Path) -> None:
     assignment = make_assignment(pairs)
     absent = assignment.replace(assignment["objectId"][0], "ZTF17nowhere")

@@ -15,6 +15,7 @@ from tests.models.test_search import SMALL, make_records
 from tests.models.test_training import make_dataset
 from twostamp.data.feature_lists import DELTAJD_FLOOR
 from twostamp.data.tfrecords import Records
+from twostamp.models import trial
 from twostamp.models.architectures import SECOND_SEEN, input_shapes
 from twostamp.models.augmentation import Augmentation, augment_batches, lengthen
 from twostamp.models.search import make_repeats
@@ -22,6 +23,7 @@ from twostamp.models.training import make_batches
 from twostamp.models.trial import Job, TrainingConfig
 from twostamp.params import Parameters
 from twostamp.taxonomy import CLASSES
+from twostamp.utils.fingerprints import hash_code
 
 pytestmark = pytest.mark.slow
 SCALE = (0.7, 2.3)
@@ -123,18 +125,21 @@ def records(tmp_path_factory):
     return make_records(tmp_path_factory.mktemp("data"))
 
 
-def test_the_thesis_recipe_draws_nothing_and_its_results_stay_valid(records: Records, tmp_path: Path):
+def test_the_thesis_recipe_draws_nothing(records: Records, tmp_path: Path):
     plain = make_job("separated", records, tmp_path)
     assert plain.config.augment("separated") is None
     options = {"warmup_fraction": 0.05, "dropout_layers": 1, "siamese": False, "entropy_beta": 0.0}
-    options |= {"mixed_precision": False, "threads_per_trial": 1}
+    options |= {"mixed_precision": False, "threads_per_trial": 1, "batch_normalisation": True, "engine": "tensorflow"}
+    options["code"] = hash_code(Path(trial.__file__).parent, trial._CODE)
     made_with = {"data": records.info.fingerprint, "width": 0.25, "epochs": 1, "metadata_recipe": "thesis"} | options
     assert plain.describe()["settings"] == made_with
     assert make_job("stamp_26", records, tmp_path, cadence_augmentation=True).config.augment("stamp_26") is None
     assert make_job("separated", records, tmp_path, hide_second=0.9).config.augment("separated") is None
 
 
-def test_a_result_with_another_augmentation_is_made_again(records: Records, tmp_path: Path):
+def test_a_result_of_another_augmentation_or_other_code_is_made_again(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     job = make_job("one_or_two", records, tmp_path)
     weights = {which: {"weights": job.path.name} for which in ("last", "best")}
     job.path.write_text(json.dumps(job.describe() | weights | {"status": "done"}))
@@ -142,6 +147,8 @@ def test_a_result_with_another_augmentation_is_made_again(records: Records, tmp_
     assert make_job("one_or_two", records, tmp_path, hide_second=0.5).is_finished()
     for changed in ({"hide_second": 0.4}, {"cadence_augmentation": True}):
         assert not make_job("one_or_two", records, tmp_path, **changed).is_finished()
+    monkeypatch.setattr(trial, "_CODE", ("layers.py",))
+    assert not make_job("one_or_two", records, tmp_path).is_finished()
 
 
 def test_gaps_change_only_what_they_should_in_real_batches(records: Records):

@@ -108,11 +108,10 @@ def test_the_name_of_a_result_knows_what_it_depends_on(jobs: list[CrossFit]) -> 
     assert replace(job, config=make_config(PARAMS.model_copy(update={"workers": 1}))).path == job.path
 
 
-def test_the_name_of_a_result_is_that_of_before() -> None:
-    rows = np.arange(4)
-    data = StoredRows(Path("objects.npz"), "digest", rows % 2, rows[:3], rows[3:])
-    job = CrossFit(Trial("stacked", SMALL, 0, 3), data, make_config(Parameters(width=0.25)), Path("folds"))
-    assert job.path == Path("folds/stacked-cf3996c400e24bae.npy")
+def test_the_name_of_a_result_knows_where_its_splits_end(jobs: list[CrossFit]) -> None:
+    data = replace(jobs[0].data, train=np.arange(4), validation=np.arange(4, 6))
+    other = replace(data, train=np.arange(3), validation=np.arange(3, 6))
+    assert replace(jobs[0], data=data).path != replace(jobs[0], data=other).path
 
 
 @pytest.mark.parametrize("name", HIDDEN)

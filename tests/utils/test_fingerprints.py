@@ -102,3 +102,6 @@ def test_code_is_modules_and_tables_without_the_study(tmp_path: Path) -> None:
         assert hash_code(tmp_path) == before
     (tmp_path / "a.py").write_text("2")
     assert hash_code(tmp_path) != before
+    named = hash_code(tmp_path, ["a.py"])
+    (tmp_path / "b.py").write_text("3")
+    assert hash_code(tmp_path, ["a.py"]) == named

@@ -25,9 +25,12 @@ from twostamp.data.survey_age import AGES, SurveyAges
 from twostamp.data.tfrecords import ORDERS, SCALER_FILES, SCHEMA_VERSION, DatasetInfo, Records, RecordsError, safe_name
 from twostamp.taxonomy import LABEL_COLUMNS
 from twostamp.utils.files import replacing
+from twostamp.utils.fingerprints import hash_code
 from twostamp.utils.typing import Floats32
 
 _SHARD_OBJECTS = 1000  # 95 kB each
+_CODE = ("arrays.py", "decode.py", "features.py", "stamps.py", "survey_age.py", "tfrecord_writer.py")
+"""Modules that decide the content of records."""
 
 
 def write_records(
@@ -114,8 +117,8 @@ def _plan_shards(assignment: pd.DataFrame, classes: Sequence[str], seed: int) ->
 
 
 def _fingerprint(pairs_path: Path, plan: pd.DataFrame, classes: Sequence[str], preparation: Preparation) -> str:
-    """Hash of the plan, the settings and the content of the Parquet files."""
-    digests = []
+    """Hash of the plan, the settings, the code and the content of the Parquet files."""
+    digests = [hash_code(Path(__file__).parent, _CODE)]
     for path in sorted(Path(pairs_path).glob("*.parquet")):
         with path.open("rb") as stream:
             digests.append(hashlib.file_digest(stream, "sha256").hexdigest())

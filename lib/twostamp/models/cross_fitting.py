@@ -230,20 +230,14 @@ class CrossFit:
     @property
     def path(self) -> Path:
         """Return the file of the probabilities, named after all their inputs."""
-        trial, data, config = self.trial, self.data, self.config
-        settings = [trial.variant, trial.hyperparameters.id, trial.seed, data.digest]
-        settings += [config.epochs, config.width, data.recipe, config.threads_per_trial, *config.options.values()]
-        if drawn := config.augment(trial.variant):  # named only if there is one: earlier results stay valid
-            settings.append(drawn)
-        if config.engine != "tensorflow":  # likewise
-            settings.append(config.engine)
-        if data.hidden:
-            settings.append(data.hidden)
+        trial, data = self.trial, self.data
+        settings = [trial.variant, trial.hyperparameters.id, trial.seed, data.hidden]
+        settings.append(self.config.describe(trial.variant, data.digest, data.recipe))
         if self.start:
             settings.append(hashlib.sha256((self.start / NETWORK).read_bytes()).hexdigest())
         digest = hashlib.sha256(repr(settings).encode())
         for rows in (data.labels, data.train, data.validation, *([] if self.nights is None else [self.nights])):
-            digest.update(np.ascontiguousarray(rows).tobytes())
+            digest.update(f"{len(rows)} ".encode() + np.ascontiguousarray(rows).tobytes())
         return self.folder / f"{trial.variant}-{digest.hexdigest()[:16]}.npy"
 
     def is_finished(self) -> bool:

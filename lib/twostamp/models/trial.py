@@ -24,7 +24,11 @@ from twostamp.models.training import hide_cards, limit_threads, make_repeatable,
 from twostamp.params import TRAINING_OPTIONS, Parameters
 from twostamp.utils.cards import claim_card
 from twostamp.utils.files import replacing, write_json
+from twostamp.utils.fingerprints import hash_code
 from twostamp.utils.spark import assigned_gpu, open_spark, run_jobs
+
+_CODE = ("architectures.py", "augmentation.py", "jax_data.py", "jax_training.py", "layers.py", "training.py")
+"""Modules that decide the result of a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class TrainingConfig:
         Augmentation, as far as an architecture supports it.
     engine : str
         Engine, from the parameter ``engine``.
+    code : str
+        Hash of the modules that train: a result of other code is made again.
     """
 
     epochs: int
@@ -84,6 +90,7 @@ class TrainingConfig:
     mixed_precision: bool
     augmentation: Augmentation
     engine: str = "tensorflow"
+    code: str = ""
 
     @classmethod
     def of(cls, params: Parameters, epochs: int | None = None) -> "TrainingConfig":
@@ -92,6 +99,7 @@ class TrainingConfig:
         drawn = Augmentation(params.hide_second, share, params.cadence_gap, params.cadence_start)
         count = params.epochs if epochs is None else epochs
         options = params.training_options() | {"augmentation": drawn, "engine": params.engine}
+        options["code"] = hash_code(Path(__file__).parent, _CODE)
         return cls(count, params.width, params.threads_per_trial, **options)
 
     @property
@@ -118,11 +126,8 @@ class TrainingConfig:
             Of the metadata.
         """
         settings = {"data": data, "width": self.width, "epochs": self.epochs, "metadata_recipe": recipe}
-        settings |= {"threads_per_trial": self.threads_per_trial} | self.options
-        if self.batch_normalisation:  # named only if it is off: results from before the switch stay valid
-            del settings["batch_normalisation"]
-        if self.engine != "tensorflow":  # likewise
-            settings["engine"] = self.engine
+        settings |= {"threads_per_trial": self.threads_per_trial, "engine": self.engine, "code": self.code}
+        settings |= self.options
         drawn = self.augment(variant)
         return settings | asdict(drawn) if drawn else settings
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import fsspec
@@ -49,11 +50,11 @@ def describe_input(name: str) -> str:
     return json.dumps(_describe_folder(path) if name and path.is_dir() else "missing")
 
 
-def hash_code(folder: Path) -> str:
-    """Hash the modules and tables below a folder of the package, except a packaged study."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in {".py", ".csv", ".json"}]
-    code = (path.read_bytes() for path in paths if folder / "study" not in path.parents)
-    return hashlib.sha256(b"".join(code)).hexdigest()
+def hash_code(folder: Path, names: Iterable[str] = ()) -> str:
+    """Hash the named files of a folder; by default all modules and tables below it, except a packaged study."""
+    below = [path for path in sorted(folder.rglob("*")) if path.suffix in {".py", ".csv", ".json"}]
+    paths = [folder / name for name in names] or [path for path in below if folder / "study" not in path.parents]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _describe_status(path: Path) -> tuple[int, int, int]:
