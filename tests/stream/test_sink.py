@@ -117,9 +117,22 @@ def test_what_is_bad_goes_to_a_folder_with_its_position(sink):
     take(sink, Extent(bad.place, 7, 8), bad)
     (path,) = sink.quarantine.iterdir()
     assert path.name.startswith("ztf_.tar.")
-    assert path.name.endswith(".2.7.avro")
+    assert path.name.endswith(".2.266a070638be8922.avro")
     assert path.read_bytes() == b"Obj"
     assert sink.reasons() == {"not an Avro container": 1}
+
+
+def test_what_is_bad_is_counted_once_however_often_it_is_read(sink):
+    """A folder that has grown is read anew: its bad packets have other offsets."""
+    bad = make_alert("ZTF18bad", 9, 2458000.5, stamps=(None,) * 3)
+    ((unread,), (packet,), (other,)) = make_payloads(bad), make_payloads(bad), make_payloads(ALERTS[0])
+    unread, hidden = replace(unread, data=b"Obj"), replace(unread, data=b"", fault="it is hidden")
+    take(sink, Extent(PLACE, 0, 4, "one"), *(replace(each, offset=n) for n, each in enumerate((unread, packet))))
+    files = {path.name: path.read_bytes() for path in sink.quarantine.iterdir()}
+    grown = [other, unread, packet, hidden, hidden]
+    counts = take(sink, Extent(PLACE, 0, 5, "two"), *(replace(each, offset=n) for n, each in enumerate(grown)))
+    assert (counts["quarantined"], counts["duplicate"], counts["read"]) == (4, 2, 7)
+    assert files.items() <= {path.name: path.read_bytes() for path in sink.quarantine.iterdir()}.items()
 
 
 def test_old_objects_are_forgotten_and_candidates_keep_their_packets(sink):

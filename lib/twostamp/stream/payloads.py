@@ -6,6 +6,7 @@ its files. A killed run can therefore resume.
 
 import re
 import time
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -123,6 +124,15 @@ class ArchiveSource:
                         yield Payload(place, offset - 1, member.data, time.time(), member.fault)
             except ArchiveError as error:
                 self.damage.append(str(error))
+
+
+def name_payload(payload: Payload) -> str:
+    """Name a file for a payload by its source and content, or by its offset if it is empty."""
+    topic, partition = payload.place
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", topic.rstrip("/").rpartition("/")[2])
+    mark = "" if plain == topic else f".{zlib.crc32(topic.encode()):08x}"
+    content = sha256(payload.data).hexdigest()[:16] if payload.data else payload.offset
+    return f"{plain}{mark}.{partition}.{content}.avro"
 
 
 def _find_night(source: str) -> str:

@@ -5,9 +5,8 @@ holds the counts: `Sink.check_account` reports where they do not balance.
 """
 
 import json
-import re
 import sqlite3
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -16,8 +15,20 @@ from secrets import token_hex
 from typing import Any
 
 from twostamp.stream.night import COLUMNS, FORMAT, create_tables, deflate, inflate, probability_columns
-from twostamp.stream.payloads import Extent, Payload, Place
-from twostamp.stream.scorer import FIRST, KINDS, QUARANTINED, READ, SECOND, Alert, Known, Scored, Seen
+from twostamp.stream.payloads import Extent, Payload, Place, name_payload
+from twostamp.stream.scorer import (
+    DUPLICATE,
+    FIRST,
+    KINDS,
+    QUARANTINED,
+    READ,
+    SECOND,
+    Alert,
+    Known,
+    Quarantined,
+    Scored,
+    Seen,
+)
 from twostamp.utils.files import write_file
 
 _TABLES = (
@@ -28,6 +39,7 @@ _TABLES = (
     "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL)",
     "CREATE TABLE quarantine (topic TEXT, partition INTEGER, offset INTEGER, record INTEGER, candid INTEGER, "
     "reason TEXT, alerts INTEGER, file TEXT)",
+    "CREATE UNIQUE INDEX bad ON quarantine (topic, partition, COALESCE(candid, file), record, reason)",
 )
 _PLACE = "topic, partition, content, first, next, high, before, messages, lost, skipped"
 _PAYLOADS, FORGOTTEN = "payloads", "objects forgotten"
@@ -189,13 +201,17 @@ class Sink:
         packets = [(candid, name, deflate(data)) for candid, name, data in scored.packets]
         run("INSERT OR REPLACE INTO packets VALUES (?, ?, ?)", packets)
         run("INSERT OR IGNORE INTO seen (jd, candid) VALUES (?, ?)", scored.seen)
-        for bad in scored.quarantined:
-            place, offset = bad.payload.place, bad.payload.offset
-            file = f"{_name(place)}.{offset}.avro"
-            write_file(self.quarantine / file, bad.payload.data)
-            row = (*place, offset, bad.record, bad.candid, bad.reason, bad.alerts, file)
-            self._connection.execute(f"INSERT INTO quarantine VALUES ({_marks(8)})", row)
-        self._count(scored.counts)
+        known = sum(bad.alerts for bad in scored.quarantined if not self._quarantine(bad))
+        self._count(scored.counts + Counter({DUPLICATE: known}) - Counter({QUARANTINED: known}))
+
+    def _quarantine(self, bad: Quarantined) -> bool:
+        """Store a payload and the reason; return whether it is new, and not read again at another offset."""
+        payload, file = bad.payload, name_payload(bad.payload)
+        row = (*payload.place, payload.offset, bad.record, bad.candid, bad.reason, bad.alerts, file)
+        done = self._connection.execute(f"INSERT OR IGNORE INTO quarantine VALUES ({_marks(8)})", row)
+        if done.rowcount:
+            write_file(self.quarantine / file, payload.data)
+        return bool(done.rowcount)
 
     def _count(self, counts: Mapping[str, int]) -> None:
         query = "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n"
@@ -297,11 +313,3 @@ class _Progress:
 
 def _marks(n: int) -> str:
     return ", ".join("?" * n)
-
-
-def _name(place: Place) -> str:
-    """Make a file name for a place: its last part, and a checksum if that is not all."""
-    last = place.topic.rstrip("/").rpartition("/")[2]
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", last)
-    mark = "" if plain == place.topic else f".{zlib.crc32(place.topic.encode()):08x}"
-    return f"{plain}{mark}.{place.partition}"
