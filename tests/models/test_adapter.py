@@ -186,6 +186,10 @@ def test_an_adapter_is_kept_beside_a_classifier(classifier, tmp_path):
     adapted.scaler.adapter.save(tmp_path / "adapter.json")
     again = Adapter.load(tmp_path / "adapter.json").wrap(classifier)
     np.testing.assert_array_equal(again.predict_unscaled(night), adapted.predict_unscaled(night))
+    other = replace(classifier, scaler=replace(classifier.scaler, deltajd=(0.0, 2.0)))
+    with pytest.raises(AdapterError, match="night '2023-10-18' is of another training set"):
+        Adapter.load(tmp_path / "adapter.json").wrap(other)
+    replace(adapted.scaler.adapter, scaler="").wrap(other)  # of an earlier version
     with pytest.raises(AdapterError, match="holds no adapter"):
         Adapter.load(tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"night": ""}')

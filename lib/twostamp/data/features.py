@@ -5,6 +5,7 @@ Every consumer (extraction, TFRecords, training, prediction, forest) gets its fe
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -235,6 +236,12 @@ class Scaler:
     def transform_deltajd(self, ln_days: ArrayLike) -> Floats32:
         """Standardise ln deltajd of any shape."""
         return ((np.asarray(ln_days, dtype=np.float64) - self.deltajd[0]) / self.deltajd[1]).astype(np.float32)
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of its numbers, by which a training set is recognised again."""
+        numbers = np.concatenate([self.mean, self.std, [self.deltajd]], axis=None)
+        return hashlib.sha256(numbers.tobytes()).hexdigest()[:16]
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file, exact to the last bit."""

@@ -92,12 +92,15 @@ class Adapter:
         Estimated shares of the classes among them.
     maps : mapping
         Of `match_quantiles`, by group (``""``: all, ``"g"``: a filter, ``"g 12.0"``: a filter in a field) and feature.
+    scaler : str
+        `Scaler.digest` of the training set; empty in files of earlier versions.
     """
 
     night: str
     alerts: int
     shares: Mapping[str, float]
     maps: Mapping[str, Mapping[str, Knots]]
+    scaler: str = ""
 
     @classmethod
     def fit(cls, classifier: "Classifier", objects: UnscaledArrays, training: SurveyAges, night: str = "") -> "Adapter":
@@ -132,7 +135,8 @@ class Adapter:
             if np.abs(shares - before).max() < _SETTLED:
                 break
             maps = _match_groups(ages, np.tile(answers, (len(objects.metadata), 1)), training)
-            adapter = cls(night, n, dict(zip(classes, shares.tolist(), strict=True)), maps)
+            named = dict(zip(classes, shares.tolist(), strict=True))
+            adapter = cls(night, n, named, maps, classifier.scaler.digest)
         assert adapter
         return adapter
 
@@ -149,7 +153,15 @@ class Adapter:
         return mapped
 
     def wrap(self, classifier: "Classifier") -> "Classifier":
-        """The classifier, which reads the features of such a night as those of its training set."""
+        """The classifier, which reads the features of such a night as those of its training set.
+
+        Raises
+        ------
+        AdapterError
+            It was fitted for a classifier of another training set.
+        """
+        if self.scaler not in ("", classifier.scaler.digest):
+            raise AdapterError(f"the adapter of night {self.night!r} is of another training set: fit it for this model")
         return replace(classifier, scaler=AdaptedScaler(**vars(classifier.scaler) | {"adapter": self}))
 
     def save(self, path: Path | str) -> None:

@@ -276,7 +276,7 @@ class Classifier:
         ModelError
             The folder holds no model, or one of another format or with features that this version does not compute.
         AdapterError
-            The file holds no adapter.
+            The file holds no adapter, or that of another training set.
         """
         folder = Path(folder)
         card = _read_card(folder)
