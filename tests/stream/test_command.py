@@ -126,10 +126,12 @@ def test_a_damaged_archive_is_told_and_what_it_has_is_answered(archive, tmp_path
     assert len(Night(out / FILE).latest()) > 20
 
 
-def test_what_is_missing_is_one_sentence(tmp_path, capsys):
+def test_what_is_missing_is_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TWOSTAMP_OUTPUTS", str(tmp_path / "outputs"))
     out = ["-o", str(tmp_path)]
     for arguments, said in (
         ([], "name a run, or an --archive"),
+        (["--run", "quick"], "quick has no alerts yet: get them with `twostamp run quick --only 01`"),
         (["--archive", str(tmp_path)], "holds no .tar.gz"),
         (["x", "--archive", str(tmp_path)], "is no night"),
     ):

@@ -104,4 +104,7 @@ def _open_source(options: argparse.Namespace, params: Parameters | None) -> Sour
         raise ParameterError("name a run, or an --archive of alerts")
     if not (nights or params.simulated):
         raise ParameterError(f"{options.run} has an archive of real nights: name one")
-    return ArchiveSource(find_archive(params, outputs_root() / params.run_name / "data"), nights)
+    archive = find_archive(params, outputs_root() / params.run_name / "data")
+    if archive != params.archive and not Path(archive).exists():
+        raise ParameterError(f"{options.run} has no alerts yet: get them with `twostamp run {options.run} --only 01`")
+    return ArchiveSource(archive, nights)
