@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -129,11 +128,10 @@ def test_an_engine_that_keras_does_not_run_on_is_refused_in_a_sentence() -> None
         train_model("stacked", None, objects, objects, **options)
 
 
-def test_results_of_tensorflow_from_before_there_were_engines_stay_valid() -> None:
-    config = TrainingConfig.of(Parameters())
-    assert "engine" not in config.describe("stacked", "data", "thesis")
-    assert replace(config, engine="jax").describe("stacked", "data", "thesis")["engine"] == "jax"
-    assert TrainingConfig.of(Parameters(engine="jax")).engine == "jax"
+def test_results_name_the_engine_that_made_them() -> None:
+    for engine in ("tensorflow", "jax"):
+        config = TrainingConfig.of(Parameters(engine=engine))
+        assert config.describe("stacked", "data", "thesis")["engine"] == engine
 
 
 SEVERAL = """
