@@ -34,6 +34,7 @@ TRAINING_OPTIONS = (
 _GRID = tuple(f"grid_{name}" for name in ("kernel_size", "crop_size", "batch_size", "learning_rate", "dropout_rate"))
 _PROMOTABLE = ("all", *(subclass.name for subclass in SUBCLASSES), *(f"{name}-unspecified" for name in CLASSES))
 _NIGHT = r"\d{4}-?\d\d-?\d\d"
+_NIGHTS = rf"^({_NIGHT}(-{_NIGHT})?([,\s]+|$))*$"
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -92,7 +93,7 @@ class Parameters(BaseModel):
     broker_api_url: str = ""
     broker_avro_url: str = ""
     """Other servers than ALeRCE's."""
-    nights: Annotated[str, Field(pattern=rf"^({_NIGHT}(-{_NIGHT})?([,\s]+|$))*$")] = ""
+    nights: Annotated[str, Field(pattern=_NIGHTS)] = ""
     """Nights of the public archive: ``20180601-20180630,20190101``."""
     whole_nights: bool = False
     """Keep whole nights (a million alerts each), not only the labelled objects' packets; section 6.6 needs them."""
